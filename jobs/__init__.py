@@ -1,0 +1,1 @@
+"""What the web front end and the workers agree on: settings, messages, keys, the store and reading CSV."""

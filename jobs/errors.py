@@ -1,0 +1,52 @@
+"""What can be wrong with an upload or with the store, in the words of the contract. Knows no HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class JobsError(Exception):
+    """Base of the errors of this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One of several things that are wrong: a stable code, where, and what would be right."""
+
+    code: str
+    detail: str
+    column: str | None = None
+    row: int | None = None
+    value: str | None = None
+    did_you_mean: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Members that are present, for a problem document's ``errors``."""
+        members = {name: getattr(self, name) for name in ("code", "column", "row", "value", "detail", "did_you_mean")}
+        return {name: value for name, value in members.items() if value is not None}
+
+
+class UploadRefused(JobsError):
+    """Raised when an upload as a whole cannot become a job; ``code`` is a stable word of the contract."""
+
+    def __init__(self, code: str, detail: str, errors: Sequence[Detail] = (), row: int | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors) or (Detail(code, detail, row=row),)
+
+
+class StoreUnavailable(JobsError):
+    """Raised when Redis does not answer in time."""
+
+
+class StoreFull(JobsError):
+    """Raised when Redis is too full to take another upload."""
+
+
+class TooManyJobs(JobsError):
+    """Raised when as many unfinished jobs as the settings allow are already there."""
+
+
+class UploadForgotten(JobsError):
+    """Raised when an upload stood still for so long that its first chunks expired."""

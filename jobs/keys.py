@@ -1,0 +1,77 @@
+"""Every key that Scoreline keeps in Redis, and how long each lives. Celery's own keys have the prefix ``BROKER_PREFIX``.
+
+Lifetimes: a job's keys live as long as its upload may stand still, and from its end on for the retention time; single
+predictions as the settings say; the rest is renewed as long as someone uses it.
+"""
+
+from dataclasses import dataclass
+
+PREFIX = "scoreline:"
+BROKER_PREFIX = f"{PREFIX}broker:"
+
+JOBS = f"{PREFIX}jobs"  # sorted set: ids of the jobs that show, by creation time; lives as long as the last job
+UNFINISHED = f"{PREFIX}unfinished"  # sorted set: ids of uploads and jobs not ended, by creation time; likewise
+CHANGES = f"{PREFIX}changes"  # channel: the id of each job that changed
+PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of predictions not yet done, by the time to send them again
+RECONCILER = f"{PREFIX}reconciler"  # string: the process whose turn it is to reconcile; ALIVE_SECONDS
+
+ALIVE_SECONDS = 5
+REPLY_SECONDS = 60
+SAMPLE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class JobKeys:
+    """The keys of one job. They live and die together."""
+
+    job: str
+    input: str
+    output: str
+    rejects: str
+    inflight: str
+    leases: str
+    counts: str
+    summary: str
+
+    @classmethod
+    def of(cls, job_id: str) -> "JobKeys":
+        """Keys of the job with this id."""
+        base = f"{PREFIX}job:{job_id}"
+        return cls(
+            job=base,  # hash: the job's fields
+            input=f"{base}:input",  # hash: chunk number -> rows not yet scored
+            output=f"{base}:output",  # hash: chunk number -> scored rows
+            rejects=f"{base}:rejects",  # hash: chunk number -> lines of the rejects file
+            inflight=f"{base}:inflight",  # sorted set: chunk number -> when to send it again
+            leases=f"{base}:leases",  # hash: chunk number -> task that works on it
+            counts=f"{base}:counts",  # hash: attempts and sendings of chunks
+            summary=f"{base}:summary",  # hash: counts of predictions, probabilities and faults
+        )
+
+    def all(self) -> list[str]:
+        """All of them, the job's hash first: the order in which the Lua scripts take them."""
+        return [
+            self.job,
+            self.input,
+            self.output,
+            self.rejects,
+            self.inflight,
+            self.leases,
+            self.counts,
+            self.summary,
+        ]
+
+
+def prediction(prediction_id: str) -> str:
+    """Hash of one single prediction: its request, then its result."""
+    return f"{PREFIX}prediction:{prediction_id}"
+
+
+def reply(process_id: str) -> str:
+    """List on which the workers put the answers that one web process waits for."""
+    return f"{PREFIX}reply:{process_id}"
+
+
+def alive(role: str, node: str = "*") -> str:
+    """Sign of life of one process; with the default, the pattern of all of a role."""
+    return f"{PREFIX}alive:{role}:{node}"

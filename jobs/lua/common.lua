@@ -1,0 +1,58 @@
+-- Put before each script: the keys of a job, in the order of keys.JobKeys.all(), and what several scripts do.
+local JOB, INPUT, OUTPUT, REJECTS, INFLIGHT, LEASES, COUNTS, SUMMARY =
+    KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local UNFINISHED, JOBS = KEYS[9], KEYS[10]
+
+local function now()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+
+local function keep(seconds)
+    for position = 1, 8 do redis.call('PEXPIRE', KEYS[position], seconds * 1000) end
+end
+
+local function ended(state)
+    return state == 'succeeded' or state == 'failed' or state == 'canceled'
+end
+
+local function changed(id, at)
+    redis.call('HSET', JOB, 'changed', at)
+    redis.call('HINCRBY', JOB, 'revision', 1)
+    redis.call('PUBLISH', 'scoreline:changes', id)
+end
+
+-- The next chunks to send, so that at most `window` are under way.
+local function hand_out(window, grace, at)
+    local fields = redis.call('HMGET', JOB, 'next', 'chunks', 'done')
+    local next_chunk, chunks, done = tonumber(fields[1]), tonumber(fields[2]), tonumber(fields[3])
+    local sent = {}
+    while next_chunk < chunks and next_chunk - done < window do
+        redis.call('ZADD', INFLIGHT, at + grace, next_chunk)
+        sent[#sent + 1] = next_chunk
+        next_chunk = next_chunk + 1
+    end
+    if #sent > 0 then redis.call('HSET', JOB, 'next', next_chunk) end
+    return sent
+end
+
+local function finish(id, state, at)
+    local retention = tonumber(redis.call('HGET', JOB, 'retention'))
+    redis.call('HSET', JOB, 'state', state, 'finished', at, 'expires', at + retention)
+    redis.call('ZREM', UNFINISHED, id)
+    redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)
+    keep(retention)
+    changed(id, at)
+end
+
+local function finish_if_complete(id, at)
+    local f = redis.call('HMGET', JOB, 'sealed', 'done', 'chunks', 'scored', 'scoring_failed')
+    if f[1] ~= '1' or f[2] ~= f[3] then return false end
+    if tonumber(f[4]) == 0 and tonumber(f[5]) > 0 then
+        redis.call('HSET', JOB, 'error', 'no row could be scored')
+        finish(id, 'failed', at)
+    else
+        finish(id, 'succeeded', at)
+    end
+    return true
+end

@@ -1,0 +1,23 @@
+-- Records a scored chunk unless it is there already; answers the word why not, or 'recorded' and the chunks to send.
+-- ARGV: id, chunk, output, rejects, rows scored, rejected, of these not scorable, window, grace, then summary counts.
+local id, chunk, at = ARGV[1], ARGV[2], now()
+local state = redis.call('HGET', JOB, 'state')
+if not state then return {'gone'} end
+if ended(state) then return {'ended'} end
+if redis.call('HEXISTS', OUTPUT, chunk) == 1 then return {'done'} end
+redis.call('HSET', OUTPUT, chunk, ARGV[3])
+if ARGV[4] ~= '' then redis.call('HSET', REJECTS, chunk, ARGV[4]) end
+redis.call('HDEL', INPUT, chunk)
+redis.call('ZREM', INFLIGHT, chunk)
+redis.call('HDEL', LEASES, chunk)
+redis.call('HDEL', COUNTS, 'attempts:' .. chunk, 'sent:' .. chunk)
+redis.call('HINCRBY', JOB, 'done', 1)
+redis.call('HINCRBY', JOB, 'scored', ARGV[5])
+redis.call('HINCRBY', JOB, 'rejected', ARGV[6])
+redis.call('HINCRBY', JOB, 'scoring_failed', ARGV[7])
+for position = 10, #ARGV, 2 do redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) end
+local life = redis.call('PTTL', JOB)
+for _, key in ipairs({OUTPUT, REJECTS, SUMMARY}) do redis.call('PEXPIRE', key, life) end
+if finish_if_complete(id, at) then return {'recorded'} end
+changed(id, at)
+return {'recorded', hand_out(tonumber(ARGV[8]), tonumber(ARGV[9]), at)}

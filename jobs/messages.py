@@ -1,0 +1,88 @@
+"""Names of tasks and queues, and what travels with them. Messages carry ids, never rows."""
+
+import struct
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+import zstandard
+
+_CHUNK_HEAD = struct.Struct("<QI")
+_ZSTD_LEVEL = 1
+
+
+class Queue(StrEnum):
+    """The queues; each has worker processes of its own."""
+
+    BULK = "bulk"
+    INTERACTIVE = "interactive"
+
+
+class Task(StrEnum):
+    """The tasks by name, so that the web need not import their code."""
+
+    SCORE_CHUNK = "scoreline.score_chunk"
+    PREDICT = "scoreline.predict"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreChunk:
+    """Asks a bulk worker for one chunk of a job."""
+
+    job_id: str
+    chunk: int
+
+    def encode(self) -> dict[str, Any]:
+        """Keyword arguments of the task."""
+        return asdict(self)
+
+    @classmethod
+    def decode(cls, arguments: dict[str, Any]) -> Self:
+        """The message with these keyword arguments."""
+        return cls(**arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """Asks an interactive worker for single predictions, answered on the list ``reply_to`` if there is one."""
+
+    ids: tuple[str, ...]
+    reply_to: str | None = None
+
+    def encode(self) -> dict[str, Any]:
+        """Keyword arguments of the task."""
+        return {"ids": list(self.ids), "reply_to": self.reply_to}
+
+    @classmethod
+    def decode(cls, arguments: dict[str, Any]) -> Self:
+        """The message with these keyword arguments."""
+        return cls(tuple(arguments["ids"]), arguments["reply_to"])
+
+
+@dataclass(frozen=True, slots=True)
+class InputChunk:
+    """Rows waiting to be scored, as they lie in Redis: the first row's number, how many, and their bytes."""
+
+    first_row: int
+    rows: int
+    data: bytes
+
+    def encode(self) -> bytes:
+        """Two numbers, then the rows compressed with Zstandard."""
+        return _CHUNK_HEAD.pack(self.first_row, self.rows) + compress(self.data)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Self:
+        """The chunk that ``encode`` made this from."""
+        first_row, rows = _CHUNK_HEAD.unpack_from(stored)
+        return cls(first_row, rows, decompress(stored[_CHUNK_HEAD.size :]))
+
+
+def compress(data: bytes) -> bytes:
+    """One Zstandard frame at the fastest level that still shrinks CSV well; the frame tells its size."""
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)
+
+
+def decompress(frame: bytes) -> bytes:
+    """What ``compress`` made this frame from."""
+    return zstandard.ZstdDecompressor().decompress(frame)

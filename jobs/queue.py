@@ -1,0 +1,94 @@
+"""The Celery application that web and workers share: its settings, its queues, and sending a task by name."""
+
+import logging
+from collections.abc import Iterable
+
+from celery import Celery
+from kombu import Queue as KombuQueue
+from kombu.exceptions import KombuError, OperationalError
+from redis.exceptions import RedisError
+
+from jobs import keys
+from jobs.messages import Predict, Queue, ScoreChunk, Task
+from jobs.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_QUEUE_OF = {Task.SCORE_CHUNK: Queue.BULK, Task.PREDICT: Queue.INTERACTIVE}
+
+
+def create_celery(settings: Settings) -> Celery:
+    """A Celery application with the settings that the promises rest on.
+
+    Celery delivers at least once, or sometimes not at all; the store decides what is done (see ``jobs.store``). So
+    results are ignored here, and a message may be lost or come twice.
+    """
+    app = Celery("scoreline")
+    app.conf.update(
+        broker_url=_broker_url(settings),
+        broker_transport_options=_transport_options(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=settings.store_timeout_seconds,
+        task_queues=[KombuQueue(name.value, routing_key=name.value) for name in Queue],
+        task_default_queue=Queue.BULK.value,
+        task_create_missing_queues=False,
+        task_routes={task.value: {"queue": queue.value} for task, queue in _QUEUE_OF.items()},
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_publish_retry=False,
+        task_time_limit=settings.task_seconds,
+        worker_prefetch_multiplier=1,
+        worker_soft_shutdown_timeout=10,
+        worker_enable_soft_shutdown_on_idle=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        enable_utc=True,
+    )
+    return app
+
+
+def _broker_url(settings: Settings) -> str:
+    url = settings.store_url
+    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def _transport_options(settings: Settings) -> dict[str, object]:
+    return {
+        "global_keyprefix": keys.BROKER_PREFIX,
+        "visibility_timeout": 10 * settings.task_seconds,
+        "unacked_restore_interval": 5,
+        "socket_timeout": settings.store_timeout_seconds,
+        "socket_connect_timeout": settings.store_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "max_retries": 0,
+    }
+
+
+class TaskSender:
+    """Sends tasks by name. A task that cannot be sent is left to the reconciler, since the store remembers it."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def score_chunks(self, job_id: str, chunks: Iterable[int]) -> None:
+        """Ask for these chunks of a job."""
+        for chunk in chunks:
+            self._send(Task.SCORE_CHUNK, ScoreChunk(job_id, chunk).encode())
+
+    def predict(self, message: Predict) -> None:
+        """Ask for single predictions."""
+        self._send(Task.PREDICT, message.encode())
+
+    def _send(self, task: Task, arguments: dict[str, object]) -> None:
+        try:
+            self._app.send_task(task.value, kwargs=arguments, ignore_result=True)
+        except (OperationalError, KombuError, RedisError, OSError) as error:
+            log.warning("task %s could not be sent and is left to the reconciler: %s", task.value, error)

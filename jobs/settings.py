@@ -1,0 +1,75 @@
+"""The settings of every process. Nothing else in Scoreline reads the environment."""
+
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+# sockaddr_un holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
+_MAX_SOCKET_PATH = 100
+
+
+class Settings(BaseSettings):
+    """Settings with their defaults; each is read from ``SCORELINE_<NAME>``, the address from ``HOST`` and ``PORT``."""
+
+    model_config = SettingsConfigDict(env_prefix="SCORELINE_", frozen=True, populate_by_name=True)
+
+    host: str = Field("127.0.0.1", validation_alias="HOST", description="address the web listens on")
+    port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
+    redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
+    data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
+    default_model: str = Field("income", description="model used where a request names none")
+
+    web_processes: int = Field(2, ge=1, description="gunicorn worker processes")
+    web_threads: int = Field(128, ge=1, description="requests that one web process serves at once")
+    bulk_processes: int = Field(os.cpu_count() or 1, ge=1, description="processes of one bulk worker")
+    interactive_processes: int = Field(1, ge=1, description="processes of one interactive worker")
+
+    chunk_bytes: int = Field(4 * MIB, ge=1, description="size at which an upload is cut, in bytes of CSV")
+    max_upload_bytes: int = Field(4096 * MIB, ge=1, description="largest upload, in bytes of CSV (after decompression)")
+    retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
+    upload_idle_seconds: int = Field(60, ge=1, description="how long an upload may stand still before it is forgotten")
+    prediction_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
+    lease_seconds: float = Field(5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life")
+    max_attempts: int = Field(3, ge=1, description="attempts at scoring a chunk before its rows are rejected")
+    task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
+    store_timeout_seconds: float = Field(2.5, gt=0, description="longest wait for an answer of Redis")
+    max_memory_mib: int = Field(4096, ge=64, description="memory limit of the embedded server")
+    full_ratio: float = Field(0.8, gt=0, le=1, description="share of the store's memory limit at which uploads get 503")
+    max_unfinished_jobs: int = Field(1000, ge=1, description="unfinished jobs at which uploads get 429")
+    log_level: str = Field("INFO", description="least level that is logged")
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the trained models."""
+        return self.data_dir / "models"
+
+    @property
+    def window(self) -> int:
+        """Most chunks of one job in flight: enough to keep every process busy, few enough for jobs to take turns."""
+        return 2 * self.bulk_processes
+
+    @property
+    def embedded_socket(self) -> Path:
+        """Unix socket of the embedded server: in the data folder, or under the temporary folder if that path is too long."""
+        path = self.data_dir.resolve() / "valkey.sock"
+        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+            return path
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"scoreline-{os.getuid()}-{digest}" / "valkey.sock"
+
+    @property
+    def store_url(self) -> str:
+        """Address of the Redis or Valkey server, as redis-py understands it."""
+        return self.redis_url or f"unix://{self.embedded_socket}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Settings of this process, read from the environment once."""
+    return Settings()

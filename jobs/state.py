@@ -1,0 +1,117 @@
+"""The states of a job and the moves between them. Pure: no input or output."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """States of a job, as the contract names them."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether no move leads out of this state."""
+        return not LEGAL_MOVES[self]
+
+
+LEGAL_MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELED}),
+    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELED: frozenset(),
+}
+
+# Shown progress stays below 1 until the job has succeeded.
+_MOST_PROGRESS = 0.9999
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the store holds it. Times are in seconds since the epoch, sizes in bytes."""
+
+    id: str
+    state: JobState
+    model: str
+    version: str
+    filename: str
+    encoding: str
+    delimiter: str
+    line_end: str
+    threshold: float | None
+    header: bytes
+    input_header: bytes
+    size: int
+    total: int | None
+    scored: int
+    rejected: int
+    chunks: int
+    done: int
+    revision: int
+    created: float
+    started: float | None
+    finished: float | None
+    expires: float
+    changed: float
+    sealed: bool
+    error: str | None
+
+    @property
+    def progress(self) -> float:
+        """Share of the rows that are scored or rejected, from 0 to 1; 1 only once the job has succeeded."""
+        if self.state is JobState.SUCCEEDED:
+            return 1.0
+        done = self.scored + self.rejected
+        return min(round(done / self.total, 4), _MOST_PROGRESS) if self.total else 0.0
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows scored or rejected a second, from the job's start to its last change."""
+        done, end = self.scored + self.rejected, self.finished or self.changed
+        if self.started is None or not done or end <= self.started:
+            return None
+        return round(done / (end - self.started), 1)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds that the rest takes at the speed so far; None unless the job is running."""
+        if self.state is not JobState.RUNNING or self.total is None or not self.rows_per_second:
+            return None
+        return round((self.total - self.scored - self.rejected) / self.rows_per_second, 1)
+
+
+def timestamp(seconds: float | None) -> str | None:
+    """RFC 3339 in UTC, with milliseconds; None stays None."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_dict(job: Job, queue_position: int | None) -> dict[str, Any]:
+    """The job as the contract shows it, but for its links and its error, which belong to HTTP."""
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "model": {"name": job.model, "version": job.version},
+        "filename": job.filename,
+        "bytes": job.size,
+        "encoding": job.encoding,
+        "delimiter": job.delimiter,
+        "threshold": job.threshold,
+        "rows": {"total": job.total, "scored": job.scored, "rejected": job.rejected},
+        "progress": job.progress,
+        "rows_per_second": job.rows_per_second,
+        "eta_seconds": job.eta_seconds,
+        "queue_position": queue_position,
+        "created_at": timestamp(job.created),
+        "started_at": timestamp(job.started),
+        "finished_at": timestamp(job.finished),
+        "expires_at": timestamp(job.expires),
+    }

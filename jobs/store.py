@@ -1,0 +1,356 @@
+"""The jobs in Redis: the only place that knows the commands. What must happen at once happens in a Lua script."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from jobs import keys
+from jobs.errors import StoreFull, TooManyJobs, UploadForgotten
+from jobs.keys import JobKeys
+from jobs.messages import InputChunk, compress
+from jobs.settings import Settings
+from jobs.state import Job, JobState
+
+_SCRIPTS = Path(__file__).parent / "lua"
+_SCAN_PAGE = 100
+# Longest time between two sendings of a chunk that nobody has taken.
+_LONGEST_GRACE_SECONDS = 60
+
+
+def connect(settings: Settings, patient: bool = False) -> "Redis[bytes]":
+    """A client of the server in the settings; a patient one (a worker's) sits out a restart of the server."""
+    backoff = ExponentialBackoff(cap=1.0, base=0.05)
+    retry = Retry(backoff, 15 if patient else 1, (RedisConnectionError,))
+    timeout = settings.store_timeout_seconds
+    return Redis.from_url(
+        settings.store_url,
+        socket_timeout=4 * timeout if patient else timeout,
+        socket_connect_timeout=timeout,
+        retry=retry,
+        health_check_interval=25,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What is known of a job when its header has been read; ``columns`` maps features to the header's columns."""
+
+    model: str
+    version: str
+    filename: str
+    encoding: str
+    delimiter: str
+    line_end: str
+    threshold: float | None
+    header: bytes
+    input_header: bytes
+    columns: Mapping[str, int]
+    width: int
+    shown: bool = False
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedChunk:
+    """A chunk that a worker may score, with what it needs of the job."""
+
+    attempt: int
+    chunk: InputChunk
+    model: str
+    version: str
+    delimiter: str
+    threshold: float | None
+    columns: dict[str, int]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary."""
+
+    output: bytes
+    rejects: bytes
+    scored: int
+    rejected: int
+    scoring_failed: int = 0
+    summary: Mapping[str, int] = field(default_factory=dict)
+
+
+class JobStore:
+    """Jobs, their chunks and results. Every method is one round trip to Redis unless it says otherwise."""
+
+    def __init__(self, redis: "Redis[bytes]", settings: Settings) -> None:
+        self.redis = redis
+        self._settings = settings
+        common = (_SCRIPTS / "common.lua").read_text()
+        names = ("append", "seal", "claim", "record", "release", "overdue", "cancel")
+        # Work once accepted is finished even when the store is full: only uploads are turned away.
+        flags = "#!lua flags=allow-oom\n"
+        self._scripts = {
+            name: redis.register_script(flags + common + (_SCRIPTS / f"{name}.lua").read_text()) for name in names
+        }
+
+    def _run(self, script: str, job_id: str, *arguments: Any) -> Any:
+        job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS]
+        return self._scripts[script](keys=job_keys, args=arguments)
+
+    # Uploads
+
+    def check_room(self) -> None:
+        """Two round trips.
+
+        Raises:
+            TooManyJobs, StoreFull: when another upload must wait.
+        """
+        if self.redis.zcard(keys.UNFINISHED) >= self._settings.max_unfinished_jobs:
+            raise TooManyJobs(f"{self._settings.max_unfinished_jobs} jobs are waiting already")
+        self.check_memory()
+
+    def check_memory(self) -> None:
+        """Raises StoreFull when the server's memory is used up to the share that uploads may use."""
+        memory = self.redis.info("memory")
+        limit = memory.get("maxmemory", 0)
+        if limit and memory["used_memory"] > self._settings.full_ratio * limit:
+            raise StoreFull("the store is full: try again when results have been downloaded and deleted or have expired")
+
+    def begin(self, new: NewJob) -> None:
+        """Begin an upload; its keys expire if it stands still."""
+        now = time.time()
+        fields = {
+            "state": JobState.QUEUED.value,
+            "model": new.model,
+            "version": new.version,
+            "filename": new.filename,
+            "encoding": new.encoding,
+            "delimiter": new.delimiter,
+            "line_end": new.line_end,
+            "threshold": "" if new.threshold is None else repr(new.threshold),
+            "header": new.header,
+            "input_header": new.input_header,
+            "columns": json.dumps(dict(new.columns)),
+            "width": new.width,
+            "shown": int(new.shown),
+            "created": now,
+            "changed": now,
+            "expires": now + self._settings.retention_seconds,
+            "retention": self._settings.retention_seconds,
+        }
+        counters = ("next", "chunks", "done", "scored", "rejected", "scoring_failed", "revision", "sealed", "size")
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hset(JobKeys.of(new.id).job, mapping={**fields, **dict.fromkeys(counters, 0)})
+            pipe.expire(JobKeys.of(new.id).job, self._settings.upload_idle_seconds)
+            pipe.zadd(keys.UNFINISHED, {new.id: now})
+            pipe.expire(keys.UNFINISHED, self._settings.retention_seconds)
+            pipe.execute()
+
+    def append(self, job_id: str, number: int, chunk: InputChunk, hold: bool = False) -> list[int]:
+        """Store chunk ``number`` of an upload; answers the chunks to send now (none with ``hold``).
+
+        Raises:
+            UploadForgotten: when the upload had expired.
+        """
+        settings = self._settings
+        arguments = (number, chunk.encode(), settings.window, settings.lease_seconds, settings.upload_idle_seconds)
+        sent = self._run("append", job_id, *arguments, int(hold))
+        if sent is None:
+            raise UploadForgotten("the upload stood still for too long")
+        return list(sent)
+
+    def touch(self, job_id: str) -> None:
+        """An upload still comes in, if slowly: its keys live on."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in JobKeys.of(job_id).all():
+                pipe.expire(key, self._settings.upload_idle_seconds)
+            pipe.execute()
+
+    def seal(self, job_id: str, **fields: str | int | float) -> list[int]:
+        """The upload is whole, and durable from here on; answers the chunks to send now.
+
+        Raises:
+            UploadForgotten: when the upload had expired.
+        """
+        flat = [item for pair in fields.items() for item in pair]
+        sent = self._run("seal", job_id, job_id, self._settings.window, self._settings.lease_seconds, *flat)
+        if sent is None:
+            raise UploadForgotten("the upload stood still for too long")
+        return list(sent)
+
+    def remove(self, job_id: str) -> None:
+        """Remove everything of a job or of an upload that was refused."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.unlink(*JobKeys.of(job_id).all())
+            pipe.zrem(keys.UNFINISHED, job_id)
+            pipe.zrem(keys.JOBS, job_id)
+            pipe.publish(keys.CHANGES, job_id)
+            pipe.execute()
+
+    # Workers
+
+    def claim(self, job_id: str, chunk: int, owner: str) -> ClaimedChunk | None:
+        """Take a chunk to score it, or None when there is nothing to do: done, ended, or in another's hands."""
+        answer = self._run("claim", job_id, job_id, chunk, owner, self._settings.lease_seconds)
+        if answer[0] != b"yours":
+            return None
+        raw = dict(zip(answer[3][::2], answer[3][1::2], strict=True))
+        return ClaimedChunk(
+            attempt=int(answer[1]),
+            chunk=InputChunk.decode(answer[2]),
+            model=raw[b"model"].decode(),
+            version=raw[b"version"].decode(),
+            delimiter=raw[b"delimiter"].decode(),
+            threshold=_number(raw.get(b"threshold")),
+            columns=json.loads(raw[b"columns"]),
+            width=int(raw[b"width"]),
+        )
+
+    def renew(self, job_id: str, chunk: int, owner: str) -> bool:
+        """Keep a claimed chunk for another lease; False when it is no longer ours."""
+        return bool(self._run("release", job_id, chunk, owner, self._settings.lease_seconds))
+
+    def release(self, job_id: str, chunk: int, owner: str) -> bool:
+        """Give a claimed chunk back at once; False when it was no longer ours."""
+        return bool(self._run("release", job_id, chunk, owner, 0))
+
+    def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
+        """Store a chunk's result if there is none yet; answers the chunks to send next."""
+        summary = [item for pair in scored.summary.items() for item in pair]
+        rejects = compress(scored.rejects) if scored.rejects else b""
+        answer = self._run(
+            "record",
+            job_id,
+            job_id,
+            chunk,
+            compress(scored.output),
+            rejects,
+            scored.scored,
+            scored.rejected,
+            scored.scoring_failed,
+            self._settings.window,
+            self._settings.lease_seconds,
+            *summary,
+        )
+        return list(answer[1]) if len(answer) > 1 else []
+
+    def overdue(self) -> Iterator[tuple[str, int]]:
+        """Chunks that were sent and neither recorded nor leased, to be sent again; one round trip a job."""
+        for raw in self.redis.zrange(keys.UNFINISHED, 0, -1):
+            job_id = raw.decode()
+            due = self._run("overdue", job_id, self._settings.lease_seconds, _LONGEST_GRACE_SECONDS)
+            yield from ((job_id, int(chunk)) for chunk in due)
+            if not due and not self.redis.exists(JobKeys.of(job_id).job):
+                self.redis.zrem(keys.UNFINISHED, job_id)
+
+    def is_turn_to_reconcile(self, node: str) -> bool:
+        """Whether this process is the one that reconciles: one at a time, the next after a few seconds' silence."""
+        seconds = keys.ALIVE_SECONDS
+        if self.redis.set(keys.RECONCILER, node, nx=True, ex=seconds):
+            return True
+        if self.redis.get(keys.RECONCILER) != node.encode():
+            return False
+        return bool(self.redis.expire(keys.RECONCILER, seconds))
+
+    # Reading
+
+    def get(self, job_id: str) -> Job | None:
+        """The job, or None if it is unknown, expired, deleted or still being uploaded."""
+        raw = self.redis.hgetall(JobKeys.of(job_id).job)
+        return _job(job_id, raw) if _shows(raw) else None
+
+    def queue_position(self, job: Job) -> int | None:
+        """How many unfinished jobs came before this one; 0 once it is running, None once it has ended."""
+        if job.state.ended:
+            return None
+        rank = self.redis.zrank(keys.UNFINISHED, job.id) if job.state is JobState.QUEUED else 0
+        return int(rank or 0)
+
+    def page(self, limit: int, before: tuple[float, str] | None, state: JobState | None) -> list[Job]:
+        """Up to ``limit`` jobs, newest first, that were created before the given (time, id); a round trip a page."""
+        found: list[Job] = []
+        more = True
+        while more and len(found) < limit:
+            ids, more = self._ids_before(before)
+            found += [job for job in self._get_many([i for _, i in ids]) if job and state in (None, job.state)]
+            before = ids[-1] if ids else before
+        return found[:limit]
+
+    def _ids_before(self, before: tuple[float, str] | None) -> tuple[list[tuple[float, str]], bool]:
+        """A page of (time, id), and whether there may be more."""
+        top = before[0] if before else "+inf"
+        found = self.redis.zrevrangebyscore(keys.JOBS, top, "-inf", start=0, num=_SCAN_PAGE, withscores=True)
+        pairs = [(score, raw.decode()) for raw, score in found]
+        return [pair for pair in pairs if before is None or pair < before], len(found) == _SCAN_PAGE
+
+    def _get_many(self, ids: Sequence[str]) -> list[Job | None]:
+        with self.redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(JobKeys.of(job_id).job)
+            raws = pipe.execute()
+        gone = [job_id for job_id, raw in zip(ids, raws, strict=True) if not raw]
+        if gone:
+            self.redis.zrem(keys.JOBS, *gone)
+        return [_job(job_id, raw) if _shows(raw) else None for job_id, raw in zip(ids, raws, strict=True)]
+
+    def output(self, job_id: str, chunk: int) -> bytes | None:
+        """A scored chunk as a Zstandard frame, or None if it is not there."""
+        return self.redis.hget(JobKeys.of(job_id).output, str(chunk))
+
+    def rejects(self, job_id: str, chunk: int) -> bytes | None:
+        """A chunk's lines of the rejects file as a Zstandard frame, or None if it has none."""
+        return self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
+
+    def summary(self, job_id: str) -> dict[str, int]:
+        """The job's counts of predictions, probabilities and faults so far."""
+        raw = self.redis.hgetall(JobKeys.of(job_id).summary)
+        return {name.decode(): int(count) for name, count in raw.items()}
+
+    def cancel(self, job_id: str) -> None:
+        """End a job that has not ended; chunks in hand are finished and thrown away."""
+        self._run("cancel", job_id, job_id)
+
+
+def _shows(raw: Mapping[bytes, bytes]) -> bool:
+    return raw.get(b"sealed") == b"1" or raw.get(b"shown") == b"1"
+
+
+def _number(raw: bytes | None) -> float | None:
+    return float(raw) if raw else None
+
+
+def _job(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
+    text = {name.decode(): value.decode() for name, value in raw.items()}
+    return Job(
+        id=job_id,
+        state=JobState(text["state"]),
+        model=text["model"],
+        version=text["version"],
+        filename=text["filename"],
+        encoding=text["encoding"],
+        delimiter=text["delimiter"],
+        line_end=text["line_end"],
+        threshold=_number(raw.get(b"threshold")),
+        header=raw[b"header"],
+        input_header=raw[b"input_header"],
+        size=int(text["size"]),
+        total=int(text["total"]) if "total" in text else None,
+        scored=int(text["scored"]),
+        rejected=int(text["rejected"]),
+        chunks=int(text["chunks"]),
+        done=int(text["done"]),
+        revision=int(text["revision"]),
+        created=float(text["created"]),
+        started=_number(raw.get(b"started")),
+        finished=_number(raw.get(b"finished")),
+        expires=float(text["expires"]),
+        changed=float(text["changed"]),
+        sealed=text["sealed"] == "1",
+        error=text.get("error"),
+    )

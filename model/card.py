@@ -1,0 +1,125 @@
+"""A model's card: what it predicts, from what, how well, and what it was trained on.
+
+Imports the standard library and pydantic only, since the web process loads it.
+"""
+
+import csv
+import io
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model.errors import BrokenModel
+from model.files import write_atomically
+from model.schema import Feature, Scalar, Schema
+
+
+class ModelKind(StrEnum):
+    """What a model's predictions are."""
+
+    BINARY_CLASSIFIER = "binary_classifier"
+    MULTICLASS_CLASSIFIER = "multiclass_classifier"
+    REGRESSOR = "regressor"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metrics(_Part):
+    """How well a binary classifier does on `rows` held-out records; `accuracy` is at the card's threshold."""
+
+    roc_auc: float
+    brier: float
+    log_loss: float
+    accuracy: float
+    rows: int
+
+
+class Histogram(_Part):
+    """Counts of values between neighbouring `edges`; one more edge than counts, the last bin closed on both sides."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class FeatureSummary(_Part):
+    """The training values of one feature: counts by category, or the spread of a number; `missing` is a row count."""
+
+    missing: int = 0
+    counts: dict[str, int] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    quantiles: dict[str, float] | None = None
+    histogram: Histogram | None = None
+
+
+class DataSource(_Part):
+    """Where the training data comes from and under which licence it may be used."""
+
+    title: str
+    citation: str
+    url: str
+    licence: str
+
+
+class Card(_Part):
+    """Everything about one version of a model but its fitted pipeline.
+
+    `version` is the first 12 hex digits of `artifact_sha256`. `average_effects` (additive models) is the mean, over
+    the training records, of each feature's effect in log-odds: what explanations are relative to. `sample` holds a
+    few training records, values in feature order, None for missing. `trained_at` is RFC 3339 in UTC.
+    """
+
+    name: str
+    version: str
+    kind: ModelKind
+    title: str
+    description: str
+    target: str
+    classes: tuple[str, ...]
+    positive_class: str | None = None
+    threshold: float = 0.5
+    features: tuple[Feature, ...]
+    metrics: Metrics | None = None
+    trained_at: str
+    training_rows: int
+    summary: dict[str, FeatureSummary] = {}
+    sample: tuple[tuple[Scalar, ...], ...] = ()
+    additive: bool = False
+    average_effects: dict[str, float] = {}
+    libraries: dict[str, str]
+    artifact_sha256: str
+    source: DataSource | None = None
+
+    @cached_property
+    def record_schema(self) -> Schema:
+        """The features as a schema, which matches columns and validates records."""
+        return Schema(features=self.features)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a card from JSON; raises FileNotFoundError, and BrokenModel where it is not a card."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise BrokenModel(f"{path} is not a model card: {where or 'JSON'}: {first['msg']}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the card as JSON, atomically."""
+        write_atomically(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+
+def sample_csv(card: Card, rows: int = 20) -> str:
+    """Return a small valid CSV: the features' names, then up to `rows` training records; missing values are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(feature.name for feature in card.features)
+    writer.writerows(card.sample[:rows])
+    return text.getvalue()

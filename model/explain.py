@@ -1,0 +1,188 @@
+"""Exact explanations of additive models, and their scores from tables.
+
+A pipeline of a ColumnTransformer with one transformer per feature under a binary LogisticRegression has
+`decision = intercept + sum of effect_j(value_j)`, in log-odds. So each feature's effect is a function of its value
+alone, can be tabulated per distinct value, and adds up to the decision exactly.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from model.schema import Feature, FeatureKind, Value
+
+Floats = NDArray[np.float64]
+Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
+LARGEST_TABLE = 1000
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Effects in log-odds, relative to the average training record.
+
+    `effects` has the shape (n, features); `baseline + effects.sum(axis=1)` is the pipeline's `decision_function`.
+    """
+
+    baseline: float
+    effects: Floats
+
+
+@dataclass(frozen=True)
+class _Term:
+    """One feature's part of the decision: its fitted transformer, the coefficients of its basis, known effects."""
+
+    feature: Feature
+    transformer: Any
+    coefficients: Floats
+    table: dict[Value, float]
+
+    def compute(self, values: Sequence[Value]) -> Floats:
+        column = column_of(self.feature, values)
+        basis = self.transformer.transform(pd.DataFrame({self.feature.name: column}))
+        return np.asarray(basis @ self.coefficients, dtype=np.float64)
+
+    def effects(self, values: Sequence[Value]) -> Floats:
+        known = [self.table.get(value) for value in values]
+        if others := [value for value, effect in zip(values, known, strict=True) if effect is None]:
+            computed = iter(self.compute(others).tolist())
+            known = [next(computed) if effect is None else effect for effect in known]
+        return np.array(known, dtype=np.float64)
+
+
+class AdditiveModel:
+    """A fitted additive pipeline as one effect function per feature; the classes are (0: negative, 1: positive)."""
+
+    def __init__(self, intercept: float, terms: Mapping[str, _Term], averages: Mapping[str, float]) -> None:
+        self.intercept = intercept
+        self.averages = averages
+        self._terms = terms
+
+    @classmethod
+    def of(cls, pipeline: Any, features: Sequence[Feature], averages: Mapping[str, float]) -> "AdditiveModel | None":
+        """Return the additive form of a pipeline, or None where it has none.
+
+        `averages`: each feature's mean effect over the training records, log-odds; an absent one counts as 0.
+        """
+        if not is_additive(pipeline, features):
+            return None
+        columns, regression = pipeline[0], pipeline[-1]
+        terms = {feature.name: _term(feature, columns, regression) for feature in features}
+        return cls(float(regression.intercept_[0]), terms, averages)
+
+    def effects_of_values(self, feature: str, values: Iterable[Any]) -> Floats:
+        """Return the effect, log-odds before centring, of each of `values` of one feature; None or NaN is missing.
+
+        A missing value has the effect NaN where the feature allows none: callers may list it, but not use it. Raises
+        KeyError where there is no such feature, ValueError where the fitted transformer refuses a value.
+        """
+        return self._terms[feature].effects([None if is_missing(value) else value for value in values])
+
+    def decision(self, columns: Mapping[str, Column]) -> Floats:
+        """Return the log-odds of the positive class, shape (n,), of dictionary-coded columns.
+
+        `columns`: per feature its distinct values and, per row, an index into them.
+        """
+        effects = (self._gathered(name, *columns[name]) for name in self._terms)
+        total = next(effects) + self.intercept
+        for effect in effects:
+            total += effect
+        return total
+
+    def positive(self, columns: Mapping[str, Column]) -> Floats:
+        """Return the probability of the positive class, shape (n,), of dictionary-coded columns."""
+        return np.asarray(expit(self.decision(columns)), dtype=np.float64)
+
+    def explain(self, columns: Mapping[str, Column]) -> Explanation:
+        """Return the effects of dictionary-coded columns relative to the average training record."""
+        averages = [self.averages.get(name, 0.0) for name in self._terms]
+        effects = np.column_stack([self._gathered(name, *columns[name]) for name in self._terms])
+        return Explanation(self.intercept + sum(averages), effects - averages)
+
+    def _gathered(self, name: str, distinct: NDArray[Any], codes: NDArray[np.integer[Any]]) -> Floats:
+        if codes.size and codes.min() < 0:
+            raise ValueError(f"column {name!r} has negative codes; give missing as a distinct value of its own")
+        return self.effects_of_values(name, distinct.tolist()).take(codes)
+
+
+def is_additive(pipeline: Any, features: Sequence[Feature]) -> bool:
+    """Tell whether a pipeline is one transformer per feature (ColumnTransformer) under a binary LogisticRegression."""
+    if not (isinstance(pipeline, Pipeline) and len(pipeline) == 2):
+        return False
+    columns, regression = pipeline[0], pipeline[-1]
+    if not (isinstance(columns, ColumnTransformer) and isinstance(regression, LogisticRegression)):
+        return False
+    if columns.remainder != "drop" or not all(isinstance(selected, list) for _, _, selected in columns.transformers):
+        return False
+    taken = [(name, selected) for name, _, selected in columns.transformers]
+    return len(regression.classes_) == 2 and taken == [(feature.name, [feature.name]) for feature in features]
+
+
+def average_effects(pipeline: Any, features: Sequence[Feature], frame: pd.DataFrame) -> dict[str, float]:
+    """Return each feature's mean effect, log-odds, over the records of `frame`: what explanations are relative to."""
+    model = AdditiveModel.of(pipeline, features, {})
+    if model is None:
+        return {}
+    columns = code_frame(frame, features)
+    means = model.explain(columns).effects.mean(axis=0)
+    return dict(zip(columns, means.tolist(), strict=True))
+
+
+def code_frame(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Column]:
+    """Return the columns of `frame` dictionary-coded; raises KeyError where a feature has no column."""
+    return {feature.name: _coded(frame[feature.name]) for feature in features}
+
+
+def code_records(records: Sequence[Mapping[str, Value]], features: Sequence[Feature]) -> dict[str, Column]:
+    """Return validated records as coded columns, one distinct value per record: the quick way for a few records."""
+    codes = np.arange(len(records))
+    return {
+        feature.name: (np.array([record[feature.name] for record in records], dtype=object), codes)
+        for feature in features
+    }
+
+
+def column_of(feature: Feature, values: Any) -> pd.Series:
+    """Return values as the column a pipeline takes: float64 for numbers, object for categories, NaN for missing."""
+    if feature.kind is FeatureKind.NUMBER:
+        return pd.Series(values, dtype=np.float64)
+    column = pd.Series(values, dtype=object)
+    return column.where(column.notna(), np.nan)
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value stands for a missing one: None, NaN or pandas' NA."""
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+def _coded(column: pd.Series) -> Column:
+    codes, distinct = pd.factorize(column, use_na_sentinel=False)
+    return np.asarray(distinct, dtype=object), codes
+
+
+def _term(feature: Feature, columns: ColumnTransformer, regression: LogisticRegression) -> _Term:
+    coefficients = regression.coef_[0, columns.output_indices_[feature.name]]
+    unusable: dict[Value, float] = {} if feature.missing_allowed else {None: math.nan}
+    term = _Term(feature, columns.named_transformers_[feature.name], coefficients, unusable)
+    if values := _likely_values(feature):
+        term.table.update(zip(values, term.compute(values).tolist(), strict=True))
+    return term
+
+
+def _likely_values(feature: Feature) -> list[Value]:
+    """Return the values worth tabulating beforehand: all categories, all whole numbers of a narrow range."""
+    missing: list[Value] = [None] if feature.missing_allowed else []
+    if feature.kind is FeatureKind.CATEGORY:
+        return [*feature.categories, *missing]
+    if feature.integer and feature.minimum is not None and feature.maximum is not None:
+        whole = range(int(feature.minimum), int(feature.maximum) + 1)
+        return [*map(float, whole), *missing] if len(whole) <= LARGEST_TABLE else []
+    return []

@@ -1,0 +1,48 @@
+"""Small file helpers: atomic writes, checksums, and values cached until their file changes. Standard library only."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+from uuid import uuid4
+
+T = TypeVar("T")
+Stamp = tuple[int, int, int]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of `content` as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class FileCache(Generic[T]):
+    """Values read from files, read again only when the file was replaced or written to."""
+
+    def __init__(self, read: Callable[[Path], T]) -> None:
+        self._read = read
+        self._entries: dict[Path, tuple[Stamp, T]] = {}
+
+    def get(self, path: Path) -> T:
+        """Return what `read` makes of the file at `path`; raises FileNotFoundError and whatever `read` raises."""
+        status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        entry = self._entries.get(path)
+        if entry is None or entry[0] != stamp:
+            entry = (stamp, self._read(path))
+            self._entries[path] = entry
+        return entry[1]

@@ -1,0 +1,304 @@
+"""What a model takes: features, what a text value means, and which column is which feature.
+
+Pure: values in, values out. Imports the standard library and pydantic only, since the web process loads it.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict
+
+Value = float | str | None
+Scalar = int | float | str | None
+
+NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""The whole grammar of a number, ASCII digits only; plain enough for Python's `re` and for RE2."""
+
+MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
+"""Casefolded texts that mean "no value", unless a feature has a category of that very word."""
+
+LONGEST_ECHO = 100
+_NUMBER = re.compile(NUMBER_PATTERN)
+_SEPARATORS = re.compile(r"[\s._-]+")
+
+
+class FaultCode(StrEnum):
+    """Why a value or a record is rejected; stable words of the HTTP contract."""
+
+    MISSING = "missing"
+    NOT_A_NUMBER = "not_a_number"
+    NOT_AN_INTEGER = "not_an_integer"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_CATEGORY = "unknown_category"
+    RAGGED = "ragged"
+    MALFORMED = "malformed"
+    UNDECODABLE = "undecodable"
+    SCORING_FAILED = "scoring_failed"
+
+
+class FeatureKind(StrEnum):
+    """What the values of a feature are."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one value or record; `value` is what was given, cut to 100 characters."""
+
+    code: str
+    detail: str
+    column: str | None = None
+    value: str | None = None
+    suggestion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingColumn:
+    """A feature without a column, and the header, as spelt in the file, that may have been meant."""
+
+    name: str
+    did_you_mean: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMatch:
+    """Which column of a file holds which feature.
+
+    `columns` maps a feature's name to the index of its (first) column, from 0. `duplicates` are the headers, as
+    spelt, of further columns for a feature that has one; `extra` are those that belong to no feature.
+    """
+
+    columns: dict[str, int]
+    missing: tuple[MissingColumn, ...]
+    duplicates: tuple[str, ...]
+    extra: tuple[str, ...]
+
+
+def normalise_name(header: str) -> str:
+    """Return the name under which a header is compared: `Marital Status`, `marital.status` → `marital_status`."""
+    return _SEPARATORS.sub("_", header.strip().casefold())
+
+
+def shown(text: str) -> str:
+    """Return `text` cut to 100 characters, for messages."""
+    return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
+
+
+def closest_header(name: str, headers: Iterable[str]) -> str | None:
+    """Return the header, as spelt, that was probably meant for the feature `name`, or None.
+
+    Close is: similar letters (difflib), or nothing but words of the name (`hours` for `hours_per_week`).
+    """
+    spelt = {normalise_name(shown(header)): header for header in reversed(list(headers))}
+    similar = get_close_matches(name, spelt, n=1)
+    words = set(name.split("_"))
+    subsets = [header for header in spelt if header and set(header.split("_")) <= words]
+    found = [*similar, *subsets]
+    return spelt[found[0]] if found else None
+
+
+class Feature(BaseModel):
+    """One input of a model: its name, kind, limits or categories, and words for people.
+
+    `minimum` and `maximum` are inclusive and in `unit`; `categories` are in their natural order, and `labels` gives the
+    human words of each. `default` prefills a form, `example` shows a typical value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    kind: FeatureKind
+    unit: str | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    integer: bool = False
+    categories: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    missing_allowed: bool = False
+    default: Scalar = None
+    example: Scalar = None
+    help: str | None = None
+
+    def parse(self, text: str, suggest: bool = True) -> Value | Fault:
+        """Return what `text` means: a number (float), a category as the schema spells it, None for missing, or a Fault.
+
+        This is the one place that says so; a reader of whole columns must agree with it. Without `suggest`, no similar
+        category is looked for, which is slow.
+        """
+        stripped = text.strip()
+        folded = stripped.casefold()
+        if folded in self._spellings:
+            return self._spellings[folded]
+        if folded in MISSING_MARKERS:
+            return self._missing(stripped)
+        return self._number(stripped) if self.kind is FeatureKind.NUMBER else self._unknown_category(stripped, suggest)
+
+    def parse_json(self, value: object) -> Value | Fault:
+        """Return what a JSON value means, as `parse` does for text; never raises."""
+        match value:
+            case None:
+                return self._missing("")
+            case str():
+                return self.parse(value)
+            case bool() | list() | dict():
+                return self._wrong_type(value)
+            case int() | float():
+                return self._json_number(value)
+            case _:
+                return self._wrong_type(value)
+
+    def missing(self, suggestion: str | None = None) -> Fault:
+        """Return the fault of a record without this feature; `suggestion` is a key that may have been meant."""
+        hint = f"did you mean {shown(suggestion)!r}?" if suggestion else f"{self._wanted} is needed"
+        return self._fault(FaultCode.MISSING, f"{self.name} is missing; {hint}", None, suggestion)
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return {category.casefold(): category for category in self.categories}
+
+    @cached_property
+    def _suggestions(self) -> dict[str, str]:
+        labels = {label.casefold(): category for category, label in self.labels.items()}
+        return labels | self._spellings
+
+    @property
+    def _range(self) -> str:
+        low, high = ("" if limit is None else f"{limit:g}" for limit in (self.minimum, self.maximum))
+        return f"{low}..{high}"
+
+    @property
+    def _wanted(self) -> str:
+        if self.kind is FeatureKind.CATEGORY:
+            return f"one of its {len(self.categories)} categories"
+        number = "a whole number" if self.integer else "a number"
+        limited = self.minimum is not None or self.maximum is not None
+        return f"{number} in {self._range}" if limited else number
+
+    def _fault(self, code: FaultCode, detail: str, value: str | None, suggestion: str | None = None) -> Fault:
+        return Fault(code, detail, self.name, None if value is None else shown(value), suggestion)
+
+    def _missing(self, text: str) -> Fault | None:
+        return None if self.missing_allowed else replace(self.missing(), value=text)
+
+    def _number(self, text: str) -> float | Fault:
+        if not _NUMBER.fullmatch(text):
+            hint = "; write it without thousands separators and with a decimal point" if "," in text else ""
+            return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a number{hint}", text)
+        number = float(text)
+        if not math.isfinite(number):
+            return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a finite number", text)
+        return self._within_limits(number, text)
+
+    def _within_limits(self, number: float, text: str) -> float | Fault:
+        if self.integer and not number.is_integer():
+            return self._fault(FaultCode.NOT_AN_INTEGER, f"{shown(text)} is not a whole number", text)
+        too_low = self.minimum is not None and number < self.minimum
+        too_high = self.maximum is not None and number > self.maximum
+        if too_low or too_high:
+            return self._fault(FaultCode.OUT_OF_RANGE, f"{shown(text)} is outside {self._range}", text)
+        return number
+
+    def _unknown_category(self, text: str, suggest: bool) -> Fault:
+        suggestion = self._suggest(text) if suggest else None
+        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+        detail = f"{shown(text)!r} is not a category of {self.name}{hint}"
+        return self._fault(FaultCode.UNKNOWN_CATEGORY, detail, text, suggestion)
+
+    def _suggest(self, text: str) -> str | None:
+        # Comparing is quadratic in the length, and no category is longer than what is echoed.
+        if len(text) > LONGEST_ECHO:
+            return None
+        close = get_close_matches(text.casefold(), self._suggestions, n=1)
+        return self._suggestions[close[0]] if close else None
+
+    def _json_number(self, value: float) -> Value | Fault:
+        if self.kind is FeatureKind.CATEGORY:
+            return self.parse(_digits(value))
+        try:
+            number = float(value)
+        except OverflowError:
+            return self._fault(FaultCode.NOT_A_NUMBER, "a whole number of over 308 digits is not a finite number", None)
+        text = _digits(value)
+        if not math.isfinite(number):
+            return self._fault(FaultCode.NOT_A_NUMBER, f"{text} is not a finite number", text)
+        return self._within_limits(number, text)
+
+    def _wrong_type(self, value: object) -> Fault:
+        given = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "this value")
+        if self.kind is FeatureKind.NUMBER:
+            return self._fault(FaultCode.NOT_A_NUMBER, f"{given} is not a number", _words(value))
+        detail = f"{given} is not a category of {self.name}"
+        return self._fault(FaultCode.UNKNOWN_CATEGORY, detail, _words(value))
+
+
+class Schema(BaseModel):
+    """All features of a model, in the order in which its pipeline takes them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: tuple[Feature, ...]
+
+    def match_columns(self, header: Sequence[str]) -> ColumnMatch:
+        """Return which column of `header` holds which feature, and what is missing, doubled or extra."""
+        columns: dict[str, int] = {}
+        duplicates: list[str] = []
+        extra: list[str] = []
+        for index, spelt in enumerate(header):
+            feature = self._by_name.get(normalise_name(spelt))
+            if feature is None:
+                extra.append(spelt)
+            elif feature.name in columns:
+                duplicates.append(spelt)
+            else:
+                columns[feature.name] = index
+        missing = self._missing_columns(columns, extra)
+        return ColumnMatch(columns, missing, tuple(duplicates), tuple(extra))
+
+    def validate_record(self, record: Mapping[str, object]) -> tuple[dict[str, Value], list[Fault]]:
+        """Return the values of one record in schema order, and every fault; a feature at fault has no value.
+
+        Keys are compared as headers are; an absent key counts as missing, other keys are ignored.
+        """
+        given = {normalise_name(key): value for key, value in record.items()}
+        extra = [key for key in record if normalise_name(key) not in self._by_name]
+        values: dict[str, Value] = {}
+        faults: list[Fault] = []
+        for name, feature in self._by_name.items():
+            value = feature.parse_json(given.get(name))
+            if isinstance(value, Fault):
+                faults.append(value if name in given else feature.missing(closest_header(name, extra)))
+            else:
+                values[feature.name] = value
+        return values, faults
+
+    @cached_property
+    def _by_name(self) -> dict[str, Feature]:
+        return {normalise_name(feature.name): feature for feature in self.features}
+
+    def _missing_columns(self, found: Mapping[str, int], extra: Sequence[str]) -> tuple[MissingColumn, ...]:
+        return tuple(
+            MissingColumn(feature.name, closest_header(name, extra))
+            for name, feature in self._by_name.items()
+            if feature.name not in found
+        )
+
+
+def _digits(value: float) -> str:
+    """Return a JSON number as text; a whole number too long for `str` (Python's limit) in short."""
+    try:
+        return str(value)
+    except ValueError:
+        return "a very long whole number"
+
+
+def _words(value: object) -> str:
+    """Return a value that is neither text nor number as it stood in JSON, as far as that is cheap."""
+    return str(value).lower() if isinstance(value, bool) else type(value).__name__

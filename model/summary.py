@@ -1,0 +1,75 @@
+"""What a card says about data and quality: summaries of training columns, held-out metrics, a sample, versions."""
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
+
+from model.card import FeatureSummary, Histogram, Metrics
+from model.explain import Floats, is_missing
+from model.schema import Feature, FeatureKind, Scalar
+
+LIBRARIES = ("scikit-learn", "skops", "scipy", "numpy", "pandas")
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+BINS = 10
+
+
+def summarise(frame: pd.DataFrame, features: Iterable[Feature]) -> dict[str, FeatureSummary]:
+    """Return a summary of each feature's column in `frame`."""
+    return {
+        feature.name: (_of_number if feature.kind is FeatureKind.NUMBER else _of_category)(frame[feature.name], feature)
+        for feature in features
+    }
+
+
+def held_out_metrics(truth: Sequence[bool], positive: Floats, threshold: float) -> Metrics:
+    """Return the metrics of probabilities of the positive class, shape (n,), against the truth, shape (n,)."""
+    return Metrics(
+        roc_auc=float(roc_auc_score(truth, positive)),
+        brier=float(brier_score_loss(truth, positive)),
+        log_loss=float(log_loss(truth, positive)),
+        accuracy=float(accuracy_score(truth, positive >= threshold)),
+        rows=len(positive),
+    )
+
+
+def sample_rows(frame: pd.DataFrame, features: Sequence[Feature], rows: int = 20) -> tuple[tuple[Scalar, ...], ...]:
+    """Return the values of `rows` records spread evenly over `frame`, in feature order, whole numbers as int."""
+    picked = frame.iloc[np.linspace(0, len(frame) - 1, rows).astype(int)]
+    columns = [[_plain(feature, value) for value in picked[feature.name].tolist()] for feature in features]
+    return tuple(zip(*columns, strict=True))
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries a model is made with."""
+    return {library: version(library) for library in LIBRARIES}
+
+
+def _plain(feature: Feature, value: Any) -> Scalar:
+    if is_missing(value):
+        return None
+    if feature.kind is FeatureKind.CATEGORY:
+        return str(value)
+    return int(value) if feature.integer else float(value)
+
+
+def _of_category(column: pd.Series, feature: Feature) -> FeatureSummary:
+    found = column.value_counts()
+    counts = {category: int(found.get(category, 0)) for category in feature.categories}
+    return FeatureSummary(missing=int(column.isna().sum()), counts=counts)
+
+
+def _of_number(column: pd.Series, _feature: Feature) -> FeatureSummary:
+    values = column.dropna().to_numpy(dtype=np.float64)
+    counts, edges = np.histogram(values, bins=BINS)
+    return FeatureSummary(
+        missing=int(column.isna().sum()),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        mean=float(values.mean()),
+        quantiles={f"{share:g}": float(np.quantile(values, share)) for share in QUANTILES},
+        histogram=Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist())),
+    )

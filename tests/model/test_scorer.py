@@ -1,0 +1,231 @@
+"""Scores and explanations: the quick ways give the pipeline's own numbers, and failures are said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from model import income
+from model.card import Card, ModelKind
+from model.errors import BrokenModel, ScoringFailed
+from model.explain import AdditiveModel, code_frame
+from model.income_features import FEATURES
+from model.scorer import Scorer
+
+RECORD = {feature.name: feature.default for feature in FEATURES}
+
+
+class Stub:
+    """Answers with what it was given, whatever it is asked."""
+
+    classes_ = ("<=50K", ">50K")
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def predict_proba(self, _frame: pd.DataFrame) -> object:
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def opaque(scorer: Scorer) -> Scorer:
+    """The same model, not known to be additive."""
+    return Scorer(scorer.card.model_copy(update={"additive": False}), scorer.pipeline)
+
+
+def test_probabilities_are_the_pipelines_own(scorer: Scorer, pipeline: Pipeline, held_out: pd.DataFrame) -> None:
+    assert np.array_equal(scorer.probabilities(held_out), pipeline.predict_proba(held_out))
+
+
+def test_coded_columns_score_as_the_pipeline_does(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None:
+    columns = code_frame(held_out, FEATURES)
+    expected = scorer.probabilities(held_out)[:, 1]
+    assert np.abs(scorer.coded_probabilities(columns) - expected).max() < 1e-12
+    assert np.array_equal(opaque.coded_probabilities(columns), expected)
+
+
+def test_records_score_as_the_pipeline_does(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None:
+    some = held_out.head(300)
+    records = [scorer.schema.validate_record(record)[0] for record in some.fillna("?").to_dict("records")]
+    expected = scorer.probabilities(some)[:, 1]
+    assert np.abs(scorer.predict_records(records).positive - expected).max() < 1e-12
+    assert np.array_equal(opaque.predict_records(records).positive, expected)
+
+
+def test_effects_add_up_to_the_decision(scorer: Scorer, pipeline: Pipeline, held_out: pd.DataFrame) -> None:
+    explanation = scorer.explain(held_out)
+    assert explanation is not None
+    assert explanation.effects.shape == (16_281, 7)
+    total = explanation.baseline + explanation.effects.sum(axis=1)
+    assert np.abs(total - pipeline.decision_function(held_out)).max() < 1e-9
+
+
+def test_effects_are_relative_to_the_average_training_record(scorer: Scorer) -> None:
+    training, _ = income.load_records(income.TRAINING)
+    explanation = scorer.explain(training)
+    assert explanation is not None
+    assert np.abs(explanation.effects.mean(axis=0)).max() < 1e-9
+
+
+def test_effects_of_a_record_read_as_one_would_expect(scorer: Scorer) -> None:
+    more, less = RECORD | {"education": "Doctorate"}, RECORD | {"education": "Preschool"}
+    explanation = scorer.explain_records([more, less])
+    assert explanation is not None
+    education = [feature.name for feature in FEATURES].index("education")
+    assert explanation.effects[0, education] > 1
+    assert explanation.effects[1, education] < -1
+
+
+def test_effects_of_values_are_those_of_the_pipeline(scorer: Scorer, pipeline: Pipeline) -> None:
+    additive = AdditiveModel.of(pipeline, FEATURES, {})
+    assert additive is not None
+    ages = [17.0, 38.0, 38.5, 90.0]
+    rows = pd.DataFrame([RECORD | {"age": age} for age in ages])
+    effects = additive.effects_of_values("age", ages)
+    decision = pipeline.decision_function(rows)
+    assert np.allclose(effects - effects[0], decision - decision[0], atol=1e-9)
+
+
+def test_a_model_that_is_not_additive_has_no_explanation(opaque: Scorer, held_out: pd.DataFrame) -> None:
+    assert opaque.explain(held_out) is None
+    assert opaque.explain_records([RECORD]) is None
+
+
+def test_pipelines_of_another_shape_are_not_additive(held_out: pd.DataFrame) -> None:
+    labels = np.arange(len(held_out)) % 2
+    crossed = make_column_transformer((OneHotEncoder(), ["race", "sex"]))
+    assert AdditiveModel.of(make_pipeline(crossed, LogisticRegression()).fit(held_out, labels), FEATURES, {}) is None
+    assert AdditiveModel.of(LogisticRegression(), FEATURES, {}) is None
+
+
+def test_positive_from_the_threshold_on(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    some = held_out.head(50)
+    positive = scorer.predict(some).positive
+    limit = float(positive[7])
+    predictions = scorer.predict(some, threshold=limit)
+    assert predictions.labels[7] == 1
+    assert np.array_equal(predictions.labels, (positive >= limit).astype(int))
+    assert scorer.predict(some, threshold=0.0).labels.all()
+    assert not scorer.predict(some, threshold=1.0).labels.any()
+    assert np.array_equal(scorer.predict_coded(code_frame(some, FEATURES)).labels, scorer.predict(some).labels)
+
+
+def test_no_rows(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None:
+    empty = held_out.head(0)
+    for each in (scorer, opaque):
+        assert each.probabilities(empty).shape == (0, 2)
+        assert each.predict(empty).labels.shape == (0,)
+        assert each.coded_probabilities(code_frame(empty, FEATURES)).shape == (0,)
+        assert each.predict_records([]).positive.shape == (0,)
+    explanation = scorer.explain(empty)
+    assert explanation is not None
+    assert explanation.effects.shape == (0, 7)
+
+
+def test_frames_in_other_dress_score_the_same(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    some = held_out.head(200)
+    expected = scorer.probabilities(some)
+    words = [feature.name for feature in FEATURES if feature.categories]
+    dresses = [
+        some[[*reversed(some.columns)]].assign(extra=1),
+        some.astype({"age": "int64", "hours_per_week": "int32"} | dict.fromkeys(words, "str")),
+        some.astype(dict.fromkeys(words, "category")),
+        some.assign(workclass=some["workclass"].where(some["workclass"].notna(), None)),
+        some.set_index(np.zeros(len(some), dtype=int)),
+        some.astype({"age": object}),
+    ]
+    for dress in dresses:
+        assert np.array_equal(scorer.probabilities(dress), expected)
+        assert np.allclose(scorer.coded_probabilities(code_frame(dress, FEATURES)), expected[:, 1], atol=1e-12)
+
+
+def test_a_frame_without_any_workclass_scores(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    unknown = held_out.head(20).assign(workclass=np.nan)
+    expected = scorer.probabilities(unknown)[:, 1]
+    assert np.isfinite(expected).all()
+    assert np.allclose(scorer.coded_probabilities(code_frame(unknown, FEATURES)), expected, atol=1e-12)
+
+
+def test_numbers_far_outside_the_limits_still_give_probabilities(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    odd = held_out.head(3).assign(age=[-1e300, 1e300, 0.5], hours_per_week=[1e9, -5.0, 99.5])
+    assert np.isfinite(scorer.probabilities(odd)).all()
+    assert np.allclose(scorer.coded_probabilities(code_frame(odd, FEATURES)), scorer.probabilities(odd)[:, 1])
+
+
+@pytest.mark.parametrize(
+    "change", [{"education": "Kindergarten"}, {"education": None}, {"age": np.nan}, {"age": "old"}]
+)
+def test_values_the_model_does_not_know_fail_instead_of_scoring_wrong(
+    scorer: Scorer, change: dict[str, object]
+) -> None:
+    frame = pd.DataFrame([RECORD]).assign(**{name: [value] for name, value in change.items()})
+    with pytest.raises(ScoringFailed, match="could not score 1 rows"):
+        scorer.probabilities(frame)
+    with pytest.raises(ScoringFailed):
+        scorer.coded_probabilities(code_frame(frame, FEATURES))
+
+
+def test_a_missing_column_fails(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    with pytest.raises(ScoringFailed, match="age"):
+        scorer.probabilities(held_out.drop(columns="age"))
+    with pytest.raises(ScoringFailed, match="age"):
+        scorer.explain(held_out.drop(columns="age"))
+
+
+def test_unusable_values_may_be_listed_but_not_used(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    some = held_out.head(5)
+    columns = code_frame(some, FEATURES)
+    expected = scorer.coded_probabilities(columns)
+    listed = {name: (np.append(distinct, [None]), codes) for name, (distinct, codes) in columns.items()}
+    assert np.array_equal(scorer.coded_probabilities(listed), expected)
+    distinct, codes = listed["age"]
+    with pytest.raises(ScoringFailed, match="NaN for 5 values"):
+        scorer.coded_probabilities(listed | {"age": (distinct, codes * 0 + len(distinct) - 1)})
+
+
+def test_a_record_that_was_not_validated_is_not_explained(scorer: Scorer) -> None:
+    with pytest.raises(ScoringFailed):
+        scorer.explain_records([RECORD | {"age": None}])
+
+
+def test_negative_codes_are_refused(scorer: Scorer, held_out: pd.DataFrame) -> None:
+    columns = code_frame(held_out.head(5), FEATURES)
+    distinct, codes = columns["workclass"]
+    with pytest.raises(ScoringFailed, match="negative codes"):
+        scorer.coded_probabilities(columns | {"workclass": (distinct, codes - 1)})
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (np.array([[0.5, np.nan], [0.5, 0.5]]), "NaN for 1 value"),
+        (np.array([[0.5, 0.5]]), r"\(1, 2\), not \(2, 2\)"),
+        (np.array([[1.0], [1.0]]), r"\(2, 1\), not \(2, 2\)"),
+        ("nonsense", "could not score 2 rows"),
+    ],
+)
+def test_a_pipeline_that_answers_wrong_fails(card: Card, held_out: pd.DataFrame, answer: object, words: str) -> None:
+    broken = Scorer(card.model_copy(update={"additive": False}), Stub(answer))
+    with pytest.raises(ScoringFailed, match=words):
+        broken.predict(held_out.head(2))
+
+
+def test_a_card_whose_classes_are_not_the_pipelines_is_refused(card: Card, pipeline: Pipeline) -> None:
+    with pytest.raises(BrokenModel, match="its card says"):
+        Scorer(card.model_copy(update={"classes": (">50K", "<=50K")}), pipeline)
+
+
+def test_more_than_two_classes(card: Card, held_out: pd.DataFrame) -> None:
+    some = held_out.head(500)
+    encoder = make_column_transformer((OneHotEncoder(), ["race"]), ("passthrough", ["age"]))
+    fitted = make_pipeline(encoder, LogisticRegression(max_iter=500)).fit(some, some["sex"] + some["race"].str[:1])
+    changes = {"kind": ModelKind.MULTICLASS_CLASSIFIER, "classes": tuple(fitted.classes_), "positive_class": None}
+    scorer = Scorer(card.model_copy(update=changes), fitted)
+    predictions = scorer.predict(some)
+    assert scorer.probabilities(some).shape == (500, len(fitted.classes_))
+    assert np.array_equal(fitted.classes_[predictions.labels], fitted.predict(some))
+    assert np.array_equal(predictions.positive, fitted.predict_proba(some).max(axis=1))
+    assert scorer.predict(some.head(0)).labels.shape == (0,)

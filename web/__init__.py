@@ -1,0 +1,38 @@
+"""The Flask front end: the JSON API and the pages. ``create_app`` builds it from its collaborators."""
+
+from flask import Response
+from flask_openapi3 import OpenAPI
+
+from jobs.logs import configure_logging
+from jobs.settings import Settings
+from web import api_jobs, api_predictions, api_service, pages, problems
+from web.openapi import INFO, register_docs
+from web.services import Services, create_services
+
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
+    """The web application; its collaborators are made from the settings unless they are given."""
+    configure_logging(settings)
+    app = OpenAPI("web", info=INFO, doc_ui=False)
+    app.extensions["scoreline"] = services or create_services(settings)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
+    problems.register(app)
+    for api in (api_jobs.api, api_predictions.api, api_service.api):
+        app.register_api(api)
+    app.register_blueprint(api_service.health)
+    app.register_blueprint(pages.pages)
+    register_docs(app, api_jobs.api)
+    app.after_request(_add_security_headers)
+    return app
+
+
+def _add_security_headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    return response

@@ -1,0 +1,281 @@
+"""The API's endpoints for jobs: HTTP only, the work is elsewhere."""
+
+import base64
+import binascii
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Response, request, url_for
+from flask_openapi3 import APIBlueprint, Tag
+from redis.exceptions import RedisError
+
+from jobs.errors import JobsError
+from jobs.state import Job, JobState, as_dict
+from web import results
+from web.bodies import Body, open_body
+from web.openapi import csv_answer, csv_body, parameters, parse, problems
+from web.preflight import preflight
+from web.problems import Problem
+from web.schemas import (
+    JobDocument,
+    JobHeader,
+    JobList,
+    JobPath,
+    JobsQuery,
+    PreferHeader,
+    PreflightDocument,
+    PreflightQuery,
+    RejectsQuery,
+    ResultsQuery,
+    UploadQuery,
+)
+from web.services import services
+from web.uploads import Upload
+from web.waiting import preferred_wait
+from web.watch import wait_for_change
+
+api = APIBlueprint("jobs", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="jobs", description="CSV in, CSV out")])
+
+_POLL_SECONDS = 1
+_NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
+
+
+@api.post(
+    "/jobs",
+    summary="Upload a CSV file to be scored",
+    responses={202: JobDocument, 200: JobDocument, **problems(400, 413, 415, 422, 429, 503)},
+    openapi_extensions={"parameters": parameters(UploadQuery, PreferHeader), "requestBody": csv_body()},
+)
+def create_job() -> Response:
+    """Scoring begins while the file is still coming in; from the answer on, the upload is durable."""
+    job_id = _upload(_body()).receive_all()
+    seconds = preferred_wait(request.headers.get("Prefer"))
+    job = wait_for_change(services().watcher, services().store, job_id, None, seconds or 0.0)
+    if job is None:
+        raise unknown_job(job_id)
+    ended = seconds is not None and job.state.ended
+    response = job_response(job, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED)
+    response.headers["Location"] = job_url(job_id)
+    if seconds is not None:
+        response.headers["Preference-Applied"] = f"wait={seconds:.0f}"
+    return response
+
+
+@api.post(
+    "/score",
+    summary="Score a CSV file in one request",
+    responses={200: csv_answer("the results, streamed while the upload still runs"), **problems(400, 413, 415, 422, 429, 503)},
+    openapi_extensions={"parameters": parameters(UploadQuery), "requestBody": csv_body()},
+)
+def score() -> Response:
+    """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
+    found = services()
+    upload = _upload(_body(), shown=True)
+    received = upload.receive()
+    # Up to the first chunk, what is wrong can still be told with a status of its own.
+    for _ in received:
+        if upload.chunks:
+            threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
+            break
+    job = found_job(str(upload.job_id))
+    blocks = results.followed_results(found.store, found.watcher, job, results.as_it_is)
+    response = results.csv_response(blocks, job.filename, "scored")
+    response.headers["Location"] = job_url(job.id)
+    return response
+
+
+def _drain(received: Iterator[None]) -> None:
+    """Take the rest of an upload; what goes wrong ends the job, and with it the download."""
+    try:
+        for _ in received:
+            pass
+    except (JobsError, RedisError):
+        return
+
+
+@api.get(
+    "/jobs",
+    summary="List jobs, newest first",
+    responses={200: JobList, **problems(422, 503)},
+    openapi_extensions={"parameters": parameters(JobsQuery)},
+)
+def list_jobs() -> Response:
+    """A page of the jobs that have not expired."""
+    query = parse(JobsQuery, request.args.to_dict())
+    page = services().store.page(query.limit + 1, _decode_cursor(query.cursor), query.state)
+    more = len(page) > query.limit
+    shown = page[: query.limit]
+    documents = [job_document(job, services().store.queue_position(job)) for job in shown]
+    return _json({"jobs": documents, "next_cursor": _encode_cursor(shown[-1]) if more else None})
+
+
+@api.get(
+    "/jobs/<job_id>",
+    summary="Get a job",
+    responses={200: JobDocument, 304: None, **problems(404, 503)},
+    openapi_extensions={"parameters": parameters(header=JobHeader)},
+)
+def get_job(path: JobPath) -> Response:
+    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended."""
+    seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
+    known = _known_revision(path.job_id)
+    job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
+    if job is None:
+        raise unknown_job(path.job_id)
+    response = job_response(job, HTTPStatus.OK)
+    return response.make_conditional(request) if request.method in ("GET", "HEAD") else response
+
+
+@api.delete("/jobs/<job_id>", summary="Cancel or delete a job", responses={200: JobDocument, 204: None, **problems(404, 503)})
+def delete_job(path: JobPath) -> Response:
+    """A job that has not ended is canceled; the data of one that has is removed."""
+    job = found_job(path.job_id)
+    if job.state.ended:
+        services().store.remove(job.id)
+        return Response(status=HTTPStatus.NO_CONTENT)
+    services().store.cancel(job.id)
+    return job_response(found_job(job.id), HTTPStatus.OK)
+
+
+@api.get(
+    "/jobs/<job_id>/results",
+    summary="Download the scored CSV",
+    responses={200: csv_answer("the input's records with prediction, probability and error"), **problems(404, 409, 422, 503)},
+    openapi_extensions={"parameters": parameters(ResultsQuery)},
+)
+def get_results(path: JobPath) -> Response:
+    """One record per input record, in input order."""
+    query = parse(ResultsQuery, request.args.to_dict())
+    found, job = services(), found_job(path.job_id)
+    transform = _transform(job, query.escape)
+    if query.follow and not (query.partial and job.state is JobState.CANCELED):
+        if job.state in (JobState.FAILED, JobState.CANCELED):
+            raise _no_results(job)
+        return results.csv_response(
+            results.followed_results(found.store, found.watcher, job, transform), job.filename, "scored"
+        )
+    if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
+        raise _no_results(job)
+    return results.csv_response(results.finished_results(found.store, job, transform), job.filename, "scored")
+
+
+@api.get(
+    "/jobs/<job_id>/rejects",
+    summary="Download the rejected rows with their reasons",
+    responses={200: csv_answer("row, column, value, code, reason, then the record; a line per fault"), **problems(404, 409, 422, 503)},
+    openapi_extensions={"parameters": parameters(RejectsQuery)},
+)
+def get_rejects(path: JobPath) -> Response:
+    """One line per fault."""
+    query = parse(RejectsQuery, request.args.to_dict())
+    job = found_job(path.job_id)
+    if not job.state.ended:
+        raise _no_results(job)
+    lines = results.rejects(services().store, job, _transform(job, query.escape))
+    return results.csv_response(lines, job.filename, "rejects")
+
+
+@api.post(
+    "/preflight",
+    summary="Check the first bytes of a file",
+    responses={200: PreflightDocument, **problems(400, 413, 415, 422, 503)},
+    openapi_extensions={"parameters": parameters(PreflightQuery), "requestBody": csv_body()},
+)
+def create_preflight() -> Response:
+    """How the columns map, what the first rows' faults are, and what predictions would look like. Stores nothing."""
+    return _json(preflight(_body(), services()))
+
+
+def _body() -> Body:
+    return open_body(request, services().settings.max_upload_bytes)
+
+
+def _upload(body: Body, shown: bool = False) -> Upload:
+    found = services()
+    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown)
+
+
+def found_job(job_id: str) -> Job:
+    """The job; raises Problem ``unknown_job``."""
+    job = services().store.get(job_id)
+    if job is None:
+        raise unknown_job(job_id)
+    return job
+
+
+def unknown_job(job_id: str) -> Problem:
+    """There is no such job, or no longer."""
+    return Problem(HTTPStatus.NOT_FOUND, "unknown_job", f"there is no job {job_id[:64]!r}: unknown, expired or deleted")
+
+
+def _no_results(job: Job) -> Problem:
+    if job.state is JobState.FAILED:
+        return Problem(HTTPStatus.CONFLICT, "job_failed", job.error or "the job failed")
+    if job.state is JobState.CANCELED:
+        detail = "the job was canceled; ?partial=true gives the rows finished before"
+        return Problem(HTTPStatus.CONFLICT, "job_canceled", detail)
+    return Problem(HTTPStatus.CONFLICT, "not_ready", _NOT_READY, retry_after=_retry_after(job))
+
+
+def _transform(job: Job, escape: str | None) -> results.Transform:
+    return results.formula_escaper(job.delimiter) if escape == "formulas" else results.as_it_is
+
+
+def job_url(job_id: str) -> str:
+    """Address of a job in the API."""
+    return url_for("jobs.get_job", job_id=job_id)
+
+
+def job_document(job: Job, queue_position: int | None) -> dict[str, Any]:
+    """The job as the contract shows it."""
+    base = job_url(job.id)
+    links = {"self": base, "page": url_for("pages.job_page", job_id=job.id)}
+    links |= {name: f"{base}/{name}" for name in ("results", "rejects", "summary", "events")}
+    error = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "job_failed", job.error).as_dict() if job.error else None
+    return {**as_dict(job, queue_position), "error": error, "links": links}
+
+
+def job_response(job: Job, status: HTTPStatus) -> Response:
+    """The job as JSON, with its ETag and, while it has not ended, Retry-After."""
+    position = services().store.queue_position(job)
+    response = _json(job_document(job, position), status)
+    response.set_etag(f"{job.revision}-{'' if position is None else position}")
+    response.headers["Cache-Control"] = "no-cache"
+    if not job.state.ended:
+        response.headers["Retry-After"] = str(_retry_after(job))
+    return response
+
+
+def _retry_after(job: Job) -> int:
+    return max(_POLL_SECONDS, min(10, round((job.eta_seconds or 0) / 10)))
+
+
+def _known_revision(job_id: str) -> int | None:
+    """The revision that the client has seen, by its If-None-Match."""
+    for tag in request.if_none_match:
+        revision = tag.partition("-")[0]
+        if revision.isdecimal():
+            return int(revision)
+    return None
+
+
+def _encode_cursor(job: Job) -> str:
+    return base64.urlsafe_b64encode(f"{job.created!r} {job.id}".encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str | None) -> tuple[float, str] | None:
+    if cursor is None:
+        return None
+    try:
+        created, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        return float(created), job_id
+    except (ValueError, binascii.Error) as error:
+        detail = "cursor: give the next_cursor of the page before, unchanged"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail) from error
+
+
+def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(orjson.dumps(document), status, mimetype="application/json")

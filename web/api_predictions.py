@@ -1,0 +1,166 @@
+"""The API's endpoints for single predictions."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Response, request, url_for
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from jobs.errors import UploadRefused
+from model.card import Card
+from web.openapi import json_body, parameters, problems
+from web.predictions import make_request
+from web.problems import Problem, fault_detail, invalid_parameters
+from web.schemas import PendingDocument, Prediction, PredictionHeader, PredictionPath, PredictionRequest
+from web.services import services
+from web.waiting import preferred_wait, prefers_async
+
+api = APIBlueprint(
+    "predictions", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="predictions", description="one record, now")]
+)
+
+DEFAULT_WAIT_SECONDS = 10.0
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+
+
+@api.post(
+    "/predictions",
+    summary="Predict one record, or up to 1,000",
+    responses={200: Prediction, 202: PendingDocument, **problems(400, 413, 415, 422, 503)},
+    openapi_extensions={"parameters": parameters(header=PredictionHeader), "requestBody": json_body(PredictionRequest)},
+)
+def create_prediction() -> Response:
+    """Runs as a task like everything else; what is not done in time can be fetched later."""
+    asked = _read_body()
+    card = services().catalog.card(asked.model)
+    several = asked.records is not None
+    request_ = make_request(card, _validated(asked, card), asked.threshold, several)
+    pending = services().predictions.submit(request_)
+    prefer = request.headers.get("Prefer")
+    wait = preferred_wait(prefer)
+    seconds = 0.0 if prefers_async(prefer) and wait is None else DEFAULT_WAIT_SECONDS if wait is None else wait
+    result = services().predictions.wait(pending, seconds)
+    if result is None:
+        return _pending(pending.id)
+    return _json(prediction_document(pending.id, result))
+
+
+@api.get(
+    "/predictions/<prediction_id>",
+    summary="Get a prediction",
+    responses={200: Prediction, 202: PendingDocument, **problems(404, 422, 503)},
+)
+def get_prediction(path: PredictionPath) -> Response:
+    """The prediction, or where it stands."""
+    prediction_id, _, place = path.prediction_id.partition(".")
+    stored = services().stored_predictions.get(prediction_id)
+    if stored is None:
+        raise _unknown(path.prediction_id)
+    if stored.result is None:
+        return _pending(path.prediction_id)
+    result = stored.result
+    if not place:
+        return _json(prediction_document(prediction_id, result))
+    items = result.get("items", [])
+    if not place.isdecimal() or int(place) >= len(items):
+        raise _unknown(path.prediction_id)
+    alone = {**result, "items": [items[int(place)]], "several": False}
+    return _json(prediction_document(path.prediction_id, alone))
+
+
+def _read_body() -> PredictionRequest:
+    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
+    request.max_content_length = _MAX_BODY_BYTES
+    try:
+        document = orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError as error:
+        raise UploadRefused("malformed_body", f"the body is not JSON: {error}") from error
+    except RequestEntityTooLarge as error:
+        raise UploadRefused("too_large", f"at most {_MAX_BODY_BYTES} bytes of JSON are taken") from error
+    if not isinstance(document, dict):
+        raise UploadRefused("malformed_body", 'the body is not a JSON object with "record" or "records"')
+    try:
+        asked = PredictionRequest.model_validate(document)
+    except ValidationError as error:
+        problem = invalid_parameters(error)
+        threshold = any(item["loc"][0] == "threshold" for item in error.errors())
+        raise UploadRefused("bad_threshold", "threshold is not a number in 0..1") if threshold else problem from error
+    if (asked.record is None) == (asked.records is None):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", 'give either "record" or "records"')
+    return asked
+
+
+def _validated(asked: PredictionRequest, card: Card) -> list[dict[str, Any]]:
+    """The records as the schema validates them; of several, one that is invalid carries its problem.
+
+    Raises:
+        Problem: ``invalid_record``, when the one record is invalid.
+    """
+    if asked.record is not None:
+        values, faults = card.record_schema.validate_record(asked.record)
+        if faults:
+            raise invalid_record(faults)
+        return [{"values": values}]
+    records: list[dict[str, Any]] = []
+    for record in asked.records or ():
+        values, faults = card.record_schema.validate_record(record)
+        records.append({"error": invalid_record(faults).as_dict()} if faults else {"values": values})
+    return records
+
+
+def invalid_record(faults: list[Any]) -> Problem:
+    """The problem of a record, with every fault."""
+    errors = [fault_detail(fault) for fault in faults]
+    detail = "; ".join(f"{fault.column}: {fault.detail}" for fault in faults)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_record", detail, errors)
+
+
+def prediction_document(prediction_id: str, result: dict[str, Any]) -> dict[str, Any]:
+    """A worker's answer as the contract shows it. Raises Problem ``scoring_failed`` for a single record."""
+    model = {"name": result["model"], "version": result["version"]}
+    if result["several"]:
+        base = result.get("items") or [{"error": result["error"]}]
+        items = [_item(f"{prediction_id}.{place}", model, item) for place, item in enumerate(base)]
+        return {"id": prediction_id, "predictions": items, "links": _links(prediction_id)}
+    item = result["items"][0] if "items" in result else result
+    if "error" in item:
+        raise _failed(item["error"])
+    return _item(prediction_id, model, item)
+
+
+def _item(prediction_id: str, model: dict[str, str], item: dict[str, Any]) -> dict[str, Any]:
+    if "error" in item:
+        error = item["error"]
+        return {"error": error if "type" in error else _failed(error).as_dict()}
+    return {"id": prediction_id, "model": model, **item, "links": _links(prediction_id)}
+
+
+def _failed(error: dict[str, Any]) -> Problem:
+    if "type" in error:
+        return Problem(error["status"], error["code"], error["detail"], error["errors"])
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error["code"], error["detail"])
+
+
+def _links(prediction_id: str) -> dict[str, str]:
+    return {"self": url_for("predictions.get_prediction", prediction_id=prediction_id)}
+
+
+def _pending(prediction_id: str) -> Response:
+    document = {"id": prediction_id, "state": "queued", "links": _links(prediction_id)}
+    response = _json(document, HTTPStatus.ACCEPTED)
+    response.headers["Location"] = document["links"]["self"]
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+def _unknown(prediction_id: str) -> Problem:
+    detail = f"there is no prediction {prediction_id[:64]!r}: unknown or expired"
+    return Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
+
+
+def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(orjson.dumps(document), status, mimetype="application/json")

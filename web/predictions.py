@@ -1,0 +1,133 @@
+"""Single predictions: validated here, scored by an interactive worker; requests of one process travel together."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from jobs.messages import Predict
+from jobs.predictions import PredictionStore, new_id
+from jobs.queue import TaskSender
+from model.card import Card
+
+log = logging.getLogger(__name__)
+
+# A batch not back by then no longer holds up the next one.
+_PATIENCE_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request on its way: ``stored`` is done once Redis has it, ``result`` once a worker has answered."""
+
+    request: dict[str, Any]
+    id: str = field(default_factory=new_id)
+    stored: "Future[None]" = field(default_factory=Future)
+    result: "Future[dict[str, Any]]" = field(default_factory=Future)
+
+
+class PredictionClient:
+    """Sends requests to the workers and hands their answers to whoever waits.
+
+    While one batch is under way, requests gather for the next, which leaves the moment the last one is back: no
+    waiting window, and one task however many ask at once.
+    """
+
+    def __init__(self, store: PredictionStore, sender: TaskSender) -> None:
+        self._store = store
+        self._sender = sender
+        self._process = new_id()
+        self._news = threading.Condition()
+        self._gathered: list[Pending] = []
+        self._waiting: dict[str, Pending] = {}
+        self._under_way: set[str] = set()
+        self._started = False
+
+    def submit(self, request: dict[str, Any]) -> Pending:
+        """Send a request; it is durable when this returns. Raises RedisError when the store does not answer."""
+        pending = Pending(request)
+        with self._news:
+            self._start()
+            self._gathered.append(pending)
+            self._waiting[pending.id] = pending
+            self._news.notify_all()
+        pending.stored.result()
+        return pending
+
+    def wait(self, pending: Pending, seconds: float) -> dict[str, Any] | None:
+        """The worker's answer, or None if it has not come by then; after that it can only be fetched by id."""
+        try:
+            return pending.result.result(timeout=seconds)
+        except FutureTimeoutError:
+            return None
+        finally:
+            with self._news:
+                self._waiting.pop(pending.id, None)
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            for target in (self._send_batches, self._take_answers):
+                threading.Thread(target=target, name=target.__name__, daemon=True).start()
+
+    def _send_batches(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._gathered)
+                self._news.wait_for(lambda: not self._under_way, timeout=_PATIENCE_SECONDS)
+                batch, self._gathered = self._gathered, []
+                self._under_way = {pending.id for pending in batch}
+            self._send(batch)
+
+    def _send(self, batch: Sequence[Pending]) -> None:
+        try:
+            self._store.submit({pending.id: pending.request for pending in batch}, time.time())
+        except RedisError as error:
+            with self._news:
+                self._under_way = set()
+                for pending in batch:
+                    self._waiting.pop(pending.id, None)
+                    pending.stored.set_exception(error)
+            return
+        for pending in batch:
+            pending.stored.set_result(None)
+        self._sender.predict(Predict(tuple(pending.id for pending in batch), self._process))
+
+    def _take_answers(self) -> None:
+        while True:
+            try:
+                answers = self._store.await_reply(self._process, 1.0)
+            except RedisError as error:
+                log.warning("the store does not answer: %s", error)
+                time.sleep(0.5)
+                continue
+            with self._news:
+                self._under_way -= answers.keys()
+                if not self._under_way:
+                    self._news.notify_all()
+                found = [(self._waiting.get(name), answer) for name, answer in answers.items()]
+            for pending, answer in found:
+                if pending and not pending.result.done():
+                    pending.result.set_result(answer)
+
+
+def make_request(
+    card: Card, records: Sequence[Mapping[str, Any]], threshold: float | None, several: bool = False
+) -> dict[str, Any]:
+    """What a worker needs to predict records, each ``{"values": …}`` or ``{"error": …}``."""
+    negative = next(name for name in card.classes if name != card.positive_class)
+    return {
+        "kind": "predict",
+        "model": card.name,
+        "version": card.version,
+        "classes": [negative, card.positive_class],
+        "threshold": card.threshold if threshold is None else threshold,
+        "several": several,
+        "records": list(records),
+    }

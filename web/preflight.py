@@ -1,0 +1,101 @@
+"""A look at the first bytes of a file before it is uploaded: how its columns map, and what its rows would meet."""
+
+import base64
+from http import HTTPStatus
+from typing import Any
+
+from jobs.csv_reader import Header, read_header
+from jobs.errors import UploadRefused
+from jobs.records import index_records
+from jobs.text import Utf8Stream
+from model.card import Card
+from model.schema import ColumnMatch
+from web.bodies import Body
+from web.problems import Problem
+from web.services import Services
+from web.uploads import parse_threshold
+
+SAMPLE_BYTES = 64 * 1024
+_WAIT_SECONDS = 10.0
+
+
+def preflight(body: Body, services: Services) -> dict[str, Any]:
+    """What an upload that begins like this body would meet.
+
+    Raises:
+        UploadRefused: when no header can be read.
+        Problem: when no worker answers in time.
+    """
+    sample, whole = _sample(body)
+    card = services.catalog.card(body.form.model)
+    text = Utf8Stream(body.form.encoding)
+    data = text.feed(sample) + (text.finish() if whole else b"")
+    header = _header(data, card)
+    match = card.record_schema.match_columns(header.columns)
+    index = index_records(data[header.size :], ord(header.delimiter), final=whole)
+    rows = data[header.size :][: index.consumed]
+    seen: dict[str, Any] = {"rows_seen": len(index), "faults": [], "examples": []}
+    if not match.missing and rows:
+        seen = _ask(services, card, header, match, rows, parse_threshold(body.form.threshold, card))
+    return {
+        "encoding": text.encoding,
+        "delimiter": header.delimiter,
+        "columns": _columns(header, match),
+        "missing_columns": [{"name": column.name, "did_you_mean": column.did_you_mean} for column in match.missing],
+        "extra_columns": list(match.extra),
+        **seen,
+    }
+
+
+def _sample(body: Body) -> tuple[bytes, bool]:
+    """The first bytes, and whether they are the whole file."""
+    data = b""
+    for block in body.blocks:
+        data += block
+        if len(data) > SAMPLE_BYTES:
+            return data[:SAMPLE_BYTES], False
+    # A sample cut by the client is as long as was asked for; a shorter one is the file.
+    return data, len(data) < SAMPLE_BYTES
+
+
+def _header(data: bytes, card: Card) -> Header:
+    schema = card.record_schema
+    header = read_header(
+        data, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final=True
+    )
+    if header is None:
+        raise UploadRefused("no_header", "no header row in the first bytes")
+    return header
+
+
+def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
+    features = {at: name for name, at in match.columns.items()}
+    return [
+        {
+            "header": name,
+            "feature": features.get(at),
+            "note": "a second column for a feature" if name in match.duplicates and at not in features else None,
+        }
+        for at, name in enumerate(header.columns)
+    ]
+
+
+def _ask(
+    services: Services, card: Card, header: Header, match: ColumnMatch, rows: bytes, threshold: float
+) -> dict[str, Any]:
+    request = {
+        "kind": "preview",
+        "model": card.name,
+        "version": card.version,
+        "threshold": threshold,
+        "sample": base64.b64encode(rows).decode(),
+        "delimiter": header.delimiter,
+        "columns": match.columns,
+        "width": len(header.columns),
+    }
+    pending = services.predictions.submit(request)
+    answer = services.predictions.wait(pending, _WAIT_SECONDS)
+    services.stored_predictions.forget([pending.id])
+    if answer is None or "error" in answer:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_worker", "no worker answers", retry_after=5)
+    return answer

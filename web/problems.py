@@ -1,0 +1,128 @@
+"""Errors as problem details (RFC 9457). One table says which status each error of the core becomes."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+from pydantic import ValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from jobs.errors import Detail, StoreFull, TooManyJobs, UploadForgotten, UploadRefused
+from model.errors import BrokenModel, UnknownModel
+from model.schema import Fault
+
+MEDIA_TYPE = "application/problem+json"
+
+# Status of a refused upload by its code; 422 for all others.
+_REFUSALS = {
+    "malformed_body": HTTPStatus.BAD_REQUEST,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+}
+
+# Code, status and seconds to wait of the core's other errors; the detail is the error's own text unless given here.
+_ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] = {
+    UnknownModel: ("unknown_model", HTTPStatus.UNPROCESSABLE_ENTITY, None, None),
+    BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the model cannot be loaded"),
+    TooManyJobs: ("too_many_jobs", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
+    StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
+    UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),
+    OutOfMemoryError: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the store is full"),
+    RedisConnectionError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store does not answer"),
+    RedisTimeoutError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store does not answer"),
+    ReadOnlyError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store takes no writes"),
+}
+
+
+class Problem(Exception):  # noqa: N818 - the standard's word
+    """Raised by an endpoint to answer with a problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[dict[str, Any]] = (),
+        retry_after: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = int(status)
+        self.code = code
+        self.detail = detail
+        self.errors = list(errors) or [Detail(code, detail).as_dict()]
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The problem document."""
+        return {
+            "type": f"urn:scoreline:problem:{self.code}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "errors": self.errors,
+        }
+
+
+def fault_detail(fault: Fault) -> dict[str, Any]:
+    """A fault of a record as a member of ``errors``."""
+    return Detail(fault.code, fault.detail, fault.column, value=fault.value, did_you_mean=fault.suggestion).as_dict()
+
+
+def to_problem(error: Exception) -> Problem | None:
+    """The problem that an error of the core becomes, or None if the table does not know it."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, UploadRefused):
+        status = _REFUSALS.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return Problem(status, error.code, error.detail, [detail.as_dict() for detail in error.errors])
+    for kind, (code, status, retry_after, detail) in _ERRORS.items():
+        if isinstance(error, kind):
+            return Problem(status, code, detail or str(error), retry_after=retry_after)
+    return None
+
+
+def invalid_parameters(error: ValidationError) -> Problem:
+    """The problem of parameters that are not as the API describes them."""
+    errors = [
+        Detail("bad_parameter", item["msg"], column=".".join(map(str, item["loc"])) or None).as_dict()
+        for item in error.errors(include_url=False, include_context=False)
+    ]
+    where = ", ".join(str(item.get("column", "request")) for item in errors)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", f"not as the API describes it: {where}", errors)
+
+
+def problem_response(problem: Problem) -> Response:
+    """The answer of the API to a problem."""
+    response = Response(orjson.dumps(problem.as_dict()), problem.status, mimetype=MEDIA_TYPE)
+    response.headers.extend(problem.headers)
+    return response
+
+
+def http_problem(error: HTTPException) -> Problem:
+    """The problem that one of Werkzeug's exceptions becomes."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(status, status.phrase.lower().replace(" ", "_"))
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return Problem(status, code, error.description or status.phrase, headers=headers)
+
+
+def register(app: Flask) -> None:
+    """Answer errors under /api with problem details."""
+
+    def answer(error: Exception) -> Response:
+        problem = to_problem(error) or (http_problem(error) if isinstance(error, HTTPException) else None)
+        if problem is None:
+            app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
+            problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
+        return problem_response(problem)
+
+    app.register_error_handler(Exception, answer)

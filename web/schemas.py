@@ -1,0 +1,248 @@
+"""What goes over HTTP, as pydantic models: the API's description is made from them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from jobs.state import JobState
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class UploadQuery(_Model):
+    """Parameters of an upload; in a multipart body they may be form fields instead."""
+
+    model: str | None = Field(None, description="model to score with; by default the default model")
+    filename: str | None = Field(None, description="name of the file (raw bodies)")
+    threshold: float | None = Field(None, ge=0, le=1, description="probability from which on a row is positive")
+    encoding: str | None = Field(None, description="encoding of the file, if it should not be found out")
+
+
+class PreferHeader(_Model):
+    """How long to wait."""
+
+    prefer: str | None = Field(None, alias="Prefer", description="`wait=N`: wait up to N seconds, at most 60")
+
+
+class PredictionHeader(_Model):
+    """How long to wait."""
+
+    prefer: str | None = Field(None, alias="Prefer", description="`wait=N` (default 10) or `respond-async`")
+
+
+class JobHeader(PreferHeader):
+    """Conditional request and long poll."""
+
+    if_none_match: str | None = Field(None, alias="If-None-Match", description="ETag of the job as last seen")
+
+
+class ResultsQuery(_Model):
+    """What of the results, and how."""
+
+    escape: Literal["formulas"] | None = Field(None, description="make fields harmless that a spreadsheet would run")
+    follow: bool = Field(False, description="stream chunks as they are done, and end when the job does")
+    partial: bool = Field(False, description="of a canceled job: the finished leading rows")
+
+
+class RejectsQuery(_Model):
+    """How."""
+
+    escape: Literal["formulas"] | None = Field(None, description="make fields harmless that a spreadsheet would run")
+
+
+class JobsQuery(_Model):
+    """A page of the list of jobs."""
+
+    limit: int = Field(50, ge=1, le=200, description="most jobs on the page")
+    cursor: str | None = Field(None, description="`next_cursor` of the page before")
+    state: JobState | None = Field(None, description="only jobs in this state")
+
+
+class PreflightQuery(_Model):
+    """Which model a file is meant for."""
+
+    model: str | None = Field(None, description="model; by default the default model")
+    encoding: str | None = Field(None, description="encoding of the file, if it should not be found out")
+
+
+class JobPath(_Model):
+    """A job."""
+
+    job_id: str = Field(description="id of the job")
+
+
+class PredictionPath(_Model):
+    """A prediction."""
+
+    prediction_id: str = Field(description="id of the prediction")
+
+
+class ModelPath(_Model):
+    """A model."""
+
+    name: str = Field(description="name of the model")
+
+
+class Fault(_Model):
+    """One of the things that are wrong."""
+
+    code: str
+    column: str | None = None
+    row: int | None = None
+    value: str | None = None
+    detail: str
+    did_you_mean: str | None = None
+
+
+class ProblemDocument(_Model):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[Fault] = []
+
+
+class ModelVersion(_Model):
+    """A version of a model."""
+
+    name: str
+    version: str
+
+
+class Rows(_Model):
+    """Counts of a job's rows."""
+
+    total: int | None
+    scored: int
+    rejected: int
+
+
+class JobDocument(_Model):
+    """A job."""
+
+    id: str
+    state: JobState
+    model: ModelVersion
+    filename: str
+    bytes: int
+    encoding: str
+    delimiter: str
+    threshold: float | None
+    rows: Rows
+    progress: float = Field(ge=0, le=1)
+    rows_per_second: float | None
+    eta_seconds: float | None
+    queue_position: int | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    expires_at: str
+    error: ProblemDocument | None
+    links: dict[str, str]
+
+
+class JobList(_Model):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobDocument]
+    next_cursor: str | None
+
+
+class Contribution(_Model):
+    """What one feature adds to the log-odds, relative to the average training record."""
+
+    feature: str
+    value: str | float | None
+    effect: float
+
+
+class PredictionDocument(_Model):
+    """A prediction of one record."""
+
+    id: str
+    model: ModelVersion
+    prediction: str
+    probability: float
+    threshold: float
+    baseline: float | None = None
+    contributions: list[Contribution] | None = None
+    links: dict[str, str]
+
+
+class PredictionList(_Model):
+    """Predictions of several records, in order: each a prediction or an error."""
+
+    id: str
+    predictions: list[dict[str, Any]]
+    links: dict[str, str]
+
+
+class Prediction(RootModel[PredictionDocument | PredictionList]):
+    """The answer for one record or for several."""
+
+
+class PendingDocument(_Model):
+    """A prediction that is not there yet."""
+
+    id: str
+    state: Literal["queued"]
+    links: dict[str, str]
+
+
+class PredictionRequest(_Model):
+    """One record, or up to 1,000: values by the names of the model's features."""
+
+    model: str | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
+    record: dict[str, Any] | None = None
+    records: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=1000)
+
+
+class PreflightDocument(_Model):
+    """What an upload that begins like this would meet."""
+
+    encoding: str
+    delimiter: str
+    columns: list[dict[str, Any]]
+    missing_columns: list[dict[str, Any]]
+    extra_columns: list[str]
+    rows_seen: int
+    faults: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+
+
+class ModelDocument(BaseModel):
+    """A model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    version: str
+    kind: str
+    title: str
+    target: str
+    classes: list[str]
+    positive_class: str | None
+    features: list[dict[str, Any]]
+    metrics: dict[str, Any] | None
+    trained_at: str
+    training_rows: int
+    default: bool
+
+
+class ModelList(_Model):
+    """All models."""
+
+    models: list[ModelDocument]
+
+
+class Readiness(_Model):
+    """Whether all parts answer, and which do not."""
+
+    ready: bool
+    missing: list[str]

@@ -1,0 +1,50 @@
+"""The collaborators that every request may need, made once per process and handed to the application."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from jobs.predictions import PredictionStore
+from jobs.queue import TaskSender, create_celery
+from jobs.settings import Settings
+from jobs.store import JobStore, connect
+from model.catalog import Catalog
+from web.predictions import PredictionClient
+from web.watch import Watcher
+
+_NAME = "scoreline"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the endpoints delegate to."""
+
+    settings: Settings
+    catalog: Catalog
+    store: JobStore
+    sender: TaskSender
+    watcher: Watcher
+    stored_predictions: PredictionStore
+    predictions: PredictionClient
+
+
+def create_services(settings: Settings) -> Services:
+    """Connect to what the settings name; nothing is contacted before it is needed."""
+    redis = connect(settings)
+    sender = TaskSender(create_celery(settings))
+    stored = PredictionStore(redis, settings)
+    return Services(
+        settings=settings,
+        catalog=Catalog(settings.models_dir, settings.default_model),
+        store=JobStore(redis, settings),
+        sender=sender,
+        watcher=Watcher(redis),
+        stored_predictions=stored,
+        predictions=PredictionClient(stored, sender),
+    )
+
+
+def services() -> Services:
+    """The services of the application that handles this request."""
+    return cast(Services, current_app.extensions[_NAME])

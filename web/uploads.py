@@ -1,0 +1,212 @@
+"""Turning an upload into a job while it comes in: header checked at once, chunks stored and sent as they are cut."""
+
+import time
+from collections.abc import Iterator
+from pathlib import PurePath
+
+import pydantic
+
+from jobs.csv_reader import Chunk, Cutter, Header, read_header
+from jobs.errors import Detail, UploadRefused
+from jobs.messages import InputChunk
+from jobs.queue import TaskSender
+from jobs.settings import Settings
+from jobs.store import JobStore, NewJob
+from jobs.text import Utf8Stream
+from model.card import Card
+from model.catalog import Catalog
+from model.schema import ColumnMatch
+from web.bodies import Body
+
+RESULT_COLUMNS = ("prediction", "probability", "error")
+_MAX_NAME = 255
+_TOUCH_SECONDS = 5.0
+_THRESHOLD = pydantic.TypeAdapter(float)
+
+
+def parse_threshold(text: str | None, card: Card) -> float:
+    """The threshold of a request, or the model's own.
+
+    Raises:
+        UploadRefused: ``bad_threshold``.
+    """
+    if not text:
+        return card.threshold
+    try:
+        threshold = _THRESHOLD.validate_python(text)
+    except pydantic.ValidationError:
+        threshold = -1.0
+    if not 0.0 <= threshold <= 1.0:
+        raise UploadRefused("bad_threshold", f"threshold {text[:40]!r} is not a number in 0..1")
+    return threshold
+
+
+def clean_name(name: str | None) -> str:
+    """The last part of a file's name, without control characters; ``upload.csv`` where there is none."""
+    plain = "".join(letter for letter in (name or "") if letter.isprintable()).replace("\\", "/")
+    return PurePath(plain).name[-_MAX_NAME:] or "upload.csv"
+
+
+def match_header(header: Header, card: Card) -> ColumnMatch:
+    """Which column holds which feature.
+
+    Raises:
+        UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
+    """
+    match = card.record_schema.match_columns(header.columns)
+    if not match.columns and any(_is_number(name) for name in header.columns):
+        raise UploadRefused("no_header", "the first line holds data; a header row with the columns' names is needed")
+    if match.missing:
+        errors = [
+            Detail("missing_columns", f"column {column.name!r} is missing", column.name, did_you_mean=column.did_you_mean)
+            for column in match.missing
+        ]
+        names = ", ".join(column.name for column in match.missing)
+        hint = "; lines must end in LF or CRLF" if b"\r" in header.raw else ""
+        raise UploadRefused("missing_columns", f"model {card.name!r} needs columns that are missing: {names}{hint}", errors)
+    if match.duplicates:
+        errors = [Detail("duplicate_columns", f"a second column for {name!r}", name) for name in match.duplicates]
+        raise UploadRefused("duplicate_columns", f"columns that stand twice: {', '.join(match.duplicates)}", errors)
+    return match
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().replace(".", "", 1).isdecimal()
+
+
+class Upload:
+    """One upload on its way to becoming a job.
+
+    Fed with the body's blocks, it stores chunks and sends them to the workers; a refusal leaves nothing behind.
+    """
+
+    def __init__(
+        self, body: Body, store: JobStore, sender: TaskSender, catalog: Catalog, settings: Settings, shown: bool = False
+    ) -> None:
+        self.job_id: str | None = None
+        self._body, self._form = body, body.form
+        self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
+        self._shown = shown
+        self._card = catalog.card(self._form.model)
+        parse_threshold(self._form.threshold, self._card)
+        self._text = Utf8Stream(self._form.encoding)
+        self._head = b""
+        self._header: Header | None = None
+        self._cutter: Cutter | None = None
+        self._size = self._chunks = 0
+        self._stored = 0.0
+        store.check_room()
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks are stored by now."""
+        return self._chunks
+
+    def receive(self) -> Iterator[None]:
+        """Take the body block by block; the job is durable when this is through.
+
+        Raises:
+            UploadRefused, UploadForgotten, StoreFull: and nothing is left behind.
+        """
+        try:
+            for block in self._body.blocks:
+                self._size += len(block)
+                self._take(self._text.feed(block), final=False)
+                yield
+            self._take(self._text.finish(), final=True)
+            self._seal()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def receive_all(self) -> str:
+        """Take the whole body; answers the job's id. Raises as ``receive`` does."""
+        for _ in self.receive():
+            pass
+        assert self.job_id is not None
+        return self.job_id
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        if self.job_id:
+            self._store.remove(self.job_id)
+
+    def _take(self, text: bytes, final: bool) -> None:
+        if self._cutter is None:
+            self._head += text
+            text = self._begin(final)
+        if self._cutter is None:
+            return
+        if text:
+            self._append(self._cutter.feed(text))
+        if final:
+            self._append(self._cutter.finish())
+        elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
+            self._store.touch(self.job_id)
+            self._stored = time.monotonic()
+
+    def _begin(self, final: bool) -> bytes:
+        """Read the header if it is there, and begin the job; answers the text after it."""
+        schema = self._card.record_schema
+        header = read_header(
+            self._head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final
+        )
+        if header is None:
+            return b""
+        match = match_header(header, self._card)
+        self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
+        names = header.unused_names(RESULT_COLUMNS)
+        new = NewJob(
+            model=self._card.name,
+            version=self._card.version,
+            filename=clean_name(self._form.filename),
+            encoding=self._text.encoding,
+            delimiter=header.delimiter,
+            line_end=header.line_end.decode(),
+            threshold=parse_threshold(self._form.threshold, self._card),
+            header=header.delimiter.encode().join([header.raw, *map(str.encode, names)]),
+            input_header=header.raw,
+            columns=match.columns,
+            width=len(header.columns),
+            shown=self._shown,
+        )
+        self._store.begin(new)
+        self.job_id, self._stored = new.id, time.monotonic()
+        rest, self._head = self._head[header.size :], b""
+        return rest
+
+    def _append(self, chunks: Iterator[Chunk]) -> None:
+        assert self.job_id is not None
+        for chunk in chunks:
+            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data)
+            hold = self._body.fields_may_follow
+            if self._chunks:
+                self._store.check_memory()
+            sent = self._store.append(self.job_id, self._chunks, stored, hold)
+            self._chunks += 1
+            self._stored = time.monotonic()
+            self._sender.score_chunks(self.job_id, sent)
+
+    def _seal(self) -> None:
+        assert self.job_id is not None
+        assert self._cutter is not None
+        if not self._cutter.rows:
+            raise UploadRefused("no_rows", "the file has a header but no rows")
+        fields: dict[str, str | int | float] = {"total": self._cutter.rows, "size": self._size, "encoding": self._text.encoding}
+        if self._body.fields_may_follow:
+            fields |= self._late_fields()
+        self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, **fields))
+
+    def _late_fields(self) -> dict[str, str | int | float]:
+        """What form fields after the file say: nothing has been scored yet, so all of it still counts."""
+        assert self._header is not None
+        card = self._catalog.card(self._form.model)
+        columns = match_header(self._header, card).columns
+        return {
+            "model": card.name,
+            "version": card.version,
+            "columns": pydantic.TypeAdapter(dict[str, int]).dump_json(columns).decode(),
+            "filename": clean_name(self._form.filename),
+            "threshold": repr(parse_threshold(self._form.threshold, card)),
+        }
+

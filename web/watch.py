@@ -1,0 +1,85 @@
+"""Waiting for jobs to change: one subscription per web process serves everybody who waits."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs import keys
+from jobs.state import Job
+from jobs.store import JobStore
+
+log = logging.getLogger(__name__)
+
+# Whoever waits looks again after this time even without a message.
+_LONGEST_SILENCE_SECONDS = 5.0
+
+
+class Watcher:
+    """Tells those who wait for a job when it has changed."""
+
+    def __init__(self, redis: "Redis[bytes]") -> None:
+        self._redis = redis
+        self._lock = threading.Lock()
+        self._listeners: dict[str, set[threading.Event]] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def listen(self, job_id: str) -> Iterator[threading.Event]:
+        """An event that is set whenever the job may have changed."""
+        event = threading.Event()
+        with self._lock:
+            self._listeners.setdefault(job_id, set()).add(event)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+                self._thread.start()
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._listeners[job_id].discard(event)
+                if not self._listeners[job_id]:
+                    del self._listeners[job_id]
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    pubsub.subscribe(keys.CHANGES)
+                    self._wake_all()
+                    while True:
+                        message = pubsub.get_message(timeout=1.0)
+                        if message:
+                            self._wake(message["data"].decode())
+            except (RedisError, OSError) as error:
+                log.warning("the subscription to changes broke off: %s", error)
+                self._wake_all()
+                time.sleep(0.5)
+
+    def _wake(self, job_id: str) -> None:
+        with self._lock:
+            for event in self._listeners.get(job_id, ()):
+                event.set()
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for events in self._listeners.values():
+                for event in events:
+                    event.set()
+
+
+def wait_for_change(watcher: Watcher, store: JobStore, job_id: str, revision: int | None, seconds: float) -> Job | None:
+    """The job as soon as it has ended, or has another revision than the given one, or the time is up."""
+    deadline = time.monotonic() + seconds
+    with watcher.listen(job_id) as changed:
+        while True:
+            changed.clear()
+            job = store.get(job_id)
+            left = deadline - time.monotonic()
+            if job is None or job.state.ended or left <= 0 or revision not in (None, job.revision):
+                return job
+            changed.wait(min(left, _LONGEST_SILENCE_SECONDS))

@@ -1,0 +1,1 @@
+"""Celery workers: score chunks and single records; the reconciler."""

@@ -1,0 +1,61 @@
+"""Starts a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
+
+import argparse
+import os
+import threading
+
+from celery.signals import worker_ready, worker_shutting_down
+
+from jobs.alive import SignOfLife
+from jobs.logs import configure_logging
+from jobs.messages import Queue
+from jobs.settings import get_settings
+from jobs.store import connect
+from worker.celery_app import app
+from worker.models import scorer
+
+
+def main() -> None:
+    """Load the default model once, before the processes fork, and serve one queue."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("queue", choices=[queue.value for queue in Queue])
+    queue = Queue(parser.parse_args().queue)
+    # SIGTERM finishes what is in hand for up to the soft shutdown time, then hands back the rest.
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    settings = get_settings()
+    configure_logging(settings)
+    scorer()
+    _show_signs_of_life(queue)
+    processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
+    app.worker_main([
+        "worker",
+        f"--queues={queue.value}",
+        f"--hostname={queue.value}@%h",
+        f"--concurrency={processes}",
+        f"--loglevel={settings.log_level}",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "--quiet",
+    ])  # fmt: skip
+
+
+def _show_signs_of_life(queue: Queue) -> None:
+    over = threading.Event()
+
+    def show() -> None:
+        sign = SignOfLife(connect(get_settings(), patient=True), queue.value)
+        while not over.is_set():
+            sign.show()
+            over.wait(1.0)
+        sign.end()
+
+    def begin(**_: object) -> None:
+        threading.Thread(target=show, name="sign of life", daemon=True).start()
+
+    worker_ready.connect(begin, weak=False)
+    worker_shutting_down.connect(lambda **_: over.set(), weak=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The models that this worker process has loaded, each version once."""
+
+from functools import cache
+
+from jobs.settings import get_settings
+from model.catalog import Catalog
+from model.scorer import Scorer
+
+
+@cache
+def _catalog() -> Catalog:
+    settings = get_settings()
+    return Catalog(settings.models_dir, settings.default_model)
+
+
+@cache
+def _load(name: str, version: str) -> Scorer:
+    return Scorer.load(_catalog(), name, version)
+
+
+def scorer(name: str | None = None, version: str | None = None) -> Scorer:
+    """A loaded model (None: the default one, its current version); raises as ``Scorer.load`` does."""
+    card = _catalog().card(name, version)
+    return _load(card.name, card.version)

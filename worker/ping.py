@@ -1,0 +1,21 @@
+"""Health check of a container: ``python -m worker.ping ROLE`` ends with 0 if a process of that role lives on this host."""
+
+import argparse
+import socket
+import sys
+
+from jobs.alive import ROLES, living
+from jobs.settings import get_settings
+from jobs.store import connect
+
+
+def main() -> int:
+    """Exit status: 0 if the role lives here, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m worker.ping", description=__doc__)
+    parser.add_argument("role", choices=ROLES)
+    role = parser.parse_args().role
+    return 0 if living(connect(get_settings()), role, socket.gethostname()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The reconciler: sends again what was sent and is neither done nor in anyone's hands. ``python -m worker.reconcile``."""
+
+import logging
+import signal
+import threading
+from functools import partial
+
+from redis.exceptions import RedisError
+
+from jobs.alive import SignOfLife
+from jobs.logs import configure_logging
+from jobs.messages import Predict
+from jobs.predictions import PredictionStore
+from jobs.queue import TaskSender, create_celery
+from jobs.settings import get_settings
+from jobs.store import JobStore, connect
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+
+
+def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender) -> int:
+    """One round; answers how many tasks were sent again."""
+    chunks = list(store.overdue())
+    for job_id, chunk in chunks:
+        log.info("job %s: chunk %d is sent again", job_id, chunk)
+        sender.score_chunks(job_id, [chunk])
+    ids = predictions.overdue()
+    for prediction_id in ids:
+        sender.predict(Predict((prediction_id,)))
+    return len(chunks) + len(ids)
+
+
+def run(stop: threading.Event) -> None:
+    """Reconcile every second until told to stop; without the server, wait for it."""
+    settings = get_settings()
+    redis = connect(settings)
+    store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
+    sender, sign = TaskSender(create_celery(settings)), SignOfLife(redis, "reconciler")
+    while not stop.wait(EVERY_SECONDS):
+        try:
+            if store.is_turn_to_reconcile(sign.node):
+                reconcile(store, predictions, sender)
+            sign.show()
+        except RedisError as error:
+            log.warning("the store does not answer: %s", error)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    configure_logging(get_settings())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(_stop, stop))
+    run(stop)
+
+
+def _stop(stop: threading.Event, *_: object) -> None:
+    stop.set()
+
+
+if __name__ == "__main__":
+    main()
