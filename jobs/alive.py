@@ -14,7 +14,7 @@ ROLES = (*(queue.value for queue in Queue), "reconciler")
 class SignOfLife:
     """The sign of life of this process in one role."""
 
-    def __init__(self, redis: "Redis[bytes]", role: str) -> None:
+    def __init__(self, redis: Redis, role: str) -> None:
         self.node = f"{socket.gethostname()}:{os.getpid()}"
         self._redis = redis
         self._key = keys.alive(role, self.node)
@@ -28,6 +28,6 @@ class SignOfLife:
         self._redis.unlink(self._key)
 
 
-def living(redis: "Redis[bytes]", role: str, host: str = "*") -> int:
+def living(redis: Redis, role: str, host: str = "*") -> int:
     """How many processes of a role show signs of life, on one host or on all."""
     return sum(1 for _ in redis.scan_iter(match=keys.alive(role, f"{host}:*" if host != "*" else "*"), count=1000))

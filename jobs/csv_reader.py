@@ -49,7 +49,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
     names it.
 
     Raises:
-        UploadRefused: ``empty_file``, ``too_wide`` or ``open_quote``.
+        UploadRefused: ``empty_file``, ``undecodable``, ``too_wide`` or ``open_quote``.
     """
     start = _skip_blank_lines(data)
     if start == len(data):
@@ -64,8 +64,13 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
     headers = [header for header in found if header]
     best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
     if best and (final or len(headers) == len(found) or _holds_all(*count_matches(best.columns))):
+        if b"\0" in best.raw:
+            detail = "the header holds a NUL byte, which no CSV text has; a UTF-16 file needs a byte order mark"
+            raise UploadRefused("undecodable", detail, row=0)
         if len(best.columns) > MAX_COLUMNS:
-            raise UploadRefused("too_wide", f"the header has {len(best.columns)} columns; at most {MAX_COLUMNS} are read")
+            raise UploadRefused(
+                "too_wide", f"the header has {len(best.columns)} columns; at most {MAX_COLUMNS} are read"
+            )
         return best
     if final or len(data) - start > MAX_RECORD_BYTES:
         if best:
@@ -169,8 +174,7 @@ class Cutter:
         data, rest = index.data, len(index.data) - index.consumed
         if (nul := data.find(b"\0")) >= 0:
             row = self.rows + int(np.searchsorted(index.starts, nul, side="right")) + int(nul >= index.consumed)
-            hint = "; a UTF-16 file needs a byte order mark" if row <= 1 else ""
-            raise UploadRefused("undecodable", f"row {row} holds a NUL byte, which no CSV text has{hint}", row=row)
+            raise UploadRefused("undecodable", f"row {row} holds a NUL byte, which no CSV text has", row=row)
         lengths = index.ends - index.starts
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
             self._check_long(index.record(int(number)), self.rows + int(number) + 1)

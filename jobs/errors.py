@@ -36,10 +36,6 @@ class UploadRefused(JobsError):
         self.errors = tuple(errors) or (Detail(code, detail, row=row),)
 
 
-class StoreUnavailable(JobsError):
-    """Raised when Redis does not answer in time."""
-
-
 class StoreFull(JobsError):
     """Raised when Redis is too full to take another upload."""
 

@@ -1,4 +1,4 @@
-"""Every key that Scoreline keeps in Redis, and how long each lives. Celery's own keys have the prefix ``BROKER_PREFIX``.
+"""Every key that Scoreline keeps in Redis, and how long each lives. Celery's keys have the prefix ``BROKER_PREFIX``.
 
 Lifetimes: a job's keys live as long as its upload may stand still, and from its end on for the retention time; single
 predictions as the settings say; the rest is renewed as long as someone uses it.

@@ -59,8 +59,8 @@ class StoredPrediction:
 class PredictionStore:
     """Requests for single predictions and their results. Every method is one round trip to Redis."""
 
-    def __init__(self, redis: "Redis[bytes]", settings: Settings) -> None:
-        self.redis = redis
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self.redis: Any = redis
         self._seconds = settings.prediction_seconds
         self._overdue = redis.register_script(_OVERDUE)
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from celery import Celery
-from kombu import Queue as KombuQueue
+from kombu.entity import Queue as KombuQueue
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 

@@ -1,7 +1,7 @@
 """Where the records of a CSV buffer begin and end, and how many fields each has. Pure: no input or output.
 
-The grammar is RFC 4180's with any of four delimiters: a field that begins with a quote ends at the closing quote, in any
-other field a quote is an ordinary character. Buffers whose quotes all stand where a quote may are indexed in a few
+The grammar is RFC 4180's with any of four delimiters: a field that begins with a quote ends at the closing quote, in
+any other field a quote is an ordinary character. Buffers whose quotes all stand where a quote may are indexed in a few
 passes of numpy; in others, each line that holds a quote is read field by field (``read_record``), the rest as before.
 """
 
@@ -20,8 +20,8 @@ _LF, _CR, _QUOTE = 10, 13, 34
 class ReadRecord:
     """A record read field by field: its field boundaries and whether it breaks the grammar.
 
-    ``fields`` holds (start, end) offsets in the buffer, quotes included; ``open_at`` is where a quoted field begins that
-    does not end within the buffer.
+    ``fields`` holds (start, end) offsets in the buffer, quotes included; ``open_at`` is where a quoted field begins
+    that does not end within the buffer.
     """
 
     fields: tuple[tuple[int, int], ...]
@@ -127,7 +127,9 @@ def _spans(data: bytes, line_ends: Offsets, final: bool) -> tuple[Offsets, Offse
 
 
 def _ended_by_crlf(data: bytes, line_ends: Offsets) -> NDArray[np.bool_]:
-    before = np.frombuffer(data, np.uint8)[line_ends - 1] == _CR  # offset 0 wraps to the last byte, mended below
+    before: NDArray[np.bool_] = (
+        np.frombuffer(data, np.uint8)[line_ends - 1] == _CR
+    )  # offset 0 wraps to the last byte, mended below
     if len(line_ends):
         before[0] &= line_ends[0] > 0
         before[-1] &= line_ends[-1] < len(data)
@@ -200,10 +202,10 @@ def _index_odd(data: bytes, delimiter: int, final: bool) -> RecordIndex:
         starts, ends = starts[:-1], ends[:-1]
     at = np.fromiter(odd_at, np.int64, len(odd_at))
     numbers = np.searchsorted(starts, at)
-    odd = {int(n): odd_at[int(a)] for n, a in zip(numbers, at, strict=True) if n < len(starts) and starts[n] == a}
-    bare = _bare_returns(data, starts, ends, None) - odd.keys()
-    malformed = frozenset(number for number, (_, broken) in odd.items() if broken) | bare
-    counts = {number: count for number, (count, _) in odd.items()}
+    found = {int(n): odd_at[int(a)] for n, a in zip(numbers, at, strict=True) if n < len(starts) and starts[n] == a}
+    bare = _bare_returns(data, starts, ends, None) - found.keys()
+    malformed = frozenset(number for number, (_, broken) in found.items() if broken) | bare
+    counts = {number: count for number, (count, _) in found.items()}
     return RecordIndex(data, delimiter, starts, ends, consumed, blanks, malformed, open_at, odd_counts=counts)
 
 

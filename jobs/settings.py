@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
     upload_idle_seconds: int = Field(60, ge=1, description="how long an upload may stand still before it is forgotten")
     prediction_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
-    lease_seconds: float = Field(5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life")
+    lease_seconds: float = Field(
+        5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life"
+    )
     max_attempts: int = Field(3, ge=1, description="attempts at scoring a chunk before its rows are rejected")
     task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
     store_timeout_seconds: float = Field(2.5, gt=0, description="longest wait for an answer of Redis")
@@ -56,7 +58,7 @@ class Settings(BaseSettings):
 
     @property
     def embedded_socket(self) -> Path:
-        """Unix socket of the embedded server: in the data folder, or under the temporary folder if that path is too long."""
+        """Unix socket of the embedded server: in the data folder, or in the temporary one if that path is too long."""
         path = self.data_dir.resolve() / "valkey.sock"
         if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
             return path

@@ -26,7 +26,7 @@ _SCAN_PAGE = 100
 _LONGEST_GRACE_SECONDS = 60
 
 
-def connect(settings: Settings, patient: bool = False) -> "Redis[bytes]":
+def connect(settings: Settings, patient: bool = False) -> Redis:
     """A client of the server in the settings; a patient one (a worker's) sits out a restart of the server."""
     backoff = ExponentialBackoff(cap=1.0, base=0.05)
     retry = Retry(backoff, 15 if patient else 1, (RedisConnectionError,))
@@ -88,11 +88,12 @@ class ScoredChunk:
 class JobStore:
     """Jobs, their chunks and results. Every method is one round trip to Redis unless it says otherwise."""
 
-    def __init__(self, redis: "Redis[bytes]", settings: Settings) -> None:
-        self.redis = redis
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        # redis-py types each answer as decoded or not; ours are bytes.
+        self.redis: Any = redis
         self._settings = settings
         common = (_SCRIPTS / "common.lua").read_text()
-        names = ("append", "seal", "claim", "record", "release", "overdue", "cancel")
+        names = ("append", "seal", "claim", "record", "release", "overdue", "end")
         # Work once accepted is finished even when the store is full: only uploads are turned away.
         flags = "#!lua flags=allow-oom\n"
         self._scripts = {
@@ -120,12 +121,14 @@ class JobStore:
         memory = self.redis.info("memory")
         limit = memory.get("maxmemory", 0)
         if limit and memory["used_memory"] > self._settings.full_ratio * limit:
-            raise StoreFull("the store is full: try again when results have been downloaded and deleted or have expired")
+            raise StoreFull(
+                "the store is full: try again when results have been downloaded and deleted or have expired"
+            )
 
     def begin(self, new: NewJob) -> None:
         """Begin an upload; its keys expire if it stands still."""
         now = time.time()
-        fields = {
+        fields: dict[Any, Any] = {
             "state": JobState.QUEUED.value,
             "model": new.model,
             "version": new.version,
@@ -301,11 +304,13 @@ class JobStore:
 
     def output(self, job_id: str, chunk: int) -> bytes | None:
         """A scored chunk as a Zstandard frame, or None if it is not there."""
-        return self.redis.hget(JobKeys.of(job_id).output, str(chunk))
+        frame: bytes | None = self.redis.hget(JobKeys.of(job_id).output, str(chunk))
+        return frame
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
         """A chunk's lines of the rejects file as a Zstandard frame, or None if it has none."""
-        return self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
+        frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
+        return frame
 
     def summary(self, job_id: str) -> dict[str, int]:
         """The job's counts of predictions, probabilities and faults so far."""
@@ -314,7 +319,11 @@ class JobStore:
 
     def cancel(self, job_id: str) -> None:
         """End a job that has not ended; chunks in hand are finished and thrown away."""
-        self._run("cancel", job_id, job_id)
+        self._run("end", job_id, job_id, JobState.CANCELED.value, "")
+
+    def fail(self, job_id: str, error: str) -> None:
+        """End a job that cannot go on."""
+        self._run("end", job_id, job_id, JobState.FAILED.value, error)
 
 
 def _shows(raw: Mapping[bytes, bytes]) -> bool:

@@ -15,9 +15,18 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NON_ASCII = re.compile(rb"[\x80-\xff]+")
+_UTF16 = ("utf-16", "utf-16-le", "utf-16-be")
+_NAMES_OF_HOSTS = ("idna", "punycode")
+_ASCII = bytes(range(128))
 _LONGEST_MARK = 3
 _LONGEST_RUN = 256
-_NAMES = {"cp1252": "windows-1252", "utf-16-le": "utf-16", "utf-16-be": "utf-16", "ascii": "utf-8", "utf-8-sig": "utf-8"}
+_NAMES = {
+    "cp1252": "windows-1252",
+    "utf-16-le": "utf-16",
+    "utf-16-be": "utf-16",
+    "ascii": "utf-8",
+    "utf-8-sig": "utf-8",
+}
 
 
 def is_utf8(data: bytes) -> bool:
@@ -30,21 +39,18 @@ def is_utf8(data: bytes) -> bool:
 
 
 def known_encoding(name: str) -> str:
-    """Python's name of a text encoding that keeps ASCII or is UTF-16.
+    """Python's name of a text encoding that is UTF-16 or keeps ASCII as it is.
 
     Raises:
         UploadRefused: ``unknown_encoding``.
     """
     try:
-        found = codecs.lookup(name)
-        usable = found._is_text_encoding and "a,\n".encode(found.name) in (b"a,\n", b"a\0,\0\n\0", b"\0a\0,\0\n")
+        found = codecs.lookup(name).name
+        if found in _UTF16 or (found not in _NAMES_OF_HOSTS and _ASCII.decode(found) == _ASCII.decode("ascii")):
+            return "utf-16-le" if found == "utf-16" else found
     except (LookupError, UnicodeError, ValueError):
-        usable = False
-    if found_utf16 := name.lower().replace("_", "-") in ("utf-16", "utf16"):
-        usable = True
-    if not usable:
-        raise UploadRefused("unknown_encoding", f"{name[:40]!r} is not an encoding that CSV files can be read with")
-    return "utf-16" if found_utf16 else found.name
+        pass
+    raise UploadRefused("unknown_encoding", f"{name[:40]!r} is not an encoding that CSV files can be read with")
 
 
 class Utf8Stream:
@@ -94,7 +100,7 @@ class Utf8Stream:
                 self._decide(encoding)
                 return data[len(mark) :]
         if self._named:
-            self._decide("utf-16-le" if self._named == "utf-16" else self._named)
+            self._decide(self._named)
         return data
 
     def _undecided(self, data: bytes, final: bool) -> bytes:

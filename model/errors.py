@@ -5,13 +5,13 @@ class ModelError(Exception):
     """Base of every error the model package raises on purpose."""
 
 
-class UnknownModel(ModelError):  # noqa: N818
+class UnknownModel(ModelError):
     """Raised when the catalog holds no model of that name, or no such version of it."""
 
 
-class BrokenModel(ModelError):  # noqa: N818
+class BrokenModel(ModelError):
     """Raised when a model's files are missing, altered, unsafe, or made by another scikit-learn version."""
 
 
-class ScoringFailed(ModelError):  # noqa: N818
+class ScoringFailed(ModelError):
     """Raised when a pipeline raises, or answers with NaN or with another number of rows than it was given."""

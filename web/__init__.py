@@ -1,7 +1,7 @@
 """The Flask front end: the JSON API and the pages. ``create_app`` builds it from its collaborators."""
 
 from flask import Response
-from flask_openapi3 import OpenAPI
+from flask_openapi3.openapi import OpenAPI
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 from flask import Response, request, url_for
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
@@ -67,7 +68,10 @@ def create_job() -> Response:
 @api.post(
     "/score",
     summary="Score a CSV file in one request",
-    responses={200: csv_answer("the results, streamed while the upload still runs"), **problems(400, 413, 415, 422, 429, 503)},
+    responses={
+        200: csv_answer("the results, streamed while the upload still runs"),
+        **problems(400, 413, 415, 422, 429, 503),
+    },
     openapi_extensions={"parameters": parameters(UploadQuery), "requestBody": csv_body()},
 )
 def score() -> Response:
@@ -126,10 +130,13 @@ def get_job(path: JobPath) -> Response:
     if job is None:
         raise unknown_job(path.job_id)
     response = job_response(job, HTTPStatus.OK)
-    return response.make_conditional(request) if request.method in ("GET", "HEAD") else response
+    response.make_conditional(request)
+    return response
 
 
-@api.delete("/jobs/<job_id>", summary="Cancel or delete a job", responses={200: JobDocument, 204: None, **problems(404, 503)})
+@api.delete(
+    "/jobs/<job_id>", summary="Cancel or delete a job", responses={200: JobDocument, 204: None, **problems(404, 503)}
+)
 def delete_job(path: JobPath) -> Response:
     """A job that has not ended is canceled; the data of one that has is removed."""
     job = found_job(path.job_id)
@@ -143,7 +150,10 @@ def delete_job(path: JobPath) -> Response:
 @api.get(
     "/jobs/<job_id>/results",
     summary="Download the scored CSV",
-    responses={200: csv_answer("the input's records with prediction, probability and error"), **problems(404, 409, 422, 503)},
+    responses={
+        200: csv_answer("the input's records with prediction, probability and error"),
+        **problems(404, 409, 422, 503),
+    },
     openapi_extensions={"parameters": parameters(ResultsQuery)},
 )
 def get_results(path: JobPath) -> Response:
@@ -165,7 +175,10 @@ def get_results(path: JobPath) -> Response:
 @api.get(
     "/jobs/<job_id>/rejects",
     summary="Download the rejected rows with their reasons",
-    responses={200: csv_answer("row, column, value, code, reason, then the record; a line per fault"), **problems(404, 409, 422, 503)},
+    responses={
+        200: csv_answer("row, column, value, code, reason, then the record; a line per fault"),
+        **problems(404, 409, 422, 503),
+    },
     openapi_extensions={"parameters": parameters(RejectsQuery)},
 )
 def get_rejects(path: JobPath) -> Response:

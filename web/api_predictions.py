@@ -1,11 +1,13 @@
 """The API's endpoints for single predictions."""
 
+import json
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from flask import Response, request, url_for
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -76,13 +78,9 @@ def _read_body() -> PredictionRequest:
         raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
     request.max_content_length = _MAX_BODY_BYTES
     try:
-        document = orjson.loads(request.get_data(cache=False))
-    except orjson.JSONDecodeError as error:
-        raise UploadRefused("malformed_body", f"the body is not JSON: {error}") from error
+        document = parse_object(request.get_data(cache=False))
     except RequestEntityTooLarge as error:
         raise UploadRefused("too_large", f"at most {_MAX_BODY_BYTES} bytes of JSON are taken") from error
-    if not isinstance(document, dict):
-        raise UploadRefused("malformed_body", 'the body is not a JSON object with "record" or "records"')
     try:
         asked = PredictionRequest.model_validate(document)
     except ValidationError as error:
@@ -92,6 +90,27 @@ def _read_body() -> PredictionRequest:
     if (asked.record is None) == (asked.records is None):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", 'give either "record" or "records"')
     return asked
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """A JSON object, its numbers of any size, its texts free of lone surrogates.
+
+    Raises:
+        UploadRefused: ``malformed_body``.
+    """
+    try:
+        document = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+        if b"\\u" in text:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise UploadRefused("malformed_body", f"the body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise UploadRefused("malformed_body", 'the body is not a JSON object with "record" or "records"')
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _validated(asked: PredictionRequest, card: Card) -> list[dict[str, Any]]:
@@ -150,9 +169,9 @@ def _links(prediction_id: str) -> dict[str, str]:
 
 
 def _pending(prediction_id: str) -> Response:
-    document = {"id": prediction_id, "state": "queued", "links": _links(prediction_id)}
-    response = _json(document, HTTPStatus.ACCEPTED)
-    response.headers["Location"] = document["links"]["self"]
+    links = _links(prediction_id)
+    response = _json({"id": prediction_id, "state": "queued", "links": links}, HTTPStatus.ACCEPTED)
+    response.headers["Location"] = links["self"]
     response.headers["Retry-After"] = "1"
     return response
 

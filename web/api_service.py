@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, url_for
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.alive import ROLES, living
@@ -16,7 +17,9 @@ from web.problems import Problem
 from web.schemas import ModelDocument, ModelList, ModelPath
 from web.services import services
 
-api = APIBlueprint("models", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="models", description="what can score")])
+api = APIBlueprint(
+    "models", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="models", description="what can score")]
+)
 health = Blueprint("health", __name__)
 
 # A worker of each of these must answer before the service is ready.
@@ -57,7 +60,9 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Whether Redis answers, a worker of each queue answers, and the default model can be loaded."""
     missing = missing_parts()
-    return _json({"ready": not missing, "missing": missing}, HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK)
+    return _json(
+        {"ready": not missing, "missing": missing}, HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
+    )
 
 
 def missing_parts() -> list[str]:

@@ -3,11 +3,12 @@
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from jobs.errors import UploadRefused
 
@@ -79,8 +80,10 @@ def open_body(request: Request, max_bytes: int) -> Body:
     form = UploadForm.of(request.args)
     encoding = (request.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
-        raise UploadRefused("unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none")
-    blocks = _read(request.stream)
+        raise UploadRefused(
+            "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none"
+        )
+    blocks = _read(request.stream, request.content_length or 0)
     if encoding != "identity":
         blocks = _gunzip(blocks)
     if request.mimetype == "multipart/form-data":
@@ -102,12 +105,17 @@ def _charset(request: Request) -> str | None:
     return charset if charset not in ("", "utf-8", "utf8", "us-ascii", "ascii") else None
 
 
-def _read(stream: IO[bytes]) -> Iterator[bytes]:
+def _read(stream: IO[bytes], announced: int) -> Iterator[bytes]:
+    """The body's blocks; one that is shorter than announced is never taken for a whole one."""
+    received = 0
     try:
         while block := stream.read(_BLOCK_BYTES):
+            received += len(block)
             yield block
     except (OSError, ClientDisconnected) as error:
         raise UploadRefused("malformed_body", "the body broke off before its end") from error
+    if received < announced:
+        raise UploadRefused("malformed_body", f"the body broke off after {received} of {announced} bytes")
 
 
 def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -187,22 +195,24 @@ class _FileParts:
         return _gunzip(all_blocks())
 
     def _parts(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        in_file = ended = False
-        for block in blocks:
-            try:
-                self._decoder.receive_data(block)
-                while not isinstance(event := self._decoder.next_event(), NeedData | Epilogue):
-                    if isinstance(event, File | Field):
-                        in_file = self._begin(event)
-                    elif isinstance(event, Data) and in_file:
-                        yield event.data
-                    elif isinstance(event, Data):
-                        self._take_field(event)
-                ended = ended or isinstance(event, Epilogue)
-            except ValueError as error:
-                raise UploadRefused("malformed_body", f"the multipart body is malformed: {error}") from error
-        if not ended:
-            raise UploadRefused("malformed_body", "the multipart body breaks off before its end")
+        in_file = False
+        for block in chain(blocks, [None]):
+            for event in self._events(block):
+                if isinstance(event, File | Field):
+                    in_file = self._begin(event)
+                elif isinstance(event, Data) and in_file:
+                    yield event.data
+                elif isinstance(event, Data):
+                    self._take_field(event)
+
+    def _events(self, block: bytes | None) -> Iterator[Event]:
+        """What the block completes; None is the end, which must not come in the middle of a part."""
+        try:
+            self._decoder.receive_data(block)
+            while not isinstance(event := self._decoder.next_event(), NeedData | Epilogue):
+                yield event
+        except ValueError as error:
+            raise UploadRefused("malformed_body", f"the multipart body is malformed or breaks off: {error}") from error
 
     def _begin(self, part: File | Field) -> bool:
         self._field, self._text = part.name, b""

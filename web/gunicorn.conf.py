@@ -15,3 +15,4 @@ timeout = 60
 keepalive = 75
 errorlog = "-"
 loglevel = _settings.log_level.lower()
+control_socket_disable = True

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import Response, render_template, send_from_directory
-from flask_openapi3 import APIBlueprint, Info, OpenAPI
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ValidationError
 
 from web.problems import MEDIA_TYPE, invalid_parameters
 from web.schemas import ProblemDocument
 
 INFO = Info(title="Scoreline", version="1", description="CSV files and single records scored by scikit-learn models.")
+# As flask_openapi3 wants the answers of an operation.
+Answers = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 _M = TypeVar("_M", bound=BaseModel)
 _ASSETS = Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
 _REF = "#/components/schemas/{model}"
@@ -44,7 +48,11 @@ def parameters(query: type[BaseModel] | None = None, header: type[BaseModel] | N
 def csv_body() -> dict[str, Any]:
     """The request body of an upload."""
     text = {"type": "string"}
-    form = {"type": "object", "properties": {"file": {"type": "string", "contentMediaType": "text/csv"}}, "required": ["file"]}
+    form = {
+        "type": "object",
+        "properties": {"file": {"type": "string", "contentMediaType": "text/csv"}},
+        "required": ["file"],
+    }
     return {"required": True, "content": {"text/csv": {"schema": text}, "multipart/form-data": {"schema": form}}}
 
 
@@ -60,11 +68,13 @@ def csv_answer(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
-def problems(*statuses: int) -> dict[int, dict[str, Any]]:
+def problems(*statuses: int) -> Answers:
     """Answers with problem details, by status."""
     schema = ProblemDocument.model_json_schema(ref_template=_REF)
     schema.pop("$defs", None)
-    return {status: {"description": "Problem details", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    return {
+        status: {"description": "Problem details", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }
 
 
 def register_docs(app: OpenAPI, api: APIBlueprint) -> None:

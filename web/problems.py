@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Response, render_template, request
 from pydantic import ValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
@@ -17,6 +17,9 @@ from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
 
 MEDIA_TYPE = "application/problem+json"
+
+# Where programs ask; everywhere else people do, and get a page.
+_FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
 
 # Status of a refused upload by its code; 422 for all others.
 _REFUSALS = {
@@ -39,7 +42,7 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
 }
 
 
-class Problem(Exception):  # noqa: N818 - the standard's word
+class Problem(Exception):
     """Raised by an endpoint to answer with a problem document."""
 
     def __init__(
@@ -107,22 +110,31 @@ def problem_response(problem: Problem) -> Response:
     return response
 
 
+def problem_page(problem: Problem) -> Response:
+    """The answer to a person: what went wrong, and what to do next."""
+    response = Response(render_template("problem.html", problem=problem), problem.status)
+    response.headers.extend(problem.headers)
+    return response
+
+
 def http_problem(error: HTTPException) -> Problem:
     """The problem that one of Werkzeug's exceptions becomes."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(status, status.phrase.lower().replace(" ", "_"))
+    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
+        status, status.phrase.lower().replace(" ", "_")
+    )
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     return Problem(status, code, error.description or status.phrase, headers=headers)
 
 
 def register(app: Flask) -> None:
-    """Answer errors under /api with problem details."""
+    """Answer errors with problem details, or with a page where people ask."""
 
     def answer(error: Exception) -> Response:
         problem = to_problem(error) or (http_problem(error) if isinstance(error, HTTPException) else None)
         if problem is None:
             app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
             problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
-        return problem_response(problem)
+        return problem_response(problem) if request.path.startswith(_FOR_PROGRAMS) else problem_page(problem)
 
     app.register_error_handler(Exception, answer)

@@ -58,12 +58,16 @@ def match_header(header: Header, card: Card) -> ColumnMatch:
         raise UploadRefused("no_header", "the first line holds data; a header row with the columns' names is needed")
     if match.missing:
         errors = [
-            Detail("missing_columns", f"column {column.name!r} is missing", column.name, did_you_mean=column.did_you_mean)
+            Detail(
+                "missing_columns", f"column {column.name!r} is missing", column.name, did_you_mean=column.did_you_mean
+            )
             for column in match.missing
         ]
         names = ", ".join(column.name for column in match.missing)
         hint = "; lines must end in LF or CRLF" if b"\r" in header.raw else ""
-        raise UploadRefused("missing_columns", f"model {card.name!r} needs columns that are missing: {names}{hint}", errors)
+        raise UploadRefused(
+            "missing_columns", f"model {card.name!r} needs columns that are missing: {names}{hint}", errors
+        )
     if match.duplicates:
         errors = [Detail("duplicate_columns", f"a second column for {name!r}", name) for name in match.duplicates]
         raise UploadRefused("duplicate_columns", f"columns that stand twice: {', '.join(match.duplicates)}", errors)
@@ -192,7 +196,11 @@ class Upload:
         assert self._cutter is not None
         if not self._cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
-        fields: dict[str, str | int | float] = {"total": self._cutter.rows, "size": self._size, "encoding": self._text.encoding}
+        fields: dict[str, str | int | float] = {
+            "total": self._cutter.rows,
+            "size": self._size,
+            "encoding": self._text.encoding,
+        }
         if self._body.fields_may_follow:
             fields |= self._late_fields()
         self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, **fields))
@@ -209,4 +217,3 @@ class Upload:
             "filename": clean_name(self._form.filename),
             "threshold": repr(parse_threshold(self._form.threshold, card)),
         }
-

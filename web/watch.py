@@ -22,7 +22,7 @@ _LONGEST_SILENCE_SECONDS = 5.0
 class Watcher:
     """Tells those who wait for a job when it has changed."""
 
-    def __init__(self, redis: "Redis[bytes]") -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._lock = threading.Lock()
         self._listeners: dict[str, set[threading.Event]] = {}

@@ -27,7 +27,8 @@ def main() -> None:
     scorer()
     _show_signs_of_life(queue)
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
-    app.worker_main([
+    app.start([
+        "--quiet",
         "worker",
         f"--queues={queue.value}",
         f"--hostname={queue.value}@%h",
@@ -36,7 +37,6 @@ def main() -> None:
         "--without-gossip",
         "--without-mingle",
         "--without-heartbeat",
-        "--quiet",
     ])  # fmt: skip
 
 

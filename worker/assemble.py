@@ -27,9 +27,7 @@ def six_decimals(probabilities: NDArray[np.float64]) -> pa.BinaryArray:
 
 def binary_array(offsets: NDArray[np.int32], data: bytes | NDArray[np.uint8]) -> pa.BinaryArray:
     """Arrow array of the slices of `data` between neighbouring offsets, without a copy."""
-    return pa.BinaryArray.from_buffers(
-        pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
+    return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
 def join(*columns: pa.Array | bytes) -> pa.BinaryArray:

@@ -135,7 +135,10 @@ def _read_csv(text: bytes, layout: Layout) -> pa.Table:
         pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, autogenerate_column_names=True),
         pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
         pa_csv.ConvertOptions(
-            include_columns=wanted, column_types=dict.fromkeys(wanted, coded), strings_can_be_null=False, check_utf8=False
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, coded),
+            strings_can_be_null=False,
+            check_utf8=False,
         ),
     )
 

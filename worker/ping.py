@@ -1,4 +1,4 @@
-"""Health check of a container: ``python -m worker.ping ROLE`` ends with 0 if a process of that role lives on this host."""
+"""Health check of a container: ``python -m worker.ping ROLE`` ends with 0 if that role lives on this host."""
 
 import argparse
 import socket

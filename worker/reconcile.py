@@ -1,4 +1,4 @@
-"""The reconciler: sends again what was sent and is neither done nor in anyone's hands. ``python -m worker.reconcile``."""
+"""The reconciler: sends again what is neither done nor in anyone's hands. ``python -m worker.reconcile`` runs it."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""The faults of a chunk: the text of each row's `error` column, the lines of the rejects file, and their counts. Pure."""
+"""The faults of a chunk: texts of the `error` column, lines of the rejects file, counts for the summary. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,9 @@ def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_ro
     heads = pa.array([_head(fault, delimiter) for column in columns for fault in column.faults], pa.binary())
     numbers = pa.array(rows[order] + first_row).cast(pa.string()).cast(pa.binary())
     separator = delimiter.encode()
-    return text_of(join(numbers, separator, heads.take(pa.array(codes[order])), separator, lines.take(pa.array(rows[order]))))
+    return text_of(
+        join(numbers, separator, heads.take(pa.array(codes[order])), separator, lines.take(pa.array(rows[order])))
+    )
 
 
 def _head(fault: Fault, delimiter: str) -> bytes:

@@ -156,7 +156,12 @@ def _failed(rows: NDArray[np.int64], detail: str) -> ScoredRows:
 
 
 def _suffixes(
-    count: int, scored: ScoredRows, faults: list[FaultColumn], rejected: NDArray[np.int64], scorer: Scorer, delimiter: str
+    count: int,
+    scored: ScoredRows,
+    faults: list[FaultColumn],
+    rejected: NDArray[np.int64],
+    scorer: Scorer,
+    delimiter: str,
 ) -> pa.BinaryArray:
     """What follows each record: prediction, probability and error, each after a delimiter."""
     separator = delimiter.encode()

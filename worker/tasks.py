@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 from celery import Task as CeleryTask
+from redis.exceptions import RedisError
 
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import get_settings
 from jobs.store import ClaimedChunk, JobStore, ScoredChunk, connect
-from model.errors import ScoringFailed
+from model.errors import ModelError
 from worker.celery_app import app
 from worker.models import scorer
 from worker.parse import Layout
@@ -41,11 +42,15 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     claimed = _store().claim(message.job_id, message.chunk, owner)
     if claimed is None:
         return
+    if claimed.attempt > get_settings().max_attempts + 1:
+        # Not even rejecting its rows works: the fault is not in a row.
+        _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt - 1} attempts")
+        return
     try:
         with _lease_kept(message, owner):
             scored = _score(claimed)
-    except ScoringFailed as error:
-        log.warning("job %s: chunk %d failed in attempt %d: %s", *message.encode().values(), claimed.attempt, error)
+    except ModelError as error:
+        log.warning("job %s: chunk %d, attempt %d: %s", message.job_id, message.chunk, claimed.attempt, error)
         if _store().release(message.job_id, message.chunk, owner):
             TaskSender(app).score_chunks(message.job_id, [message.chunk])
         return
@@ -66,9 +71,12 @@ def _lease_kept(message: ScoreChunk, owner: str) -> Iterator[None]:
     over = threading.Event()
 
     def renew() -> None:
-        while not over.wait(get_settings().lease_seconds / 3):
-            if not _store().renew(message.job_id, message.chunk, owner):
-                return
+        try:
+            while not over.wait(get_settings().lease_seconds / 3):
+                if not _store().renew(message.job_id, message.chunk, owner):
+                    return
+        except RedisError as error:
+            log.warning("job %s: the lease of chunk %d may run out: %s", message.job_id, message.chunk, error)
 
     keeper = threading.Thread(target=renew, name="lease", daemon=True)
     keeper.start()

@@ -11,7 +11,19 @@ from tests.jobs.reference_reader import read
 
 PIECES = st.sampled_from(["a", "7", ",", ",", ";", '"', '"', '""', "\n", "\n", "\r\n", "\r", "\\", '\\"', " ", "é"])
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
-RECORD = st.sampled_from(['1,2\n', '"1",2\n', '"a,\nb",2\r\n', '6" nail,2\n', '"x"y,2\n', "\n", '"q ""w""",\r\n', "3\n", 'a\rb,1\n'])
+RECORD = st.sampled_from(
+    [
+        "1,2\n",
+        '"1",2\n',
+        '"a,\nb",2\r\n',
+        '6" nail,2\n',
+        '"x"y,2\n',
+        "\n",
+        '"q ""w""",\r\n',
+        "3\n",
+        "a\rb,1\n",
+    ]
+)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -55,14 +67,17 @@ def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: i
     assert records == [record.text for record in expected.records]
 
 
-@pytest.mark.parametrize(("data", "code", "row"), [
-    (b"1,2\n3,4\n5,\0\n", "undecodable", 3),
-    (b"1,2\n\n\n3,\x004\n", "undecodable", 2),
-    (b'1,2\n3,"4\n' * 1 + b"x" * 100, "open_quote", 2),
-    (b"1,2\n" + b"x" * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
-    (b"1,2\n" + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
-    (b'1,2\n3,"' + b"x\n" * (3 * 1024 * 1024) + b'"\n', "open_quote", 2),
-])
+@pytest.mark.parametrize(
+    ("data", "code", "row"),
+    [
+        (b"1,2\n3,4\n5,\0\n", "undecodable", 3),
+        (b"1,2\n\n\n3,\x004\n", "undecodable", 2),
+        (b'1,2\n3,"4\n' * 1 + b"x" * 100, "open_quote", 2),
+        (b"1,2\n" + b"x" * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
+        (b"1,2\n" + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
+        (b'1,2\n3,"' + b"x\n" * (3 * 1024 * 1024) + b'"\n', "open_quote", 2),
+    ],
+)
 @pytest.mark.parametrize("block", [1 << 16, 1 << 30])
 def test_what_no_record_may_be_is_refused_with_its_row(data: bytes, code: str, row: int, block: int) -> None:
     cutter = Cutter(",", 1 << 20)

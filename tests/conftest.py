@@ -1,0 +1,32 @@
+"""What tests share: trained models and one running service for all that do no harm to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.catalog import Catalog
+from model.scorer import Scorer
+from model.train_income import ensure_trained
+from tests.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the trained default model."""
+    folder = tmp_path_factory.mktemp("models")
+    ensure_trained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scorer(models: Path) -> Scorer:
+    """The default model, loaded in this process."""
+    return Scorer.load(Catalog(models, "income"))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
+    """A running service, for tests that leave it as it was."""
+    with running_stack(tmp_path_factory.mktemp("service"), models) as stack:
+        yield stack

@@ -1,0 +1,130 @@
+"""A running Scoreline of the tests' own: all processes, a free port, an own data folder."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parent.parent
+CSV = {"Content-Type": "text/csv"}
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """What the condition answers once that is true; fails when it takes far too long."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+    return answer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stack:
+    """A running service and the ways in which tests use it."""
+
+    folder: Path
+    port: int
+    launcher: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=90)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        with self.client() as client:
+            return client.request(method, path, **options)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def upload(self, data: bytes | Iterator[bytes], wait: int = 60, **query: Any) -> httpx.Response:
+        """Upload a CSV and wait for the job to end."""
+        headers = {**CSV, "Prefer": f"wait={wait}"} if wait else CSV
+        return self.request("POST", "/api/v1/jobs", content=data, headers=headers, params=query)
+
+    def score(self, data: bytes, **query: Any) -> tuple[dict[str, Any], bytes]:
+        """Upload a CSV; the ended job and its results."""
+        job = self.upload(data, **query).raise_for_status().json()
+        assert job["state"] == "succeeded", job
+        return job, self.get(job["links"]["results"]).raise_for_status().content
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """The service's processes whose command line holds all the words, parents before their children."""
+        found = []
+        for process in psutil.Process(self.launcher.pid).children(recursive=True):
+            try:
+                line = " ".join(process.cmdline())
+            except psutil.Error:
+                continue
+            if all(word in line for word in words):
+                found.append(process)
+        return found
+
+    def ended(self, job: dict[str, Any], seconds: float = 90) -> dict[str, Any]:
+        """The job once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            try:
+                now: dict[str, Any] = self.get(job["links"]["self"]).raise_for_status().json()
+            except httpx.HTTPError:
+                return None
+            return now if now["state"] in ("succeeded", "failed", "canceled") else None
+
+        found: dict[str, Any] = wait_until(look, seconds)
+        return found
+
+    def ready(self) -> bool:
+        try:
+            return self.get("/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@contextmanager
+def running_stack(folder: Path, models: Path | None = None, **settings: str) -> Iterator[Stack]:
+    """Start the service as ``make run`` does and end it as Ctrl-C does."""
+    port = free_port()
+    folder.mkdir(exist_ok=True)
+    if models and not (folder / "models").exists():
+        (folder / "models").symlink_to(models)
+    environment = {**os.environ, "SCORELINE_DATA_DIR": str(folder), "PORT": str(port), **settings}
+    environment.pop("SCORELINE_REDIS_URL", None)
+    with (folder / "log").open("ab") as log:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "jobs.launch"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+        stack = Stack(folder, port, launcher)
+        try:
+            wait_until(lambda: stack.ready() or launcher.poll() is not None)
+            assert launcher.poll() is None, (folder / "log").read_text()
+            yield stack
+        finally:
+            launcher.terminate()
+            launcher.wait(timeout=30)
+
+
+def problem_of(response: httpx.Response) -> tuple[int, str]:
+    """Status and code of a problem document."""
+    assert response.headers["Content-Type"] == "application/problem+json", response.text
+    document = json.loads(response.content)
+    assert document["status"] == response.status_code
+    return response.status_code, document["errors"][0]["code"]
