@@ -1,14 +1,18 @@
 """What tests share: trained models and one running service for all that do no harm to it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from jobs.settings import Settings
 from model.catalog import Catalog
 from model.scorer import Scorer
 from model.train_income import ensure_trained
-from tests.stack import Stack, running_stack
+from tests.stack import ROOT, Stack, running_stack, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,17 @@ def service(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[
     """A running service, for tests that leave it as it was."""
     with running_stack(tmp_path_factory.mktemp("service"), models) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings that name an embedded server of the tests' own, which runs."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("server"))
+    environment = {**os.environ, "SCORELINE_DATA_DIR": str(settings.data_dir)}
+    process = subprocess.Popen([sys.executable, "-m", "jobs.embedded"], cwd=ROOT, env=environment)
+    try:
+        wait_until(settings.embedded_socket.exists)
+        yield settings
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

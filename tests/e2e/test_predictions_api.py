@@ -54,7 +54,9 @@ def test_the_threshold_decides(service: Stack) -> None:
     ({"sex": {"a": 1}}, [("sex", "unknown_category")]),
     ({"age": 10**400}, [("age", "not_a_number")]),
 ])  # fmt: skip
-def test_every_fault_of_a_record_is_named(service: Stack, changes: dict[str, Any], faults: list[tuple[str, str]]) -> None:
+def test_every_fault_of_a_record_is_named(
+    service: Stack, changes: dict[str, Any], faults: list[tuple[str, str]]
+) -> None:
     response = predict(service, record={**RECORD, **changes})
     assert response.status_code == 422
     assert [(error["column"], error["code"]) for error in response.json()["errors"]] == faults
@@ -68,7 +70,9 @@ def test_values_may_be_texts_and_names_spelt_otherwise(service: Stack) -> None:
 
 def test_missing_workclass_is_a_value(service: Stack) -> None:
     unknown = {name: value for name, value in RECORD.items() if name != "workclass"}
-    answers = [predict(service, record={**unknown, **more}).json() for more in ({}, {"workclass": None}, {"workclass": "?"})]
+    answers = [
+        predict(service, record={**unknown, **more}).json() for more in ({}, {"workclass": None}, {"workclass": "?"})
+    ]
     assert len({answer["probability"] for answer in answers}) == 1
 
 
@@ -131,6 +135,7 @@ def test_an_unknown_prediction_is_not_found(service: Stack, prediction_id: str) 
 def test_many_at_once_each_get_their_own_answer(service: Stack) -> None:
     ages = list(range(17, 91)) * 3
     with service.client() as client, concurrent.futures.ThreadPoolExecutor(32) as pool:
+
         def ask(age: int) -> Any:
             return client.post("/api/v1/predictions", json={"record": {**RECORD, "age": age}}).raise_for_status().json()
 

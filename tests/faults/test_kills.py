@@ -1,0 +1,134 @@
+"""Whatever is killed in the middle of a job, the job finishes, and every record is there once and in its place."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack import CSV, Stack, running_stack, wait_until
+
+HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
+RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
+ROWS = 300_000
+
+
+@pytest.fixture(scope="module")
+def upload() -> bytes:
+    lines = (f"{n},{17 + n % 75},{RECORD}" for n in range(1, ROWS + 1))
+    return "\n".join([HEADER, *lines, ""]).encode()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("kills"), models, SCORELINE_LEASE_SECONDS="2") as found:
+        yield found
+
+
+def parents(stack: Stack, *words: str) -> list[psutil.Process]:
+    """The processes of a kind that are not the child of another one of the kind."""
+    found = stack.processes(*words)
+    return [process for process in found if process.ppid() not in {other.pid for other in found}]
+
+
+def kill_a_worker_child(stack: Stack) -> None:
+    [parent] = parents(stack, "-m worker bulk")
+    parent.children()[0].kill()
+
+
+def kill_the_worker(stack: Stack) -> None:
+    [parent] = parents(stack, "-m worker bulk")
+    parent.kill()
+
+
+def kill_the_web(stack: Stack) -> None:
+    [parent] = parents(stack, "gunicorn", "web.wsgi")
+    for process in [parent, *parent.children()]:
+        process.kill()
+
+
+def kill_the_server(stack: Stack) -> None:
+    [server] = stack.processes("valkey-server")
+    server.kill()
+
+
+def freeze_the_worker(stack: Stack) -> None:
+    """Long enough for its leases to run out, then on as if nothing had been."""
+    [parent] = parents(stack, "-m worker bulk")
+    frozen = [parent, *parent.children()]
+    for process in frozen:
+        process.send_signal(signal.SIGSTOP)
+    stack_has_lost_leases(stack)
+    for process in frozen:
+        process.send_signal(signal.SIGCONT)
+
+
+def stack_has_lost_leases(stack: Stack) -> None:
+    log = stack.folder / "log"
+    before = log.read_text().count("is sent again")
+    wait_until(lambda: log.read_text().count("is sent again") > before)
+
+
+def check_results(stack: Stack, job: dict[str, Any]) -> None:
+    ended = stack.ended(job)
+    # Ages run from 17 to 91, and the last is one too many.
+    rejected = sum(1 for n in range(1, ROWS + 1) if n % 75 == 74)
+    assert ended["state"] == "succeeded"
+    assert ended["rows"] == {"total": ROWS, "scored": ROWS - rejected, "rejected": rejected}
+    lines = wait_until(lambda: download(stack, job)).splitlines()[1:]
+    assert [int(line.partition(b",")[0]) for line in lines] == list(range(1, ROWS + 1))
+    assert all((b"out_of_range" in line) == (n % 75 == 74) for n, line in enumerate(lines, 1))
+
+
+def download(stack: Stack, job: dict[str, Any]) -> bytes | None:
+    try:
+        return stack.get(job["links"]["results"]).raise_for_status().content
+    except httpx.HTTPError:
+        return None
+
+
+def begun(stack: Stack, upload: bytes) -> dict[str, Any]:
+    """A job of which a part is done."""
+    response = stack.request("POST", "/api/v1/jobs", files={"file": ("large.csv", upload)})
+    job: dict[str, Any] = response.raise_for_status().json()
+    headers = {
+        "If-None-Match": f'"{int(response.headers["ETag"].strip(chr(34)).split("-")[0]) + 2}-0"',
+        "Prefer": "wait=30",
+    }
+    assert stack.get(job["links"]["self"], headers=headers).json()["state"] == "running"
+    return job
+
+
+@pytest.mark.parametrize("fault", [
+    kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server, freeze_the_worker,
+])  # fmt: skip
+def test_a_job_outlives_what_is_killed(stack: Stack, upload: bytes, fault: Any) -> None:
+    job = begun(stack, upload)
+    fault(stack)
+    check_results(stack, job)
+    wait_until(stack.ready)
+
+
+def test_a_killed_web_leaves_nothing_of_an_upload_in_hand(stack: Stack, upload: bytes) -> None:
+    def blocks() -> Iterator[bytes]:
+        yield upload[: len(upload) // 2]
+        kill_the_web(stack)
+        yield upload[len(upload) // 2 :]
+
+    before = stack.get("/api/v1/jobs").json()["jobs"]
+    with pytest.raises(httpx.HTTPError):
+        stack.request("POST", "/api/v1/jobs", content=blocks(), headers=CSV)
+    wait_until(stack.ready)
+    assert stack.get("/api/v1/jobs").json()["jobs"] == before
+
+
+def test_jobs_are_still_there_after_a_restart(tmp_path: Path, models: Path, upload: bytes) -> None:
+    with running_stack(tmp_path / "var", models) as stack:
+        done, results = stack.score(upload[:1_000_000].rpartition(b"\n")[0])
+        job = begun(stack, upload)
+    with running_stack(tmp_path / "var", models) as stack:
+        assert stack.get(done["links"]["results"]).content == results
+        check_results(stack, job)

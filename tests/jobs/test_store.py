@@ -1,0 +1,215 @@
+"""The store's promises, on a real server: every chunk is recorded once, whoever comes twice or dies in between."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from jobs import keys
+from jobs.errors import StoreFull, TooManyJobs, UploadForgotten
+from jobs.keys import JobKeys
+from jobs.messages import InputChunk, decompress
+from jobs.settings import Settings
+from jobs.state import Job, JobState
+from jobs.store import JobStore, NewJob, ScoredChunk, connect
+from tests.stack import wait_until
+
+NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
+SCORED = ScoredChunk(b"1,2,x\n", b"", 1, 0, summary={"prediction:x": 1})
+
+
+@pytest.fixture
+def settings(server: Settings) -> Settings:
+    return server.model_copy(update={"lease_seconds": 0.2, "bulk_processes": 1})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[JobStore]:
+    redis = connect(settings)
+    redis.flushall()
+    yield JobStore(redis, settings)
+    redis.close()
+
+
+def upload(store: JobStore, chunks: int, seal: bool = True) -> str:
+    new = replace(NEW, id=NewJob.__dataclass_fields__["id"].default_factory())  # type: ignore[misc]
+    store.begin(new)
+    for number in range(chunks):
+        store.append(new.id, number, InputChunk(number + 1, 1, b"1,2\n"))
+    if seal:
+        store.seal(new.id, total=chunks)
+    return new.id
+
+
+def found(store: JobStore, job_id: str) -> Job:
+    job = store.get(job_id)
+    assert job is not None
+    return job
+
+
+def test_an_upload_shows_only_when_it_is_whole(store: JobStore) -> None:
+    job_id = upload(store, 2, seal=False)
+    assert store.get(job_id) is None
+    assert store.page(10, None, None) == []
+    store.seal(job_id, total=2)
+    assert found(store, job_id).total == 2
+    assert [job.id for job in store.page(10, None, None)] == [job_id]
+
+
+def test_at_most_a_window_of_chunks_is_handed_out_and_each_recorded_one_brings_the_next(store: JobStore) -> None:
+    store.begin(NEW)
+    sent = [store.append(NEW.id, number, InputChunk(number + 1, 1, b"x\n")) for number in range(5)]
+    assert sent == [[0], [1], [], [], []]
+    assert store.record(NEW.id, 0, SCORED) == [2]
+    assert store.record(NEW.id, 1, SCORED) == [3]
+    assert store.record(NEW.id, 1, SCORED) == []
+
+
+def test_a_chunk_appended_twice_is_there_once(store: JobStore) -> None:
+    store.begin(NEW)
+    for number in (0, 0, 1, 1):
+        store.append(NEW.id, number, InputChunk(1, 1, b"1,2\n"))
+    store.seal(NEW.id, total=2)
+    assert store.seal(NEW.id, total=2) == []
+    assert found(store, NEW.id).chunks == 2
+
+
+def test_a_chunk_recorded_twice_counts_once(store: JobStore) -> None:
+    job_id = upload(store, 2)
+    for _ in range(3):
+        store.record(job_id, 0, SCORED)
+    job = found(store, job_id)
+    assert (job.scored, job.done, job.state) == (1, 1, JobState.QUEUED)
+    store.record(job_id, 1, replace(SCORED, output=b"other\n"))
+    store.record(job_id, 1, SCORED)
+    job = found(store, job_id)
+    assert (job.scored, job.state, job.progress) == (2, JobState.SUCCEEDED, 1.0)
+    assert decompress(store.output(job_id, 1) or b"") == b"other\n"
+    assert store.summary(job_id) == {"prediction:x": 2}
+
+
+def test_a_claimed_chunk_is_left_alone_until_its_lease_runs_out(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    claimed = store.claim(job_id, 0, "first")
+    assert claimed is not None
+    assert (claimed.attempt, claimed.chunk) == (1, InputChunk(1, 1, b"1,2\n"))
+    assert found(store, job_id).state is JobState.RUNNING
+    assert store.claim(job_id, 0, "second") is None
+    assert list(store.overdue()) == []
+    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    assert not store.renew(job_id, 0, "first")
+    again = store.claim(job_id, 0, "second")
+    assert again is not None
+    assert again.attempt == 2
+
+
+def test_a_task_that_comes_again_after_its_process_died_takes_its_own_lease_over(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    assert store.claim(job_id, 0, "task") is not None
+    again = store.claim(job_id, 0, "task")
+    assert again is not None
+    assert again.attempt == 2
+
+
+def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    store.claim(job_id, 0, "first")
+    assert not store.release(job_id, 0, "somebody else")
+    assert store.release(job_id, 0, "first")
+    assert store.claim(job_id, 0, "second") is not None
+
+
+def test_a_chunk_whose_message_was_lost_is_sent_again_ever_more_seldom(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    due = store.redis.zscore(JobKeys.of(job_id).inflight, "0")
+    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    assert store.redis.zscore(JobKeys.of(job_id).inflight, "0") - due > 0.75
+
+
+def test_nothing_is_left_to_do_in_a_canceled_job(store: JobStore) -> None:
+    job_id = upload(store, 3)
+    store.record(job_id, 0, SCORED)
+    claimed = store.claim(job_id, 1, "task")
+    assert claimed is not None
+    store.cancel(job_id)
+    assert store.record(job_id, 1, SCORED) == []
+    assert store.claim(job_id, 2, "task") is None
+    job = found(store, job_id)
+    assert (job.state, job.done, job.scored) == (JobState.CANCELED, 1, 1)
+    store.fail(job_id, "too late")
+    assert found(store, job_id).state is JobState.CANCELED
+
+
+def test_a_job_of_which_no_row_can_be_scored_fails(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    store.record(job_id, 0, ScoredChunk(b"1,2,,\n", b"", 0, 1, scoring_failed=1))
+    job = found(store, job_id)
+    assert (job.state, job.error, job.progress < 1) == (JobState.FAILED, "no row could be scored", True)
+
+
+def test_a_job_whose_rows_are_all_invalid_succeeds(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    store.record(job_id, 0, ScoredChunk(b"1,2,,\n", b"x", 0, 1))
+    assert found(store, job_id).state is JobState.SUCCEEDED
+
+
+def test_an_upload_that_expired_cannot_go_on(store: JobStore) -> None:
+    job_id = upload(store, 1, seal=False)
+    store.redis.unlink(*JobKeys.of(job_id).all())
+    with pytest.raises(UploadForgotten):
+        store.append(job_id, 1, InputChunk(2, 1, b"1,2\n"))
+    with pytest.raises(UploadForgotten):
+        store.seal(job_id, total=2)
+    assert list(store.overdue()) == []
+    assert store.redis.zcard(keys.UNFINISHED) == 0
+
+
+def test_every_key_has_a_lifetime(store: JobStore) -> None:
+    job_id = upload(store, 3)
+    store.claim(job_id, 0, "task")
+    store.record(job_id, 0, SCORED)
+    store.claim(job_id, 1, "task")
+    wait_until(lambda: list(store.overdue()))
+    assert store.is_turn_to_reconcile("here")
+    assert {key: store.redis.ttl(key) for key in store.redis.keys("*") if store.redis.ttl(key) < 0} == {}
+    store.remove(job_id)
+    assert [key for key in store.redis.keys("*") if job_id.encode() in key] == []
+
+
+def test_one_at_a_time_reconciles(store: JobStore) -> None:
+    assert store.is_turn_to_reconcile("here")
+    assert not store.is_turn_to_reconcile("there")
+    assert store.is_turn_to_reconcile("here")
+
+
+def test_a_full_store_takes_no_upload_and_finishes_what_it_has(store: JobStore, settings: Settings) -> None:
+    job_id = upload(store, 1)
+    store.claim(job_id, 0, "task")
+    used = store.redis.info("memory")["used_memory"]
+    store.redis.config_set("maxmemory", used)
+    try:
+        with pytest.raises(StoreFull):
+            store.check_room()
+        store.redis.config_set("maxmemory", used // 2)
+        store.record(job_id, 0, SCORED)
+        assert found(store, job_id).state is JobState.SUCCEEDED
+    finally:
+        store.redis.config_set("maxmemory", 0)
+
+
+def test_too_many_jobs_turn_the_next_away(store: JobStore, settings: Settings) -> None:
+    few = JobStore(store.redis, settings.model_copy(update={"max_unfinished_jobs": 2}))
+    upload(store, 1)
+    few.check_room()
+    upload(store, 1)
+    with pytest.raises(TooManyJobs):
+        few.check_room()
+
+
+def test_jobs_that_came_before_are_counted(store: JobStore) -> None:
+    ids = [upload(store, 1) for _ in range(3)]
+    assert [store.queue_position(found(store, job_id)) for job_id in ids] == [0, 1, 2]
+    store.claim(ids[0], 0, "task")
+    store.record(ids[0], 0, SCORED)
+    assert [store.queue_position(found(store, job_id)) for job_id in ids] == [None, 0, 1]

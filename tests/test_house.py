@@ -1,0 +1,86 @@
+"""The house keeps its order: who imports whom, what is consumed, what is described."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.messages import Queue, Task
+from jobs.settings import Settings
+from jobs.state import LEGAL_MOVES, JobState
+from web import create_app
+from worker.celery_app import app as celery
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("jobs", "model", "web", "worker")
+ALLOWED = {"jobs": set(), "model": set(), "web": {"jobs", "model"}, "worker": {"jobs", "model"}}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported_by(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_in_the_allowed_direction_only(package: str) -> None:
+    for path in sources(package):
+        others = imported_by(path) & set(PACKAGES) - {package}
+        assert others <= ALLOWED[package], f"{path} imports {others - ALLOWED[package]}"
+
+
+def test_the_web_loads_neither_scikit_learn_nor_pandas() -> None:
+    code = "import sys, web.wsgi; print({'sklearn', 'pandas', 'scipy', 'pyarrow'} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = [path.name for package in PACKAGES for path in sources(package)
+               if re.search(r"os\.environ\b(?!\.setdefault)|os\.getenv", path.read_text())]  # fmt: skip
+    assert set(readers) <= {"settings.py", "launch.py"}
+
+
+def test_every_queue_is_consumed_and_every_task_has_a_queue_and_a_body() -> None:
+    procfile = (ROOT / "Procfile").read_text()
+    for queue in Queue:
+        assert re.search(rf"-m worker {queue.value}\b", procfile)
+    celery.loader.import_default_modules()
+    for task in Task:
+        assert task.value in celery.tasks
+        assert celery.conf.task_routes[task.value]["queue"] in set(Queue)
+
+
+def test_every_route_of_the_api_is_in_its_description() -> None:
+    app = create_app(Settings())
+    described = set(app.api_doc["paths"])
+    routes = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
+    undescribed = {route for route in routes if route.startswith("/api/")} - described
+    assert undescribed == {"/api/v1/openapi.json", "/api/v1/docs", "/api/v1/docs/assets/{name}"}
+
+
+def test_the_description_has_no_loose_ends() -> None:
+    text = str(create_app(Settings()).api_doc)
+    schemas = create_app(Settings()).api_doc["components"]["schemas"]
+    assert set(re.findall(r"#/components/schemas/(\w+)", text)) <= set(schemas)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_files_stay_short(package: str) -> None:
+    assert [path for path in sources(package) if len(path.read_text().splitlines()) >= 400] == []
+
+
+def test_no_move_leads_out_of_an_ended_state() -> None:
+    assert {state for state in JobState if state.ended} == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}
+    assert all(moves <= set(JobState) for moves in LEGAL_MOVES.values())

@@ -1,0 +1,104 @@
+"""Scoring a chunk, where the model misbehaves and where it does not."""
+
+import csv
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from jobs.messages import InputChunk
+from jobs.store import ScoredChunk
+from model.errors import ScoringFailed
+from model.explain import Column
+from model.scorer import Predictions, Scorer
+from worker.assemble import six_decimals
+from worker.parse import Layout
+from worker.score_chunk import Caution, score_chunk
+
+NAMES = ["age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week"]
+LAYOUT = Layout(",", 7, {name: at for at, name in enumerate(NAMES)})
+RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
+
+
+class Touchy(Scorer):
+    """A model that raises whenever a record of a certain age is among those it is asked for."""
+
+    def predict_coded(self, columns: Mapping[str, Column], threshold: float | None = None) -> Predictions:
+        values, codes = columns["age"]
+        if 33.0 in values[codes]:
+            raise ScoringFailed("it fails on 33")
+        return super().predict_coded(columns, threshold)
+
+
+@pytest.fixture(scope="module")
+def touchy(scorer: Scorer) -> Scorer:
+    return Touchy(scorer.card, scorer.pipeline)
+
+
+def run(
+    scorer: Scorer, text: str, caution: Caution = Caution(), first_row: int = 1
+) -> tuple[ScoredChunk, list[list[str]]]:
+    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, scorer, None, caution)
+    return scored, list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
+
+
+def ages(*values: object) -> str:
+    return "".join(f"{age},{RECORD}\n" for age in values)
+
+
+def test_a_row_that_the_model_fails_on_is_found_and_rejected_alone(touchy: Scorer) -> None:
+    text = ages(*range(20, 60))
+    with pytest.raises(ScoringFailed):
+        run(touchy, text)
+    scored, rows = run(touchy, text, Caution(apart=True))
+    assert (scored.scored, scored.rejected, scored.scoring_failed) == (39, 1, 1)
+    assert [row[0] for row in rows if row[-1]] == ["33"]
+    assert rows[13][-1].startswith("scoring_failed")
+    assert scored.rejects.startswith(b"14,,,scoring_failed,")
+    sound, expected = run(touchy, ages(*(age for age in range(20, 60) if age != 33)))
+    assert [row for row in rows if not row[-1]] == expected
+
+
+def test_when_the_attempts_are_used_up_what_is_left_is_rejected(touchy: Scorer) -> None:
+    scored, rows = run(touchy, ages(20, "abc", 21), Caution(not_at_all=True))
+    assert (scored.scored, scored.rejected, scored.scoring_failed) == (0, 3, 2)
+    assert [row[-1].partition(" ")[0].strip(":") for row in rows] == [
+        "scoring_failed",
+        "not_a_number",
+        "scoring_failed",
+    ]
+
+
+def test_rows_are_numbered_from_the_chunks_first(scorer: Scorer) -> None:
+    scored, _ = run(scorer, ages(20, "abc", 21, 99), first_row=1001)
+    assert [line.split(b",")[0] for line in scored.rejects.splitlines()] == [b"1002", b"1004"]
+
+
+def test_counts_for_the_summary_add_up(scorer: Scorer) -> None:
+    scored, _ = run(scorer, ages(*range(10, 95)) + "1,2\n")
+    predictions = sum(count for name, count in scored.summary.items() if name.startswith("prediction:"))
+    bins = sum(count for name, count in scored.summary.items() if name.startswith("probability:"))
+    assert predictions == bins == scored.scored == 74
+    assert scored.summary["fault:out_of_range:age"] == 11
+    assert scored.summary["fault:ragged:"] == 1
+    assert scored.rejected == 12
+
+
+def test_a_chunk_of_nothing_but_rejects_is_scored_too(scorer: Scorer) -> None:
+    for text in ("x\n" * 5, ages(*["?"] * 5), '"a"b\n' * 5):
+        scored, rows = run(scorer, text)
+        assert (scored.scored, scored.rejected, len(rows)) == (0, 5, 5)
+        assert all(len(row) == 10 for row in rows)
+
+
+def test_many_numbers_written_in_many_ways_mean_the_same(scorer: Scorer) -> None:
+    spellings = ["39", " 39", "39.0", "+39", "3.9e1", "039", "39.", '"39"', "39.000000000000000000"]
+    _, rows = run(scorer, ages(*spellings))
+    assert {row[-2] for row in rows} == {"0.150521"}
+
+
+def test_six_decimals_are_what_python_writes() -> None:
+    generator = np.random.default_rng(0)
+    values = np.concatenate([generator.random(20_000), [0.0, 1.0, 0.5, 1e-7, 0.9999994, 0.9999996, 0.0078125]])
+    assert six_decimals(values).to_pylist() == [f"{value:.6f}".encode() for value in values]
