@@ -138,7 +138,7 @@ def _ended_by_crlf(data: bytes, line_ends: Offsets) -> NDArray[np.bool_]:
 
 def _bare_returns(data: bytes, starts: Offsets, ends: Offsets, quoted: NDArray[np.bool_] | None) -> frozenset[int]:
     """Numbers of the records with a carriage return, outside quotes, that does not belong to a line end."""
-    if data.count(b"\r") == data.count(b"\r\n") and quoted is None:
+    if b"\r" not in data or (quoted is None and data.count(b"\r") == data.count(b"\r\n")):
         return frozenset()
     returns = np.flatnonzero(np.frombuffer(data, np.uint8) == _CR)
     if quoted is not None:

@@ -31,6 +31,8 @@ _NAMES = {
 
 def is_utf8(data: bytes) -> bool:
     """Whether the bytes are valid UTF-8."""
+    if data.isascii():
+        return True
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:

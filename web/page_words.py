@@ -64,7 +64,10 @@ _PROBLEMS = {
         "There is no room for another file just now",
         "Nothing was stored. Delete jobs that are no longer needed, or try again later.",
     ),
-    "store_unavailable": ("The service does not answer just now", "Nothing is lost. Wait a moment and try again."),
+    "store_unavailable": (
+        "The service does not answer just now",
+        "What was accepted before is safe. Wait a moment and try again.",
+    ),
     "broken_model": ("The model cannot be used just now", "Try again later, or choose another model."),
     "scoring_failed": ("The model could not score this record", "Check the values and try again."),
     "internal_error": (
@@ -110,6 +113,8 @@ def percent_done(share: float) -> str:
 
 def size(count: int) -> str:
     """A number of bytes in the largest unit in which it is at least 1."""
+    if count == 1:
+        return "1 byte"
     amount, unit = float(count), _UNITS[0]
     for larger in _UNITS[1:]:
         if amount < _THOUSAND:

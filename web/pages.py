@@ -1,19 +1,192 @@
-"""The pages: rendered on the server, working without JavaScript."""
+"""The pages: rendered on the server, working without JavaScript. HTTP only, the work is elsewhere."""
 
-from flask import Blueprint
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from jobs.errors import JobsError
+from jobs.state import JobState, timestamp
+from model.card import Card
+from model.errors import UnknownModel
+from web import page_forms, page_jobs, page_results
+from web.api_jobs import found_job
+from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
+from web.api_service import found_card
+from web.bodies import UploadForm, open_body
+from web.openapi import parse
+from web.page_words import FILTERS
+from web.predictions import make_request
+from web.problems import Problem, to_problem
+from web.schemas import JobsQuery
+from web.services import services
+from web.uploads import Upload
 
 pages = Blueprint("pages", __name__)
 
+_OWN_SITES = ("same-origin", "none")
+
+
+@pages.record_once
+def _add_filters(state: Any) -> None:
+    state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
+
+
+@pages.before_request
+def _refuse_foreign_forms() -> None:
+    """A form on another site must not act here in the name of whoever looks at it."""
+    if request.method == "POST" and not _comes_from_here():
+        raise Problem(HTTPStatus.FORBIDDEN, "foreign_request", "the form that was sent is not one of this site")
+
+
+def _comes_from_here() -> bool:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site in _OWN_SITES
+    # Every browser says where a form comes from; what says nothing is a program of the user's own.
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+@pages.after_request
+def _forbid_stale_copies(response: Response) -> Response:
+    response.headers.setdefault("Cache-Control", "no-cache")
+    return response
+
 
 @pages.get("/")
-def home() -> str:
-    return "home"
+def home() -> Response:
+    """The quick form of the default model, and the upload."""
+    return _model_page(services().catalog.card())
+
 
 @pages.get("/models/<name>")
-def model_page(name: str) -> str:
-    return name
+def model_page(name: str) -> Response:
+    """The quick form and the upload of a model, and its card."""
+    return _model_page(found_card(name), with_card=True)
+
+
+@pages.get("/models/<name>/prediction")
+def model_prediction(name: str) -> BaseResponse:
+    """The quick form with its answer; the address can be shared."""
+    card = found_card(name)
+    if not request.args:
+        return redirect(url_for("pages.model_page", name=name), HTTPStatus.SEE_OTHER)
+    return _answer(card, url_for("pages.model_prediction", name=name), {})
+
+
+@pages.get("/probability")
+def probability() -> Response:
+    """The quick form of the income model with its answer, under its classic address."""
+    card = found_card(page_forms.CLASSIC_MODEL)
+    return _answer(card, url_for("pages.probability"), page_forms.CLASSIC_NAMES)
+
+
+@pages.get("/predictions/<prediction_id>")
+def prediction_page(prediction_id: str) -> Response:
+    """A prediction that took longer than its request could wait."""
+    stored = services().stored_predictions.get(prediction_id)
+    if stored is None or (stored.result and ("model" not in stored.result or stored.result["several"])):
+        detail = f"there is no prediction {prediction_id[:64]!r}: unknown or expired"
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
+    if stored.result is None:
+        return _pending_page(prediction_id, request.args)
+    document = prediction_document(prediction_id, stored.result)
+    card = services().catalog.card(stored.result["model"], stored.result["version"])
+    fields = page_forms.fields(card, {}, page_results.texts(document) or request.args)
+    return _model_page(card, fields=fields, outcome=page_results.outcome(card, document))
+
+
+def _answer(card: Card, action: str, names: Mapping[str, str]) -> Response:
+    """The form with the probability of the record in the query, or with what is wrong with it."""
+    reading = page_forms.read(card, request.args, names)
+    fields = page_forms.fields(card, names, reading.typed, reading.faults)
+    if reading.faults:
+        return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, action=action, fields=fields)
+    pending = services().predictions.submit(make_request(card, [{"values": reading.values}], None))
+    result = services().predictions.wait(pending, DEFAULT_WAIT_SECONDS)
+    if result is None:
+        return _pending_page(pending.id, reading.typed)
+    outcome = page_results.outcome(card, prediction_document(pending.id, result))
+    return _model_page(card, action=action, fields=fields, outcome=outcome)
+
+
+def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
+    address = url_for("pages.prediction_page", prediction_id=prediction_id)
+    query = f"?{urlencode(typed)}" if typed else ""
+    return make_response(render_template("pending.html", address=address + query), HTTPStatus.ACCEPTED)
+
+
+def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
+    """The page of a model: its form, and what else is to be shown."""
+    own_address = url_for("pages.model_prediction", name=card.name)
+    given = {"action": own_address, "threshold": f"{card.threshold:g}", **shown}
+    given.setdefault("fields", page_forms.blank_fields(card, {}))
+    others = [name for name in services().catalog.names() if name != card.name]
+    return make_response(render_template("model.html", card=card, others=others, **given), status)
+
+
+@pages.post("/jobs")
+def create_job() -> BaseResponse:
+    """Take an uploaded file; the job's page then shows how it is scored."""
+    found, form = services(), UploadForm()
+    try:
+        body = open_body(request, found.settings.max_upload_bytes)
+        form = body.form
+        job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
+    except (JobsError, UnknownModel) as error:
+        return _refused(error, form)
+    return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
+
+
+def _refused(error: Exception, form: UploadForm) -> Response:
+    """The form again, with what is wrong with the file; what the table of problems does not know goes on."""
+    problem = to_problem(error)
+    if problem is None:
+        raise error
+    try:
+        card = services().catalog.card(form.model)
+    except UnknownModel:
+        card = services().catalog.card()
+    threshold = f"{card.threshold:g}" if form.threshold is None else form.threshold
+    response = _model_page(card, HTTPStatus(problem.status), refusal=problem, threshold=threshold)
+    response.headers.extend(problem.headers)
+    return response
+
+
+@pages.get("/jobs")
+def jobs_page() -> Response:
+    """The jobs, newest first."""
+    query = parse(JobsQuery, {name: value for name, value in request.args.items() if value})
+    listed = page_jobs.list_page(services().store, query)
+    unfinished = any(not item.job.state.ended for item in listed.jobs)
+    return make_response(
+        render_template("jobs.html", listed=listed, query=query, states=list(JobState), unfinished=unfinished)
+    )
 
 
 @pages.get("/jobs/<job_id>")
-def job_page(job_id: str) -> str:
-    return job_id
+def job_page(job_id: str) -> Response:
+    """A job: how far it is, its downloads, its first rejected rows."""
+    store, job = services().store, found_job(job_id)
+    position, rejects = store.queue_position(job), page_jobs.first_rejects(store, job)
+    return make_response(render_template("job.html", job=job, queue_position=position, rejects=rejects))
+
+
+@pages.post("/jobs/<job_id>/cancel")
+def cancel_job(job_id: str) -> BaseResponse:
+    """End a job that has not ended."""
+    services().store.cancel(found_job(job_id).id)
+    return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
+
+
+@pages.post("/jobs/<job_id>/delete")
+def delete_job(job_id: str) -> BaseResponse:
+    """Remove the data of a job; one that has not ended is canceled first. One that is gone already is no error."""
+    store = services().store
+    if store.get(job_id) is not None:
+        store.cancel(job_id)
+        store.remove(job_id)
+    return redirect(url_for("pages.jobs_page"), HTTPStatus.SEE_OTHER)

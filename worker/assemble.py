@@ -15,12 +15,13 @@ _NOTHING = pa.scalar(b"", pa.binary())
 
 def six_decimals(probabilities: NDArray[np.float64]) -> pa.BinaryArray:
     """Probabilities, shape (n,), from 0 to 1, as text with 6 decimals."""
-    millionths = np.rint(probabilities * 1e6).astype(np.int64)
+    millionths = np.rint(probabilities * 1e6).astype(np.uint32)
     text = np.empty((len(millionths), 8), np.uint8)
-    text[:, 0] = ord("0") + millionths // 1_000_000
+    thousandths = millionths // 1000
+    text[:, 0] = ord("0") + thousandths // 1000
     text[:, 1] = ord(".")
-    text[:, 2:5] = _THOUSAND[millionths // 1000 % 1000]
-    text[:, 5:8] = _THOUSAND[millionths % 1000]
+    text[:, 2:5] = _THOUSAND[thousandths % 1000]
+    text[:, 5:8] = _THOUSAND[millionths - 1000 * thousandths]
     offsets = np.arange(0, 8 * len(millionths) + 1, 8, dtype=np.int32)
     return binary_array(offsets, text)
 

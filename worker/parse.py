@@ -50,15 +50,21 @@ class ParsedChunk:
 def parse_chunk(data: bytes, layout: Layout) -> ParsedChunk:
     """Parse a chunk of whole records."""
     index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
+    if (columns := _columns_if_sound(index, layout)) is not None:
+        return ParsedChunk(index, np.arange(len(index)), columns, {}, {})
     faults, mended = _broken_records(index, layout)
-    if not faults:
-        good = np.arange(len(index))
-        return ParsedChunk(index, good, _columns(index.data, index, good, layout), faults, mended)
     sound = np.ones(len(index), dtype=bool)
     sound[list(faults)] = False
     good = np.flatnonzero(sound)
     text = b"\n".join([index.record(number) for number in good.tolist()])
     return ParsedChunk(index, good, _columns(text, index, good, layout), faults, mended)
+
+
+def _columns_if_sound(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
+    """The model's columns if no record breaks the grammar: Arrow then finds as many, and each as wide as the header."""
+    if index.malformed or index.odd_counts or not len(index) or not is_utf8(index.data):
+        return None
+    return _read_csv(index.data, len(index), layout)
 
 
 def _without_blank_lines(index: RecordIndex) -> RecordIndex:
@@ -97,7 +103,7 @@ def _shown_fields(fields: Sequence[bytes]) -> str:
 
 
 def _undecodable(index: RecordIndex) -> list[int]:
-    if index.data.isascii() or is_utf8(index.data):
+    if is_utf8(index.data):
         return []
     return [number for number in range(len(index)) if not is_utf8(index.record(number))]
 
@@ -118,29 +124,32 @@ def _columns(text: bytes, index: RecordIndex, good: NDArray[np.int64], layout: L
     """The model's columns of the good records, whose text is given, dictionary-coded."""
     if not len(good):
         return {name: (pa.array([], pa.string()), np.empty(0, np.int32)) for name in layout.columns}
-    try:
-        table = _read_csv(text, layout)
-    except pa.ArrowInvalid:
-        table = None
-    if table is None or table.num_rows != len(good):
-        return _read_slowly(index, good, layout)
-    return {name: _coded(table.column(f"f{at}")) for name, at in layout.columns.items()}
+    columns = _read_csv(text, len(good), layout)
+    return _read_slowly(index, good, layout) if columns is None else columns
 
 
-def _read_csv(text: bytes, layout: Layout) -> pa.Table:
+def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None:
+    """The model's columns as Arrow reads them, or None where it finds another number of records or of fields."""
     coded = pa.dictionary(pa.int32(), pa.string())
-    wanted = [f"f{at}" for at in layout.columns.values()]
-    return pa_csv.read_csv(
-        pa.BufferReader(text),
-        pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, autogenerate_column_names=True),
-        pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
-        pa_csv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, coded),
-            strings_can_be_null=False,
-            check_utf8=False,
-        ),
-    )
+    names = [str(at) for at in range(layout.width)]
+    wanted = [names[at] for at in layout.columns.values()]
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+            pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
+            pa_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, coded),
+                strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != rows:
+        return None
+    return {name: _coded(table.column(names[at])) for name, at in layout.columns.items()}
 
 
 def _read_slowly(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
