@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Response, request, url_for
+from flask import Response, request, stream_with_context, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
@@ -17,10 +17,12 @@ from jobs.errors import JobsError
 from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
-from web.openapi import csv_answer, csv_body, parameters, parse, problems
+from web.live import job_events, summary_document
+from web.openapi import csv_answer, csv_body, event_stream, parameters, parse, problems
 from web.preflight import preflight
 from web.problems import Problem
 from web.schemas import (
+    EventsHeader,
     JobDocument,
     JobHeader,
     JobList,
@@ -31,6 +33,7 @@ from web.schemas import (
     PreflightQuery,
     RejectsQuery,
     ResultsQuery,
+    SummaryDocument,
     UploadQuery,
 )
 from web.services import services
@@ -189,6 +192,36 @@ def get_rejects(path: JobPath) -> Response:
         raise _no_results(job)
     lines = results.rejects(services().store, job, _transform(job, query.escape))
     return results.csv_response(lines, job.filename, "rejects")
+
+
+@api.get(
+    "/jobs/<job_id>/summary",
+    summary="Get the counts of a job's results",
+    responses={200: SummaryDocument, **problems(404, 503)},
+)
+def get_summary(path: JobPath) -> Response:
+    """Counts of each prediction, a histogram of the probabilities, rejects by column and code; so far."""
+    job = found_job(path.job_id)
+    return _json({"rows": as_dict(job, None)["rows"], **summary_document(services().store.summary(job.id))})
+
+
+@api.get(
+    "/jobs/<job_id>/events",
+    summary="Follow a job",
+    responses={200: event_stream(), **problems(404, 503)},
+    openapi_extensions={"parameters": parameters(header=EventsHeader)},
+)
+def get_events(path: JobPath) -> Response:
+    """Server-sent events: the job now, at each change, and when it ends."""
+    found, job = services(), found_job(path.job_id)
+
+    def show(now: Job) -> dict[str, Any]:
+        return job_document(now, found.store.queue_position(now))
+
+    blocks = job_events(found.store, found.watcher, job.id, show, request.headers.get("Last-Event-ID"))
+    response = Response(stream_with_context(blocks), mimetype="text/event-stream", direct_passthrough=True)
+    response.headers["Cache-Control"] = "no-cache"
+    return response
 
 
 @api.post(

@@ -68,6 +68,14 @@ def csv_answer(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
+def event_stream() -> dict[str, Any]:
+    """An answer of server-sent events."""
+    return {
+        "description": "events `job`, each with the job",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+
+
 def problems(*statuses: int) -> Answers:
     """Answers with problem details, by status."""
     schema = ProblemDocument.model_json_schema(ref_template=_REF)

@@ -38,6 +38,12 @@ class JobHeader(PreferHeader):
     if_none_match: str | None = Field(None, alias="If-None-Match", description="ETag of the job as last seen")
 
 
+class EventsHeader(_Model):
+    """Where to go on."""
+
+    last_event_id: str | None = Field(None, alias="Last-Event-ID", description="id of the last event received")
+
+
 class ResultsQuery(_Model):
     """What of the results, and how."""
 
@@ -144,6 +150,30 @@ class JobDocument(_Model):
     expires_at: str
     error: ProblemDocument | None
     links: dict[str, str]
+
+
+class Histogram(_Model):
+    """Counts of rows by probability; bin n lies between edges n and n + 1."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class RejectCount(_Model):
+    """How often one fault occurred in one column (null: the record as a whole)."""
+
+    column: str | None
+    code: str
+    count: int
+
+
+class SummaryDocument(_Model):
+    """Counts of a job's results."""
+
+    rows: Rows
+    predictions: dict[str, int]
+    probability: Histogram
+    rejects: list[RejectCount]
 
 
 class JobList(_Model):

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.messages import InputChunk
 from jobs.predictions import WaitingPrediction
 from model.errors import ModelError
-from model.schema import FaultCode
+from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Scorer
 from worker.models import scorer
 from worker.parse import Layout
@@ -82,18 +82,21 @@ def _probabilities(values: Sequence[Mapping[str, Any]], model: Scorer) -> list[A
     explanation = model.explain_records(values)
     if explanation is None:
         return [{"probability": probability} for probability in positive]
-    names = [feature.name for feature in model.card.features]
     return [
         {
             "probability": probability,
             "baseline": explanation.baseline,
             "contributions": [
-                {"feature": name, "value": record[name], "effect": effect}
-                for name, effect in zip(names, effects, strict=True)
+                {"feature": feature.name, "value": _shown(record[feature.name], feature), "effect": effect}
+                for feature, effect in zip(model.card.features, effects, strict=True)
             ],
         }
         for probability, record, effects in zip(positive, values, explanation.effects.tolist(), strict=True)
     ]
+
+
+def _shown(value: Value, feature: Feature) -> Scalar:
+    return int(value) if feature.integer and isinstance(value, float) else value
 
 
 def _decided(answer: Answer, request: Mapping[str, Any]) -> Answer:

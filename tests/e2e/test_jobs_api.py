@@ -296,3 +296,36 @@ def test_the_description_names_every_address(service: Stack) -> None:
     document = json.loads(service.get("/api/v1/openapi.json").content)
     assert document["openapi"].startswith("3.1")
     assert {"/api/v1/jobs", "/api/v1/jobs/{job_id}", "/api/v1/score", "/api/v1/predictions"} <= document["paths"].keys()
+
+
+def test_the_summary_counts_what_the_results_hold(service: Stack) -> None:
+    job, results = service.score(FILE + f"{GOOD}\n1,2\n".encode())
+    found = service.get(job["links"]["summary"]).json()
+    assert found["rows"] == {"total": 4, "scored": 2, "rejected": 2}
+    assert found["predictions"] == {"<=50K": results.count(b",<=50K,")} == {"<=50K": 2}
+    assert found["probability"]["counts"][3] == sum(found["probability"]["counts"]) == 2
+    assert (found["probability"]["edges"][0], found["probability"]["edges"][-1]) == (0, 1)
+    faults = {(reject["column"], reject["code"]): reject["count"] for reject in found["rejects"]}
+    assert faults == {("age", "not_a_number"): 1, (None, "ragged"): 1}
+
+
+def events_of(response: httpx.Response) -> Iterator[tuple[str, Any]]:
+    for block in "".join(response.iter_text()).split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            assert fields["event"] == "job"
+            yield fields["id"], json.loads(fields["data"])
+
+
+def test_events_tell_of_a_job_from_now_to_its_end(service: Stack) -> None:
+    job = begin_large(service)
+    with service.client() as client, client.stream("GET", job["links"]["events"]) as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        seen = list(events_of(response))
+    assert len(seen) > 1
+    assert [one["progress"] for _, one in seen] == sorted(one["progress"] for _, one in seen)
+    assert seen[-1][1] == service.get(job["links"]["self"]).json()
+    assert seen[-1][1]["state"] == "succeeded"
+    with service.client() as client:
+        again = client.get(job["links"]["events"], headers={"Last-Event-ID": seen[-1][0]})
+    assert list(events_of(again)) == []
