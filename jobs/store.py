@@ -312,6 +312,10 @@ class JobStore:
         frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
         return frame
 
+    def chunks_with_rejects(self, job_id: str) -> list[int]:
+        """Numbers of the chunks in which rows were rejected, in order."""
+        return sorted(int(number) for number in self.redis.hkeys(JobKeys.of(job_id).rejects))
+
     def summary(self, job_id: str) -> dict[str, int]:
         """The job's counts of predictions, probabilities and faults so far."""
         raw = self.redis.hgetall(JobKeys.of(job_id).summary)

@@ -1,14 +1,20 @@
 """The Flask front end: the JSON API and the pages. ``create_app`` builds it from its collaborators."""
 
-from flask import Response
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from flask import Response, request
 from flask_openapi3.openapi import OpenAPI
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from web import api_jobs, api_predictions, api_service, pages, problems
 from web.openapi import INFO, register_docs
+from web.problems import Problem
 from web.services import Services, create_services
 
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_OWN_SITES = ("same-origin", "none")
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -27,8 +33,23 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.register_blueprint(api_service.health)
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
+    app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
     return app
+
+
+def _refuse_foreign_requests() -> None:
+    """A page of another site must not act here in the name of whoever looks at it."""
+    if request.method not in _SAFE_METHODS and not _comes_from_here():
+        raise Problem(HTTPStatus.FORBIDDEN, "foreign_request", "the request comes from a page of another site")
+
+
+def _comes_from_here() -> bool:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site in _OWN_SITES
+    # Every browser says where a request comes from; what says nothing is a program of the user's own.
+    return origin is None or urlsplit(origin).netloc == request.host
 
 
 def _add_security_headers(response: Response) -> Response:

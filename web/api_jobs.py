@@ -1,7 +1,5 @@
 """The API's endpoints for jobs: HTTP only, the work is elsewhere."""
 
-import base64
-import binascii
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -17,6 +15,7 @@ from jobs.errors import JobsError
 from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
+from web.job_list import list_page
 from web.live import job_events, summary_document
 from web.openapi import csv_answer, csv_body, event_stream, parameters, parse, problems
 from web.preflight import preflight
@@ -112,11 +111,9 @@ def _drain(received: Iterator[None]) -> None:
 def list_jobs() -> Response:
     """A page of the jobs that have not expired."""
     query = parse(JobsQuery, request.args.to_dict())
-    page = services().store.page(query.limit + 1, _decode_cursor(query.cursor), query.state)
-    more = len(page) > query.limit
-    shown = page[: query.limit]
-    documents = [job_document(job, services().store.queue_position(job)) for job in shown]
-    return _json({"jobs": documents, "next_cursor": _encode_cursor(shown[-1]) if more else None})
+    listed = list_page(services().store, query)
+    documents = [job_document(item.job, item.queue_position) for item in listed.jobs]
+    return _json({"jobs": documents, "next_cursor": listed.next_cursor})
 
 
 @api.get(
@@ -128,7 +125,7 @@ def list_jobs() -> Response:
 def get_job(path: JobPath) -> Response:
     """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended."""
     seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
-    known = _known_revision(path.job_id)
+    known = _known_revision()
     job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
     if job is None:
         raise unknown_job(path.job_id)
@@ -299,28 +296,13 @@ def _retry_after(job: Job) -> int:
     return max(_POLL_SECONDS, min(10, round((job.eta_seconds or 0) / 10)))
 
 
-def _known_revision(job_id: str) -> int | None:
+def _known_revision() -> int | None:
     """The revision that the client has seen, by its If-None-Match."""
     for tag in request.if_none_match:
         revision = tag.partition("-")[0]
         if revision.isdecimal():
             return int(revision)
     return None
-
-
-def _encode_cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(f"{job.created!r} {job.id}".encode()).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str | None) -> tuple[float, str] | None:
-    if cursor is None:
-        return None
-    try:
-        created, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        return float(created), job_id
-    except (ValueError, binascii.Error) as error:
-        detail = "cursor: give the next_cursor of the page before, unchanged"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail) from error
 
 
 def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -17,6 +17,7 @@ from web.api_jobs import found_job
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
 from web.api_service import found_card
 from web.bodies import UploadForm, open_body
+from web.job_list import list_page
 from web.openapi import parse
 from web.page_words import FILTERS
 from web.predictions import make_request
@@ -27,27 +28,10 @@ from web.uploads import Upload
 
 pages = Blueprint("pages", __name__)
 
-_OWN_SITES = ("same-origin", "none")
-
 
 @pages.record_once
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
-
-
-@pages.before_request
-def _refuse_foreign_forms() -> None:
-    """A form on another site must not act here in the name of whoever looks at it."""
-    if request.method == "POST" and not _comes_from_here():
-        raise Problem(HTTPStatus.FORBIDDEN, "foreign_request", "the form that was sent is not one of this site")
-
-
-def _comes_from_here() -> bool:
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site is not None:
-        return site in _OWN_SITES
-    # Every browser says where a form comes from; what says nothing is a program of the user's own.
-    return origin is None or urlsplit(origin).netloc == request.host
 
 
 @pages.after_request
@@ -160,7 +144,7 @@ def _refused(error: Exception, form: UploadForm) -> Response:
 def jobs_page() -> Response:
     """The jobs, newest first."""
     query = parse(JobsQuery, {name: value for name, value in request.args.items() if value})
-    listed = page_jobs.list_page(services().store, query)
+    listed = list_page(services().store, query)
     unfinished = any(not item.job.state.ended for item in listed.jobs)
     return make_response(
         render_template("jobs.html", listed=listed, query=query, states=list(JobState), unfinished=unfinished)

@@ -74,7 +74,7 @@ def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
     """The rejects file of an ended job."""
     names = job.delimiter.join(REJECT_COLUMNS).encode()
     yield transform(names + job.delimiter.encode() + job.input_header + job.line_end.encode())
-    for number in range(job.chunks):
+    for number in store.chunks_with_rejects(job.id):
         frame = store.rejects(job.id, number)
         if frame is not None:
             yield transform(decompress(frame))

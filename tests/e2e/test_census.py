@@ -1,4 +1,4 @@
-"""The main job on real input: the census file in every dress, uploaded, scored and downloaded, every row in its place."""
+"""The main job on real input: the census file in every dress, uploaded, scored, downloaded, every row in its place."""
 
 import csv
 import gzip

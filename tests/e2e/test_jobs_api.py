@@ -21,6 +21,7 @@ FILE = f"{HEADER}\n{GOOD}\nabc{GOOD[2:]}\n".encode()
 LARGE_ROWS = 400_000
 LARGE = f"{HEADER}\n".encode() + f"{GOOD}\n".encode() * LARGE_ROWS
 
+FORM_WITHOUT_FILE = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nincome\r\n--x--\r\n'
 JOB_MEMBERS = [
     "id", "state", "model", "filename", "bytes", "encoding", "delimiter", "threshold", "rows", "progress",
     "rows_per_second", "eta_seconds", "queue_position", "created_at", "started_at", "finished_at", "expires_at",

@@ -173,7 +173,7 @@ def test_the_encoding_is_found(service: Stack, data: bytes, encoding: str, note:
     assert job["encoding"] == encoding
     [row] = rows_of(results)
     assert (row["note"], row["probability"]) == (note, "0.150521")
-    assert list(row)[0] == "age"
+    assert next(iter(row)) == "age"
 
 
 def test_the_encoding_can_be_given(service: Stack) -> None:
