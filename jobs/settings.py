@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     chunk_bytes: int = Field(4 * MIB, ge=1, description="size at which an upload is cut, in bytes of CSV")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="largest upload, in bytes of CSV (after decompression)")
     retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
-    upload_idle_seconds: int = Field(60, ge=1, description="how long an upload may stand still before it is forgotten")
+    upload_idle_seconds: int = Field(120, ge=1, description="how long an upload may stand still before it is forgotten")
     prediction_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
     lease_seconds: float = Field(
         5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life"

@@ -67,15 +67,18 @@ def create_job() -> Response:
     return response
 
 
-@api.post(
-    "/score",
-    summary="Score a CSV file in one request",
-    responses={
+_SCORE: dict[str, Any] = {
+    "summary": "Score a CSV file in one request",
+    "responses": {
         200: csv_answer("the results, streamed while the upload still runs"),
         **problems(400, 413, 415, 422, 429, 503),
     },
-    openapi_extensions={"parameters": parameters(UploadQuery), "requestBody": csv_body()},
-)
+    "openapi_extensions": {"parameters": parameters(UploadQuery), "requestBody": csv_body()},
+}
+
+
+@api.post("/score", operation_id="score", **_SCORE)
+@api.put("/score", operation_id="score_by_put", **_SCORE)  # what `curl -T` sends
 def score() -> Response:
     """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
     found = services()

@@ -12,7 +12,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from jobs.errors import UploadRefused
 
-_BLOCK_BYTES = 256 * 1024
+_BLOCK_BYTES = 64 * 1024
 _MAX_FIELDS_BYTES = 64 * 1024
 _MAX_PARTS = 64
 _CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", ""})

@@ -1,5 +1,6 @@
 """The API's description (OpenAPI 3.1), made from the routes and the models of ``web.schemas``, and its page."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,10 +22,10 @@ _ASSETS = Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
 _REF = "#/components/schemas/{model}"
 
 
-def parse(model: type[_M], values: dict[str, Any]) -> _M:
-    """Parameters as the API describes them. Raises Problem ``bad_parameter``."""
+def parse(model: type[_M], values: Mapping[str, str]) -> _M:
+    """Parameters as the API describes them, empty ones left out. Raises Problem ``bad_parameter``."""
     try:
-        return model.model_validate(values)
+        return model.model_validate({name: value for name, value in values.items() if value})
     except ValidationError as error:
         raise invalid_parameters(error) from error
 

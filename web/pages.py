@@ -143,7 +143,7 @@ def _refused(error: Exception, form: UploadForm) -> Response:
 @pages.get("/jobs")
 def jobs_page() -> Response:
     """The jobs, newest first."""
-    query = parse(JobsQuery, {name: value for name, value in request.args.items() if value})
+    query = parse(JobsQuery, request.args.to_dict())
     listed = list_page(services().store, query)
     unfinished = any(not item.job.state.ended for item in listed.jobs)
     return make_response(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs.messages import Predict
 from jobs.predictions import PredictionStore, new_id
@@ -39,8 +40,9 @@ class PredictionClient:
     waiting window, and one task however many ask at once.
     """
 
-    def __init__(self, store: PredictionStore, sender: TaskSender) -> None:
+    def __init__(self, store: PredictionStore, sender: TaskSender, patience: float) -> None:
         self._store = store
+        self._patience = patience
         self._sender = sender
         self._process = new_id()
         self._news = threading.Condition()
@@ -50,14 +52,17 @@ class PredictionClient:
         self._started = False
 
     def submit(self, request: dict[str, Any]) -> Pending:
-        """Send a request; it is durable when this returns. Raises RedisError when the store does not answer."""
+        """Send a request; it is durable when this returns. Raises RedisError when the store does not answer in time."""
         pending = Pending(request)
         with self._news:
             self._start()
             self._gathered.append(pending)
             self._waiting[pending.id] = pending
             self._news.notify_all()
-        pending.stored.result()
+        try:
+            pending.stored.result(timeout=self._patience)
+        except FutureTimeoutError:
+            raise RedisTimeoutError("the store does not answer") from None
         return pending
 
     def wait(self, pending: Pending, seconds: float) -> dict[str, Any] | None:

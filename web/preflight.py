@@ -26,15 +26,14 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         UploadRefused: when no header can be read.
         Problem: when no worker answers in time.
     """
-    sample, whole = _sample(body)
+    sample, cut = _sample(body)
     card = services.catalog.card(body.form.model)
     text = Utf8Stream(body.form.encoding)
-    data = text.feed(sample) + (text.finish() if whole else b"")
+    data = text.feed(sample) + (b"" if cut else text.finish())
     header = _header(data, card)
     match = card.record_schema.match_columns(header.columns)
-    index = index_records(data[header.size :], ord(header.delimiter), final=whole)
-    rows = data[header.size :][: index.consumed]
-    seen: dict[str, Any] = {"rows_seen": len(index), "faults": [], "examples": []}
+    rows, count = _whole_records(data[header.size :], header, cut)
+    seen: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
         seen = _ask(services, card, header, match, rows, parse_threshold(body.form.threshold, card))
     return {
@@ -48,14 +47,26 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
 
 
 def _sample(body: Body) -> tuple[bytes, bool]:
-    """The first bytes, and whether they are the whole file."""
+    """The first bytes, and whether the file goes on after them."""
     data = b""
     for block in body.blocks:
         data += block
         if len(data) > SAMPLE_BYTES:
-            return data[:SAMPLE_BYTES], False
-    # A sample cut by the client is as long as was asked for; a shorter one is the file.
-    return data, len(data) < SAMPLE_BYTES
+            break
+    return data[:SAMPLE_BYTES], len(data) >= SAMPLE_BYTES
+
+
+def _whole_records(data: bytes, header: Header, cut: bool) -> tuple[bytes, int]:
+    """The text without a record that was cut, and its number of records.
+
+    The client may have cut the file anywhere: a last record without a line end only counts if it is as wide as the
+    header.
+    """
+    index = index_records(data, ord(header.delimiter), final=True)
+    ended = index_records(data, ord(header.delimiter), final=False)
+    last_is_whole = len(index) > len(ended) and int(index.field_counts()[-1]) == len(header.columns)
+    chosen = index if last_is_whole and not cut else ended
+    return data[: chosen.consumed], len(chosen)
 
 
 def _header(data: bytes, card: Card) -> Header:

@@ -41,7 +41,7 @@ def create_services(settings: Settings) -> Services:
         sender=sender,
         watcher=Watcher(redis),
         stored_predictions=stored,
-        predictions=PredictionClient(stored, sender),
+        predictions=PredictionClient(stored, sender, settings.store_timeout_seconds),
     )
 
 

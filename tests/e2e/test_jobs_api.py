@@ -96,7 +96,7 @@ def test_gzip_is_decompressed(service: Stack) -> None:
     ({"Content-Type": "application/json"}, b"{}", (415, "unsupported_media_type")),
     ({"Content-Type": "multipart/form-data"}, FILE, (400, "malformed_body")),
     ({"Content-Type": "multipart/form-data; boundary=x"}, FILE, (400, "malformed_body")),
-    ({"Content-Type": "multipart/form-data; boundary=x"}, b"--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nincome\r\n--x--\r\n", (400, "malformed_body")),
+    ({"Content-Type": "multipart/form-data; boundary=x"}, FORM_WITHOUT_FILE, (400, "malformed_body")),
     (CSV, b"PK\x03\x04" + b"\0" * 20 + b"xl/workbook.xml", (415, "unsupported_media_type")),
     (CSV, b"\x89PNG\r\n\x1a\n" + b"\0" * 20, (415, "unsupported_media_type")),
     (CSV, gzip.compress(FILE), (415, "unsupported_media_type")),
@@ -255,7 +255,7 @@ def blocks(data: bytes) -> Iterator[bytes]:
 
 
 def test_scoring_in_one_request(service: Stack) -> None:
-    response = service.request("POST", "/api/v1/score", content=blocks(LARGE), headers=CSV)
+    response = service.request("PUT", "/api/v1/score", content=blocks(LARGE))
     lines = response.raise_for_status().text.splitlines()
     assert len(lines) == LARGE_ROWS + 1
     assert set(lines[1:]) == {f"{GOOD},<=50K,0.150521,"}
@@ -290,6 +290,9 @@ def test_preflight_tells_what_an_upload_would_meet(service: Stack) -> None:
     cut = service.request("POST", "/api/v1/preflight", content=LARGE[: 64 * 1024], headers=CSV).json()
     assert cut["rows_seen"] == LARGE[: 64 * 1024].count(b"\n") - 1
     assert cut["faults"] == []
+    for end, rows in ((-4, 1), (-9, 1), (-1, 2)):
+        part = service.request("POST", "/api/v1/preflight", content=FILE[:end], headers=CSV).json()
+        assert part["rows_seen"] == rows
     assert service.get("/api/v1/jobs").json() == before
 
 
