@@ -1,0 +1,34 @@
+# One image for every service: docker-compose.yml says which command each runs.
+
+FROM python:3.13.9-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /opt/venv
+COPY requirements.txt .
+# Wheels only: nothing is compiled, so that no compiler is needed. Nothing installs packages later.
+RUN /opt/venv/bin/pip install --only-binary :all: -r requirements.txt \
+    && /opt/venv/bin/pip uninstall --yes pip
+WORKDIR /app
+COPY . .
+ENV PATH=/opt/venv/bin:$PATH SCORELINE_DATA_DIR=/app/var OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# The model is part of the image, and so the same in web and workers. To add others, mount a volume at /app/var/models.
+RUN python -m model.train_income && python -m compileall -q jobs model web worker
+
+FROM python:3.13.9-slim-bookworm
+RUN groupadd --gid 10001 scoreline \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin scoreline
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    OMP_NUM_THREADS=1 \
+    OPENBLAS_NUM_THREADS=1 \
+    SCORELINE_DATA_DIR=/app/var \
+    HOST=0.0.0.0 \
+    PORT=8000
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=4)"]
+CMD ["python", "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web.wsgi:app"]

@@ -1,0 +1,65 @@
+# Needs Python 3.11 or newer, make and a package index; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# They are written last, so that an install which was broken off is never taken for a whole one.
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+UV_VERSION := 0.13.9
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format requirements clean FORCE
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+
+run: $(RUNTIME) ## start everything on http://127.0.0.1:8000 (HOST, PORT and SCORELINE_* change that)
+	@exec $(BIN)/python -m jobs.launch
+
+test: $(DEV) ## run all tests (ARGS="tests/jobs -k csv" narrows it)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## ruff and mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: $(DEV) ## let ruff format and fix what it can
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+requirements: $(RUNTIME) ## pin requirements*.txt again from requirements*.in
+	$(PYTHON) -m venv $(VENV)/uv
+	$(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	for name in requirements requirements-dev; do \
+	  $(VENV)/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --no-annotate --no-header --output-file $$name.txt $$name.in || exit 1; \
+	done
+
+clean: ## remove .venv and caches; jobs and models under var/ stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A .venv whose Python is gone (an upgraded system, a moved checkout) is made anew, too.
+$(RUNTIME): requirements.txt $(shell test -x $(BIN)/python || echo FORCE)
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "scoreline: there is no '$(PYTHON)'; PYTHON=... names a Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "scoreline: '$(PYTHON)' is older than Python 3.11; PYTHON=... names a newer one" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "scoreline: '$(PYTHON)' has no venv module; Debian and Ubuntu have it in the package python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV), once"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	@echo "Installing the tools for tests into $(VENV), once"
+	@rm -f $(RUNTIME)
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $(RUNTIME) $@
+
+FORCE:
