@@ -9,29 +9,11 @@ import orjson
 from redis import Redis
 
 from jobs import keys
+from jobs.scripts import register_script
 from jobs.settings import Settings
 
 _LONGEST_GRACE_SECONDS = 60
 _GRACE_SECONDS = 3.0
-
-# Ids that were sent a while ago and have no result yet; each sending doubles the time until the next.
-_OVERDUE = """
-local time = redis.call('TIME')
-local at = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', at, 'LIMIT', 0, 1000)
-local found = {}
-for _, id in ipairs(due) do
-    local key = ARGV[1] .. id
-    if redis.call('EXISTS', key) == 0 then
-        redis.call('ZREM', KEYS[1], id)
-    else
-        local sent = redis.call('HINCRBY', key, 'sent', 1)
-        redis.call('ZADD', KEYS[1], at + math.min(tonumber(ARGV[2]), tonumber(ARGV[3]) * 2 ^ sent), id)
-        found[#found + 1] = id
-    end
-end
-return found
-"""
 
 
 def new_id() -> str:
@@ -62,44 +44,26 @@ class PredictionStore:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis: Any = redis
         self._seconds = settings.prediction_seconds
-        self._overdue = redis.register_script(_OVERDUE)
+        names = ("submit", "take", "finish", "overdue")
+        self._scripts = {name: register_script(redis, f"{name}_predictions") for name in names}
 
-    def submit(self, requests: Mapping[str, Mapping[str, Any]], due: float) -> None:
-        """Store requests under their ids; ``due`` is when to send them again, in seconds since the epoch."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            for prediction_id, request in requests.items():
-                key = keys.prediction(prediction_id)
-                pipe.hset(key, "request", orjson.dumps(request))
-                pipe.expire(key, self._seconds)
-            pipe.zadd(keys.PREDICTIONS, dict.fromkeys(requests, due + _GRACE_SECONDS))
-            pipe.expire(keys.PREDICTIONS, self._seconds)
-            pipe.execute()
+    def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store requests under their ids; they are sent again when no worker has taken them for a while."""
+        names = [keys.PREDICTIONS, *map(keys.prediction, requests)]
+        self._scripts["submit"](keys=names, args=[self._seconds, _GRACE_SECONDS, *_flat(requests)])
 
     def take(self, ids: Sequence[str]) -> list[WaitingPrediction]:
         """The requests with these ids that still wait, each counted as one more attempt."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            for prediction_id in ids:
-                pipe.hget(keys.prediction(prediction_id), "request")
-                pipe.hincrby(keys.prediction(prediction_id), "attempts", 1)
-                pipe.expire(keys.prediction(prediction_id), self._seconds)
-            answers = pipe.execute()
-        taken = zip(ids, answers[0::3], answers[1::3], strict=True)
-        return [WaitingPrediction(i, attempt, orjson.loads(raw)) for i, raw, attempt in taken if raw is not None]
+        answers = self._scripts["take"](keys=list(map(keys.prediction, ids)))
+        taken = zip(ids, answers[0::2], answers[1::2], strict=True)
+        return [WaitingPrediction(i, attempt, orjson.loads(raw)) for i, attempt, raw in taken if attempt]
 
     def finish(self, results: Mapping[str, Mapping[str, Any]], reply_to: str | None) -> None:
         """Store results, and put them on the list of the process that waits for them."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            for prediction_id, result in results.items():
-                key = keys.prediction(prediction_id)
-                pipe.hset(key, "result", orjson.dumps(result))
-                pipe.hdel(key, "request")
-                pipe.expire(key, self._seconds)
-            if results:
-                pipe.zrem(keys.PREDICTIONS, *results)
-            if reply_to:
-                pipe.lpush(keys.reply(reply_to), orjson.dumps(results))
-                pipe.expire(keys.reply(reply_to), keys.REPLY_SECONDS)
-            pipe.execute()
+        names = [keys.PREDICTIONS, keys.reply(reply_to or "nobody"), *map(keys.prediction, results)]
+        lifetime = keys.REPLY_SECONDS if reply_to else 0
+        together = orjson.dumps(results) if reply_to else b""
+        self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, *_flat(results)])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """The prediction, or None if it is unknown or expired."""
@@ -123,6 +87,9 @@ class PredictionStore:
 
     def overdue(self) -> list[str]:
         """Ids that were sent a while ago and still wait, to be sent again."""
-        prefix = keys.prediction("")
-        due = self._overdue(keys=[keys.PREDICTIONS], args=[prefix, _LONGEST_GRACE_SECONDS, _GRACE_SECONDS])
-        return [raw.decode() for raw in due]
+        arguments: list[str | float] = [keys.prediction(""), _LONGEST_GRACE_SECONDS, _GRACE_SECONDS]
+        return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS], args=arguments)]
+
+
+def _flat(documents: Mapping[str, Mapping[str, Any]]) -> list[str | bytes]:
+    return [item for name, document in documents.items() for item in (name, orjson.dumps(document))]

@@ -2,10 +2,8 @@
 
 import json
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -17,10 +15,10 @@ from jobs import keys
 from jobs.errors import StoreFull, TooManyJobs, UploadForgotten
 from jobs.keys import JobKeys
 from jobs.messages import InputChunk, compress
+from jobs.scripts import register_script
 from jobs.settings import Settings
 from jobs.state import Job, JobState
 
-_SCRIPTS = Path(__file__).parent / "lua"
 _SCAN_PAGE = 100
 # Longest time between two sendings of a chunk that nobody has taken.
 _LONGEST_GRACE_SECONDS = 60
@@ -92,13 +90,8 @@ class JobStore:
         # redis-py types each answer as decoded or not; ours are bytes.
         self.redis: Any = redis
         self._settings = settings
-        common = (_SCRIPTS / "common.lua").read_text()
         names = ("append", "seal", "claim", "record", "release", "overdue", "end")
-        # Work once accepted is finished even when the store is full: only uploads are turned away.
-        flags = "#!lua flags=allow-oom\n"
-        self._scripts = {
-            name: redis.register_script(flags + common + (_SCRIPTS / f"{name}.lua").read_text()) for name in names
-        }
+        self._scripts = {name: register_script(redis, name, "common") for name in names}
 
     def _run(self, script: str, job_id: str, *arguments: Any) -> Any:
         job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS]
@@ -126,8 +119,9 @@ class JobStore:
             )
 
     def begin(self, new: NewJob) -> None:
-        """Begin an upload; its keys expire if it stands still."""
-        now = time.time()
+        """Begin an upload; its keys expire if it stands still. Two round trips."""
+        seconds, microseconds = self.redis.time()
+        now = seconds + microseconds / 1_000_000
         fields: dict[Any, Any] = {
             "state": JobState.QUEUED.value,
             "model": new.model,

@@ -92,7 +92,7 @@ class PredictionClient:
 
     def _send(self, batch: Sequence[Pending]) -> None:
         try:
-            self._store.submit({pending.id: pending.request for pending in batch}, time.time())
+            self._store.submit({pending.id: pending.request for pending in batch})
         except RedisError as error:
             with self._news:
                 self._under_way = set()

@@ -1,0 +1,65 @@
+"""Single predictions in the store: taken once, answered once, sent again when nobody took them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from jobs import keys
+from jobs.predictions import PredictionStore, StoredPrediction, WaitingPrediction, new_id
+from jobs.settings import Settings
+from jobs.store import connect
+
+
+@pytest.fixture
+def store(server: Settings) -> Iterator[PredictionStore]:
+    redis = connect(server)
+    redis.flushall()
+    yield PredictionStore(redis, server)
+    redis.close()
+
+
+def test_a_request_is_taken_answered_and_fetched(store: PredictionStore) -> None:
+    first, second = new_id(), new_id()
+    store.submit({first: {"a": 1}, second: {"a": 2}})
+    assert store.get(first) == StoredPrediction(first, None)
+    assert store.take([first, second, "gone"]) == [
+        WaitingPrediction(first, 1, {"a": 1}),
+        WaitingPrediction(second, 1, {"a": 2}),
+    ]
+    store.finish({first: {"b": 1}, second: {"b": 2}}, "me")
+    assert store.await_reply("me", 1) == {first: {"b": 1}, second: {"b": 2}}
+    assert store.get(second) == StoredPrediction(second, {"b": 2})
+
+
+def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
+    name = new_id()
+    store.submit({name: {"a": 1}})
+    assert [waiting.attempt for _ in range(2) for waiting in store.take([name])] == [1, 2]
+    store.finish({name: {"b": 1}}, None)
+    assert store.take([name]) == []
+    assert store.overdue() == []
+
+
+def test_what_nobody_took_is_sent_again(store: PredictionStore) -> None:
+    name = new_id()
+    store.submit({name: {"a": 1}})
+    assert store.overdue() == []
+    store.redis.zadd(keys.PREDICTIONS, {name: 0, "expired": 0})
+    assert store.overdue() == [name]
+    assert store.overdue() == []
+    assert store.redis.zrange(keys.PREDICTIONS, 0, -1) == [name.encode()]
+
+
+def test_every_key_has_a_lifetime(store: PredictionStore) -> None:
+    done, waiting = new_id(), new_id()
+    store.submit({done: {}, waiting: {}})
+    store.take([done, waiting])
+    store.finish({done: {}}, "me")
+    assert {key for key in store.redis.keys("*") if store.redis.ttl(key) < 0} == set()
+    store.forget([done, waiting])
+    assert store.get(done) is None
+
+
+def test_ids_cannot_be_guessed() -> None:
+    assert len({new_id() for _ in range(1000)}) == 1000
+    assert len(bytes.fromhex(new_id())) == 16
