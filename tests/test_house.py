@@ -84,3 +84,11 @@ def test_files_stay_short(package: str) -> None:
 def test_no_move_leads_out_of_an_ended_state() -> None:
     assert {state for state in JobState if state.ended} == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}
     assert all(moves <= set(JobState) for moves in LEGAL_MOVES.values())
+
+
+def test_the_readme_names_every_setting_with_its_default() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"SCORELINE_{name.upper()}"
+        default = {"redis_url": "not set", "bulk_processes": "number of cores"}.get(name, str(field.default))
+        assert f"| `{variable}` | {default} | {field.description} |" in readme

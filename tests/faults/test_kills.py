@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def kill_the_worker(stack: Stack) -> None:
 def kill_the_web(stack: Stack) -> None:
     [parent] = parents(stack, "gunicorn", "web.wsgi")
     for process in [parent, *parent.children()]:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # whoever looks after the parent may be quicker
+            process.kill()
 
 
 def kill_the_server(stack: Stack) -> None:
