@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,6 +13,8 @@ DELIMITERS = (",", ";", "\t", "|")
 MAX_FIELD_BYTES = 1024 * 1024
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_COLUMNS = 2000
+# Of records of a few bytes a chunk would hold millions, each of which may be rejected with a text of its own.
+MAX_CHUNK_ROWS = 65_536
 _FIRST_CHUNK_BYTES = 256 * 1024
 
 # How many of the model's columns a header holds, and how many the model has.
@@ -144,31 +147,27 @@ class Cutter:
         """Take the next bytes; yields the chunks that they complete."""
         self._blocks.append(block)
         self._size += len(block)
-        while self._size >= self._target:
-            chunk = self._cut(final=False)
-            if chunk is None:
-                return
-            yield chunk
+        if self._size >= self._target:
+            yield from self._cut(final=False)
 
     def finish(self) -> Iterator[Chunk]:
-        """Yields what is left as the last chunk."""
-        chunk = self._cut(final=True)
-        if chunk is not None:
-            yield chunk
+        """Yields what is left as the last chunks."""
+        yield from self._cut(final=True)
 
-    def _cut(self, final: bool) -> Chunk | None:
+    def _cut(self, final: bool) -> Iterator[Chunk]:
         data = b"".join(self._blocks)
         index = index_records(data, ord(self.delimiter), final)
         self._check(index, final)
         rest = data[index.consumed :]
         self._blocks, self._size = [rest], len(rest)
-        if not len(index):
-            self._target = max(self._target, 2 * len(rest))
-            return None
-        chunk = Chunk(data[: index.consumed], len(index), self.rows + 1)
-        self.rows += chunk.rows
-        self._target = min(2 * self._target, self.chunk_bytes)
-        return chunk
+        self._target = min(2 * self._target, self.chunk_bytes) if len(index) else max(self._target, 2 * len(rest))
+        bounds = [0, *index.starts[MAX_CHUNK_ROWS::MAX_CHUNK_ROWS].tolist(), index.consumed]
+        left = len(index)
+        for start, end in pairwise(bounds if left else ()):
+            chunk = Chunk(data[start:end], min(MAX_CHUNK_ROWS, left), self.rows + 1)
+            left -= chunk.rows
+            self.rows += chunk.rows
+            yield chunk
 
     def _check(self, index: RecordIndex, final: bool) -> None:
         data, rest = index.data, len(index.data) - index.consumed

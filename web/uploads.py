@@ -156,6 +156,7 @@ class Upload:
             self._head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final
         )
         if header is None:
+            self._head = self._head.lstrip(b"\r\n")
             return b""
         match = match_header(header, self._card)
         self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobs.csv_reader import Cutter
+from jobs.csv_reader import MAX_CHUNK_ROWS, Cutter
 from jobs.errors import UploadRefused
 from jobs.records import index_records
 from tests.jobs.reference_reader import read
@@ -86,3 +86,12 @@ def test_what_no_record_may_be_is_refused_with_its_row(data: bytes, code: str, r
             list(cutter.feed(data[start : start + block]))
         list(cutter.finish())
     assert (refused.value.code, refused.value.errors[0].row) == (code, row)
+
+
+def test_a_chunk_of_tiny_records_does_not_hold_too_many() -> None:
+    cutter = Cutter(",", 1 << 20)
+    chunks = [*cutter.feed(b"1\n" * 500_000), *cutter.finish()]
+    assert sum(chunk.rows for chunk in chunks) == 500_000 == cutter.rows
+    assert max(chunk.rows for chunk in chunks) == MAX_CHUNK_ROWS
+    assert [chunk.first_row for chunk in chunks] == list(range(1, 500_001, MAX_CHUNK_ROWS))
+    assert b"".join(chunk.data for chunk in chunks) == b"1\n" * 500_000
