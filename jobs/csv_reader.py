@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 
 from jobs.errors import UploadRefused
-from jobs.records import RecordIndex, index_records, read_record, unquote
+from jobs.records import MOST_FIELDS, RecordIndex, index_records, read_record, unquote
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_FIELD_BYTES = 1024 * 1024
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-MAX_COLUMNS = 2000
+MAX_COLUMNS = MOST_FIELDS - 1
 # Of records of a few bytes a chunk would hold millions, each of which may be rejected with a text of its own.
 MAX_CHUNK_ROWS = 65_536
 _FIRST_CHUNK_BYTES = 256 * 1024
@@ -71,9 +71,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
             detail = "the header holds a NUL byte, which no CSV text has; a UTF-16 file needs a byte order mark"
             raise UploadRefused("undecodable", detail, row=0)
         if len(best.columns) > MAX_COLUMNS:
-            raise UploadRefused(
-                "too_wide", f"the header has {len(best.columns)} columns; at most {MAX_COLUMNS} are read"
-            )
+            raise UploadRefused("too_wide", f"the header has more than {MAX_COLUMNS} columns")
         return best
     if final or len(data) - start > MAX_RECORD_BYTES:
         if best:
@@ -172,7 +170,8 @@ class Cutter:
     def _check(self, index: RecordIndex, final: bool) -> None:
         data, rest = index.data, len(index.data) - index.consumed
         if (nul := data.find(b"\0")) >= 0:
-            row = self.rows + int(np.searchsorted(index.starts, nul, side="right")) + int(nul >= index.consumed)
+            after_last = nul >= index.consumed or (index.open_at is not None and nul > index.open_at)
+            row = self.rows + int(np.searchsorted(index.starts, nul, side="right")) + int(after_last)
             raise UploadRefused("undecodable", f"row {row} holds a NUL byte, which no CSV text has", row=row)
         lengths = index.ends - index.starts
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
@@ -190,7 +189,7 @@ class Cutter:
             raise _open_quote(row)
         if len(record) > MAX_RECORD_BYTES:
             raise UploadRefused("too_wide", f"row {row} is longer than {MAX_RECORD_BYTES} bytes", row=row)
-        if any(end - begin > MAX_FIELD_BYTES for begin, end in read.fields):
+        if read.longest > MAX_FIELD_BYTES:
             raise UploadRefused("too_wide", f"row {row} has a field longer than {MAX_FIELD_BYTES} bytes", row=row)
 
 

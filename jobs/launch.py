@@ -157,6 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.launch", description="Starts all of Scoreline.")
     parser.add_argument("--procfile", type=Path, default=Path("Procfile"), help="what to start (default: Procfile)")
     procfile = parser.parse_args(arguments).procfile
+    # What it and its processes write is for the owner alone.
+    os.umask(0o077)
     for number in _STOP_SIGNALS:
         signal.signal(number, _leave)
     try:
@@ -235,7 +237,7 @@ def _train_if_missing(settings: Settings, environment: Mapping[str, str]) -> Non
         return
     print("Training the model, once", flush=True)
     # In a session of its own: a terminal's Ctrl-C comes to the launcher alone, which then ends the training.
-    command = [sys.executable, "-m", "model.train_income"]
+    command = [sys.executable, "-m", "model.train_income", "--directory", str(settings.models_dir)]
     status = subprocess.run(command, env=environment, start_new_session=True, check=False).returncode  # noqa: S603
     if status:
         raise CannotStart(f"training the model failed with status {status}")

@@ -43,7 +43,8 @@ def create_celery(settings: Settings) -> Celery:
         task_publish_retry=False,
         task_time_limit=settings.task_seconds,
         worker_prefetch_multiplier=1,
-        worker_soft_shutdown_timeout=10,
+        # Celery sleeps all of it if a task is in hand; a chunk takes far less, and one that does not is sent again.
+        worker_soft_shutdown_timeout=3,
         worker_enable_soft_shutdown_on_idle=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_send_task_events=False,

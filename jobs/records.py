@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 
 Offsets = NDArray[np.int64]
 _LF, _CR, _QUOTE = 10, 13, 34
+# One more than any header may have: enough to see that a record is too wide.
+MOST_FIELDS = 2001
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
     """A record read field by field: its field boundaries and whether it breaks the grammar.
 
-    ``fields`` holds (start, end) offsets in the buffer, quotes included; ``open_at`` is where a quoted field begins
-    that does not end within the buffer.
+    ``fields`` holds (start, end) offsets in the buffer, quotes included, of as many fields as any header has; ``count``
+    is of all, and ``longest`` the length of the longest. ``open_at`` is where a quoted field begins that does not end
+    within the buffer.
     """
 
     fields: tuple[tuple[int, int], ...]
+    count: int
+    longest: int
     end: int
     malformed: bool
     open_at: int | None = None
@@ -70,7 +75,7 @@ class RecordIndex:
         return counts
 
     def fields(self, number: int) -> list[bytes]:
-        """The fields of one record as they stand, quotes included."""
+        """The first fields of one record as they stand, quotes included: as many as any header has, and one more."""
         read = read_record(self.data, int(self.starts[number]), int(self.ends[number]), self.delimiter)
         return [self.data[start:end] for start, end in read.fields]
 
@@ -188,7 +193,7 @@ def _index_odd(data: bytes, delimiter: int, final: bool) -> RecordIndex:
         if odd.open_at is not None:
             open_at, position = odd.open_at, first
             break
-        odd_at[first] = len(odd.fields), odd.malformed
+        odd_at[first] = odd.count, odd.malformed
         line_end = data.find(b"\n", odd.end, odd.end + 2)
         if line_end < 0:
             position = first
@@ -226,13 +231,13 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecor
     """Read the record that begins at ``start``, field by field, up to a line end outside quotes or ``stop``."""
     quoted_field, unquoted_rest = _patterns(delimiter)
     fields: list[tuple[int, int]] = []
-    malformed, position = False, start
+    count, longest, malformed, position = 0, 0, False, start
     while True:
         field_start, after_quotes = position, position
         if data[position : position + 1] == b'"' and position < stop:
             match = quoted_field.match(data, position, stop)
             if match is None:
-                return ReadRecord(tuple(fields), stop, malformed, open_at=position)
+                return ReadRecord(tuple(fields), count, longest, stop, malformed, open_at=position)
             after_quotes = match.end()
         rest = unquoted_rest.match(data, after_quotes, stop)
         position = rest.end() if rest else after_quotes
@@ -240,7 +245,29 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecor
         end = position - 1 if at_line_end and data[position - 1] == _CR and position > after_quotes else position
         unquoted = data[after_quotes:end]
         malformed |= b"\r" in unquoted or (after_quotes > field_start and bool(unquoted))
-        fields.append((field_start, end))
+        count, longest = count + 1, max(longest, end - field_start)
+        if count <= MOST_FIELDS:
+            fields.append((field_start, end))
         if at_line_end or position >= stop:
-            return ReadRecord(tuple(fields), end, malformed)
+            return ReadRecord(tuple(fields), count, longest, end, malformed)
         position += 1
+        if count == MOST_FIELDS and data.find(b'"', position, _line_end(data, position, stop)) < 0:
+            return _count_the_rest(
+                data, position, stop, delimiter, ReadRecord(tuple(fields), count, longest, 0, malformed)
+            )
+
+
+def _line_end(data: bytes, position: int, stop: int) -> int:
+    found = data.find(b"\n", position, stop)
+    return stop if found < 0 else found
+
+
+def _count_the_rest(data: bytes, position: int, stop: int, delimiter: int, read: ReadRecord) -> ReadRecord:
+    """The rest of a record too wide for any header, none of it quoted, in one go: it may have millions of fields."""
+    line_end = _line_end(data, position, stop)
+    end = line_end - 1 if line_end < stop and data[line_end - 1] == _CR and line_end > position else line_end
+    rest = np.frombuffer(data, np.uint8, end - position, position)
+    bounds = np.concatenate(([-1], np.flatnonzero(rest == delimiter), [end - position]))
+    longest = max(read.longest, int(np.diff(bounds).max()) - 1)
+    malformed = read.malformed or b"\r" in data[position:end]
+    return ReadRecord(read.fields, read.count + len(bounds) - 1, longest, end, malformed)

@@ -33,6 +33,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.register_blueprint(api_service.health)
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
+    app.security_schemes = {}  # OpenAPI wants an object where there are none
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
     return app

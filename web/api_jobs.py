@@ -82,11 +82,13 @@ _SCORE: dict[str, Any] = {
 def score() -> Response:
     """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
     found = services()
-    upload = _upload(_body(), shown=True)
+    body = _body()
+    upload = _upload(body, shown=True)
     received = upload.receive()
-    # Up to the first chunk, what is wrong can still be told with a status of its own.
+    # Up to the first chunk, what is wrong can still be told with a status of its own; of a form, up to its end, since
+    # nothing of it is scored before.
     for _ in received:
-        if upload.chunks:
+        if upload.chunks and not body.fields_may_follow:
             threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
             break
     job = found_job(str(upload.job_id))

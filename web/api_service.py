@@ -60,9 +60,11 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Whether Redis answers, a worker of each queue answers, and the default model can be loaded."""
     missing = missing_parts()
-    return _json(
-        {"ready": not missing, "missing": missing}, HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-    )
+    status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
+    response = _json({"ready": not missing, "missing": missing}, status)
+    if missing:
+        response.headers["Retry-After"] = "1"
+    return response
 
 
 def missing_parts() -> list[str]:

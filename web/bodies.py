@@ -7,6 +7,7 @@ from itertools import chain
 from typing import IO
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
@@ -21,6 +22,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 # What files that are no CSV begin with.
 _MAGIC = (
     (b"PK\x03\x04", "a .zip archive"),
+    (b"PK\x05\x06", "a .zip archive"),
+    (b"RIFF", "an image or a recording"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -112,8 +115,9 @@ def _read(stream: IO[bytes], announced: int) -> Iterator[bytes]:
         while block := stream.read(_BLOCK_BYTES):
             received += len(block)
             yield block
-    except (OSError, ClientDisconnected) as error:
-        raise UploadRefused("malformed_body", "the body broke off before its end") from error
+    except (OSError, ClientDisconnected, ParseException) as error:
+        detail = "the body broke off before its end, or its chunks are malformed"
+        raise UploadRefused("malformed_body", detail) from error
     if received < announced:
         raise UploadRefused("malformed_body", f"the body broke off after {received} of {announced} bytes")
 
@@ -227,8 +231,10 @@ class _FileParts:
         return True
 
     def _take_field(self, event: Data) -> None:
+        if self._field not in UploadForm.NAMES:
+            return
         self._text += event.data
         if len(self._text) > _MAX_FIELDS_BYTES:
             raise UploadRefused("malformed_body", f"the form field {self._field!r} is too long")
-        if not event.more_data and self._field in UploadForm.NAMES and self._text:
+        if not event.more_data and self._text:
             setattr(self._form, self._field, self._text.decode("utf-8", "replace"))

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -44,8 +45,11 @@ def _decode_cursor(cursor: str | None) -> tuple[float, str] | None:
     if cursor is None:
         return None
     try:
-        created, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        return float(created), job_id
-    except (ValueError, binascii.Error) as error:
+        text, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        created = float(text)
+    except (ValueError, binascii.Error):
+        created, job_id = math.nan, ""
+    if not math.isfinite(created):
         detail = "cursor: give the next_cursor of the page before, unchanged"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail) from error
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail)
+    return created, job_id

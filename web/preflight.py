@@ -4,9 +4,8 @@ import base64
 from http import HTTPStatus
 from typing import Any
 
-from jobs.csv_reader import Header, read_header
+from jobs.csv_reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
-from jobs.records import index_records
 from jobs.text import Utf8Stream
 from model.card import Card
 from model.schema import ColumnMatch
@@ -26,13 +25,13 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         UploadRefused: when no header can be read.
         Problem: when no worker answers in time.
     """
-    sample, cut = _sample(body)
+    sample = _sample(body)
     card = services.catalog.card(body.form.model)
     text = Utf8Stream(body.form.encoding)
-    data = text.feed(sample) + (b"" if cut else text.finish())
-    header = _header(data, card)
+    data = text.feed(sample)
+    header = _header(data if b"\n" in data else data + text.finish(), card)
     match = card.record_schema.match_columns(header.columns)
-    rows, count = _whole_records(data[header.size :], header, cut)
+    rows, count = _whole_records(data[header.size :], text, header)
     seen: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
         seen = _ask(services, card, header, match, rows, parse_threshold(body.form.threshold, card))
@@ -46,27 +45,36 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     }
 
 
-def _sample(body: Body) -> tuple[bytes, bool]:
-    """The first bytes, and whether the file goes on after them."""
+def _sample(body: Body) -> bytes:
     data = b""
     for block in body.blocks:
         data += block
         if len(data) > SAMPLE_BYTES:
             break
-    return data[:SAMPLE_BYTES], len(data) >= SAMPLE_BYTES
+    return data[:SAMPLE_BYTES]
 
 
-def _whole_records(data: bytes, header: Header, cut: bool) -> tuple[bytes, int]:
-    """The text without a record that was cut, and its number of records.
+def _whole_records(data: bytes, text: Utf8Stream, header: Header) -> tuple[bytes, int]:
+    """The records that end within the sample, and how many; one without a line end counts if it is the only one.
 
-    The client may have cut the file anywhere: a last record without a line end only counts if it is as wide as the
-    header.
+    Raises:
+        UploadRefused: as an upload that begins like this would be.
     """
-    index = index_records(data, ord(header.delimiter), final=True)
-    ended = index_records(data, ord(header.delimiter), final=False)
-    last_is_whole = len(index) > len(ended) and int(index.field_counts()[-1]) == len(header.columns)
-    chosen = index if last_is_whole and not cut else ended
-    return data[: chosen.consumed], len(chosen)
+    chunks = list(Cutter(header.delimiter, chunk_bytes=1).feed(data))
+    if not chunks:
+        data += text.finish()
+        chunks = _only_record(data, header)
+    return b"".join(chunk.data for chunk in chunks), sum(chunk.rows for chunk in chunks)
+
+
+def _only_record(data: bytes, header: Header) -> list[Chunk]:
+    cutter = Cutter(header.delimiter, chunk_bytes=len(data) + 1)
+    try:
+        return [*cutter.feed(data), *cutter.finish()]
+    except UploadRefused as refused:
+        if refused.code == "open_quote":  # the sample may just be too short to show the closing one
+            return []
+        raise
 
 
 def _header(data: bytes, card: Card) -> Header:

@@ -228,7 +228,7 @@ class PredictionRequest(_Model):
     """One record, or up to 1,000: values by the names of the model's features."""
 
     model: str | None = None
-    threshold: float | None = Field(None, ge=0, le=1)
+    threshold: float | None = Field(None, ge=0, le=1, strict=True)
     record: dict[str, Any] | None = None
     records: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=1000)
 

@@ -38,7 +38,7 @@ def parse_threshold(text: str | None, card: Card) -> float:
         threshold = -1.0
     if not 0.0 <= threshold <= 1.0:
         raise UploadRefused("bad_threshold", f"threshold {text[:40]!r} is not a number in 0..1")
-    return threshold
+    return abs(threshold)
 
 
 def clean_name(name: str | None) -> str:
@@ -69,7 +69,10 @@ def match_header(header: Header, card: Card) -> ColumnMatch:
             "missing_columns", f"model {card.name!r} needs columns that are missing: {names}{hint}", errors
         )
     if match.duplicates:
-        errors = [Detail("duplicate_columns", f"a second column for {name!r}", name) for name in match.duplicates]
+        errors = [
+            Detail("duplicate_columns", f"{name!r} is a second column for the same feature", name)
+            for name in match.duplicates
+        ]
         raise UploadRefused("duplicate_columns", f"columns that stand twice: {', '.join(match.duplicates)}", errors)
     return match
 
@@ -91,15 +94,20 @@ class Upload:
         self._body, self._form = body, body.form
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
         self._shown = shown
-        self._card = catalog.card(self._form.model)
-        parse_threshold(self._form.threshold, self._card)
-        self._text = Utf8Stream(self._form.encoding)
+        self._read_form()
         self._head = b""
         self._header: Header | None = None
         self._cutter: Cutter | None = None
         self._size = self._chunks = 0
         self._stored = 0.0
         store.check_room()
+
+    def _read_form(self) -> None:
+        """Take over what the client says; of a form, again when its file begins, since fields stand before it."""
+        self._card = self._catalog.card(self._form.model)
+        parse_threshold(self._form.threshold, self._card)
+        self._encoding_asked = self._form.encoding
+        self._text = Utf8Stream(self._form.encoding)
 
     @property
     def chunks(self) -> int:
@@ -114,6 +122,8 @@ class Upload:
         """
         try:
             for block in self._body.blocks:
+                if not self._size:
+                    self._read_form()
                 self._size += len(block)
                 self._take(self._text.feed(block), final=False)
                 yield
@@ -209,6 +219,10 @@ class Upload:
     def _late_fields(self) -> dict[str, str | int | float]:
         """What form fields after the file say: nothing has been scored yet, so all of it still counts."""
         assert self._header is not None
+        if self._form.encoding != self._encoding_asked:
+            raise UploadRefused(
+                "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
+            )
         card = self._catalog.card(self._form.model)
         columns = match_header(self._header, card).columns
         return {

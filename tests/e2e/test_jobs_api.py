@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi_spec_validator import validate
 
 from tests.stack import CSV, Stack, problem_of, wait_until
 
@@ -63,6 +64,16 @@ def test_form_fields_count_before_and_after_the_file(service: Stack, file_first:
     assert (job["threshold"], job["filename"], job["model"]["name"]) == (0.1, "staff.csv", "income")
     row = next(csv.DictReader(io.StringIO(service.get(job["links"]["results"]).text)))
     assert (row["prediction"], row["probability"]) == (">50K", "0.150521")
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+def test_the_encoding_may_be_a_field_before_the_file(service: Stack, file_first: bool) -> None:
+    parts = [("file", ("a.csv", f"{HEADER},n\n{GOOD},Łódź\n".encode("cp1250"))), ("encoding", (None, "cp1250"))]
+    response = multipart(service, *(parts if file_first else parts[::-1]))
+    if file_first:
+        assert problem_of(response) == (400, "malformed_body")
+    else:
+        assert "Łódź" in service.get(response.json()["links"]["results"]).text
 
 
 @pytest.mark.parametrize("threshold", ["2", "-0.1", "half", "nan"])
@@ -216,7 +227,9 @@ def test_the_list_shows_the_newest_first_a_page_at_a_time(service: Stack) -> Non
     assert service.get("/api/v1/jobs?state=failed").json() == {"jobs": [], "next_cursor": None}
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "state=done", "cursor=%%%", "cursor=abc"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "limit=x", "state=done", "cursor=%%%", "cursor=abc", "cursor=bmFuIHg"]
+)
 def test_a_wrong_parameter_is_named(service: Stack, query: str) -> None:
     assert problem_of(service.get(f"/api/v1/jobs?{query}")) == (422, "bad_parameter")
 
@@ -270,6 +283,18 @@ def test_scoring_a_small_wrong_file_in_one_request_is_refused_with_a_status(serv
     assert problem_of(late) == (422, "undecodable")
 
 
+def test_a_form_is_read_whole_before_it_is_answered(service: Stack) -> None:
+    parts = [("file", ("a.csv", LARGE)), ("threshold", (None, "7"))]
+    assert problem_of(service.request("POST", "/api/v1/score", files=parts)) == (422, "bad_threshold")
+
+
+def test_a_body_whose_chunks_are_malformed_is_refused(service: Stack) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        head = "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode() + b"zz\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
 def test_a_late_fault_breaks_a_scoring_request_off(service: Stack) -> None:
     with service.client() as client, pytest.raises(httpx.RemoteProtocolError):
         client.post("/api/v1/score", content=blocks(LARGE + b"\0\n"), headers=CSV)
@@ -290,15 +315,29 @@ def test_preflight_tells_what_an_upload_would_meet(service: Stack) -> None:
     cut = service.request("POST", "/api/v1/preflight", content=LARGE[: 64 * 1024], headers=CSV).json()
     assert cut["rows_seen"] == LARGE[: 64 * 1024].count(b"\n") - 1
     assert cut["faults"] == []
-    for end, rows in ((-4, 1), (-9, 1), (-1, 2)):
+    for end in (-1, -4, -9, -len(GOOD)):
         part = service.request("POST", "/api/v1/preflight", content=FILE[:end], headers=CSV).json()
-        assert part["rows_seen"] == rows
+        assert (part["rows_seen"], part["faults"]) == (1, [])
+    alone = service.request("POST", "/api/v1/preflight", content=f"{HEADER}\n{GOOD}".encode(), headers=CSV).json()
+    assert alone["rows_seen"] == 1
     assert service.get("/api/v1/jobs").json() == before
+
+
+def test_preflight_reads_a_sample_cut_within_a_character(service: Stack) -> None:
+    text = f"{HEADER},note\n{GOOD},a\n{GOOD},é".encode()[:-1]
+    found = service.request("POST", "/api/v1/preflight", content=text, headers=CSV).json()
+    assert (found["encoding"], found["rows_seen"], found["faults"]) == ("utf-8", 1, [])
+
+
+def test_preflight_refuses_what_an_upload_would(service: Stack) -> None:
+    refused = service.request("POST", "/api/v1/preflight", content=FILE + GOOD.encode() + b"\0\n", headers=CSV)
+    assert problem_of(refused) == (422, "undecodable")
 
 
 def test_the_description_names_every_address(service: Stack) -> None:
     document = json.loads(service.get("/api/v1/openapi.json").content)
     assert document["openapi"].startswith("3.1")
+    validate(document)
     assert {"/api/v1/jobs", "/api/v1/jobs/{job_id}", "/api/v1/score", "/api/v1/predictions"} <= document["paths"].keys()
 
 

@@ -1,7 +1,7 @@
 """The record index reads any CSV as the obvious reader does, and however the upload is cut."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobs.csv_reader import MAX_CHUNK_ROWS, Cutter
@@ -32,6 +32,10 @@ RECORD = st.sampled_from(
 @example('"a\r\n', ",")
 @example('a,"b\r"\r\n', ",")
 def test_every_text_is_read_as_the_obvious_reader_reads_it(text: str, delimiter: str) -> None:
+    check_reading(text, delimiter, most=100)
+
+
+def check_reading(text: str, delimiter: str, most: int) -> None:
     expected = read(text, delimiter)
     index = index_records(text.encode(), ord(delimiter), final=True)
     if expected.open_quote_row is not None:
@@ -42,7 +46,15 @@ def test_every_text_is_read_as_the_obvious_reader_reads_it(text: str, delimiter:
     assert [index.record(n).decode() for n in range(len(index))] == [record.text for record in expected.records]
     assert index.field_counts().tolist() == [len(record.fields) for record in expected.records]
     assert sorted(index.malformed) == [n for n, record in enumerate(expected.records) if record.malformed]
-    assert [[f.decode() for f in index.fields(n)] for n in range(len(index))] == [r.fields for r in expected.records]
+    fields = [[f.decode() for f in index.fields(n)] for n in range(len(index))]
+    assert fields == [record.fields[:most] for record in expected.records]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=TEXTS)
+def test_fields_beyond_any_header_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("jobs.records.MOST_FIELDS", 2)
+    check_reading(text, ",", most=2)
 
 
 @settings(max_examples=600, deadline=None)
@@ -72,7 +84,8 @@ def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: i
     [
         (b"1,2\n3,4\n5,\0\n", "undecodable", 3),
         (b"1,2\n\n\n3,\x004\n", "undecodable", 2),
-        (b'1,2\n3,"4\n' * 1 + b"x" * 100, "open_quote", 2),
+        (b'1,2\n3,"4\n' + b"x" * 100, "open_quote", 2),
+        (b'1,2\n3,"4\0\n', "undecodable", 2),
         (b"1,2\n" + b"x" * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
         (b"1,2\n" + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
         (b'1,2\n3,"' + b"x\n" * (3 * 1024 * 1024) + b'"\n', "open_quote", 2),
