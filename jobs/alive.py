@@ -1,33 +1,56 @@
-"""Signs of life: each worker process sets a key that expires when it no longer does, so that others can tell."""
+"""Signs of life: each worker says every second that it lives, so that others can tell when it no longer does."""
 
 import os
 import socket
+from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
 from jobs import keys
 from jobs.messages import Queue
+from jobs.scripts import register_script
 
 ROLES = (*(queue.value for queue in Queue), "reconciler")
 
 
-class SignOfLife:
-    """The sign of life of this process in one role."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A living worker: its host, its process id, and how many processes it works with."""
 
-    def __init__(self, redis: Redis, role: str) -> None:
-        self.node = f"{socket.gethostname()}:{os.getpid()}"
+    host: str
+    pid: int
+    processes: int
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.pid} {self.processes}"
+
+    @classmethod
+    def of_this_process(cls, processes: int = 1) -> "Node":
+        """This process."""
+        return cls(socket.gethostname(), os.getpid(), processes)
+
+
+class SignOfLife:
+    """The sign of life of a node in one role."""
+
+    def __init__(self, redis: Redis, role: str, node: Node) -> None:
+        self.node = str(node)
         self._redis = redis
-        self._key = keys.alive(role, self.node)
+        self._key = keys.alive(role)
+        self._show = register_script(redis, "show_alive")
 
     def show(self) -> None:
         """Be alive for the next seconds."""
-        self._redis.set(self._key, "1", ex=keys.ALIVE_SECONDS)
+        self._show(keys=[self._key], args=[self.node, keys.ALIVE_SECONDS])
 
     def end(self) -> None:
         """Be gone from now on."""
-        self._redis.unlink(self._key)
+        self._redis.zrem(self._key, self.node)
 
 
-def living(redis: Redis, role: str, host: str = "*") -> int:
-    """How many processes of a role show signs of life, on one host or on all."""
-    return sum(1 for _ in redis.scan_iter(match=keys.alive(role, f"{host}:*" if host != "*" else "*"), count=1000))
+def living(redis: Redis, role: str) -> list[Node]:
+    """The nodes of a role that show signs of life."""
+    found: Any = register_script(redis, "list_alive")(keys=[keys.alive(role)])
+    parts = (raw.decode().split(" ") for raw in found)
+    return [Node(host, int(pid), int(processes)) for host, pid, processes in parts]

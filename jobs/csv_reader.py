@@ -14,7 +14,7 @@ MAX_FIELD_BYTES = 1024 * 1024
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_COLUMNS = MOST_FIELDS - 1
 # Of records of a few bytes a chunk would hold millions, each of which may be rejected with a text of its own.
-MAX_CHUNK_ROWS = 65_536
+MAX_CHUNK_ROWS = 32_768
 _FIRST_CHUNK_BYTES = 256 * 1024
 
 # How many of the model's columns a header holds, and how many the model has.

@@ -44,5 +44,9 @@ class TooManyJobs(JobsError):
     """Raised when as many unfinished jobs as the settings allow are already there."""
 
 
+class UploadEnded(JobsError):
+    """Raised when the job of an upload was canceled or failed before all of the upload had come."""
+
+
 class UploadForgotten(JobsError):
     """Raised when an upload stood still for so long that its first chunks expired."""

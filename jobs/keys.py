@@ -15,9 +15,10 @@ CHANGES = f"{PREFIX}changes"  # channel: the id of each job that changed
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of predictions not yet done, by the time to send them again
 RECONCILER = f"{PREFIX}reconciler"  # string: the process whose turn it is to reconcile; ALIVE_SECONDS
 
+BULK_QUEUE = f"{BROKER_PREFIX}bulk"  # list: Celery's messages for the bulk workers
+
 ALIVE_SECONDS = 5
 REPLY_SECONDS = 60
-SAMPLE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,6 @@ def reply(process_id: str) -> str:
     return f"{PREFIX}reply:{process_id}"
 
 
-def alive(role: str, node: str = "*") -> str:
-    """Sign of life of one process; with the default, the pattern of all of a role."""
-    return f"{PREFIX}alive:{role}:{node}"
+def alive(role: str) -> str:
+    """Sorted set of the processes of a role that show signs of life, by the time until which that holds."""
+    return f"{PREFIX}alive:{role}"

@@ -44,19 +44,18 @@ class ScoreChunk:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Asks an interactive worker for single predictions, answered on the list ``reply_to`` if there is one."""
+    """Asks an interactive worker for single predictions."""
 
     ids: tuple[str, ...]
-    reply_to: str | None = None
 
     def encode(self) -> dict[str, Any]:
         """Keyword arguments of the task."""
-        return {"ids": list(self.ids), "reply_to": self.reply_to}
+        return {"ids": list(self.ids)}
 
     @classmethod
     def decode(cls, arguments: dict[str, Any]) -> Self:
         """The message with these keyword arguments."""
-        return cls(tuple(arguments["ids"]), arguments["reply_to"])
+        return cls(tuple(arguments["ids"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ class WaitingPrediction:
     attempt: int
     request: dict[str, Any]
 
+    @property
+    def reply_to(self) -> str:
+        """The process that waits for the answer, empty where none does."""
+        return str(self.request.get("reply_to", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
@@ -58,12 +63,14 @@ class PredictionStore:
         taken = zip(ids, answers[0::2], answers[1::2], strict=True)
         return [WaitingPrediction(i, attempt, orjson.loads(raw)) for i, attempt, raw in taken if attempt]
 
-    def finish(self, results: Mapping[str, Mapping[str, Any]], reply_to: str | None) -> None:
-        """Store results, and put them on the list of the process that waits for them."""
-        names = [keys.PREDICTIONS, keys.reply(reply_to or "nobody"), *map(keys.prediction, results)]
-        lifetime = keys.REPLY_SECONDS if reply_to else 0
-        together = orjson.dumps(results) if reply_to else b""
-        self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, *_flat(results)])
+    def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
+        """Store answers, and put them on the lists of the processes that wait; a round trip for each of these."""
+        for process in {waiting.reply_to for waiting, _ in answers}:
+            results = {waiting.id: answer for waiting, answer in answers if waiting.reply_to == process}
+            names = [keys.PREDICTIONS, keys.reply(process), *map(keys.prediction, results)]
+            lifetime = keys.REPLY_SECONDS if process else 0
+            together = orjson.dumps(results) if process else b""
+            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, *_flat(results)])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """The prediction, or None if it is unknown or expired."""

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 
 from celery import Celery
 from kombu.entity import Queue as KombuQueue
-from kombu.exceptions import KombuError, OperationalError
-from redis.exceptions import RedisError
 
 from jobs import keys
 from jobs.messages import Predict, Queue, ScoreChunk, Task
@@ -65,6 +63,7 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "global_keyprefix": keys.BROKER_PREFIX,
         "visibility_timeout": 10 * settings.task_seconds,
         "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
         "socket_timeout": settings.store_timeout_seconds,
         "socket_connect_timeout": settings.store_timeout_seconds,
         "socket_keepalive": True,
@@ -91,5 +90,5 @@ class TaskSender:
     def _send(self, task: Task, arguments: dict[str, object]) -> None:
         try:
             self._app.send_task(task.value, kwargs=arguments, ignore_result=True)
-        except (OperationalError, KombuError, RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the reconciler sends it again
             log.warning("task %s could not be sent and is left to the reconciler: %s", task.value, error)

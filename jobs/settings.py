@@ -52,11 +52,6 @@ class Settings(BaseSettings):
         return self.data_dir / "models"
 
     @property
-    def window(self) -> int:
-        """Most chunks of one job in flight: enough to keep every process busy, few enough for jobs to take turns."""
-        return 2 * self.bulk_processes
-
-    @property
     def embedded_socket(self) -> Path:
         """Unix socket of the embedded server: in the data folder, or in the temporary one if that path is too long."""
         path = self.data_dir.resolve() / "valkey.sock"

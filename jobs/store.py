@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +13,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from jobs import keys
-from jobs.errors import StoreFull, TooManyJobs, UploadForgotten
+from jobs.alive import living
+from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.keys import JobKeys
-from jobs.messages import InputChunk, compress
+from jobs.messages import InputChunk, Queue, compress
 from jobs.scripts import register_script
 from jobs.settings import Settings
 from jobs.state import Job, JobState
 
 _SCAN_PAGE = 100
+# More than a web process has threads, each of which may need one.
+_MOST_CONNECTIONS = 4096
 # Longest time between two sendings of a chunk that nobody has taken.
 _LONGEST_GRACE_SECONDS = 60
 
@@ -35,6 +39,7 @@ def connect(settings: Settings, patient: bool = False) -> Redis:
         socket_connect_timeout=timeout,
         retry=retry,
         health_check_interval=25,
+        max_connections=_MOST_CONNECTIONS,
     )
 
 
@@ -59,8 +64,9 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChunk:
-    """A chunk that a worker may score, with what it needs of the job."""
+    """A chunk that a worker may score, with what it needs of the job; ``owner`` names its hold on the chunk."""
 
+    owner: str
     attempt: int
     chunk: InputChunk
     model: str
@@ -90,7 +96,8 @@ class JobStore:
         # redis-py types each answer as decoded or not; ours are bytes.
         self.redis: Any = redis
         self._settings = settings
-        names = ("append", "seal", "claim", "record", "release", "overdue", "end")
+        self._window_until, self._known_window = 0.0, 0
+        names = ("append", "seal", "abandon", "touch", "claim", "record", "release", "overdue", "end")
         self._scripts = {name: register_script(redis, name, "common") for name in names}
 
     def _run(self, script: str, job_id: str, *arguments: Any) -> Any:
@@ -146,43 +153,39 @@ class JobStore:
             pipe.hset(JobKeys.of(new.id).job, mapping={**fields, **dict.fromkeys(counters, 0)})
             pipe.expire(JobKeys.of(new.id).job, self._settings.upload_idle_seconds)
             pipe.zadd(keys.UNFINISHED, {new.id: now})
-            pipe.expire(keys.UNFINISHED, self._settings.retention_seconds)
+            pipe.expire(keys.UNFINISHED, self._settings.retention_seconds, nx=True)
+            pipe.expire(keys.UNFINISHED, self._settings.retention_seconds, gt=True)
             pipe.execute()
 
     def append(self, job_id: str, number: int, chunk: InputChunk, hold: bool = False) -> list[int]:
         """Store chunk ``number`` of an upload; answers the chunks to send now (none with ``hold``).
 
         Raises:
-            UploadForgotten: when the upload had expired.
+            UploadForgotten, UploadEnded: when there is no upload to go on with.
         """
         settings = self._settings
-        arguments = (number, chunk.encode(), settings.window, settings.lease_seconds, settings.upload_idle_seconds)
-        sent = self._run("append", job_id, *arguments, int(hold))
-        if sent is None:
-            raise UploadForgotten("the upload stood still for too long")
-        return list(sent)
+        arguments = (number, chunk.encode(), self._window(), settings.lease_seconds, settings.upload_idle_seconds)
+        return _to_send(self._run("append", job_id, *arguments, int(hold)))
 
     def touch(self, job_id: str) -> None:
         """An upload still comes in, if slowly: its keys live on."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for key in JobKeys.of(job_id).all():
-                pipe.expire(key, self._settings.upload_idle_seconds)
-            pipe.execute()
+        self._run("touch", job_id, self._settings.upload_idle_seconds)
 
     def seal(self, job_id: str, **fields: str | int | float) -> list[int]:
         """The upload is whole, and durable from here on; answers the chunks to send now.
 
         Raises:
-            UploadForgotten: when the upload had expired.
+            UploadForgotten, UploadEnded: when there is no upload to go on with.
         """
         flat = [item for pair in fields.items() for item in pair]
-        sent = self._run("seal", job_id, job_id, self._settings.window, self._settings.lease_seconds, *flat)
-        if sent is None:
-            raise UploadForgotten("the upload stood still for too long")
-        return list(sent)
+        return _to_send(self._run("seal", job_id, job_id, self._window(), self._settings.lease_seconds, *flat))
+
+    def abandon(self, job_id: str) -> None:
+        """Remove an upload that was refused or broke off; a job that is whole or has ended stays."""
+        self._run("abandon", job_id, job_id)
 
     def remove(self, job_id: str) -> None:
-        """Remove everything of a job or of an upload that was refused."""
+        """Remove everything of a job."""
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.unlink(*JobKeys.of(job_id).all())
             pipe.zrem(keys.UNFINISHED, job_id)
@@ -192,13 +195,18 @@ class JobStore:
 
     # Workers
 
-    def claim(self, job_id: str, chunk: int, owner: str) -> ClaimedChunk | None:
-        """Take a chunk to score it, or None when there is nothing to do: done, ended, or in another's hands."""
-        answer = self._run("claim", job_id, job_id, chunk, owner, self._settings.lease_seconds)
+    def claim(self, job_id: str, chunk: int, task: str) -> ClaimedChunk | None:
+        """Take a chunk to score it, or None when there is nothing to do: done, ended, or in another's hands.
+
+        A task that is delivered again, since its process died, takes its own chunk over, as one attempt more.
+        """
+        delivery = secrets.token_hex(8)
+        answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
         if answer[0] != b"yours":
             return None
         raw = dict(zip(answer[3][::2], answer[3][1::2], strict=True))
         return ClaimedChunk(
+            owner=f"{task} {delivery}",
             attempt=int(answer[1]),
             chunk=InputChunk.decode(answer[2]),
             model=raw[b"model"].decode(),
@@ -231,7 +239,7 @@ class JobStore:
             scored.scored,
             scored.rejected,
             scored.scoring_failed,
-            self._settings.window,
+            self._window(),
             self._settings.lease_seconds,
             *summary,
         )
@@ -239,12 +247,31 @@ class JobStore:
 
     def overdue(self) -> Iterator[tuple[str, int]]:
         """Chunks that were sent and neither recorded nor leased, to be sent again; one round trip a job."""
-        for raw in self.redis.zrange(keys.UNFINISHED, 0, -1):
-            job_id = raw.decode()
-            due = self._run("overdue", job_id, self._settings.lease_seconds, _LONGEST_GRACE_SECONDS)
+        ids = [raw.decode() for raw in self.redis.zrange(keys.UNFINISHED, 0, -1)]
+        all_queued = int(self._all_queued(ids))
+        for job_id in ids:
+            due = self._run("overdue", job_id, self._settings.lease_seconds, _LONGEST_GRACE_SECONDS, all_queued)
             yield from ((job_id, int(chunk)) for chunk in due)
             if not due and not self.redis.exists(JobKeys.of(job_id).job):
                 self.redis.zrem(keys.UNFINISHED, job_id)
+
+    def _all_queued(self, ids: Sequence[str]) -> bool:
+        """Whether the queue holds at least as many messages as there are chunks that nobody has taken."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.llen(keys.BULK_QUEUE)
+            for job_keys in map(JobKeys.of, ids):
+                pipe.zcard(job_keys.inflight)
+                pipe.hlen(job_keys.leases)
+            queued, *counts = pipe.execute()
+        return bool(queued >= sum(counts[0::2]) - sum(counts[1::2]))
+
+    def _window(self) -> int:
+        """Most chunks of a job under way: two for each process that lives, asked for now and then."""
+        if time.monotonic() > self._window_until:
+            self._window_until = time.monotonic() + keys.ALIVE_SECONDS
+            processes = sum(node.processes for node in living(self.redis, Queue.BULK.value))
+            self._known_window = 2 * max(processes, self._settings.bulk_processes)
+        return self._known_window
 
     def is_turn_to_reconcile(self, node: str) -> bool:
         """Whether this process is the one that reconciles: one at a time, the next after a few seconds' silence."""
@@ -322,6 +349,14 @@ class JobStore:
     def fail(self, job_id: str, error: str) -> None:
         """End a job that cannot go on."""
         self._run("end", job_id, job_id, JobState.FAILED.value, error)
+
+
+def _to_send(answer: Any) -> list[int]:
+    if answer is None:
+        raise UploadForgotten("the upload stood still for too long")
+    if isinstance(answer, bytes):
+        raise UploadEnded(f"the job was {answer.decode()} before all of the file had come")
+    return list(answer)
 
 
 def _shows(raw: Mapping[bytes, bytes]) -> bool:

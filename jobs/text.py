@@ -16,7 +16,7 @@ _MARKS = (
 )
 _NON_ASCII = re.compile(rb"[\x80-\xff]+")
 _UTF16 = ("utf-16", "utf-16-le", "utf-16-be")
-_NAMES_OF_HOSTS = ("idna", "punycode")
+_NO_TEXTS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "raw_unicode_escape", "unicode_escape")
 _ASCII = bytes(range(128))
 _LONGEST_MARK = 3
 _LONGEST_RUN = 256
@@ -48,7 +48,7 @@ def known_encoding(name: str) -> str:
     """
     try:
         found = codecs.lookup(name).name
-        if found in _UTF16 or (found not in _NAMES_OF_HOSTS and _ASCII.decode(found) == _ASCII.decode("ascii")):
+        if found in _UTF16 or (found not in _NO_TEXTS and _ASCII.decode(found) == _ASCII.decode("ascii")):
             return "utf-16-le" if found == "utf-16" else found
     except (LookupError, UnicodeError, ValueError):
         pass
@@ -126,8 +126,11 @@ class Utf8Stream:
             return data
         try:
             text = self._decoder.decode(data, final)
-        except UnicodeDecodeError:  # half a character at the end of a UTF-16 file
-            return b"\xff"
+        except UnicodeError as error:
+            if final and self._decided in _UTF16:  # half a character at the end
+                return b"\xff"
+            detail = f"the file does not decode as {self.encoding}: {error}"
+            raise UploadRefused("undecodable", detail[:200]) from error
         return text.encode("utf-8", "surrogatepass")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +24,8 @@ MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 """Casefolded texts that mean "no value", unless a feature has a category of that very word."""
 
 LONGEST_ECHO = 100
+# Looking for a similar name takes time for each that is there.
+MOST_COMPARED = 200
 _NUMBER = re.compile(NUMBER_PATTERN)
 _SEPARATORS = re.compile(r"[\s._-]+")
 
@@ -268,7 +271,7 @@ class Schema(BaseModel):
         Keys are compared as headers are; an absent key counts as missing, other keys are ignored.
         """
         given = {normalise_name(key): value for key, value in record.items()}
-        extra = [key for key in record if normalise_name(key) not in self._by_name]
+        extra = [key for key in islice(record, MOST_COMPARED) if normalise_name(key) not in self._by_name]
         values: dict[str, Value] = {}
         faults: list[Fault] = []
         for name, feature in self._by_name.items():

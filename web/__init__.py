@@ -11,7 +11,7 @@ from jobs.settings import Settings
 from web import api_jobs, api_predictions, api_service, pages, problems
 from web.openapi import INFO, register_docs
 from web.problems import Problem
-from web.services import Services, create_services
+from web.services import Services, create_services, services
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _OWN_SITES = ("same-origin", "none")
@@ -34,9 +34,17 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
+    app.before_request(_limit_silence)
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
     return app
+
+
+def _limit_silence() -> None:
+    """A client that neither sends nor reads for long gives its thread back: gunicorn itself would wait for ever."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(services().settings.upload_idle_seconds)
 
 
 def _refuse_foreign_requests() -> None:

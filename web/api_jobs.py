@@ -1,5 +1,6 @@
 """The API's endpoints for jobs: HTTP only, the work is elsewhere."""
 
+import re
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -43,6 +44,8 @@ from web.watch import wait_for_change
 api = APIBlueprint("jobs", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="jobs", description="CSV in, CSV out")])
 
 _POLL_SECONDS = 1
+_ID = re.compile("[0-9a-f]{32}")
+_LONGEST_REVISION = 18
 _NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
 
 
@@ -131,6 +134,7 @@ def get_job(path: JobPath) -> Response:
     """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended."""
     seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
     known = _known_revision()
+    check_id(path.job_id)
     job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
     if job is None:
         raise unknown_job(path.job_id)
@@ -246,8 +250,15 @@ def _upload(body: Body, shown: bool = False) -> Upload:
     return Upload(body, found.store, found.sender, found.catalog, found.settings, shown)
 
 
+def check_id(job_id: str) -> None:
+    """Raises Problem ``unknown_job`` for what no id looks like: it must not become part of a key."""
+    if _ID.fullmatch(job_id) is None:
+        raise unknown_job(job_id)
+
+
 def found_job(job_id: str) -> Job:
     """The job; raises Problem ``unknown_job``."""
+    check_id(job_id)
     job = services().store.get(job_id)
     if job is None:
         raise unknown_job(job_id)
@@ -305,7 +316,7 @@ def _known_revision() -> int | None:
     """The revision that the client has seen, by its If-None-Match."""
     for tag in request.if_none_match:
         revision = tag.partition("-")[0]
-        if revision.isdecimal():
+        if revision.isdecimal() and len(revision) < _LONGEST_REVISION:
             return int(revision)
     return None
 

@@ -161,7 +161,8 @@ def _item(prediction_id: str, model: dict[str, str], item: dict[str, Any]) -> di
 def _failed(error: dict[str, Any]) -> Problem:
     if "type" in error:
         return Problem(error["status"], error["code"], error["detail"], error["errors"])
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error["code"], error["detail"])
+    status = HTTPStatus.SERVICE_UNAVAILABLE if error["code"] == "broken_model" else HTTPStatus.UNPROCESSABLE_ENTITY
+    return Problem(status, error["code"], error["detail"])
 
 
 def _links(prediction_id: str) -> dict[str, str]:

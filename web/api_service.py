@@ -1,5 +1,6 @@
 """The API's endpoints for models, and the addresses that say how the service is."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,8 @@ api = APIBlueprint(
     "models", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="models", description="what can score")]
 )
 health = Blueprint("health", __name__)
+
+log = logging.getLogger(__name__)
 
 # A worker of each of these must answer before the service is ready.
 _NEEDED = tuple(role for role in ROLES if role != "reconciler")
@@ -102,7 +105,9 @@ def _listed(name: str) -> dict[str, Any]:
     try:
         return model_document(services().catalog.card(name))
     except BrokenModel as error:
-        return {"name": name, "broken": str(error), "default": name == services().catalog.default}
+        log.warning("model %s is broken: %s", name, error)
+        default = name == services().catalog.default
+        return {"name": name, "broken": "the model's files are missing or damaged", "default": default}
 
 
 def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -8,13 +8,17 @@ from typing import IO
 
 from flask import Request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected
-from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
 
 from jobs.errors import UploadRefused
 
 _BLOCK_BYTES = 64 * 1024
 _MAX_FIELDS_BYTES = 64 * 1024
+# What the multipart reader may hold: some blocks, and the headers of a part.
+_MAX_HELD_BYTES = 8 * _BLOCK_BYTES
+# Compressed or wrapped bytes may outnumber the CSV's by this factor, and by a little.
+_MOST_OVERHEAD = 2
 _MAX_PARTS = 64
 _CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", ""})
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -86,11 +90,11 @@ def open_body(request: Request, max_bytes: int) -> Body:
         raise UploadRefused(
             "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none"
         )
-    blocks = _read(request.stream, request.content_length or 0)
+    blocks = _read(request.stream, request.content_length or 0, max_bytes)
     if encoding != "identity":
         blocks = _gunzip(blocks)
     if request.mimetype == "multipart/form-data":
-        parts = _FileParts(form, request.mimetype_params.get("boundary", ""), max_bytes)
+        parts = _FileParts(form, request.mimetype_params.get("boundary", ""))
         return Body(form, _checked(parts.read(blocks), max_bytes), fields_may_follow=True)
     if request.mimetype not in _CSV_TYPES:
         raise UploadRefused(
@@ -108,12 +112,14 @@ def _charset(request: Request) -> str | None:
     return charset if charset not in ("", "utf-8", "utf8", "us-ascii", "ascii") else None
 
 
-def _read(stream: IO[bytes], announced: int) -> Iterator[bytes]:
+def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
     """The body's blocks; one that is shorter than announced is never taken for a whole one."""
     received = 0
     try:
         while block := stream.read(_BLOCK_BYTES):
             received += len(block)
+            if received > _MOST_OVERHEAD * max_bytes + _MAX_HELD_BYTES:
+                raise _too_large(max_bytes)
             yield block
     except (OSError, ClientDisconnected, ParseException) as error:
         detail = "the body broke off before its end, or its chunks are malformed"
@@ -172,14 +178,14 @@ def _too_large(max_bytes: int) -> UploadRefused:
 class _FileParts:
     """Reads a multipart body: its one file part as blocks, its fields into the form."""
 
-    def __init__(self, form: UploadForm, boundary: str, max_bytes: int) -> None:
+    def __init__(self, form: UploadForm, boundary: str) -> None:
         if not boundary:
             raise UploadRefused("malformed_body", "multipart/form-data needs a boundary in its Content-Type")
         self._form = form
-        self._decoder = MultipartDecoder(boundary.encode(), _MAX_FIELDS_BYTES + max_bytes, max_parts=_MAX_PARTS)
+        self._decoder = MultipartDecoder(boundary.encode(), _MAX_HELD_BYTES, max_parts=_MAX_PARTS)
         self._field: str | None = None
         self._text = b""
-        self._found = False
+        self._found = self._over = False
         self._gzip = False
 
     def read(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -211,12 +217,17 @@ class _FileParts:
 
     def _events(self, block: bytes | None) -> Iterator[Event]:
         """What the block completes; None is the end, which must not come in the middle of a part."""
+        if self._over:  # what follows the closing boundary counts for nothing
+            return
         try:
             self._decoder.receive_data(block)
             while not isinstance(event := self._decoder.next_event(), NeedData | Epilogue):
                 yield event
+        except RequestEntityTooLarge as error:
+            raise UploadRefused("malformed_body", "the multipart body has a part whose headers do not end") from error
         except ValueError as error:
             raise UploadRefused("malformed_body", f"the multipart body is malformed or breaks off: {error}") from error
+        self._over = self._decoder.state is State.EPILOGUE
 
     def _begin(self, part: File | Field) -> bool:
         self._field, self._text = part.name, b""

@@ -53,7 +53,7 @@ class PredictionClient:
 
     def submit(self, request: dict[str, Any]) -> Pending:
         """Send a request; it is durable when this returns. Raises RedisError when the store does not answer in time."""
-        pending = Pending(request)
+        pending = Pending({**request, "reply_to": self._process})
         with self._news:
             self._start()
             self._gathered.append(pending)
@@ -62,8 +62,15 @@ class PredictionClient:
         try:
             pending.stored.result(timeout=self._patience)
         except FutureTimeoutError:
+            self._forget(pending)
             raise RedisTimeoutError("the store does not answer") from None
         return pending
+
+    def _forget(self, pending: Pending) -> None:
+        with self._news:
+            self._waiting.pop(pending.id, None)
+            if pending in self._gathered:
+                self._gathered.remove(pending)
 
     def wait(self, pending: Pending, seconds: float) -> dict[str, Any] | None:
         """The worker's answer, or None if it has not come by then; after that it can only be fetched by id."""
@@ -72,8 +79,7 @@ class PredictionClient:
         except FutureTimeoutError:
             return None
         finally:
-            with self._news:
-                self._waiting.pop(pending.id, None)
+            self._forget(pending)
 
     def _start(self) -> None:
         if not self._started:
@@ -93,7 +99,7 @@ class PredictionClient:
     def _send(self, batch: Sequence[Pending]) -> None:
         try:
             self._store.submit({pending.id: pending.request for pending in batch})
-        except RedisError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
             with self._news:
                 self._under_way = set()
                 for pending in batch:
@@ -102,7 +108,7 @@ class PredictionClient:
             return
         for pending in batch:
             pending.stored.set_result(None)
-        self._sender.predict(Predict(tuple(pending.id for pending in batch), self._process))
+        self._sender.predict(Predict(tuple(pending.id for pending in batch)))
 
     def _take_answers(self) -> None:
         while True:
@@ -112,14 +118,17 @@ class PredictionClient:
                 log.warning("the store does not answer: %s", error)
                 time.sleep(0.5)
                 continue
-            with self._news:
-                self._under_way -= answers.keys()
-                if not self._under_way:
-                    self._news.notify_all()
-                found = [(self._waiting.get(name), answer) for name, answer in answers.items()]
-            for pending, answer in found:
-                if pending and not pending.result.done():
-                    pending.result.set_result(answer)
+            self._hand_out(answers)
+
+    def _hand_out(self, answers: Mapping[str, dict[str, Any]]) -> None:
+        with self._news:
+            self._under_way -= answers.keys()
+            if not self._under_way:
+                self._news.notify_all()
+            found = [(self._waiting.get(name), answer) for name, answer in answers.items()]
+        for pending, answer in found:
+            if pending and not pending.result.done():
+                pending.result.set_result(answer)
 
 
 def make_request(

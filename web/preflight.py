@@ -115,6 +115,9 @@ def _ask(
     pending = services.predictions.submit(request)
     answer = services.predictions.wait(pending, _WAIT_SECONDS)
     services.stored_predictions.forget([pending.id])
-    if answer is None or "error" in answer:
+    if answer and "error" in answer:
+        error = answer["error"]
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, error["code"], error["detail"], retry_after=60)
+    if answer is None:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_worker", "no worker answers", retry_after=5)
     return answer

@@ -95,7 +95,7 @@ class Upload:
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
         self._shown = shown
         self._read_form()
-        self._head = b""
+        self._head, self._tried = b"", 0
         self._header: Header | None = None
         self._cutter: Cutter | None = None
         self._size = self._chunks = 0
@@ -141,9 +141,9 @@ class Upload:
         return self.job_id
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; a job that has ended, canceled or failed, stays to say so."""
         if self.job_id:
-            self._store.remove(self.job_id)
+            self._store.abandon(self.job_id)
 
     def _take(self, text: bytes, final: bool) -> None:
         if self._cutter is None:
@@ -161,6 +161,9 @@ class Upload:
 
     def _begin(self, final: bool) -> bytes:
         """Read the header if it is there, and begin the job; answers the text after it."""
+        if not final and b"\n" not in self._head and len(self._head) < 2 * self._tried:
+            return b""
+        self._tried = len(self._head)
         schema = self._card.record_schema
         header = read_header(
             self._head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final

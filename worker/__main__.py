@@ -1,18 +1,23 @@
 """Starts a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
 
 import argparse
+import logging
 import os
 import threading
+from collections.abc import Callable
 
 from celery.signals import worker_ready, worker_shutting_down
+from redis.exceptions import RedisError
 
-from jobs.alive import SignOfLife
+from jobs.alive import Node, SignOfLife
 from jobs.logs import configure_logging
 from jobs.messages import Queue
 from jobs.settings import get_settings
 from jobs.store import connect
 from worker.celery_app import app
 from worker.models import scorer
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -25,8 +30,8 @@ def main() -> None:
     settings = get_settings()
     configure_logging(settings)
     scorer()
-    _show_signs_of_life(queue)
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
+    _show_signs_of_life(queue, processes)
     app.start([
         "--quiet",
         "worker",
@@ -40,15 +45,23 @@ def main() -> None:
     ])  # fmt: skip
 
 
-def _show_signs_of_life(queue: Queue) -> None:
+def _quietly(act: Callable[[], None]) -> None:
+    """The store may be away for a while: the sign of life then just comes later."""
+    try:
+        act()
+    except RedisError as error:
+        log.warning("no sign of life could be given: %s", error)
+
+
+def _show_signs_of_life(queue: Queue, processes: int) -> None:
     over = threading.Event()
 
     def show() -> None:
-        sign = SignOfLife(connect(get_settings(), patient=True), queue.value)
+        sign = SignOfLife(connect(get_settings(), patient=True), queue.value, Node.of_this_process(processes))
         while not over.is_set():
-            sign.show()
+            _quietly(sign.show)
             over.wait(1.0)
-        sign.end()
+        _quietly(sign.end)
 
     def begin(**_: object) -> None:
         threading.Thread(target=show, name="sign of life", daemon=True).start()

@@ -1,5 +1,6 @@
 """Parsing a chunk: from bytes to dictionary-coded columns and the records that break the grammar. Pure."""
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ def parse_chunk(data: bytes, layout: Layout) -> ParsedChunk:
     good = np.flatnonzero(sound)
     text = b"\n".join([index.record(number) for number in good.tolist()])
     return ParsedChunk(index, good, _columns(text, index, good, layout), faults, mended)
+
+
+def read_records(data: bytes, layout: Layout) -> tuple[RecordIndex, dict[int, Fault], dict[int, bytes]]:
+    """The records of a chunk; of those that break the grammar, the faults and their text for the results."""
+    index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
+    return index, *_broken_records(index, layout)
 
 
 def _columns_if_sound(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
@@ -130,6 +137,8 @@ def _columns(text: bytes, index: RecordIndex, good: NDArray[np.int64], layout: L
 
 def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None:
     """The model's columns as Arrow reads them, or None where it finds another number of records or of fields."""
+    if text.startswith(codecs.BOM_UTF8):  # Arrow would take it for a mark, though it stands within the file
+        return None
     coded = pa.dictionary(pa.int32(), pa.string())
     names = [str(at) for at in range(layout.width)]
     wanted = [names[at] for at in layout.columns.values()]

@@ -14,7 +14,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.ping", description=__doc__)
     parser.add_argument("role", choices=ROLES)
     role = parser.parse_args().role
-    return 0 if living(connect(get_settings()), role, socket.gethostname()) else 1
+    host = socket.gethostname()
+    return 0 if any(node.host == host for node in living(connect(get_settings()), role)) else 1
 
 
 if __name__ == "__main__":

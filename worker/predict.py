@@ -8,23 +8,23 @@ from typing import Any
 
 from jobs.messages import InputChunk
 from jobs.predictions import WaitingPrediction
-from model.errors import ModelError
+from model.errors import ModelError, ScoringFailed
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Scorer
 from worker.models import scorer
 from worker.parse import Layout
-from worker.score_chunk import Caution, score_chunk
+from worker.score_chunk import score_chunk
 
 Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
+_BROKEN = {"code": "broken_model", "detail": "the model cannot be loaded"}
 _DECIMALS = 6
 _EXAMPLES = 5
 
 
-def answer_all(waiting: Sequence[WaitingPrediction], most_attempts: int) -> dict[str, Answer]:
-    """An answer for each request, by id. Requests of one model that come for the first time are scored together."""
+def answer_all(waiting: Sequence[WaitingPrediction], most_attempts: int) -> list[tuple[WaitingPrediction, Answer]]:
+    """Each request with its answer. Requests of one model that come for the first time are scored together."""
     answers: dict[str, Answer] = {}
-    requests = {prediction.id: prediction.request for prediction in waiting}
     together: dict[tuple[str, str], list[WaitingPrediction]] = {}
     for prediction in waiting:
         request = prediction.request
@@ -36,7 +36,7 @@ def answer_all(waiting: Sequence[WaitingPrediction], most_attempts: int) -> dict
             together.setdefault((request["model"], request["version"]), []).append(prediction)
     for group in together.values():
         answers |= _answer_group(group)
-    return {name: _identified(answer, requests[name]) for name, answer in answers.items()}
+    return [(prediction, _identified(answers[prediction.id], prediction.request)) for prediction in waiting]
 
 
 def _identified(answer: Answer, request: Mapping[str, Any]) -> Answer:
@@ -65,8 +65,10 @@ def _answer_alone(request: Mapping[str, Any]) -> Answer:
 def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
     try:
         return _decided(_predict([record], request)[0], request)
-    except ModelError:
+    except ScoringFailed:
         return {"error": _FAILED}
+    except ModelError:
+        return {"error": _BROKEN}
 
 
 def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> list[Answer]:
@@ -113,8 +115,10 @@ def _decided(answer: Answer, request: Mapping[str, Any]) -> Answer:
 def _preview_safely(request: Mapping[str, Any]) -> Answer:
     try:
         return _preview(request)
-    except ModelError:
+    except ScoringFailed:
         return {"error": _FAILED}
+    except ModelError:
+        return {"error": _BROKEN}
 
 
 def _preview(request: Mapping[str, Any]) -> Answer:
@@ -122,7 +126,7 @@ def _preview(request: Mapping[str, Any]) -> Answer:
     model = scorer(request["model"], request["version"])
     data = base64.b64decode(request["sample"])
     layout = Layout(request["delimiter"], request["width"], request["columns"])
-    scored = score_chunk(InputChunk(1, 0, data), layout, model, request["threshold"], Caution(apart=True))
+    scored = score_chunk(InputChunk(1, 0, data), layout, model, request["threshold"], apart=True)
     faults = [
         {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}
         for name, count in scored.summary.items()

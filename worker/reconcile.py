@@ -7,7 +7,7 @@ from functools import partial
 
 from redis.exceptions import RedisError
 
-from jobs.alive import SignOfLife
+from jobs.alive import Node, SignOfLife
 from jobs.logs import configure_logging
 from jobs.messages import Predict
 from jobs.predictions import PredictionStore
@@ -37,7 +37,7 @@ def run(stop: threading.Event) -> None:
     settings = get_settings()
     redis = connect(settings)
     store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
-    sender, sign = TaskSender(create_celery(settings)), SignOfLife(redis, "reconciler")
+    sender, sign = TaskSender(create_celery(settings)), SignOfLife(redis, "reconciler", Node.of_this_process())
     while not stop.wait(EVERY_SECONDS):
         try:
             if store.is_turn_to_reconcile(sign.node):

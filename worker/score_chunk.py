@@ -9,25 +9,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.messages import InputChunk
+from jobs.records import RecordIndex
 from jobs.store import ScoredChunk
 from model.explain import Column
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
 from model.validate import parse_distinct
 from worker.assemble import join, quoted, records_with_line_ends, scored_text, six_decimals
-from worker.parse import Layout, ParsedChunk, parse_chunk
+from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.rejects import FaultColumn, count_faults, error_texts, reject_lines
 
 BINS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """How to score a chunk: `apart` halves what the model fails on until the bad rows stand alone; `not_at_all`
-    rejects every row, once the attempts are used up."""
-
-    apart: bool = False
-    not_at_all: bool = False
+_ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +33,61 @@ class ScoredRows:
 
 
 def score_chunk(
-    chunk: InputChunk, layout: Layout, scorer: Scorer, threshold: float | None, caution: Caution
+    chunk: InputChunk, layout: Layout, scorer: Scorer, threshold: float | None, apart: bool = False
 ) -> ScoredChunk:
-    """Score the rows of a chunk.
+    """Score the rows of a chunk; `apart` finds the rows that the model fails on, and rejects them alone.
 
     Raises:
-        ScoringFailed: when the model fails, unless `caution` says to find the rows that it fails on.
+        ScoringFailed: when the model fails, without `apart`.
     """
     parsed = parse_chunk(chunk.data, layout)
     columns, faults = validate(parsed, scorer)
     rejected = _rows_of(faults)
     valid = np.setdiff1d(np.arange(len(parsed)), rejected, assume_unique=True)
     kept = np.searchsorted(parsed.good, valid)
-    scored = _predict(_select(columns, kept), valid, scorer, threshold, caution)
+    scored = _predict(_select(columns, kept), valid, scorer, threshold, apart)
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
         rejected = _rows_of(faults)
-    suffixes = _suffixes(len(parsed), scored, faults, rejected, scorer, layout.delimiter)
-    rejects = b""
-    if faults:
-        line_end = b"\r\n" if b"\r\n" in parsed.index.data else b"\n"
-        lines = records_with_line_ends(parsed.index, parsed.mended, line_end)
-        rejects = reject_lines(faults, lines, chunk.first_row, layout.delimiter)
+    fine = _fine_suffixes(scored.predictions, scorer, layout.delimiter)
+    output = scored_text(
+        parsed.index, parsed.mended, _suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
+    )
     return ScoredChunk(
-        output=scored_text(parsed.index, parsed.mended, suffixes),
-        rejects=rejects,
+        output=output,
+        rejects=_rejects(parsed.index, parsed.mended, faults, chunk.first_row, layout),
         scored=len(scored.rows),
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
         summary=_summary(scored.predictions, scorer) | count_faults(faults),
     )
+
+
+def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
+    """Reject all rows of a chunk whose attempts are used up, with as little work as can be: something in it kills."""
+    index, faults, mended = read_records(chunk.data, layout)
+    left = np.setdiff1d(np.arange(len(index)), sorted(faults))
+    failed = FaultColumn(left, np.zeros(len(left), np.int64), [Fault(FaultCode.SCORING_FAILED, _ATTEMPTS_USED_UP)])
+    columns = [_record_faults(faults), failed] if faults else [failed]
+    rows = np.arange(len(index))
+    nothing = pa.array([], pa.binary())
+    return ScoredChunk(
+        output=scored_text(index, mended, _suffixes(len(index), rows[:0], nothing, columns, rows, layout)),
+        rejects=_rejects(index, mended, columns, chunk.first_row, layout),
+        scored=0,
+        rejected=len(index),
+        scoring_failed=len(left),
+        summary=count_faults(columns),
+    )
+
+
+def _rejects(
+    index: RecordIndex, mended: Mapping[int, bytes], faults: list[FaultColumn], first_row: int, layout: Layout
+) -> bytes:
+    if not faults:
+        return b""
+    lines = records_with_line_ends(index, mended, b"\r\n" if b"\r\n" in index.data else b"\n")
+    return reject_lines(faults, lines, first_row, layout.delimiter)
 
 
 def validate(parsed: ParsedChunk, scorer: Scorer) -> tuple[dict[str, Column], list[FaultColumn]]:
@@ -117,14 +135,11 @@ def _select(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str,
 
 
 def _predict(
-    columns: dict[str, Column], rows: NDArray[np.int64], scorer: Scorer, threshold: float | None, caution: Caution
+    columns: dict[str, Column], rows: NDArray[np.int64], scorer: Scorer, threshold: float | None, apart: bool
 ) -> ScoredRows:
-    if caution.not_at_all:
-        return _failed(rows, "the model could not score it in the attempts allowed")
-    if not caution.apart:
-        predictions = scorer.predict_coded(columns, threshold)
-        return ScoredRows(rows, predictions, _failed(rows[:0], "").failed)
-    return _predict_apart(columns, rows, scorer, threshold)
+    if apart:
+        return _predict_apart(columns, rows, scorer, threshold)
+    return ScoredRows(rows, scorer.predict_coded(columns, threshold), _failed(rows[:0]))
 
 
 def _predict_apart(
@@ -145,35 +160,37 @@ def _predict_apart(
     order = np.argsort(places)
     labels = np.concatenate([p.labels for _, p in done]) if done else np.empty(0, np.int64)
     positive = np.concatenate([p.positive for _, p in done]) if done else np.empty(0)
-    broken = _failed(rows[np.sort(np.array(failed, np.int64))], "the model could not score it").failed
+    broken = _failed(rows[np.sort(np.array(failed, np.int64))])
     return ScoredRows(rows[places[order]], Predictions(labels[order], positive[order]), broken)
 
 
-def _failed(rows: NDArray[np.int64], detail: str) -> ScoredRows:
-    nothing = Predictions(np.empty(0, np.int64), np.empty(0))
-    faults = FaultColumn(rows, np.zeros(len(rows), np.int64), [Fault(FaultCode.SCORING_FAILED, detail)])
-    return ScoredRows(rows[:0], nothing, faults)
+def _failed(rows: NDArray[np.int64]) -> FaultColumn:
+    faults = [Fault(FaultCode.SCORING_FAILED, "the model could not score it")]
+    return FaultColumn(rows, np.zeros(len(rows), np.int64), faults)
+
+
+def _fine_suffixes(predictions: Predictions, scorer: Scorer, delimiter: str) -> pa.BinaryArray:
+    """What follows the records that were scored: prediction, probability and no error, each after a delimiter."""
+    separator = delimiter.encode()
+    labels = pa.array([separator + quoted(name, delimiter) + separator for name in scorer.card.classes], pa.binary())
+    return join(labels.take(pa.array(predictions.labels)), six_decimals(predictions.positive), separator)
 
 
 def _suffixes(
     count: int,
-    scored: ScoredRows,
+    scored: NDArray[np.int64],
+    fine: pa.BinaryArray,
     faults: list[FaultColumn],
     rejected: NDArray[np.int64],
-    scorer: Scorer,
-    delimiter: str,
+    layout: Layout,
 ) -> pa.BinaryArray:
-    """What follows each record: prediction, probability and error, each after a delimiter."""
-    separator = delimiter.encode()
-    labels = pa.array([separator + quoted(name, delimiter) + separator for name in scorer.card.classes], pa.binary())
-    predictions = scored.predictions
-    fine = join(labels.take(pa.array(predictions.labels)), six_decimals(predictions.positive), separator)
+    """What follows each of `count` records: those of the scored rows as given, the rejected ones' reasons."""
     if not len(rejected):
         return fine
-    wrong = join(3 * separator, error_texts(faults, rejected))
+    wrong = join(3 * layout.delimiter.encode(), error_texts(faults, rejected))
     places = np.empty(count, np.int64)
-    places[scored.rows] = np.arange(len(scored.rows))
-    places[rejected] = np.arange(len(scored.rows), count)
+    places[scored] = np.arange(len(scored))
+    places[rejected] = np.arange(len(scored), count)
     return pa.concat_arrays([fine, wrong]).take(pa.array(places))
 
 

@@ -15,12 +15,12 @@ from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import get_settings
 from jobs.store import ClaimedChunk, JobStore, ScoredChunk, connect
-from model.errors import ModelError
+from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.models import scorer
 from worker.parse import Layout
 from worker.predict import answer_all
-from worker.score_chunk import Caution, score_chunk
+from worker.score_chunk import reject_chunk, score_chunk
 
 log = logging.getLogger(__name__)
 
@@ -38,31 +38,41 @@ def _predictions() -> PredictionStore:
 @app.task(name=Task.SCORE_CHUNK.value, bind=True)
 def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     """Score one chunk of a job, unless that is done or in other hands."""
-    message, owner = ScoreChunk.decode(arguments), str(self.request.id)
-    claimed = _store().claim(message.job_id, message.chunk, owner)
+    message = ScoreChunk.decode(arguments)
+    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
     if claimed is None:
         return
-    if claimed.attempt > get_settings().max_attempts + 1:
-        # Not even rejecting its rows works: the fault is not in a row.
-        _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt - 1} attempts")
-        return
     try:
-        with _lease_kept(message, owner):
+        with _lease_kept(message, claimed.owner):
             scored = _score(claimed)
-    except ModelError as error:
+    except (UnknownModel, BrokenModel) as error:
+        log.error("job %s: %s", message.job_id, error)  # noqa: TRY400 - where it was raised says nothing
+        _store().fail(message.job_id, f"version {claimed.version} of model {claimed.model!r} cannot be loaded")
+    except Exception as error:
         log.warning("job %s: chunk %d, attempt %d: %s", message.job_id, message.chunk, claimed.attempt, error)
-        if _store().release(message.job_id, message.chunk, owner):
-            TaskSender(app).score_chunks(message.job_id, [message.chunk])
-        return
-    sent = _store().record(message.job_id, message.chunk, scored)
-    TaskSender(app).score_chunks(message.job_id, sent)
+        _give_back(message, claimed)
+        if not isinstance(error, ScoringFailed):
+            raise
+    else:
+        sent = _store().record(message.job_id, message.chunk, scored)
+        TaskSender(app).score_chunks(message.job_id, sent)
+
+
+def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
+    """Have the chunk scored again; what cannot even be rejected after all attempts ends the job."""
+    if claimed.attempt > get_settings().max_attempts:
+        _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt} attempts")
+    elif _store().release(message.job_id, message.chunk, claimed.owner):
+        TaskSender(app).score_chunks(message.job_id, [message.chunk])
 
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
     most = get_settings().max_attempts
-    caution = Caution(apart=claimed.attempt > 1, not_at_all=claimed.attempt > most)
     layout = Layout(claimed.delimiter, claimed.width, claimed.columns)
-    return score_chunk(claimed.chunk, layout, scorer(claimed.model, claimed.version), claimed.threshold, caution)
+    if claimed.attempt > most:
+        return reject_chunk(claimed.chunk, layout)
+    model = scorer(claimed.model, claimed.version)
+    return score_chunk(claimed.chunk, layout, model, claimed.threshold, apart=claimed.attempt > 1)
 
 
 @contextmanager
@@ -88,8 +98,15 @@ def _lease_kept(message: ScoreChunk, owner: str) -> Iterator[None]:
 
 @app.task(name=Task.PREDICT.value)
 def predict_task(**arguments: Any) -> None:
-    """Answer single predictions and previews that still wait."""
-    message = Predict.decode(arguments)
-    waiting = _predictions().take(message.ids)
+    """Answer single predictions and previews that still wait.
+
+    One that comes again may be what its process died of, so each then travels alone.
+    """
+    waiting = _predictions().take(Predict.decode(arguments).ids)
+    again = [prediction for prediction in waiting if prediction.attempt > 1]
+    if again and len(waiting) > 1:
+        for prediction in again:
+            TaskSender(app).predict(Predict((prediction.id,)))
+        waiting = [prediction for prediction in waiting if prediction.attempt == 1]
     if waiting:
-        _predictions().finish(answer_all(waiting, get_settings().max_attempts), message.reply_to)
+        _predictions().finish(answer_all(waiting, get_settings().max_attempts))

@@ -1,16 +1,19 @@
 -- A worker asks for a chunk: the word why not ('gone', 'ended', 'done', 'leased'), or 'yours', the attempt, the chunk,
 -- and the fields of the job. A task that comes again after its process died takes its own lease over.
-local id, chunk, owner, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local id, chunk, task, delivery, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local owner = task .. ' ' .. delivery
 local state = redis.call('HGET', JOB, 'state')
 if not state then return {'gone'} end
 if ended(state) then return {'ended'} end
 if redis.call('HEXISTS', OUTPUT, chunk) == 1 then return {'done'} end
 local at = now()
 local holder = redis.call('HGET', LEASES, chunk)
-if holder and holder ~= owner and tonumber(redis.call('ZSCORE', INFLIGHT, chunk) or 0) > at then return {'leased'} end
+local live = holder and tonumber(redis.call('ZSCORE', INFLIGHT, chunk) or 0) > at
+if live and string.sub(holder, 1, #task + 1) ~= task .. ' ' then return {'leased'} end
 local data = redis.call('HGET', INPUT, chunk)
 if not data then return {'gone'} end
-local attempt = redis.call('HINCRBY', COUNTS, 'attempts:' .. chunk, 1)
+-- The same delivery asks twice when the answer to its first question was lost: that is one attempt.
+local attempt = redis.call('HINCRBY', COUNTS, 'attempts:' .. chunk, holder == owner and 0 or 1)
 redis.call('HSET', LEASES, chunk, owner)
 redis.call('ZADD', INFLIGHT, at + lease, chunk)
 local life = redis.call('PTTL', JOB)

@@ -12,6 +12,11 @@ local function keep(seconds)
     for position = 1, 8 do redis.call('PEXPIRE', KEYS[position], seconds * 1000) end
 end
 
+-- Never shortens a life: what several jobs share lives as long as the longest.
+local function extend(key, seconds)
+    if redis.call('TTL', key) < seconds then redis.call('EXPIRE', key, seconds) end
+end
+
 local function ended(state)
     return state == 'succeeded' or state == 'failed' or state == 'canceled'
 end
@@ -32,7 +37,10 @@ local function hand_out(window, grace, at)
         sent[#sent + 1] = next_chunk
         next_chunk = next_chunk + 1
     end
-    if #sent > 0 then redis.call('HSET', JOB, 'next', next_chunk) end
+    if #sent > 0 then
+        redis.call('HSET', JOB, 'next', next_chunk)
+        redis.call('PEXPIRE', INFLIGHT, redis.call('PTTL', JOB))
+    end
     return sent
 end
 
@@ -42,6 +50,7 @@ local function finish(id, state, at)
     redis.call('ZREM', UNFINISHED, id)
     redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)
     keep(retention)
+    extend(JOBS, retention)
     changed(id, at)
 end
 

@@ -1,11 +1,21 @@
 -- The chunks of a job that nobody works on although they were sent: their leases end, and each is to be sent again.
 -- A message may just be waiting in a long queue, so each sending doubles the time until the next.
-local grace, longest, at = tonumber(ARGV[1]), tonumber(ARGV[2]), now()
-local due = redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', at)
-for _, chunk in ipairs(due) do
-    redis.call('HDEL', LEASES, chunk)
-    local sent = redis.call('HINCRBY', COUNTS, 'sent:' .. chunk, 1)
-    redis.call('ZADD', INFLIGHT, at + math.min(longest, grace * 2 ^ sent), chunk)
+-- With `all_queued`, every message that nobody has taken is known to be in the queue: only ended leases count.
+local grace, longest, all_queued, at = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', now()
+local fields = redis.call('HMGET', JOB, 'sealed', 'retention', 'state')
+if fields[1] == '1' and not ended(fields[3]) and redis.call('TTL', JOB) < tonumber(fields[2]) / 2 then
+    keep(tonumber(fields[2]))
+    extend(JOBS, tonumber(fields[2]))
+    extend(UNFINISHED, tonumber(fields[2]))
 end
-if #due > 0 then redis.call('PEXPIRE', COUNTS, redis.call('PTTL', JOB)) end
-return due
+local lost = {}
+for _, chunk in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', at)) do
+    local was_leased = redis.call('HDEL', LEASES, chunk) == 1
+    if was_leased or not all_queued then
+        local sent = redis.call('HINCRBY', COUNTS, 'sent:' .. chunk, 1)
+        redis.call('ZADD', INFLIGHT, at + math.min(longest, grace * 2 ^ sent), chunk)
+        lost[#lost + 1] = chunk
+    end
+end
+if #lost > 0 then redis.call('PEXPIRE', COUNTS, redis.call('PTTL', JOB)) end
+return lost

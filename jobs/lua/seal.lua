@@ -1,15 +1,16 @@
--- The upload is whole: the job shows, and no crash loses it. Answers the chunks to send, or false if it was forgotten.
+-- The upload is whole: the job shows, and no crash loses it. Answers the chunks to send, the state of a job that has
+-- ended meanwhile, or false if it was forgotten.
 local id, window, grace = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local fields = redis.call('HMGET', JOB, 'state', 'sealed', 'retention', 'created')
 if not fields[1] then return false end
 if fields[2] == '1' then return {} end
-if ended(fields[1]) then return false end
+if ended(fields[1]) then return fields[1] end
 for position = 4, #ARGV, 2 do redis.call('HSET', JOB, ARGV[position], ARGV[position + 1]) end
 local at, retention = now(), tonumber(fields[3])
 redis.call('HSET', JOB, 'sealed', 1, 'expires', at + retention)
 redis.call('ZADD', JOBS, fields[4], id)
-redis.call('EXPIRE', JOBS, retention)
-redis.call('EXPIRE', UNFINISHED, retention)
+extend(JOBS, retention)
+extend(UNFINISHED, retention)
 keep(retention)
 if finish_if_complete(id, at) then return {} end
 changed(id, at)

@@ -180,11 +180,12 @@ def test_a_job_seen_before_is_not_sent_again(service: Stack) -> None:
     again = service.get(job["links"]["self"], headers={"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
     assert service.get(job["links"]["self"], headers={"If-None-Match": tag, "Prefer": "wait=30"}).status_code == 304
-    assert service.get(job["links"]["self"], headers={"If-None-Match": '"other"'}).status_code == 200
+    for other in ('"other"', f'"{"9" * 3000}-0"', "garbage"):
+        assert service.get(job["links"]["self"], headers={"If-None-Match": other}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["", "/results", "/rejects"])
-@pytest.mark.parametrize("job_id", ["0" * 32, "nonsense", "%00", "*"])
+@pytest.mark.parametrize("job_id", ["0" * 32, "nonsense", "%00", "*", "0" * 32 + ":output"])
 def test_an_unknown_job_is_not_found(service: Stack, job_id: str, path: str) -> None:
     assert problem_of(service.get(f"/api/v1/jobs/{job_id}{path}")) == (404, "unknown_job")
 
@@ -293,6 +294,17 @@ def test_a_body_whose_chunks_are_malformed_is_refused(service: Stack) -> None:
         head = "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"zz\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_what_follows_a_form_and_endless_headers_of_a_part_cost_no_memory(service: Stack) -> None:
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'
+    endless = service.request("POST", "/api/v1/jobs", content=part + b"X: " + b"x" * 20_000_000, headers=kind)
+    assert problem_of(endless) == (400, "malformed_body")
+    trailed = service.request(
+        "POST", "/api/v1/jobs", content=part + b"\r\n" + FILE + b"\r\n--x--\r\n" + b"x" * 20_000_000, headers=kind
+    )
+    assert trailed.status_code == 202
 
 
 def test_a_late_fault_breaks_a_scoring_request_off(service: Stack) -> None:

@@ -20,22 +20,23 @@ def store(server: Settings) -> Iterator[PredictionStore]:
 
 def test_a_request_is_taken_answered_and_fetched(store: PredictionStore) -> None:
     first, second = new_id(), new_id()
-    store.submit({first: {"a": 1}, second: {"a": 2}})
+    requests = {first: {"a": 1, "reply_to": "me"}, second: {"a": 2, "reply_to": "you"}}
+    store.submit(requests)
     assert store.get(first) == StoredPrediction(first, None)
-    assert store.take([first, second, "gone"]) == [
-        WaitingPrediction(first, 1, {"a": 1}),
-        WaitingPrediction(second, 1, {"a": 2}),
-    ]
-    store.finish({first: {"b": 1}, second: {"b": 2}}, "me")
-    assert store.await_reply("me", 1) == {first: {"b": 1}, second: {"b": 2}}
+    waiting = store.take([first, second, "gone"])
+    assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
+    store.finish([(waiting[0], {"b": 1}), (waiting[1], {"b": 2})])
+    assert store.await_reply("me", 1) == {first: {"b": 1}}
+    assert store.await_reply("you", 1) == {second: {"b": 2}}
     assert store.get(second) == StoredPrediction(second, {"b": 2})
 
 
 def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
-    assert [waiting.attempt for _ in range(2) for waiting in store.take([name])] == [1, 2]
-    store.finish({name: {"b": 1}}, None)
+    [first], [second] = (store.take([name]) for _ in range(2))
+    assert (first.attempt, second.attempt) == (1, 2)
+    store.finish([(second, {"b": 1})])
     assert store.take([name]) == []
     assert store.overdue() == []
 
@@ -52,9 +53,9 @@ def test_what_nobody_took_is_sent_again(store: PredictionStore) -> None:
 
 def test_every_key_has_a_lifetime(store: PredictionStore) -> None:
     done, waiting = new_id(), new_id()
-    store.submit({done: {}, waiting: {}})
-    store.take([done, waiting])
-    store.finish({done: {}}, "me")
+    store.submit({done: {"reply_to": "me"}, waiting: {}})
+    [taken, _] = store.take([done, waiting])
+    store.finish([(taken, {})])
     assert {key for key in store.redis.keys("*") if store.redis.ttl(key) < 0} == set()
     store.forget([done, waiting])
     assert store.get(done) is None

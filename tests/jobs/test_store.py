@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from jobs import keys
-from jobs.errors import StoreFull, TooManyJobs, UploadForgotten
+from jobs.alive import Node, SignOfLife, living
+from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.keys import JobKeys
 from jobs.messages import InputChunk, decompress
 from jobs.settings import Settings
@@ -96,8 +97,9 @@ def test_a_claimed_chunk_is_left_alone_until_its_lease_runs_out(store: JobStore)
     assert found(store, job_id).state is JobState.RUNNING
     assert store.claim(job_id, 0, "second") is None
     assert list(store.overdue()) == []
+    assert store.renew(job_id, 0, claimed.owner)
     assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
-    assert not store.renew(job_id, 0, "first")
+    assert not store.renew(job_id, 0, claimed.owner)
     again = store.claim(job_id, 0, "second")
     assert again is not None
     assert again.attempt == 2
@@ -111,11 +113,77 @@ def test_a_task_that_comes_again_after_its_process_died_takes_its_own_lease_over
     assert again.attempt == 2
 
 
+def test_a_question_asked_twice_is_one_attempt(store: JobStore) -> None:
+    """As when the answer to the first was lost on its way, and the client asked again."""
+    job_id = upload(store, 1)
+    answers = [store._run("claim", job_id, job_id, 0, "task", "delivery", 5) for _ in range(3)]
+    assert [int(answer[1]) for answer in answers] == [1, 1, 1]
+
+
+def test_messages_that_wait_in_the_queue_are_not_sent_again(store: JobStore) -> None:
+    job_id = upload(store, 2)
+    store.redis.lpush(keys.BULK_QUEUE, "message", "message")
+    due = store.redis.zscore(JobKeys.of(job_id).inflight, "0")
+    wait_until(lambda: store.redis.time()[0] > due + 1)
+    assert list(store.overdue()) == []
+    store.redis.lpop(keys.BULK_QUEUE)
+    assert sorted(store.overdue()) == [(job_id, 0), (job_id, 1)]
+
+
+def test_a_job_that_waits_for_long_outlives_its_retention(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    store.redis.expire(JobKeys.of(job_id).job, 60)
+    list(store.overdue())
+    assert store.redis.ttl(JobKeys.of(job_id).job) > 60
+
+
+def test_a_short_lived_job_does_not_shorten_the_life_of_the_list(store: JobStore, settings: Settings) -> None:
+    upload(store, 1)
+    long = store.redis.ttl(keys.JOBS)
+    upload(JobStore(store.redis, settings.model_copy(update={"retention_seconds": 60})), 1)
+    assert store.redis.ttl(keys.JOBS) >= long - 1
+    assert store.redis.ttl(keys.UNFINISHED) >= long - 1
+
+
+def test_an_upload_whose_job_was_canceled_ends_and_the_job_stays(store: JobStore) -> None:
+    new = replace(NEW, shown=True)
+    store.begin(new)
+    store.append(new.id, 0, InputChunk(1, 1, b"1,2\n"))
+    store.cancel(new.id)
+    for go_on in (lambda: store.append(new.id, 1, InputChunk(2, 1, b"1,2\n")), lambda: store.seal(new.id, total=2)):
+        with pytest.raises(UploadEnded, match="canceled"):
+            go_on()
+    store.touch(new.id)
+    store.abandon(new.id)
+    assert found(store, new.id).state is JobState.CANCELED
+    assert store.redis.ttl(JobKeys.of(new.id).job) > 3600
+
+
+def test_an_abandoned_upload_leaves_nothing(store: JobStore) -> None:
+    job_id = upload(store, 2, seal=False)
+    store.abandon(job_id)
+    assert [key for key in store.redis.keys("*") if job_id.encode() in key] == []
+    assert store.redis.zcard(keys.UNFINISHED) == 0
+
+
+def test_living_workers_widen_the_window(store: JobStore, settings: Settings) -> None:
+    for pid in (1, 2):
+        SignOfLife(store.redis, "bulk", Node("here", pid, 3)).show()
+    assert [node.pid for node in living(store.redis, "bulk")] == [1, 2]
+    wide = JobStore(store.redis, settings)
+    wide.begin(NEW)
+    sent = [wide.append(NEW.id, number, InputChunk(number + 1, 1, b"x\n")) for number in range(14)]
+    assert sum(map(len, sent)) == 12
+    SignOfLife(store.redis, "bulk", Node("here", 1, 3)).end()
+    assert [node.pid for node in living(store.redis, "bulk")] == [2]
+
+
 def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
     job_id = upload(store, 1)
-    store.claim(job_id, 0, "first")
+    claimed = store.claim(job_id, 0, "first")
+    assert claimed is not None
     assert not store.release(job_id, 0, "somebody else")
-    assert store.release(job_id, 0, "first")
+    assert store.release(job_id, 0, claimed.owner)
     assert store.claim(job_id, 0, "second") is not None
 
 

@@ -37,7 +37,9 @@ def test_a_named_encoding_overrides_what_the_bytes_show() -> None:
     assert decode("naïve".encode("utf-16-le"), encoding="utf-16-le")[0] == "naïve".encode()
 
 
-@pytest.mark.parametrize("name", ["klingon", "base64", "hex", "rot13", "utf-7\0", "undefined", "idna"])
+@pytest.mark.parametrize(
+    "name", ["klingon", "base64", "hex", "rot13", "utf-7\0", "undefined", "idna", "punycode", "unicode_escape"]
+)
 def test_an_encoding_that_no_csv_has_is_refused(name: str) -> None:
     with pytest.raises(UploadRefused) as refused:
         Utf8Stream(name)

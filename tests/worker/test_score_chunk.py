@@ -14,11 +14,10 @@ from model.explain import Column
 from model.scorer import Predictions, Scorer
 from worker.assemble import six_decimals
 from worker.parse import Layout
-from worker.score_chunk import Caution, score_chunk
+from worker.score_chunk import reject_chunk, score_chunk
 
 NAMES = ["age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week"]
 LAYOUT = Layout(",", 7, {name: at for at, name in enumerate(NAMES)})
-PLAIN = Caution()
 RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
 
 
@@ -37,8 +36,8 @@ def touchy(scorer: Scorer) -> Scorer:
     return Touchy(scorer.card, scorer.pipeline)
 
 
-def run(scorer: Scorer, text: str, caution: Caution = PLAIN, first_row: int = 1) -> tuple[ScoredChunk, list[list[str]]]:
-    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, scorer, None, caution)
+def run(scorer: Scorer, text: str, apart: bool = False, first_row: int = 1) -> tuple[ScoredChunk, list[list[str]]]:
+    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, scorer, None, apart)
     return scored, list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
 
 
@@ -50,7 +49,7 @@ def test_a_row_that_the_model_fails_on_is_found_and_rejected_alone(touchy: Score
     text = ages(*range(20, 60))
     with pytest.raises(ScoringFailed):
         run(touchy, text)
-    scored, rows = run(touchy, text, Caution(apart=True))
+    scored, rows = run(touchy, text, apart=True)
     assert (scored.scored, scored.rejected, scored.scoring_failed) == (39, 1, 1)
     assert [row[0] for row in rows if row[-1]] == ["33"]
     assert rows[13][-1].startswith("scoring_failed")
@@ -59,14 +58,15 @@ def test_a_row_that_the_model_fails_on_is_found_and_rejected_alone(touchy: Score
     assert [row for row in rows if not row[-1]] == expected
 
 
-def test_when_the_attempts_are_used_up_what_is_left_is_rejected(touchy: Scorer) -> None:
-    scored, rows = run(touchy, ages(20, "abc", 21), Caution(not_at_all=True))
-    assert (scored.scored, scored.rejected, scored.scoring_failed) == (0, 3, 2)
-    assert [row[-1].partition(" ")[0].strip(":") for row in rows] == [
-        "scoring_failed",
-        "not_a_number",
-        "scoring_failed",
-    ]
+def test_when_the_attempts_are_used_up_what_is_left_is_rejected() -> None:
+    text = ages(20, "abc") + "1,2\n" + ages(21)
+    scored = reject_chunk(InputChunk(7, 0, text.encode()), LAYOUT)
+    assert (scored.scored, scored.rejected, scored.scoring_failed) == (0, 4, 3)
+    rows = list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
+    codes = [row[-1].partition(":")[0] for row in rows]
+    assert codes == ["scoring_failed", "scoring_failed", "ragged", "scoring_failed"]
+    assert [len(row) for row in rows] == [10] * 4
+    assert [line.split(b",")[0] for line in scored.rejects.splitlines()] == [b"7", b"8", b"9", b"10"]
 
 
 def test_rows_are_numbered_from_the_chunks_first(scorer: Scorer) -> None:
@@ -101,3 +101,9 @@ def test_six_decimals_are_what_python_writes() -> None:
     generator = np.random.default_rng(0)
     values = np.concatenate([generator.random(20_000), [0.0, 1.0, 0.5, 1e-7, 0.9999994, 0.9999996, 0.0078125]])
     assert six_decimals(values).to_pylist() == [f"{value:.6f}".encode() for value in values]
+
+
+def test_a_byte_order_mark_within_a_file_belongs_to_its_field(scorer: Scorer) -> None:
+    for text in (f"\ufeff39,{RECORD}\n{ages(39)}", f"{ages(39)}\ufeff39,{RECORD}\n"):
+        _, rows = run(scorer, text)
+        assert sorted(bool(row[-1]) for row in rows) == [False, True]
