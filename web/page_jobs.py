@@ -1,14 +1,25 @@
-"""What the page of a job shows beyond the job itself: its first rejected rows."""
+"""What the page of a job shows beyond the job itself: its chart, its rejected rows by kind, its first results."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 from jobs.messages import decompress
 from jobs.records import read_record, unquote
-from jobs.state import Job
+from jobs.state import Job, JobState
 from jobs.store import JobStore
+from model.card import Card
+from model.catalog import Catalog
+from model.errors import ModelError
+from web.live import summary_document
+from web.page_chart import Chart, chart
 
-SHOWN_REJECTS = 20
+SHOWN_RESULTS = 100
+SHOWN_PER_KIND = 3
+# So many faults are looked through for examples of each kind.
+_MOST_LOOKED_AT = 2000
+_RESULT_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +33,98 @@ class RejectedRow:
     reason: str
 
 
-def first_rejects(store: JobStore, job: Job, most: int = SHOWN_REJECTS) -> list[RejectedRow]:
-    """The first faults of an ended job's rejected rows."""
-    found: list[RejectedRow] = []
-    if not (job.state.ended and job.rejected):
-        return found
+@dataclass(frozen=True, slots=True)
+class RejectKind:
+    """The faults of one kind in one column (None: the whole row): how many, and the first of them."""
+
+    column: str | None
+    code: str
+    count: int
+    rows: list[RejectedRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTable:
+    """The first rows of the results; the last columns are those that Scoreline added."""
+
+    header: list[str]
+    rows: list[list[str]]
+    added: int = _RESULT_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its page shows it."""
+
+    job: Job
+    queue_position: int | None
+    chart: Chart | None = None
+    rejects: list[RejectKind] = field(default_factory=list)
+    results: ResultTable | None = None
+
+
+def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
+    """The job with everything that its page shows; of one that has not ended, how far it is."""
+    position = store.queue_position(job)
+    if not job.state.ended or job.state is JobState.FAILED:
+        return JobView(job, position)
+    summary = summary_document(store.summary(job.id))
+    drawn = chart(summary, _card(catalog, job.model), job.threshold)
+    return JobView(job, position, drawn, _reject_kinds(store, job, summary["rejects"]), _first_results(store, job))
+
+
+def _card(catalog: Catalog, name: str) -> Card | None:
+    """The card of a job's model, if it is still there."""
+    try:
+        return catalog.card(name)
+    except ModelError:
+        return None
+
+
+def _reject_kinds(store: JobStore, job: Job, counts: Iterable[dict[str, Any]]) -> list[RejectKind]:
+    """The kinds of faults, the most frequent first, each with its first rows."""
+    kinds = {
+        (count["column"] or "", count["code"]): RejectKind(count["column"], count["code"], count["count"])
+        for count in counts
+    }
+    wanted = set(kinds)
+    for fault in islice(_faults(store, job), _MOST_LOOKED_AT) if kinds else ():
+        key = (fault.column, fault.code)
+        if key in wanted:
+            kinds[key].rows.append(fault)
+            if len(kinds[key].rows) >= min(SHOWN_PER_KIND, kinds[key].count):
+                wanted.remove(key)
+        if not wanted:
+            break
+    return sorted(kinds.values(), key=lambda kind: (-kind.count, kind.column or "", kind.code))
+
+
+def _faults(store: JobStore, job: Job) -> Iterator[RejectedRow]:
+    """The faults of a job's rejected rows, read as they are asked for: a chunk may hold many thousands."""
     for number in store.chunks_with_rejects(job.id):
         frame = store.rejects(job.id, number)
-        if frame is not None:
-            found += _faults(decompress(frame), ord(job.delimiter), most - len(found))
-        if len(found) >= most:
+        for texts in _records(decompress(frame), job.delimiter, 5) if frame else ():
+            if len(texts) == 5:
+                yield RejectedRow(*texts)
+
+
+def _first_results(store: JobStore, job: Job) -> ResultTable | None:
+    """The first rows of the results, from the leading chunks."""
+    rows: list[list[str]] = []
+    for number in range(job.chunks):
+        frame = store.output(job.id, number) if len(rows) < SHOWN_RESULTS else None
+        if frame is None:
             break
-    return found
+        rows += islice(_records(decompress(frame), job.delimiter), SHOWN_RESULTS - len(rows))
+    header = next(_records(job.header + b"\n", job.delimiter), [])
+    return ResultTable(header, rows) if rows else None
 
 
-def _faults(lines: bytes, delimiter: int, most: int) -> Iterator[RejectedRow]:
-    """The first faults of one chunk's lines of the rejects file, read one by one: a chunk may hold many thousands."""
+def _records(lines: bytes, delimiter: str, most_fields: int | None = None) -> Iterator[list[str]]:
+    """The fields of each record as texts."""
     position = 0
-    while most > 0 and position < len(lines):
-        record = read_record(lines, position, len(lines), delimiter)
-        texts = [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:5]]
-        if len(texts) == 5:
-            yield RejectedRow(*texts)
-            most -= 1
+    while position < len(lines):
+        record = read_record(lines, position, len(lines), ord(delimiter))
+        yield [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:most_fields]]
         line_end = lines.find(b"\n", record.end)
         position = len(lines) if line_end < 0 else line_end + 1

@@ -75,6 +75,18 @@ _PROBLEMS = {
         "Try again. If it happens once more, tell who runs the service.",
     ),
 }
+FAULT_WORDS = {
+    "missing": "is empty",
+    "not_a_number": "is not a number",
+    "not_an_integer": "is not a whole number",
+    "out_of_range": "is out of range",
+    "unknown_category": "is not one of the choices",
+    "ragged": "has too few or too many fields",
+    "malformed": "has quotes or line ends in the wrong place",
+    "undecodable": "holds bytes that are not text",
+    "scoring_failed": "could not be scored by the model",
+}
+"""What is wrong with a value or a whole row, by the code of the fault."""
 _OTHER = ("This did not work", "Go back and try again, or start from the home page.")
 
 
@@ -86,6 +98,11 @@ def problem_heading(code: str) -> str:
 def next_step(code: str) -> str:
     """What a person can do about a problem, by its code."""
     return _PROBLEMS.get(code, _OTHER)[1]
+
+
+def fault_words(code: str) -> str:
+    """What is wrong with a value or a row, by the code of the fault."""
+    return FAULT_WORDS.get(code, code.replace("_", " "))
 
 
 def sentence(text: str) -> str:
@@ -109,6 +126,11 @@ def percent(share: float, decimals: int = 0) -> str:
 def percent_done(share: float) -> str:
     """Progress as a whole percentage, rounded down: 100% is kept for what is done."""
     return f"{int(share * 100)}%"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points: ``+12.3 points``."""
+    return f"{difference * 100:+.1f} points".replace("-", "\N{MINUS SIGN}")
 
 
 def size(count: int) -> str:
@@ -152,10 +174,12 @@ FILTERS = {
     for filter_ in (
         problem_heading,
         next_step,
+        fault_words,
         sentence,
         grouped,
         percent,
         percent_done,
+        points,
         size,
         duration,
         moment,

@@ -12,14 +12,15 @@ from jobs.errors import JobsError
 from jobs.state import JobState, timestamp
 from model.card import Card
 from model.errors import UnknownModel
-from web import page_forms, page_jobs, page_results
+from model.schema import Value
+from web import page_changes, page_forms, page_jobs, page_results
 from web.api_jobs import found_job
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
 from web.api_service import found_card
 from web.bodies import UploadForm, open_body
 from web.job_list import list_page
 from web.openapi import parse
-from web.page_words import FILTERS
+from web.page_words import FAULT_WORDS, FILTERS
 from web.predictions import make_request
 from web.problems import Problem, to_problem
 from web.schemas import JobsQuery
@@ -28,10 +29,13 @@ from web.uploads import Upload
 
 pages = Blueprint("pages", __name__)
 
+_CHANGES_WAIT_SECONDS = 1.0
+
 
 @pages.record_once
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
+    state.app.jinja_env.globals.update(FAULT_WORDS=FAULT_WORDS)
 
 
 @pages.after_request
@@ -93,8 +97,30 @@ def _answer(card: Card, action: str, names: Mapping[str, str]) -> Response:
     result = services().predictions.wait(pending, DEFAULT_WAIT_SECONDS)
     if result is None:
         return _pending_page(pending.id, reading.typed)
-    outcome = page_results.outcome(card, prediction_document(pending.id, result))
-    return _model_page(card, action=action, fields=fields, outcome=outcome)
+    document = prediction_document(pending.id, result)
+    return _model_page(
+        card,
+        action=action,
+        fields=fields,
+        outcome=page_results.outcome(card, document),
+        changes=_changes(card, reading.values, document),
+        link=f"{action}?{urlencode({field.name: field.value for field in fields})}",
+    )
+
+
+def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, Any]) -> list[page_changes.Change]:
+    """What would change the prediction most; nothing where the workers have no time for it."""
+    tried = page_changes.variants(card, record)
+    if not tried:
+        return []
+    found = services()
+    request_ = make_request(card, [{"values": variant.record} for variant in tried], None, several=True)
+    pending = found.predictions.submit(request_)
+    answer = found.predictions.wait(pending, _CHANGES_WAIT_SECONDS)
+    found.stored_predictions.forget([pending.id])
+    if answer is None or "items" not in answer:
+        return []
+    return page_changes.changes(record, prediction, tried, answer["items"])
 
 
 def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
@@ -106,7 +132,9 @@ def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
 def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
     """The page of a model: its form, and what else is to be shown."""
     own_address = url_for("pages.model_prediction", name=card.name)
-    given = {"action": own_address, "threshold": f"{card.threshold:g}", **shown}
+    threshold = request.args.get("threshold", f"{card.threshold:g}")
+    titles = {feature.name: feature.title for feature in card.features}
+    given = {"action": own_address, "threshold": threshold, "titles": titles, **shown}
     given.setdefault("fields", page_forms.blank_fields(card, {}))
     others = [name for name in services().catalog.names() if name != card.name]
     return make_response(render_template("model.html", card=card, others=others, **given), status)
@@ -153,10 +181,11 @@ def jobs_page() -> Response:
 
 @pages.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
-    """A job: how far it is, its downloads, its first rejected rows."""
-    store, job = services().store, found_job(job_id)
-    position, rejects = store.queue_position(job), page_jobs.first_rejects(store, job)
-    return make_response(render_template("job.html", job=job, queue_position=position, rejects=rejects))
+    """A job: how far it is; once it has ended, its results in numbers, its rejected rows and its downloads."""
+    found = services()
+    return make_response(
+        render_template("job.html", view=page_jobs.view(found.store, found.catalog, found_job(job_id)))
+    )
 
 
 @pages.post("/jobs/<job_id>/cancel")

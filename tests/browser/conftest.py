@@ -1,0 +1,60 @@
+"""A real browser for the tests of this folder; where there is none they are skipped, and it is said so."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.chromium import chromium_path, running_chromium
+from tests.stack import Stack
+
+WITHOUT = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
+# Set where skipping these tests must not pass for success.
+REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
+SLOWEST_MS = 15_000
+
+NewPage = Callable[..., Page]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if any(WITHOUT in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
+        terminalreporter.write_line(WITHOUT, yellow=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium_path()
+    if path is None:
+        if REQUIRED:
+            pytest.fail(WITHOUT)
+        pytest.skip(WITHOUT)
+    with running_chromium(path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def new_page(browser: Browser, service: Stack) -> Iterator[NewPage]:
+    """Makes pages of the service; options as for a browser context. Fails where a page has script errors."""
+    contexts, errors = [], list[str]()
+
+    def make(**options: Any) -> Page:
+        context = browser.new_context(**{"base_url": service.url, "timezone_id": "Asia/Tokyo", **options})
+        context.set_default_timeout(SLOWEST_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if "Content Security" in said.text else None)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    """A page in the usual size."""
+    return new_page(viewport={"width": 1280, "height": 900})

@@ -1,0 +1,33 @@
+"""Files and records that the browser tests use."""
+
+from typing import Any
+
+from playwright.sync_api import Page
+
+HEADER = "age,workclass,education,marital_status,race,sex,hours_per_week"
+ROW = "39,State-gov,Bachelors,Never-married,White,Male,40"
+PEOPLE = f"{HEADER}\n{ROW}\n{ROW.replace('39', '<b>old</b>')}\n{ROW.replace('Never-married', 'Married-civ-spouse')}\n"
+QUERY = "&".join(f"{name}={value}" for name, value in zip(HEADER.split(","), ROW.split(","), strict=True))
+ANSWER = f"/models/income/prediction?{QUERY}"
+
+
+def many(rows: int) -> str:
+    return f"{HEADER}\n" + f"{ROW}\n" * rows
+
+
+def csv_file(text: str | bytes, name: str = "people.csv") -> Any:
+    """A file as Playwright hands it to a file input."""
+    return {"name": name, "mimeType": "text/csv", "buffer": text.encode() if isinstance(text, str) else text}
+
+
+def drop(page: Page, text: str, name: str = "people.csv") -> None:
+    """Drop a file somewhere on the page, as a person does who does not aim."""
+    page.evaluate(
+        """([text, name]) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([text], name, { type: "text/csv" }));
+            for (const kind of ["dragover", "drop"])
+                document.body.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [text, name],
+    )

@@ -1,0 +1,95 @@
+"""What holds for every page: accessible, small, still, in both schemes and all widths."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.people import ANSWER, PEOPLE, csv_file
+from tests.stack import Stack
+
+LIMIT_BYTES = 100_000
+SHIFT = """() => new Promise((resolve) => {
+    let shift = 0;
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => resolve(shift), 300);
+})"""
+
+
+@pytest.fixture(scope="module")
+def addresses(service: Stack) -> Iterator[dict[str, str]]:
+    """An address for each kind of page."""
+    job = service.upload(PEOPLE.encode(), filename="people.csv").json()["links"]["page"]
+    yield {
+        "home": "/",
+        "model": "/models/income",
+        "answer": ANSWER,
+        "faults": ANSWER.replace("39", "abc"),
+        "job": job,
+        "jobs": "/jobs",
+        "no jobs": "/jobs?state=failed",
+        "problem": "/nothing",
+    }
+    service.request("POST", f"{job}/delete")
+
+
+KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem")
+
+
+def assert_accessible(page: Page) -> None:
+    """Axe finds nothing, in both schemes."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_page_has_faults_of_accessibility_or_moves_while_it_loads(
+    page: Page, addresses: dict[str, str], kind: str
+) -> None:
+    page.goto(addresses[kind])
+    assert page.evaluate(SHIFT) < 0.01
+    assert_accessible(page)
+
+
+def test_the_preview_of_a_file_has_no_faults_of_accessibility(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE.replace("sex", "gender")))
+    expect(page.locator("#preview")).to_contain_text("cannot be scored")
+    assert_accessible(page)
+    page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
+    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    assert_accessible(page)
+
+
+def test_no_page_is_wider_than_the_screen(new_page: NewPage, addresses: dict[str, str]) -> None:
+    page = new_page(viewport={"width": 390, "height": 800})
+    for address in addresses.values():
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, address
+
+
+@pytest.mark.parametrize("kind", ["home", "job", "jobs"])
+def test_the_first_load_stays_small_and_asks_nobody_else(
+    page: Page, service: Stack, addresses: dict[str, str], kind: str
+) -> None:
+    sizes: dict[str, int] = {}
+    page.on("response", lambda answer: sizes.update({answer.url: len(answer.body())}))
+    page.goto(addresses[kind], wait_until="networkidle")
+    assert all(url.startswith(service.url) for url in sizes)
+    assert 0 < sum(sizes.values()) < LIMIT_BYTES, sizes
+    assert any(url.endswith(".js") for url in sizes)
+
+
+def test_the_answer_moves_nothing_that_the_reader_did_not_ask_for(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#probability")).to_be_visible()
+    page.get_by_label("Education").select_option("Masters")
+    expect(page.locator("#why-heading")).to_be_visible()
+    assert page.evaluate(SHIFT) < 0.01

@@ -1,0 +1,180 @@
+"""The pages of jobs, live, in a real browser."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.people import PEOPLE, csv_file, many
+from tests.stack import Stack
+
+LONG = 1_000_000
+
+
+@dataclass
+class Held:
+    """A job that waits, and what lets it go on."""
+
+    job: dict[str, Any]
+    let_go: Callable[[], None]
+
+    @property
+    def page(self) -> str:
+        return str(self.job["links"]["page"])
+
+
+@pytest.fixture
+def long_job(service: Stack) -> Iterator[dict[str, Any]]:
+    """A job that takes some seconds."""
+    job = service.upload(many(LONG).encode(), wait=0, filename="long.csv").json()
+    yield job
+    service.request("POST", f"{job['links']['page']}/delete")
+
+
+@pytest.fixture
+def held(service: Stack) -> Iterator[Held]:
+    """A job that waits, since the workers stand still until they are let go on."""
+    workers = service.processes("-m worker", "bulk")
+    for worker in workers:
+        worker.suspend()
+    job = service.upload(PEOPLE.encode(), wait=0, filename="waiting.csv").json()
+
+    def let_go() -> None:
+        while workers:
+            workers.pop().resume()
+
+    yield Held(job, let_go)
+    let_go()
+    service.request("POST", f"{job['links']['page']}/delete")
+
+
+@pytest.fixture
+def done_job(service: Stack) -> Iterator[dict[str, Any]]:
+    job = service.upload(PEOPLE.encode(), filename="people.csv").json()
+    yield job
+    service.request("POST", f"{job['links']['page']}/delete")
+
+
+def test_a_job_is_followed_live_to_its_end(page: Page, long_job: dict[str, Any]) -> None:
+    looked: list[str] = []
+    page.on("request", lambda request: looked.append(request.url))
+    page.goto(long_job["links"]["page"])
+    page.evaluate("window.loaded = true")
+    expect(page).to_have_title(re.compile(r"^[1-9]\d?% – long.csv"))
+    expect(page.locator("#job-state")).to_contain_text(re.compile(r"[\d,]+ of 1,000,000 rows"))
+    expect(page.locator("#job")).to_contain_text("rows a second")
+    expect(page.locator("#job-state")).to_contain_text("All 1,000,000 rows are done", timeout=60_000)
+    expect(page.locator("#announcements")).to_contain_text("Succeeded")
+    expect(page.locator("#results tbody tr")).to_have_count(100)
+    expect(page).to_have_title(re.compile("^Succeeded"))
+    assert page.evaluate("window.loaded"), "no page was loaded"
+    assert any(url.endswith("/events") for url in looked)
+
+
+def test_the_slider_moves_the_counts(page: Page, done_job: dict[str, Any]) -> None:
+    page.goto(done_job["links"]["page"])
+    positive, negative = (page.locator(f"[data-decision={name}]") for name in ("positive", "negative"))
+    expect(positive).to_have_text("1")
+    slider = page.get_by_label("What if the threshold were another?")
+    slider.focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("#slider-value")).to_have_text("15%")
+    expect(positive).to_have_text("2")
+    expect(negative).to_have_text("0")
+    slider.fill("90")
+    expect(positive).to_have_text("0")
+    expect(page.get_by_role("link", name="Score again")).to_have_attribute("href", re.compile(r"threshold=0\.9"))
+    page.get_by_role("link", name="Score again").click()
+    expect(page.get_by_label("Threshold")).to_have_value("0.9")
+
+
+def test_a_rejected_row_is_found(page: Page, done_job: dict[str, Any]) -> None:
+    page.goto(done_job["links"]["page"])
+    row = page.get_by_role("region", name="age is not a number").get_by_role("row", name="2")
+    expect(row).to_contain_text("<b>old</b>")
+    expect(page.locator("#results tr.rejected")).to_have_count(1)
+
+
+def test_times_are_those_of_the_reader(page: Page, done_job: dict[str, Any]) -> None:
+    page.goto(done_job["links"]["page"])
+    shown = page.locator("#job time").first
+    expect(shown).to_contain_text("GMT+9")
+    expect(shown).to_have_attribute("title", re.compile("UTC$"))
+
+
+def test_a_job_is_deleted_and_says_so_when_it_is_opened_again(page: Page, done_job: dict[str, Any]) -> None:
+    page.goto(done_job["links"]["page"])
+    page.get_by_text("Delete this job").click()
+    page.get_by_role("button", name="Delete the job").click()
+    page.wait_for_url("**/jobs")
+    answer = page.goto(done_job["links"]["page"])
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.locator("main")).to_contain_text("It may have expired, or it was deleted")
+
+
+def test_a_large_upload_goes_over_into_its_job(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("CSV file").set_input_files(csv_file(many(50_000)))
+    page.get_by_role("button", name="Upload and score people.csv").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#job-state")).to_contain_text("All 50,000 rows are done", timeout=60_000)
+
+
+def test_a_job_waits_and_is_then_done_without_a_reload(page: Page, held: Held, service: Stack) -> None:
+    later = service.upload(PEOPLE.encode(), wait=0, filename="later.csv").json()
+    page.goto(later["links"]["page"])
+    expect(page.locator("#job-state")).to_contain_text("Queued 1 job is before it")
+    held.let_go()
+    expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
+    service.request("POST", f"{later['links']['page']}/delete")
+
+
+def test_without_events_the_page_polls(page: Page, held: Held) -> None:
+    page.route("**/events", lambda route: route.abort())
+    page.goto(held.page)
+    expect(page.locator("#job-state")).to_contain_text("It is next")
+    held.let_go()
+    expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
+
+
+def test_a_job_is_canceled(page: Page, held: Held) -> None:
+    page.goto("/jobs?state=queued")
+    page.get_by_role("link", name="waiting.csv").click()
+    page.get_by_role("button", name="Cancel the job").click()
+    expect(page.locator("#job-state")).to_contain_text("canceled before it was done")
+    expect(page.get_by_role("link", name="Download the finished rows")).to_be_visible()
+
+
+def test_a_connection_that_breaks_is_said_and_made_again(page: Page, held: Held) -> None:
+    page.goto(held.page)
+    page.context.set_offline(True)
+    expect(page.locator("#warning")).to_contain_text("The connection is broken")
+    page.context.set_offline(False)
+    held.let_go()
+    expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
+    expect(page.locator("#warning")).to_have_count(0)
+
+
+def test_a_job_that_is_gone_says_so_where_it_was_followed(page: Page, held: Held, service: Stack) -> None:
+    page.route("**/events", lambda route: route.abort())
+    page.goto(held.page)
+    service.request("POST", f"{held.page}/delete")
+    expect(page.locator("main")).to_contain_text("There is no such job")
+    expect(page.locator("main")).to_contain_text("It may have expired")
+
+
+def test_the_list_is_live_says_who_is_next_and_can_be_filtered(page: Page, held: Held) -> None:
+    page.goto("/jobs")
+    row = page.get_by_role("row", name="waiting.csv").first
+    expect(row).to_contain_text("Queued")
+    expect(row).to_contain_text("next")
+    held.let_go()
+    expect(row).to_contain_text("Succeeded")
+    page.get_by_role("navigation", name="State").get_by_role("link", name="Canceled").click()
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    expect(page.get_by_role("row", name=held.page)).to_have_count(0)

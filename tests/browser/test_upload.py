@@ -1,0 +1,172 @@
+"""Files on their way to a job, in a real browser."""
+
+import csv
+import gzip
+import io
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.people import HEADER, PEOPLE, ROW, csv_file, drop, many
+from tests.stack import Stack
+
+
+def rows_of(page: Page, button: str) -> list[dict[str, str]]:
+    """Download a file of the job's page and read it."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name=button).click()
+    return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+
+
+def jobs(service: Stack) -> list[str]:
+    return [job["id"] for job in service.get("/api/v1/jobs").json()["jobs"]]
+
+
+def test_a_file_chosen_by_button_is_previewed_uploaded_scored_and_read(page: Page, service: Stack) -> None:
+    before = jobs(service)
+    page.goto("/")
+    page.get_by_label("CSV file").set_input_files(csv_file(f"{PEOPLE}{ROW},x\n"))
+    preview = page.locator("#preview")
+    expect(preview).to_contain_text("This is how the file is read")
+    expect(preview).to_contain_text("utf-8, fields separated by comma; 4 rows")
+    expect(preview).to_contain_text("Age is not a number: 1 of 4 rows")
+    expect(preview.get_by_role("row", name="marital_status Marital status")).to_be_visible()
+    expect(preview.get_by_role("row", name="1 39 State-gov")).to_contain_text("15.05%")
+    expect(preview.get_by_role("row", name="2 <b>old</b>")).to_contain_text("is not a number")
+    assert jobs(service) == before, "nothing is sent yet"
+    page.get_by_role("button", name="Upload and score people.csv").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#job-state")).to_contain_text("Succeeded")
+    rows = rows_of(page, "Download the results")
+    assert [row["prediction"] for row in rows] == ["<=50K", "", ">50K", ""]
+    assert rows[0]["probability"] == "0.150521"
+    expect(page.locator("#rejects")).to_contain_text("age is not a number: 1 row")
+    assert {row["row"] for row in rows_of(page, "Download the rejected rows")} == {"2", "4"}
+
+
+def test_a_file_may_be_dropped_anywhere_on_the_page(page: Page) -> None:
+    page.goto("/models/income")
+    drop(page, PEOPLE)
+    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    page.get_by_role("button", name="Upload and score", exact=True).click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (PEOPLE.replace("age", "agee"), "A column is missing: “age” (the file has “agee”: did you mean that one?)"),
+        (PEOPLE.replace(",sex", ",number"), "A column is missing: “sex”"),
+        (f"{HEADER},Age\n{ROW},1\n", "A second column for the same thing: “Age”"),
+        (f"{HEADER}\n", "no rows"),
+        ("\x89PNG\r\n\x1a\n", "this looks like"),
+    ],
+)
+def test_a_wrong_file_is_refused_before_it_is_uploaded(page: Page, text: str, words: str) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.goto("/")
+    page.get_by_label("CSV file").set_input_files(csv_file(text.encode("latin-1")))
+    expect(page.locator("#file-error")).to_contain_text(words)
+    expect(page.get_by_label("CSV file")).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("button", name="Upload and score", exact=True).click()
+    expect(page.locator("#preview")).to_be_focused()
+    assert all("/preflight" in url for url in sent), "only the look at the first bytes was sent"
+    page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
+    expect(page.locator("#file-error")).to_have_count(0)
+    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+
+
+def test_a_misspelt_column_is_marked_in_the_table(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("CSV file").set_input_files(
+        csv_file("note," + PEOPLE.replace("age", "agee").replace("\n", "\n,"))
+    )
+    expect(page.get_by_role("row", name="agee")).to_contain_text("Misspelt? The model needs Age")
+    expect(page.get_by_role("row", name="note")).to_contain_text("comes back unchanged")
+
+
+def test_the_sample_takes_one_click_and_gzip_is_read(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Try a sample file").click()
+    expect(page.locator("#preview")).to_contain_text("sample.csv")
+    expect(page.get_by_role("button", name="Upload and score sample.csv")).to_be_visible()
+    data = gzip.compress(many(20_000).encode())
+    page.get_by_label("CSV file").set_input_files(csv_file(data, "people.csv.gz"))
+    page.get_by_role("button", name="Upload and score people.csv.gz").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#job-state")).to_contain_text("All 20,000 rows are done")
+
+
+def test_the_upload_shows_its_progress_and_a_broken_connection_offers_to_try_again(page: Page, service: Stack) -> None:
+    before = jobs(service)
+    breaks = [True]
+
+    def handle(route: Route) -> None:
+        if breaks:
+            page.wait_for_timeout(200)
+            breaks.pop()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.goto("/")
+    page.get_by_label("Threshold").fill("0.1")
+    page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
+    page.route("**/api/v1/jobs?*", handle)
+    page.get_by_role("button", name="Upload and score people.csv").click()
+    expect(page.get_by_role("heading", name="The connection broke off")).to_be_visible()
+    assert jobs(service) == before
+    expect(page.get_by_label("Threshold")).to_have_value("0.1")
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.get_by_text("All 3 rows are done")).to_be_visible()
+    assert [row["prediction"] for row in rows_of(page, "Download the results")] == [">50K", "", ">50K"]
+
+
+def test_an_upload_shows_its_progress_and_can_be_canceled(page: Page, service: Stack) -> None:
+    before = jobs(service)
+    page.goto("/")
+    # 4 MB at 1 MB a second.
+    page.context.new_cdp_session(page).send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1_000_000},
+    )
+    page.get_by_label("CSV file").set_input_files(csv_file(many(80_000)))
+    page.get_by_role("button", name="Upload and score people.csv").click()
+    expect(page.get_by_role("progressbar", name="Upload")).to_have_js_property("max", len(many(80_000)))
+    expect(page).to_have_title(re.compile(r"^[1-9]\d?% uploaded – people.csv"))
+    expect(page.locator("#preview .hint")).to_contain_text(re.compile(r"of 4.1 MB, [\d.]+ kB a second"))
+    page.get_by_role("button", name="Cancel the upload").click()
+    expect(page.get_by_role("heading", name="The upload was canceled")).to_be_visible()
+    assert jobs(service) == before
+
+
+def test_without_javascript_the_form_uploads(new_page: NewPage) -> None:
+    page = new_page(java_script_enabled=False)
+    page.goto("/")
+    page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
+    page.get_by_role("button", name="Upload and score").click()
+    page.wait_for_url("**/jobs/*")
+    page.get_by_text("All 3 rows are done").wait_for()
+    assert page.locator("#rejects").is_visible()
+
+
+def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
+    page.goto("/#upload")
+    page.get_by_label("Threshold").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("CSV file")).to_be_focused()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files(csv_file(PEOPLE))
+    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Upload and score", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#job-state")).to_contain_text("Succeeded")

@@ -1,0 +1,99 @@
+"""The pure parts of the pages: what is drawn of a summary, and what would change a prediction."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from model.card import Card
+from model.catalog import Catalog
+from web.page_changes import changes, variants
+from web.page_chart import HEIGHT, chart
+from web.page_words import duration, grouped, percent_done, sentence, size
+
+RECORD = {
+    "age": 39.0,
+    "workclass": None,
+    "education": "Bachelors",
+    "marital_status": "Never-married",
+    "race": "White",
+    "sex": "Male",
+    "hours_per_week": 40.0,
+}
+
+
+@pytest.fixture(scope="module")
+def card(models: Path) -> Card:
+    return Catalog(models, "income").card()
+
+
+def summary(*, positive: int = 0, negative: int = 0, bins: dict[int, int] | None = None) -> dict[str, Any]:
+    counts = [(bins or {}).get(place, 0) for place in range(20)]
+    predictions = {name: n for name, n in ((">50K", positive), ("<=50K", negative)) if n}
+    edges = [round(place / 20, 2) for place in range(21)]
+    return {"predictions": predictions, "probability": {"edges": edges, "counts": counts}, "rejects": []}
+
+
+def test_variants_differ_in_one_value_each_and_hold_every_category(card: Card) -> None:
+    found = variants(card, RECORD)
+    for variant in found:
+        assert [name for name in RECORD if variant.record[name] != RECORD[name]] == [variant.feature.name]
+        assert not isinstance(variant.feature.parse(str(variant.value)), Exception)
+    for feature in card.features:
+        values = {variant.value for variant in found if variant.feature == feature}
+        assert values >= set(feature.categories) - {RECORD[feature.name]}
+        assert values, "every feature is tried"
+
+
+def test_the_value_that_moves_the_probability_furthest_comes_first(card: Card) -> None:
+    tried = variants(card, RECORD)
+    answers: list[dict[str, Any]] = [{"probability": 0.2, "prediction": "<=50K"} for _ in tried]
+    at = {(v.feature.name, v.value): n for n, v in enumerate(tried)}
+    answers[at["sex", "Female"]] = {"probability": 0.1, "prediction": "<=50K"}
+    answers[at["education", "Doctorate"]] = {"probability": 0.6, "prediction": ">50K"}
+    answers[at["education", "Masters"]] = {"probability": 0.5, "prediction": ">50K"}
+    answers[at["race", "Black"]] = {"error": {"code": "scoring_failed"}}
+    found = changes(RECORD, {"probability": 0.2, "prediction": "<=50K"}, tried, answers)
+    assert [(c.title, c.then, c.flips) for c in found] == [("Education", "Doctorate", True), ("Sex", "Female", False)]
+    assert found[0].now == "Bachelor's degree"
+
+
+def test_bars_are_scaled_to_the_highest_and_a_single_row_is_seen(card: Card) -> None:
+    drawn = chart(summary(positive=1, negative=100_000, bins={0: 100_000, 19: 1}), card, 0.5)
+    assert drawn is not None
+    assert drawn.has_slider
+    assert [bar.height for bar in drawn.bars if bar.height] == [HEIGHT, 2]
+    assert all(bar.y + bar.height == HEIGHT for bar in drawn.bars)
+    assert [(d.name, d.count, d.positive) for d in drawn.decisions] == [(">50K", 1, True), ("<=50K", 100_000, False)]
+
+
+def test_a_decision_that_no_row_got_is_shown_with_none(card: Card) -> None:
+    drawn = chart(summary(negative=3, bins={2: 3}), card, 0.5)
+    assert drawn is not None
+    assert [(d.count, d.share) for d in drawn.decisions] == [(0, 0.0), (3, 1.0)]
+
+
+def test_without_scored_rows_nothing_is_drawn_and_without_a_card_there_is_no_slider(card: Card) -> None:
+    assert chart(summary(), card, 0.5) is None
+    drawn = chart(summary(positive=1, negative=2, bins={0: 3}), None, 0.5)
+    assert drawn is not None
+    assert not drawn.has_slider
+    other = cast(Card, SimpleNamespace(positive_class=None, classes=("a", "b", "c")))
+    drawn = chart(summary(positive=1, bins={0: 1}), other, None)
+    assert drawn is not None
+    assert not drawn.has_slider
+
+
+def test_words_for_numbers_sizes_and_times() -> None:
+    assert [grouped(n) for n in (0, 7, 1234567, 1234.5, 2.5, 0.126)] == ["0", "7", "1,234,567", "1,234", "2.5", "0.13"]
+    assert [size(n) for n in (1, 999, 1000, 4_104_734, 1_100_000_000)] == [
+        "1 byte",
+        "999 bytes",
+        "1.0 kB",
+        "4.1 MB",
+        "1.1 GB",
+    ]
+    assert [duration(s) for s in (0.2, 59, 61, 3725)] == ["less than a second", "59 s", "1 min 1 s", "1 h 2 min"]
+    assert percent_done(0.9999) == "99%"
+    assert sentence("a text") == "A text."

@@ -1,0 +1,70 @@
+"""What the page of a job draws of its summary: decisions, the histogram of probabilities, rejects by kind. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.card import Card
+
+WIDTH, HEIGHT = 600, 160
+_GAP = 2
+# A bin with any rows at all is seen.
+_LEAST_HEIGHT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bin of the histogram: its edges, its rows, and the rectangle that shows it."""
+
+    low: float
+    high: float
+    count: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many rows got one prediction, and their share of all scored rows."""
+
+    name: str
+    count: int
+    share: float
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The results of a job in numbers; ``has_slider`` where moving the threshold makes sense."""
+
+    bars: list[Bar]
+    decisions: list[Decision]
+    positive: str | None
+    threshold: float
+    has_slider: bool
+
+
+def chart(summary: Mapping[str, Any], card: Card | None, threshold: float | None) -> Chart | None:
+    """What is drawn of a summary (of the API); None where nothing was scored. Without a card, no class is positive."""
+    counts = dict(summary["predictions"])
+    scored = sum(counts.values())
+    if not scored:
+        return None
+    positive = card.positive_class if card else None
+    names = sorted({*counts, *(card.classes if card else ())}, key=lambda name: (name != positive, name))
+    decisions = [Decision(name, counts.get(name, 0), counts.get(name, 0) / scored, name == positive) for name in names]
+    histogram = summary["probability"]
+    has_slider = threshold is not None and positive is not None and len(names) == 2
+    return Chart(_bars(histogram["edges"], histogram["counts"]), decisions, positive, threshold or 0.0, has_slider)
+
+
+def _bars(edges: Sequence[float], counts: Sequence[int]) -> list[Bar]:
+    step, most = WIDTH / len(counts), max([*counts, 1])
+    bars = []
+    for place, count in enumerate(counts):
+        height = max(_LEAST_HEIGHT, round(HEIGHT * count / most, 1)) if count else 0
+        x, width = round(place * step + _GAP / 2, 1), round(step - _GAP, 1)
+        bars.append(Bar(edges[place], edges[place + 1], count, x, HEIGHT - height, width, height))
+    return bars

@@ -1,0 +1,104 @@
+// The page of a job follows the job: an event says that something has changed, and the page is fetched again and its
+// parts are put in their places. Where the events do not come through, it looks every two seconds.
+
+import { announce, fetchPage, grouped, make, percent, replacePart } from "./page.js";
+
+const SHORTEST_PAUSE = 400;
+const POLL_PAUSE = 2000;
+let source = null;
+let polling = null;
+let busy = false;
+let changed = false;
+
+function follow() {
+  const address = document.getElementById("job")?.dataset.events;
+  if (!address) return;
+  source = new EventSource(address);
+  source.addEventListener("job", (event) => {
+    stopPolling();
+    if (JSON.parse(event.data).finished_at) source.close();
+    refresh();
+  });
+  source.addEventListener("error", () => {
+    polling ??= setInterval(refresh, POLL_PAUSE);
+  });
+}
+
+function stopPolling() {
+  clearInterval(polling);
+  polling = null;
+}
+
+/** Show the job as it is now; what changes while that is under way is shown after a pause. */
+async function refresh() {
+  changed = true;
+  if (busy) return;
+  busy = true;
+  while (changed) {
+    changed = false;
+    await look();
+    await new Promise((resolve) => setTimeout(resolve, SHORTEST_PAUSE));
+  }
+  busy = false;
+}
+
+async function look() {
+  try {
+    show(await fetchPage(location.href));
+  } catch {
+    warn("The connection is broken. This page tries again by itself; the job goes on meanwhile.");
+    polling ??= setInterval(refresh, POLL_PAUSE);
+  }
+}
+
+function show({ status, page }) {
+  if (status >= 500) {
+    warn("The service does not answer just now. This page tries again by itself.");
+    polling ??= setInterval(refresh, POLL_PAUSE);
+    return;
+  }
+  document.getElementById("warning")?.remove();
+  document.title = page.title;
+  if (page.getElementById("job")?.dataset.events) {
+    replacePart("job", page);
+    return;
+  }
+  // The job has ended, or is gone: nothing to follow any more, and the rest of the page is of interest.
+  source?.close();
+  stopPolling();
+  document.getElementById("main").replaceChildren(...page.getElementById("main").childNodes);
+  announce((document.getElementById("job-state") ?? document.querySelector("h1")).textContent.replace(/\s+/g, " "));
+}
+
+function warn(text) {
+  if (document.getElementById("warning")) return;
+  document.getElementById("job").append(make("p", { id: "warning", className: "notice", textContent: text }));
+  announce(text);
+}
+
+/** Count the rows on each side of the threshold: exact, since the slider stops only where bins meet. */
+function moveThreshold(slider) {
+  const counts = { positive: 0, negative: 0 };
+  for (const bar of document.querySelectorAll(".histogram [data-low]")) {
+    const positive = Number(bar.dataset.low) >= slider.valueAsNumber / 100;
+    bar.setAttribute("class", positive ? "up" : "down");
+    counts[positive ? "positive" : "negative"] += Number(bar.dataset.count);
+  }
+  const scored = counts.positive + counts.negative;
+  for (const output of document.querySelectorAll("[data-decision]")) {
+    const count = counts[output.dataset.decision];
+    output.textContent = grouped(count);
+    output.nextElementSibling.textContent = `${percent(count / scored, 1)} of the scored rows`;
+  }
+  document.getElementById("slider-value").textContent = `${slider.value}%`;
+  slider.setAttribute("aria-valuetext", `${slider.value}%`);
+  const again = document.getElementById("again");
+  const address = new URL(again.href);
+  address.searchParams.set("threshold", slider.valueAsNumber / 100);
+  again.href = address;
+}
+
+document.addEventListener("input", ({ target }) => {
+  if (target.id === "slider") moveThreshold(target);
+});
+follow();
