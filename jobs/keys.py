@@ -4,6 +4,7 @@ Lifetimes: a job's keys live as long as its upload may stand still, and from its
 predictions as the settings say; the rest is renewed as long as someone uses it.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 PREFIX = "scoreline:"
@@ -37,7 +38,7 @@ class JobKeys:
     @classmethod
     def of(cls, job_id: str) -> "JobKeys":
         """Keys of the job with this id."""
-        base = f"{PREFIX}job:{job_id}"
+        base = job(job_id)
         return cls(
             job=base,  # hash: the job's fields
             input=f"{base}:input",  # hash: chunk number -> rows not yet scored
@@ -61,6 +62,16 @@ class JobKeys:
             self.counts,
             self.summary,
         ]
+
+
+def job(job_id: str) -> str:
+    """Hash of one job; its other keys begin with this one."""
+    return f"{PREFIX}job:{job_id}"
+
+
+def idempotency(key: str) -> str:
+    """Hash of one idempotency key: the upload's token, then its job and fingerprint; lives as the upload or the job."""
+    return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def prediction(prediction_id: str) -> str:

@@ -1,5 +1,6 @@
 """The states of a job and the moves between them. Pure: no input or output."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -115,3 +116,40 @@ def as_dict(job: Job, queue_position: int | None) -> dict[str, Any]:
         "finished_at": timestamp(job.finished),
         "expires_at": timestamp(job.expires),
     }
+
+
+def number(raw: bytes | None) -> float | None:
+    """A number as the store holds it; None where there is none."""
+    return float(raw) if raw else None
+
+
+def job_of(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
+    """The job with these fields, as the store holds them."""
+    text = {name.decode(): value.decode() for name, value in raw.items()}
+    return Job(
+        id=job_id,
+        state=JobState(text["state"]),
+        model=text["model"],
+        version=text["version"],
+        filename=text["filename"],
+        encoding=text["encoding"],
+        delimiter=text["delimiter"],
+        line_end=text["line_end"],
+        threshold=number(raw.get(b"threshold")),
+        header=raw[b"header"],
+        input_header=raw[b"input_header"],
+        size=int(text["size"]),
+        total=int(text["total"]) if "total" in text else None,
+        scored=int(text["scored"]),
+        rejected=int(text["rejected"]),
+        chunks=int(text["chunks"]),
+        done=int(text["done"]),
+        revision=int(text["revision"]),
+        created=float(text["created"]),
+        started=number(raw.get(b"started")),
+        finished=number(raw.get(b"finished")),
+        expires=float(text["expires"]),
+        changed=float(text["changed"]),
+        sealed=text["sealed"] == "1",
+        error=text.get("error"),
+    )

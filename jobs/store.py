@@ -19,7 +19,7 @@ from jobs.keys import JobKeys
 from jobs.messages import InputChunk, Queue, compress
 from jobs.scripts import register_script
 from jobs.settings import Settings
-from jobs.state import Job, JobState
+from jobs.state import Job, JobState, job_of, number
 
 _SCAN_PAGE = 100
 # More than a web process has threads, each of which may need one.
@@ -100,8 +100,8 @@ class JobStore:
         names = ("append", "seal", "abandon", "touch", "claim", "record", "release", "overdue", "end")
         self._scripts = {name: register_script(redis, name, "common") for name in names}
 
-    def _run(self, script: str, job_id: str, *arguments: Any) -> Any:
-        job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS]
+    def _run(self, script: str, job_id: str, *arguments: Any, more_keys: Sequence[str] = ()) -> Any:
+        job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS, *more_keys]
         return self._scripts[script](keys=job_keys, args=arguments)
 
     # Uploads
@@ -171,14 +171,17 @@ class JobStore:
         """An upload still comes in, if slowly: its keys live on."""
         self._run("touch", job_id, self._settings.upload_idle_seconds)
 
-    def seal(self, job_id: str, **fields: str | int | float) -> list[int]:
+    def seal(self, job_id: str, once_key: str | None = None, **fields: str | int | float) -> list[int]:
         """The upload is whole, and durable from here on; answers the chunks to send now.
+
+        ``once_key`` is the key under which the upload's idempotency key lies; the fields then hold ``fingerprint``.
 
         Raises:
             UploadForgotten, UploadEnded: when there is no upload to go on with.
         """
         flat = [item for pair in fields.items() for item in pair]
-        return _to_send(self._run("seal", job_id, job_id, self._window(), self._settings.lease_seconds, *flat))
+        arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
+        return _to_send(self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else []))
 
     def abandon(self, job_id: str) -> None:
         """Remove an upload that was refused or broke off; a job that is whole or has ended stays."""
@@ -212,7 +215,7 @@ class JobStore:
             model=raw[b"model"].decode(),
             version=raw[b"version"].decode(),
             delimiter=raw[b"delimiter"].decode(),
-            threshold=_number(raw.get(b"threshold")),
+            threshold=number(raw.get(b"threshold")),
             columns=json.loads(raw[b"columns"]),
             width=int(raw[b"width"]),
         )
@@ -287,7 +290,7 @@ class JobStore:
     def get(self, job_id: str) -> Job | None:
         """The job, or None if it is unknown, expired, deleted or still being uploaded."""
         raw = self.redis.hgetall(JobKeys.of(job_id).job)
-        return _job(job_id, raw) if _shows(raw) else None
+        return job_of(job_id, raw) if _shows(raw) else None
 
     def queue_position(self, job: Job) -> int | None:
         """How many unfinished jobs came before this one; 0 once it is running, None once it has ended."""
@@ -321,7 +324,7 @@ class JobStore:
         gone = [job_id for job_id, raw in zip(ids, raws, strict=True) if not raw]
         if gone:
             self.redis.zrem(keys.JOBS, *gone)
-        return [_job(job_id, raw) if _shows(raw) else None for job_id, raw in zip(ids, raws, strict=True)]
+        return [job_of(job_id, raw) if _shows(raw) else None for job_id, raw in zip(ids, raws, strict=True)]
 
     def output(self, job_id: str, chunk: int) -> bytes | None:
         """A scored chunk as a Zstandard frame, or None if it is not there."""
@@ -361,38 +364,3 @@ def _to_send(answer: Any) -> list[int]:
 
 def _shows(raw: Mapping[bytes, bytes]) -> bool:
     return raw.get(b"sealed") == b"1" or raw.get(b"shown") == b"1"
-
-
-def _number(raw: bytes | None) -> float | None:
-    return float(raw) if raw else None
-
-
-def _job(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
-    text = {name.decode(): value.decode() for name, value in raw.items()}
-    return Job(
-        id=job_id,
-        state=JobState(text["state"]),
-        model=text["model"],
-        version=text["version"],
-        filename=text["filename"],
-        encoding=text["encoding"],
-        delimiter=text["delimiter"],
-        line_end=text["line_end"],
-        threshold=_number(raw.get(b"threshold")),
-        header=raw[b"header"],
-        input_header=raw[b"input_header"],
-        size=int(text["size"]),
-        total=int(text["total"]) if "total" in text else None,
-        scored=int(text["scored"]),
-        rejected=int(text["rejected"]),
-        chunks=int(text["chunks"]),
-        done=int(text["done"]),
-        revision=int(text["revision"]),
-        created=float(text["created"]),
-        started=_number(raw.get(b"started")),
-        finished=_number(raw.get(b"finished")),
-        expires=float(text["expires"]),
-        changed=float(text["changed"]),
-        sealed=text["sealed"] == "1",
-        error=text.get("error"),
-    )

@@ -1,5 +1,6 @@
 """The API's endpoints for jobs: HTTP only, the work is elsewhere."""
 
+import hashlib
 import re
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
+from jobs.once import FirstUpload, OnceOnly
 from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
@@ -28,16 +30,16 @@ from web.schemas import (
     JobList,
     JobPath,
     JobsQuery,
-    PreferHeader,
     PreflightDocument,
     PreflightQuery,
     RejectsQuery,
     ResultsQuery,
     SummaryDocument,
+    UploadHeader,
     UploadQuery,
 )
 from web.services import services
-from web.uploads import Upload
+from web.uploads import Upload, fingerprint
 from web.waiting import preferred_wait
 from web.watch import wait_for_change
 
@@ -46,18 +48,23 @@ api = APIBlueprint("jobs", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="j
 _POLL_SECONDS = 1
 _ID = re.compile("[0-9a-f]{32}")
 _LONGEST_REVISION = 18
+_LONGEST_KEY = 255
 _NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
 
 
 @api.post(
     "/jobs",
     summary="Upload a CSV file to be scored",
-    responses={202: JobDocument, 200: JobDocument, **problems(400, 413, 415, 422, 429, 503)},
-    openapi_extensions={"parameters": parameters(UploadQuery, PreferHeader), "requestBody": csv_body()},
+    responses={202: JobDocument, 200: JobDocument, **problems(400, 409, 413, 415, 422, 429, 503)},
+    openapi_extensions={"parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
 )
 def create_job() -> Response:
     """Scoring begins while the file is still coming in; from the answer on, the upload is durable."""
-    job_id = _upload(_body()).receive_all()
+    once = _once_only()
+    first = once.begin() if once else None
+    if first:
+        return _replayed(first)
+    job_id = _received(once)
     seconds = preferred_wait(request.headers.get("Prefer"))
     job = wait_for_change(services().watcher, services().store, job_id, None, seconds or 0.0)
     if job is None:
@@ -78,6 +85,39 @@ _SCORE: dict[str, Any] = {
     },
     "openapi_extensions": {"parameters": parameters(UploadQuery), "requestBody": csv_body()},
 }
+
+
+def _once_only() -> OnceOnly | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= _LONGEST_KEY:
+        detail = f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters"
+        raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
+    return OnceOnly(services().store.redis, services().settings, key)
+
+
+def _received(once: OnceOnly | None) -> str:
+    try:
+        return _upload(_body(), once=once).receive_all()
+    except BaseException:
+        if once:  # what is refused before the body is read has taken the key, too
+            once.give_up()
+        raise
+
+
+def _replayed(first: FirstUpload) -> Response:
+    """The answer to an upload that was there before: its job, if the body and parameters are the same."""
+    body, digest = _body(), hashlib.sha256()
+    for block in body.blocks:
+        digest.update(block)
+    if fingerprint(digest, body.form) != first.fingerprint:
+        detail = "the first upload with this idempotency key had another body or other parameters"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    response = job_response(found_job(first.job_id), HTTPStatus.OK)
+    response.headers["Location"] = job_url(first.job_id)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 @api.post("/score", operation_id="score", **_SCORE)
@@ -245,9 +285,9 @@ def _body() -> Body:
     return open_body(request, services().settings.max_upload_bytes)
 
 
-def _upload(body: Body, shown: bool = False) -> Upload:
+def _upload(body: Body, shown: bool = False, once: OnceOnly | None = None) -> Upload:
     found = services()
-    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown)
+    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown, once)
 
 
 def check_id(job_id: str) -> None:

@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from jobs.errors import Detail, StoreFull, TooManyJobs, UploadEnded, UploadForgotten, UploadRefused
+from jobs.once import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
 
@@ -34,6 +35,7 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the model cannot be loaded"),
     TooManyJobs: ("too_many_jobs", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
+    StillUploading: ("still_uploading", HTTPStatus.CONFLICT, 2, None),
     UploadEnded: ("job_ended", HTTPStatus.CONFLICT, None, None),
     UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),
     OutOfMemoryError: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the store is full"),

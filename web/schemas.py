@@ -26,6 +26,14 @@ class PreferHeader(_Model):
     prefer: str | None = Field(None, alias="Prefer", description="`wait=N`: wait up to N seconds, at most 60")
 
 
+class UploadHeader(PreferHeader):
+    """How long to wait, and what makes an upload one and the same."""
+
+    idempotency_key: str | None = Field(
+        None, alias="Idempotency-Key", max_length=255, description="the same key and file again: the first job"
+    )
+
+
 class PredictionHeader(_Model):
     """How long to wait."""
 

@@ -1,14 +1,17 @@
 """Turning an upload into a job while it comes in: header checked at once, chunks stored and sent as they are cut."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import Any
 
 import pydantic
 
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
 from jobs.errors import Detail, UploadRefused
 from jobs.messages import InputChunk
+from jobs.once import OnceOnly
 from jobs.queue import TaskSender
 from jobs.settings import Settings
 from jobs.store import JobStore, NewJob
@@ -16,12 +19,19 @@ from jobs.text import Utf8Stream
 from model.card import Card
 from model.catalog import Catalog
 from model.schema import ColumnMatch
-from web.bodies import Body
+from web.bodies import Body, UploadForm
 
 RESULT_COLUMNS = ("prediction", "probability", "error")
 _MAX_NAME = 255
 _TOUCH_SECONDS = 5.0
 _THRESHOLD = pydantic.TypeAdapter(float)
+
+
+def fingerprint(digest: Any, form: UploadForm) -> str:
+    """What tells whether two uploads are the same: their CSV bytes, hashed before, and their parameters."""
+    whole = digest.copy()
+    whole.update(repr([getattr(form, name) for name in UploadForm.NAMES]).encode())
+    return str(whole.hexdigest())
 
 
 def parse_threshold(text: str | None, card: Card) -> float:
@@ -88,12 +98,20 @@ class Upload:
     """
 
     def __init__(
-        self, body: Body, store: JobStore, sender: TaskSender, catalog: Catalog, settings: Settings, shown: bool = False
+        self,
+        body: Body,
+        store: JobStore,
+        sender: TaskSender,
+        catalog: Catalog,
+        settings: Settings,
+        shown: bool = False,
+        once: OnceOnly | None = None,
     ) -> None:
         self.job_id: str | None = None
         self._body, self._form = body, body.form
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
-        self._shown = shown
+        self._shown, self._once = shown, once
+        self._digest = hashlib.sha256()
         self._read_form()
         self._head, self._tried = b"", 0
         self._header: Header | None = None
@@ -125,6 +143,7 @@ class Upload:
                 if not self._size:
                     self._read_form()
                 self._size += len(block)
+                self._digest.update(block)
                 self._take(self._text.feed(block), final=False)
                 yield
             self._take(self._text.finish(), final=True)
@@ -144,6 +163,8 @@ class Upload:
         """Leave nothing behind; a job that has ended, canceled or failed, stays to say so."""
         if self.job_id:
             self._store.abandon(self.job_id)
+        if self._once:
+            self._once.give_up()
 
     def _take(self, text: bytes, final: bool) -> None:
         if self._cutter is None:
@@ -157,6 +178,8 @@ class Upload:
             self._append(self._cutter.finish())
         elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
             self._store.touch(self.job_id)
+            if self._once:
+                self._once.touch()
             self._stored = time.monotonic()
 
     def _begin(self, final: bool) -> bytes:
@@ -217,7 +240,9 @@ class Upload:
         }
         if self._body.fields_may_follow:
             fields |= self._late_fields()
-        self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, **fields))
+        fields["fingerprint"] = fingerprint(self._digest, self._form)
+        once_key = self._once.key if self._once else None
+        self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, once_key, **fields))
 
     def _late_fields(self) -> dict[str, str | int | float]:
         """What form fields after the file say: nothing has been scored yet, so all of it still counts."""

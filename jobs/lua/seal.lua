@@ -8,6 +8,11 @@ if ended(fields[1]) then return fields[1] end
 for position = 4, #ARGV, 2 do redis.call('HSET', JOB, ARGV[position], ARGV[position + 1]) end
 local at, retention = now(), tonumber(fields[3])
 redis.call('HSET', JOB, 'sealed', 1, 'expires', at + retention)
+if KEYS[11] then
+    -- In the same step: there is no moment in which the job is there and its idempotency key does not know it.
+    redis.call('HSET', KEYS[11], 'job', id, 'fingerprint', redis.call('HGET', JOB, 'fingerprint'))
+    redis.call('EXPIRE', KEYS[11], retention)
+end
 redis.call('ZADD', JOBS, fields[4], id)
 extend(JOBS, retention)
 extend(UNFINISHED, retention)

@@ -10,6 +10,7 @@ from jobs.alive import Node, SignOfLife, living
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.keys import JobKeys
 from jobs.messages import InputChunk, decompress
+from jobs.once import FirstUpload, OnceOnly, StillUploading
 from jobs.settings import Settings
 from jobs.state import Job, JobState
 from jobs.store import JobStore, NewJob, ScoredChunk, connect
@@ -243,6 +244,29 @@ def test_every_key_has_a_lifetime(store: JobStore) -> None:
     assert {key: store.redis.ttl(key) for key in store.redis.keys("*") if store.redis.ttl(key) < 0} == {}
     store.remove(job_id)
     assert [key for key in store.redis.keys("*") if job_id.encode() in key] == []
+
+
+def test_an_idempotency_key_is_known_from_the_moment_its_job_is_whole(store: JobStore, settings: Settings) -> None:
+    once = OnceOnly(store.redis, settings, "key")
+    assert once.begin() is None
+    with pytest.raises(StillUploading):
+        OnceOnly(store.redis, settings, "key").begin()
+    job_id = upload(store, 1, seal=False)
+    store.seal(job_id, once.key, total=1, fingerprint="print")
+    assert OnceOnly(store.redis, settings, "key").begin() == FirstUpload(job_id, "print")
+    once.give_up()
+    assert OnceOnly(store.redis, settings, "key").begin() == FirstUpload(job_id, "print")
+    assert store.redis.ttl(once.key) > 3600
+
+
+def test_a_web_that_died_keeps_no_key(store: JobStore, settings: Settings) -> None:
+    once = OnceOnly(store.redis, settings, "key")
+    once.begin()
+    assert 0 < store.redis.ttl(once.key) <= settings.upload_idle_seconds
+    OnceOnly(store.redis, settings, "key").give_up()
+    assert store.redis.exists(once.key)
+    once.give_up()
+    assert not store.redis.exists(once.key)
 
 
 def test_one_at_a_time_reconciles(store: JobStore) -> None:

@@ -129,7 +129,7 @@ function send() {
   });
   call.addEventListener("error", () => {
     finish();
-    offerAgain("The connection broke off", "The file is still chosen.", send);
+    offerAgain("The connection broke off", "The file is still chosen, and the same file is never scored twice.", send);
   });
   sending = call;
   form.inert = true;

@@ -1,0 +1,53 @@
+"""Idempotency keys: the same upload sent twice becomes one job."""
+
+import secrets
+from dataclasses import dataclass
+
+from redis import Redis
+
+from jobs import keys
+from jobs.errors import JobsError
+from jobs.scripts import register_script
+from jobs.settings import Settings
+
+
+class StillUploading(JobsError):
+    """Raised when the first upload under an idempotency key has not come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstUpload:
+    """The job that an idempotency key stands for, and the fingerprint of its body and parameters."""
+
+    job_id: str
+    fingerprint: str
+
+
+class OnceOnly:
+    """One upload under an idempotency key. Every method is one round trip."""
+
+    def __init__(self, redis: Redis, settings: Settings, key: str) -> None:
+        self.key = keys.idempotency(key)
+        self._token = secrets.token_hex(16)
+        self._seconds = settings.upload_idle_seconds
+        self._begin = register_script(redis, "begin_once")
+        self._end = register_script(redis, "end_once")
+
+    def begin(self) -> FirstUpload | None:
+        """Take the key for this upload, or answer the first one that had it, now a job.
+
+        Raises:
+            StillUploading: when the first is not there yet.
+        """
+        answer = [raw.decode() for raw in self._begin(keys=[self.key], args=[self._token, self._seconds, keys.job("")])]
+        if answer == ["uploading"]:
+            raise StillUploading("the first upload with this idempotency key is still under way")
+        return None if answer == ["new"] else FirstUpload(*answer)
+
+    def touch(self) -> None:
+        """The upload still comes in."""
+        self._end(keys=[self.key], args=[self._token, self._seconds])
+
+    def give_up(self) -> None:
+        """The upload was refused: the key is free again."""
+        self._end(keys=[self.key], args=[self._token, 0])

@@ -1,0 +1,68 @@
+"""The same upload sent twice becomes one job, however the two meet."""
+
+import concurrent.futures
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.test_jobs_api import FILE, GOOD
+from tests.stack import CSV, Stack, problem_of
+
+
+def with_key(service: Stack, key: str, data: bytes = FILE, wait: int = 60, **query: Any) -> httpx.Response:
+    headers = {**CSV, "Idempotency-Key": key, "Prefer": f"wait={wait}"}
+    return service.request("POST", "/api/v1/jobs", content=data, headers=headers, params=query)
+
+
+def test_the_same_upload_sent_twice_is_one_job(service: Stack) -> None:
+    first, again = (with_key(service, "twice", filename="a.csv") for _ in range(2))
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["Location"] == first.headers["Location"]
+    assert "Idempotent-Replayed" not in first.headers
+
+
+@pytest.mark.parametrize("other", [{"data": FILE + FILE}, {"threshold": "0.4"}, {"filename": "b.csv"}])
+def test_a_key_is_for_one_body_and_its_parameters(service: Stack, other: dict[str, Any]) -> None:
+    key = f"reused {sorted(other)}"
+    with_key(service, key).raise_for_status()
+    assert problem_of(with_key(service, key, **other)) == (422, "idempotency_key_reused")
+    assert with_key(service, key).headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_refused_upload_leaves_its_key_free(service: Stack) -> None:
+    assert problem_of(with_key(service, "refused", data=b"a,b\n1,2\n")) == (422, "missing_columns")
+    assert problem_of(with_key(service, "refused", model="nobody")) == (422, "unknown_model")
+    assert "Idempotent-Replayed" not in with_key(service, "refused").raise_for_status().headers
+
+
+def test_a_key_of_a_deleted_job_is_free_again(service: Stack) -> None:
+    first = with_key(service, "deleted").json()
+    service.request("DELETE", first["links"]["self"])
+    assert with_key(service, "deleted").raise_for_status().json()["id"] != first["id"]
+
+
+def test_two_at_the_same_instant_become_one_job(service: Stack) -> None:
+    """While one uploads, the others are told to come again; nobody makes a second job."""
+
+    def slowly() -> Iterator[bytes]:
+        yield FILE
+        early = [with_key(service, "instant") for _ in range(3)]
+        assert [problem_of(response) for response in early] == [(409, "still_uploading")] * 3
+        assert all("Retry-After" in response.headers for response in early)
+        yield f"{GOOD}\n".encode()
+
+    headers = {**CSV, "Idempotency-Key": "instant"}
+    first = service.request("POST", "/api/v1/jobs", content=slowly(), headers=headers).raise_for_status()
+    whole = FILE + f"{GOOD}\n".encode()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        ids = {response.json()["id"] for response in pool.map(lambda _: with_key(service, "instant", whole), range(8))}
+    assert ids == {first.json()["id"]}
+
+
+def test_a_key_of_no_or_too_many_characters_is_refused(service: Stack) -> None:
+    assert problem_of(with_key(service, "x" * 256)) == (400, "bad_idempotency_key")
+    assert with_key(service, "x" * 255).status_code == 200
