@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium_path, running_chromium
 from tests.stack import Stack
@@ -13,7 +13,7 @@ from tests.stack import Stack
 WITHOUT = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
 # Set where skipping these tests must not pass for success.
 REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-SLOWEST_MS = 15_000
+SLOWEST_MS = 30_000
 
 NewPage = Callable[..., Page]
 
@@ -30,6 +30,7 @@ def browser() -> Iterator[Browser]:
         if REQUIRED:
             pytest.fail(WITHOUT)
         pytest.skip(WITHOUT)
+    expect.set_options(timeout=SLOWEST_MS)
     with running_chromium(path) as browser:
         yield browser
 

@@ -124,7 +124,7 @@ def test_the_upload_shows_its_progress_and_a_broken_connection_offers_to_try_aga
     expect(page.get_by_label("Threshold")).to_have_value("0.1")
     page.get_by_role("button", name="Try again").click()
     page.wait_for_url("**/jobs/*")
-    expect(page.get_by_text("All 3 rows are done")).to_be_visible()
+    expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
     assert [row["prediction"] for row in rows_of(page, "Download the results")] == [">50K", "", ">50K"]
 
 
@@ -152,7 +152,7 @@ def test_without_javascript_the_form_uploads(new_page: NewPage) -> None:
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
     page.get_by_role("button", name="Upload and score").click()
     page.wait_for_url("**/jobs/*")
-    page.get_by_text("All 3 rows are done").wait_for()
+    page.locator("#job-state", has_text="All 3 rows are done").wait_for()
     assert page.locator("#rejects").is_visible()
 
 
