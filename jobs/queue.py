@@ -61,9 +61,9 @@ def _broker_url(settings: Settings) -> str:
 def _transport_options(settings: Settings) -> dict[str, object]:
     return {
         "global_keyprefix": keys.BROKER_PREFIX,
-        "visibility_timeout": 10 * settings.task_seconds,
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
+        # Without a second list of what was delivered: the store knows, and an acknowledgement that failed to reach that
+        # list would keep its place in the prefetch count for ever, so that a worker in the end took nothing more.
+        "ack_emulation": False,
         "socket_timeout": settings.store_timeout_seconds,
         "socket_connect_timeout": settings.store_timeout_seconds,
         "socket_keepalive": True,
