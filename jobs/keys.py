@@ -16,8 +16,6 @@ CHANGES = f"{PREFIX}changes"  # channel: the id of each job that changed
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of predictions not yet done, by the time to send them again
 RECONCILER = f"{PREFIX}reconciler"  # string: the process whose turn it is to reconcile; ALIVE_SECONDS
 
-BULK_QUEUE = f"{BROKER_PREFIX}bulk"  # list: Celery's messages for the bulk workers
-
 ALIVE_SECONDS = 5
 REPLY_SECONDS = 60
 
@@ -62,6 +60,11 @@ class JobKeys:
             self.counts,
             self.summary,
         ]
+
+
+def queue(name: str) -> str:
+    """List of Celery's messages for the workers of one queue."""
+    return f"{BROKER_PREFIX}{name}"
 
 
 def job(job_id: str) -> str:

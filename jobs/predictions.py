@@ -9,6 +9,8 @@ import orjson
 from redis import Redis
 
 from jobs import keys
+from jobs.broker_message import encode
+from jobs.messages import Predict, Queue, Task
 from jobs.scripts import register_script
 from jobs.settings import Settings
 
@@ -53,9 +55,13 @@ class PredictionStore:
         self._scripts = {name: register_script(redis, f"{name}_predictions") for name in names}
 
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
-        """Store requests under their ids; they are sent again when no worker has taken them for a while."""
-        names = [keys.PREDICTIONS, *map(keys.prediction, requests)]
-        self._scripts["submit"](keys=names, args=[self._seconds, _GRACE_SECONDS, *_flat(requests)])
+        """Store requests under their ids and send the task that answers them, all at once.
+
+        They are sent again when no worker has taken them for a while.
+        """
+        names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
+        message = encode(Task.PREDICT, Predict(tuple(requests)).encode())
+        self._scripts["submit"](keys=names, args=[self._seconds, _GRACE_SECONDS, message, *_flat(requests)])
 
     def take(self, ids: Sequence[str]) -> list[WaitingPrediction]:
         """The requests with these ids that still wait, each counted as one more attempt."""

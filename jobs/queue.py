@@ -1,94 +1,41 @@
-"""The Celery application that web and workers share: its settings, its queues, and sending a task by name."""
+"""Sending tasks to the workers."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from celery import Celery
-from kombu.entity import Queue as KombuQueue
+from redis import Redis
+from redis.exceptions import RedisError
 
 from jobs import keys
-from jobs.messages import Predict, Queue, ScoreChunk, Task
+from jobs.broker_message import QUEUE_OF, encode
+from jobs.messages import Predict, ScoreChunk, Task
+from jobs.scripts import register_script
 from jobs.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_QUEUE_OF = {Task.SCORE_CHUNK: Queue.BULK, Task.PREDICT: Queue.INTERACTIVE}
-
-
-def create_celery(settings: Settings) -> Celery:
-    """A Celery application with the settings that the promises rest on.
-
-    Celery delivers at least once, or sometimes not at all; the store decides what is done (see ``jobs.store``). So
-    results are ignored here, and a message may be lost or come twice.
-    """
-    app = Celery("scoreline")
-    app.conf.update(
-        broker_url=_broker_url(settings),
-        broker_transport_options=_transport_options(settings),
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_connection_timeout=settings.store_timeout_seconds,
-        task_queues=[KombuQueue(name.value, routing_key=name.value) for name in Queue],
-        task_default_queue=Queue.BULK.value,
-        task_create_missing_queues=False,
-        task_routes={task.value: {"queue": queue.value} for task, queue in _QUEUE_OF.items()},
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_store_errors_even_if_ignored=False,
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_publish_retry=False,
-        task_time_limit=settings.task_seconds,
-        worker_prefetch_multiplier=1,
-        # Celery sleeps all of it if a task is in hand; a chunk takes far less, and one that does not is sent again.
-        worker_soft_shutdown_timeout=3,
-        worker_enable_soft_shutdown_on_idle=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_send_task_events=False,
-        worker_hijack_root_logger=False,
-        worker_enable_remote_control=False,
-        enable_utc=True,
-    )
-    return app
-
-
-def _broker_url(settings: Settings) -> str:
-    url = settings.store_url
-    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
-
-
-def _transport_options(settings: Settings) -> dict[str, object]:
-    return {
-        "global_keyprefix": keys.BROKER_PREFIX,
-        # Without a second list of what was delivered: the store knows, and an acknowledgement that failed to reach that
-        # list would keep its place in the prefetch count for ever, so that a worker in the end took nothing more.
-        "ack_emulation": False,
-        "socket_timeout": settings.store_timeout_seconds,
-        "socket_connect_timeout": settings.store_timeout_seconds,
-        "socket_keepalive": True,
-        "health_check_interval": 25,
-        "max_retries": 0,
-    }
 
 
 class TaskSender:
     """Sends tasks by name. A task that cannot be sent is left to the reconciler, since the store remembers it."""
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._send_script = register_script(redis, "send")
+        self._seconds = settings.retention_seconds
 
     def score_chunks(self, job_id: str, chunks: Iterable[int]) -> None:
-        """Ask for these chunks of a job."""
-        for chunk in chunks:
-            self._send(Task.SCORE_CHUNK, ScoreChunk(job_id, chunk).encode())
+        """Ask for these chunks of a job, in one round trip."""
+        self._send(Task.SCORE_CHUNK, [ScoreChunk(job_id, chunk).encode() for chunk in chunks])
 
-    def predict(self, message: Predict) -> None:
-        """Ask for single predictions."""
-        self._send(Task.PREDICT, message.encode())
+    def predict(self, messages: Iterable[Predict]) -> None:
+        """Ask for single predictions, in one round trip."""
+        self._send(Task.PREDICT, [message.encode() for message in messages])
 
-    def _send(self, task: Task, arguments: dict[str, object]) -> None:
+    def _send(self, task: Task, several: Sequence[Mapping[str, Any]]) -> None:
+        if not several:
+            return
+        queue = keys.queue(QUEUE_OF[task])
         try:
-            self._app.send_task(task.value, kwargs=arguments, ignore_result=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the reconciler sends it again
+            self._send_script(keys=[queue], args=[self._seconds, *(encode(task, arguments) for arguments in several)])
+        except RedisError as error:
             log.warning("task %s could not be sent and is left to the reconciler: %s", task.value, error)

@@ -261,7 +261,7 @@ class JobStore:
     def _all_queued(self, ids: Sequence[str]) -> bool:
         """Whether the queue holds at least as many messages as there are chunks that nobody has taken."""
         with self.redis.pipeline(transaction=True) as pipe:
-            pipe.llen(keys.BULK_QUEUE)
+            pipe.llen(keys.queue(Queue.BULK))
             for job_keys in map(JobKeys.of, ids):
                 pipe.zcard(job_keys.inflight)
                 pipe.hlen(job_keys.leases)

@@ -92,6 +92,18 @@ class Stack:
         found: dict[str, Any] = wait_until(look, seconds)
         return found
 
+    @contextmanager
+    def frozen(self, *words: str) -> Iterator[None]:
+        """Processes that stand still for a while, as on a machine that has no time for them."""
+        processes = self.processes(*words)
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
     def ready(self) -> bool:
         try:
             return self.get("/readyz").status_code == 200

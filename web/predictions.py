@@ -12,9 +12,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobs.messages import Predict
 from jobs.predictions import PredictionStore, new_id
-from jobs.queue import TaskSender
 from model.card import Card
 
 log = logging.getLogger(__name__)
@@ -40,10 +38,9 @@ class PredictionClient:
     waiting window, and one task however many ask at once.
     """
 
-    def __init__(self, store: PredictionStore, sender: TaskSender, patience: float) -> None:
+    def __init__(self, store: PredictionStore, patience: float) -> None:
         self._store = store
         self._patience = patience
-        self._sender = sender
         self._process = new_id()
         self._news = threading.Condition()
         self._gathered: list[Pending] = []
@@ -52,34 +49,41 @@ class PredictionClient:
         self._started = False
 
     def submit(self, request: dict[str, Any]) -> Pending:
-        """Send a request; it is durable when this returns. Raises RedisError when the store does not answer in time."""
+        """Have a request sent; ``wait`` tells how that went."""
         pending = Pending({**request, "reply_to": self._process})
         with self._news:
             self._start()
             self._gathered.append(pending)
             self._waiting[pending.id] = pending
             self._news.notify_all()
+        return pending
+
+    def wait(self, pending: Pending, seconds: float) -> dict[str, Any] | None:
+        """The worker's answer, or None if it has not come by then: it is durable, and can be fetched by id.
+
+        Raises:
+            RedisError: when the store does not answer in time.
+        """
+        until = time.monotonic() + seconds
+        try:
+            if seconds and (answer := _within(pending.result, min(seconds, self._patience))):
+                return answer
+            self._ensure_stored(pending)
+            return _within(pending.result, until - time.monotonic()) if seconds else None
+        finally:
+            self._forget(pending)
+
+    def _ensure_stored(self, pending: Pending) -> None:
         try:
             pending.stored.result(timeout=self._patience)
         except FutureTimeoutError:
-            self._forget(pending)
             raise RedisTimeoutError("the store does not answer") from None
-        return pending
 
     def _forget(self, pending: Pending) -> None:
         with self._news:
             self._waiting.pop(pending.id, None)
             if pending in self._gathered:
                 self._gathered.remove(pending)
-
-    def wait(self, pending: Pending, seconds: float) -> dict[str, Any] | None:
-        """The worker's answer, or None if it has not come by then; after that it can only be fetched by id."""
-        try:
-            return pending.result.result(timeout=seconds)
-        except FutureTimeoutError:
-            return None
-        finally:
-            self._forget(pending)
 
     def _start(self) -> None:
         if not self._started:
@@ -105,10 +109,10 @@ class PredictionClient:
                 for pending in batch:
                     self._waiting.pop(pending.id, None)
                     pending.stored.set_exception(error)
+                    pending.result.set_exception(error)
             return
         for pending in batch:
             pending.stored.set_result(None)
-        self._sender.predict(Predict(tuple(pending.id for pending in batch)))
 
     def _take_answers(self) -> None:
         while True:
@@ -129,6 +133,13 @@ class PredictionClient:
         for pending, answer in found:
             if pending and not pending.result.done():
                 pending.result.set_result(answer)
+
+
+def _within(future: "Future[dict[str, Any]]", seconds: float) -> dict[str, Any] | None:
+    try:
+        return future.result(timeout=max(0.0, seconds))
+    except FutureTimeoutError:
+        return None
 
 
 def make_request(

@@ -6,7 +6,7 @@ from typing import cast
 from flask import current_app
 
 from jobs.predictions import PredictionStore
-from jobs.queue import TaskSender, create_celery
+from jobs.queue import TaskSender
 from jobs.settings import Settings
 from jobs.store import JobStore, connect
 from model.catalog import Catalog
@@ -32,16 +32,15 @@ class Services:
 def create_services(settings: Settings) -> Services:
     """Connect to what the settings name; nothing is contacted before it is needed."""
     redis = connect(settings)
-    sender = TaskSender(create_celery(settings))
     stored = PredictionStore(redis, settings)
     return Services(
         settings=settings,
         catalog=Catalog(settings.models_dir, settings.default_model),
         store=JobStore(redis, settings),
-        sender=sender,
+        sender=TaskSender(redis, settings),
         watcher=Watcher(redis),
         stored_predictions=stored,
-        predictions=PredictionClient(stored, sender, settings.store_timeout_seconds),
+        predictions=PredictionClient(stored, settings.store_timeout_seconds),
     )
 
 

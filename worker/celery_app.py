@@ -1,7 +1,70 @@
-"""The Celery application of the workers; ``python -m worker`` starts it with a role."""
+"""The Celery application of the workers: its settings and its queues. ``python -m worker`` starts it with a role."""
 
-from jobs.queue import create_celery
-from jobs.settings import get_settings
+from celery import Celery
+from kombu.entity import Queue as KombuQueue
+
+from jobs import keys
+from jobs.broker_message import QUEUE_OF
+from jobs.messages import Queue
+from jobs.settings import Settings, get_settings
+
+
+def create_celery(settings: Settings) -> Celery:
+    """A Celery application with the settings that the promises rest on.
+
+    Celery delivers at least once, or sometimes not at all; the store decides what is done (see ``jobs.store``). So
+    results are ignored here, and a message may be lost or come twice.
+    """
+    app = Celery("scoreline")
+    app.conf.update(
+        broker_url=_broker_url(settings),
+        broker_transport_options=_transport_options(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=settings.store_timeout_seconds,
+        task_queues=[KombuQueue(name.value, routing_key=name.value) for name in Queue],
+        task_default_queue=Queue.BULK.value,
+        task_create_missing_queues=False,
+        task_routes={task.value: {"queue": queue.value} for task, queue in QUEUE_OF.items()},
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_publish_retry=False,
+        task_time_limit=settings.task_seconds,
+        worker_prefetch_multiplier=1,
+        # Celery sleeps all of it if a task is in hand; a chunk takes far less, and one that does not is sent again.
+        worker_soft_shutdown_timeout=3,
+        worker_enable_soft_shutdown_on_idle=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        enable_utc=True,
+    )
+    return app
+
+
+def _broker_url(settings: Settings) -> str:
+    url = settings.store_url
+    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def _transport_options(settings: Settings) -> dict[str, object]:
+    return {
+        "global_keyprefix": keys.BROKER_PREFIX,
+        # Without a second list of what was delivered: the store knows, and an acknowledgement that failed to reach that
+        # list would keep its place in the prefetch count for ever, so that a worker in the end took nothing more.
+        "ack_emulation": False,
+        "socket_timeout": settings.store_timeout_seconds,
+        "socket_connect_timeout": settings.store_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "max_retries": 0,
+    }
+
 
 app = create_celery(get_settings())
 app.conf.update(include=["worker.tasks"])

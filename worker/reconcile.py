@@ -11,7 +11,7 @@ from jobs.alive import Node, SignOfLife
 from jobs.logs import configure_logging
 from jobs.messages import Predict
 from jobs.predictions import PredictionStore
-from jobs.queue import TaskSender, create_celery
+from jobs.queue import TaskSender
 from jobs.settings import get_settings
 from jobs.store import JobStore, connect
 
@@ -27,8 +27,7 @@ def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender)
         log.info("job %s: chunk %d is sent again", job_id, chunk)
         sender.score_chunks(job_id, [chunk])
     ids = predictions.overdue()
-    for prediction_id in ids:
-        sender.predict(Predict((prediction_id,)))
+    sender.predict(Predict((prediction_id,)) for prediction_id in ids)
     return len(chunks) + len(ids)
 
 
@@ -37,7 +36,7 @@ def run(stop: threading.Event) -> None:
     settings = get_settings()
     redis = connect(settings)
     store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
-    sender, sign = TaskSender(create_celery(settings)), SignOfLife(redis, "reconciler", Node.of_this_process())
+    sender, sign = TaskSender(redis, settings), SignOfLife(redis, "reconciler", Node.of_this_process())
     while not stop.wait(EVERY_SECONDS):
         try:
             if store.is_turn_to_reconcile(sign.node):

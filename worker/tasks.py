@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from celery import Task as CeleryTask
+from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.messages import Predict, ScoreChunk, Task
@@ -26,13 +27,23 @@ log = logging.getLogger(__name__)
 
 
 @cache
+def _redis() -> Redis:
+    return connect(get_settings(), patient=True)
+
+
+@cache
 def _store() -> JobStore:
-    return JobStore(connect(get_settings(), patient=True), get_settings())
+    return JobStore(_redis(), get_settings())
 
 
 @cache
 def _predictions() -> PredictionStore:
-    return PredictionStore(connect(get_settings(), patient=True), get_settings())
+    return PredictionStore(_redis(), get_settings())
+
+
+@cache
+def _sender() -> TaskSender:
+    return TaskSender(_redis(), get_settings())
 
 
 @app.task(name=Task.SCORE_CHUNK.value, bind=True)
@@ -55,7 +66,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
             raise
     else:
         sent = _store().record(message.job_id, message.chunk, scored)
-        TaskSender(app).score_chunks(message.job_id, sent)
+        _sender().score_chunks(message.job_id, sent)
 
 
 def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
@@ -63,7 +74,7 @@ def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
     if claimed.attempt > get_settings().max_attempts:
         _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt} attempts")
     elif _store().release(message.job_id, message.chunk, claimed.owner):
-        TaskSender(app).score_chunks(message.job_id, [message.chunk])
+        _sender().score_chunks(message.job_id, [message.chunk])
 
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
@@ -105,8 +116,7 @@ def predict_task(**arguments: Any) -> None:
     waiting = _predictions().take(Predict.decode(arguments).ids)
     again = [prediction for prediction in waiting if prediction.attempt > 1]
     if again and len(waiting) > 1:
-        for prediction in again:
-            TaskSender(app).predict(Predict((prediction.id,)))
+        _sender().predict(Predict((prediction.id,)) for prediction in again)
         waiting = [prediction for prediction in waiting if prediction.attempt == 1]
     if waiting:
         _predictions().finish(answer_all(waiting, get_settings().max_attempts))

@@ -1,11 +1,14 @@
--- Stores requests for single predictions. KEYS: the waiting set, then a key for each; ARGV: lifetime, grace, then an
--- id and a request for each.
+-- Stores requests for single predictions, and sends the task that answers them all.
+-- KEYS: the waiting set, Celery's queue, then a key for each; ARGV: lifetime, grace, message, then an id and a request
+-- for each.
 local time = redis.call('TIME')
 local due = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[2])
-for position = 2, #KEYS do
-    local id, request = ARGV[2 * position - 1], ARGV[2 * position]
+for position = 3, #KEYS do
+    local id, request = ARGV[2 * position - 2], ARGV[2 * position - 1]
     redis.call('HSET', KEYS[position], 'request', request)
     redis.call('EXPIRE', KEYS[position], ARGV[1])
     redis.call('ZADD', KEYS[1], due, id)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('LPUSH', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[1])

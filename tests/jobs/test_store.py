@@ -9,7 +9,7 @@ from jobs import keys
 from jobs.alive import Node, SignOfLife, living
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.keys import JobKeys
-from jobs.messages import InputChunk, decompress
+from jobs.messages import InputChunk, Queue, decompress
 from jobs.once import FirstUpload, OnceOnly, StillUploading
 from jobs.settings import Settings
 from jobs.state import Job, JobState
@@ -123,11 +123,11 @@ def test_a_question_asked_twice_is_one_attempt(store: JobStore) -> None:
 
 def test_messages_that_wait_in_the_queue_are_not_sent_again(store: JobStore) -> None:
     job_id = upload(store, 2)
-    store.redis.lpush(keys.BULK_QUEUE, "message", "message")
+    store.redis.lpush(keys.queue(Queue.BULK), "message", "message")
     due = store.redis.zscore(JobKeys.of(job_id).inflight, "0")
     wait_until(lambda: store.redis.time()[0] > due + 1)
     assert list(store.overdue()) == []
-    store.redis.lpop(keys.BULK_QUEUE)
+    store.redis.lpop(keys.queue(Queue.BULK))
     assert sorted(store.overdue()) == [(job_id, 0), (job_id, 1)]
 
 

@@ -8,16 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jobs.predictions import PredictionStore, new_id
 from jobs.settings import Settings
 from jobs.store import JobStore, NewJob, connect
-from model.catalog import Catalog
 from model.income_features import FEATURES
 from tests.stack import Stack, wait_until
 from tests.web.reading import Page, ended_job, page_of, upload_by_form
 from tests.web.records import CLASSIC, HEADER, QUICK, RECORD, ROW
 from web import page_forms
-from web.predictions import make_request
 
 # One record
 
@@ -123,13 +120,11 @@ def test_an_address_without_values_leads_to_the_form(service: Stack) -> None:
 
 
 def test_a_prediction_that_takes_longer_shows_when_it_is_there(service: Stack) -> None:
-    settings = Settings(data_dir=service.folder)
-    store, card = PredictionStore(connect(settings), settings), Catalog(settings.models_dir, "income").card()
-    values, _ = card.record_schema.validate_record(RECORD)
-    identifier, request = new_id(), make_request(card, [{"values": values}], None)
-    store.submit({identifier: request})  # nobody is told of it; it is found after a while
-    waiting = page_of(service, f"/predictions/{identifier}", **RECORD)
-    assert waiting.status == 202
+    with service.frozen("-m worker interactive"):
+        later = {"Prefer": "respond-async"}
+        answer = service.request("POST", "/api/v1/predictions", json={"record": RECORD}, headers=later)
+        waiting = page_of(service, f"/predictions/{answer.json()['id']}", **RECORD)
+        assert waiting.status == 202
     address = str(waiting.refresh).partition("url=")[2]
     wait_until(lambda: service.get(address).status_code == 200)
     page = Page(service.get(address))
