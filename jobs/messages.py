@@ -1,6 +1,7 @@
-"""Names of tasks and queues, and what travels with them. Messages carry ids, never rows."""
+"""Names of tasks and queues, and what travels with them. Messages about jobs carry ids, never rows."""
 
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -44,18 +45,23 @@ class ScoreChunk:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Asks an interactive worker for single predictions."""
+    """Asks an interactive worker for single predictions.
+
+    The first time, the requests travel along, so that the worker need not fetch them; what is sent again is asked for
+    by id, and counted.
+    """
 
     ids: tuple[str, ...]
+    requests: tuple[Mapping[str, Any], ...] = ()
 
     def encode(self) -> dict[str, Any]:
         """Keyword arguments of the task."""
-        return {"ids": list(self.ids)}
+        return {"ids": self.ids, "requests": self.requests}
 
     @classmethod
     def decode(cls, arguments: dict[str, Any]) -> Self:
         """The message with these keyword arguments."""
-        return cls(tuple(arguments["ids"]))
+        return cls(tuple(arguments["ids"]), tuple(arguments["requests"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from jobs.settings import Settings
 
 _LONGEST_GRACE_SECONDS = 60
 _GRACE_SECONDS = 3.0
+# Larger requests are fetched by the worker that answers them, so that messages stay small.
+_MOST_BYTES_IN_MESSAGE = 64 * 1024
 
 
 def new_id() -> str:
@@ -25,7 +27,7 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class WaitingPrediction:
-    """A request that a worker has taken, with the number of times that it was taken."""
+    """A request in a worker's hands, with the number of times that it was."""
 
     id: str
     attempt: int
@@ -60,8 +62,18 @@ class PredictionStore:
         They are sent again when no worker has taken them for a while.
         """
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
-        message = encode(Task.PREDICT, Predict(tuple(requests)).encode())
-        self._scripts["submit"](keys=names, args=[self._seconds, _GRACE_SECONDS, message, *_flat(requests)])
+        stored = _flat(requests)
+        small = sum(map(len, stored)) <= _MOST_BYTES_IN_MESSAGE
+        message = Predict(tuple(requests), tuple(requests.values()) if small else ())
+        sent = encode(Task.PREDICT, message.encode())
+        self._scripts["submit"](keys=names, args=[self._seconds, _GRACE_SECONDS, sent, int(small), *stored])
+
+    def waiting(self, message: Predict) -> list[WaitingPrediction]:
+        """The requests that a message asks to answer; no round trip where they travel in it, as a first attempt."""
+        if not message.requests:
+            return self.take(message.ids)
+        pairs = zip(message.ids, message.requests, strict=True)
+        return [WaitingPrediction(prediction_id, 1, dict(request)) for prediction_id, request in pairs]
 
     def take(self, ids: Sequence[str]) -> list[WaitingPrediction]:
         """The requests with these ids that still wait, each counted as one more attempt."""

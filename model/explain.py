@@ -35,6 +35,11 @@ class Explanation:
     baseline: float
     effects: Floats
 
+    @property
+    def positive(self) -> Floats:
+        """The probability of the positive class, shape (n,)."""
+        return np.asarray(expit(self.baseline + self.effects.sum(axis=1)), dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class _Term:

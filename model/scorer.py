@@ -107,6 +107,13 @@ class Scorer:
             explanation = self._additive.explain(code_records(records, self.card.features))
         return self._checked_explanation(explanation, len(records))
 
+    def predict_and_explain_records(self, records: Sequence[Mapping[str, Value]]) -> tuple[Floats, Explanation | None]:
+        """Return the positive class's probabilities, shape (n,), and what `explain_records` does, in one go."""
+        explanation = self.explain_records(records)
+        if explanation is None:
+            return self.predict_records(records).positive, None
+        return explanation.positive, explanation
+
     @property
     def _positive_index(self) -> int:
         return self.card.classes.index(str(self.card.positive_class))

@@ -24,6 +24,7 @@ _BULK_NICENESS = 5
 # A chunk taken early would wait behind another; a few predictions are over before the next message could be asked for.
 _PREFETCH = {Queue.BULK: 1, Queue.INTERACTIVE: 4}
 
+
 def main() -> None:
     """Load the default model once, before the processes fork, and serve one queue."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)

@@ -80,8 +80,8 @@ def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -
 
 
 def _probabilities(values: Sequence[Mapping[str, Any]], model: Scorer) -> list[Answer]:
-    positive = model.predict_records(values).positive.tolist()
-    explanation = model.explain_records(values)
+    probabilities, explanation = model.predict_and_explain_records(values)
+    positive = probabilities.tolist()
     if explanation is None:
         return [{"probability": probability} for probability in positive]
     return [

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Task as CeleryTask
+from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -107,16 +109,16 @@ def _lease_kept(message: ScoreChunk, owner: str) -> Iterator[None]:
         over.set()
 
 
-@app.task(name=Task.PREDICT.value)
+@app.task(name=Task.PREDICT.value, reject_on_worker_lost=False)
 def predict_task(**arguments: Any) -> None:
-    """Answer single predictions and previews that still wait.
-
-    One that comes again may be what its process died of, so each then travels alone.
-    """
-    waiting = _predictions().take(Predict.decode(arguments).ids)
-    again = [prediction for prediction in waiting if prediction.attempt > 1]
-    if again and len(waiting) > 1:
-        _sender().predict(Predict((prediction.id,)) for prediction in again)
-        waiting = [prediction for prediction in waiting if prediction.attempt == 1]
+    """Answer single predictions and previews that still wait."""
+    waiting = _predictions().waiting(Predict.decode(arguments))
     if waiting:
         _predictions().finish(answer_all(waiting, get_settings().max_attempts))
+
+
+@task_failure.connect
+def _ask_again_one_by_one(sender: CeleryTask, exception: BaseException, kwargs: dict[str, Any], **_: Any) -> None:
+    """One of them may be what the process died of, or hangs on: each is tried again alone, and counted."""
+    if sender.name == Task.PREDICT.value and isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
+        _sender().predict(Predict((prediction_id,)) for prediction_id in Predict.decode(kwargs).ids)

@@ -1,11 +1,11 @@
 -- Stores requests for single predictions, and sends the task that answers them all.
--- KEYS: the waiting set, Celery's queue, then a key for each; ARGV: lifetime, grace, message, then an id and a request
--- for each.
+-- KEYS: the waiting set, Celery's queue, then a key for each; ARGV: lifetime, grace, message, attempts that the message
+-- stands for (0: its worker takes the requests from here), then an id and a request for each.
 local time = redis.call('TIME')
 local due = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[2])
 for position = 3, #KEYS do
-    local id, request = ARGV[2 * position - 2], ARGV[2 * position - 1]
-    redis.call('HSET', KEYS[position], 'request', request)
+    local id, request = ARGV[2 * position - 1], ARGV[2 * position]
+    redis.call('HSET', KEYS[position], 'request', request, 'attempts', ARGV[4])
     redis.call('EXPIRE', KEYS[position], ARGV[1])
     redis.call('ZADD', KEYS[1], due, id)
 end

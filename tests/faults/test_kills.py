@@ -132,6 +132,22 @@ def test_a_job_outlives_what_is_killed(stack: Stack, upload: bytes, fault: Any) 
     wait_until(stack.ready)
 
 
+def test_predictions_are_answered_whichever_process_dies_of_them(stack: Stack) -> None:
+    record = dict(zip(HEADER.split(",")[1:], ["39", *RECORD.split(",")], strict=True))
+    for kill in ("child", "parent"):
+        with stack.frozen("-m worker interactive"):
+            later = {"Prefer": "respond-async"}
+            asked = [
+                stack.request("POST", "/api/v1/predictions", json={"record": record}, headers=later) for _ in range(5)
+            ]
+            [parent] = parents(stack, "-m worker interactive")
+            (parent if kill == "parent" else parent.children()[0]).kill()
+        for response in asked:
+            address = response.headers["Location"]
+            answer = wait_until(lambda address=address: (got := stack.get(address)).status_code == 200 and got.json())
+            assert answer["prediction"] == "<=50K"
+
+
 def test_a_killed_web_leaves_nothing_of_an_upload_in_hand(stack: Stack, upload: bytes) -> None:
     def blocks() -> Iterator[bytes]:
         yield upload[: len(upload) // 2]

@@ -1,10 +1,12 @@
 """Single predictions in the store: taken once, answered once, sent again when nobody took them."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from jobs import keys
+from jobs.messages import Predict, Queue
 from jobs.predictions import PredictionStore, StoredPrediction, WaitingPrediction, new_id
 from jobs.settings import Settings
 from jobs.store import connect
@@ -24,18 +26,40 @@ def test_a_request_is_taken_answered_and_fetched(store: PredictionStore) -> None
     store.submit(requests)
     assert store.get(first) == StoredPrediction(first, None)
     waiting = store.take([first, second, "gone"])
-    assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
+    assert waiting == [WaitingPrediction(name, 2, request) for name, request in requests.items()]
     store.finish([(waiting[0], {"b": 1}), (waiting[1], {"b": 2})])
     assert store.await_reply("me", 1) == {first: {"b": 1}}
     assert store.await_reply("you", 1) == {second: {"b": 2}}
     assert store.get(second) == StoredPrediction(second, {"b": 2})
 
 
+def sent(store: PredictionStore) -> Predict:
+    """The newest message for the interactive workers."""
+    raw = store.redis.lpop(keys.queue(Queue.INTERACTIVE))
+    return Predict.decode(json.loads(json.loads(raw)["body"])[1])
+
+
+def test_small_requests_travel_in_the_message_and_are_taken_when_it_is_lost(store: PredictionStore) -> None:
+    first, second = new_id(), new_id()
+    requests = {first: {"a": 1, "reply_to": "me"}, second: {"a": 2}}
+    store.submit(requests)
+    waiting = store.waiting(sent(store))
+    assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
+    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 2, requests[second])]
+    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 3, requests[second])]
+
+
+def test_large_requests_stay_in_the_store_until_they_are_taken(store: PredictionStore) -> None:
+    name, request = new_id(), {"sample": "x" * 100_000}
+    store.submit({name: request})
+    assert store.waiting(sent(store)) == [WaitingPrediction(name, 1, request)]
+
+
 def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
     [first], [second] = (store.take([name]) for _ in range(2))
-    assert (first.attempt, second.attempt) == (1, 2)
+    assert second.attempt == first.attempt + 1
     store.finish([(second, {"b": 1})])
     assert store.take([name]) == []
     assert store.overdue() == []

@@ -53,6 +53,8 @@ def test_records_score_as_the_pipeline_does(scorer: Scorer, opaque: Scorer, held
     expected = scorer.probabilities(some)[:, 1]
     assert np.abs(scorer.predict_records(records).positive - expected).max() < 1e-12
     assert np.array_equal(opaque.predict_records(records).positive, expected)
+    for each in (scorer, opaque):
+        assert np.abs(each.predict_and_explain_records(records)[0] - expected).max() < 1e-12
 
 
 def test_effects_add_up_to_the_decision(scorer: Scorer, pipeline: Pipeline, held_out: pd.DataFrame) -> None:
