@@ -82,9 +82,9 @@ def prediction(prediction_id: str) -> str:
     return f"{PREFIX}prediction:{prediction_id}"
 
 
-def reply(process_id: str) -> str:
-    """List on which the workers put the answers that one web process waits for."""
-    return f"{PREFIX}reply:{process_id}"
+def reply(reply_to: str) -> str:
+    """List on which the workers put the answers to one batch of a web process; REPLY_SECONDS."""
+    return f"{PREFIX}reply:{reply_to}"
 
 
 def alive(role: str) -> str:

@@ -35,7 +35,7 @@ class WaitingPrediction:
 
     @property
     def reply_to(self) -> str:
-        """The process that waits for the answer, empty where none does."""
+        """Where the answer is waited for, empty where nobody does."""
         return str(self.request.get("reply_to", ""))
 
 
@@ -82,7 +82,7 @@ class PredictionStore:
         return [WaitingPrediction(i, attempt, orjson.loads(raw)) for i, attempt, raw in taken if attempt]
 
     def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
-        """Store answers, and put them on the lists of the processes that wait; a round trip for each of these."""
+        """Store answers, and put them on the lists where they are waited for; a round trip for each of these."""
         for process in {waiting.reply_to for waiting, _ in answers}:
             results = {waiting.id: answer for waiting, answer in answers if waiting.reply_to == process}
             names = [keys.PREDICTIONS, keys.reply(process), *map(keys.prediction, results)]
@@ -105,9 +105,9 @@ class PredictionStore:
             pipe.zrem(keys.PREDICTIONS, *names)
             pipe.execute()
 
-    def await_reply(self, process_id: str, seconds: float) -> dict[str, dict[str, Any]]:
-        """The next results put on this process's list, or none after the given time."""
-        answer = self.redis.brpop([keys.reply(process_id)], timeout=seconds)
+    def await_reply(self, reply_to: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
+        """The next results put on one of these lists, or none after the given time."""
+        answer = self.redis.brpop(list(map(keys.reply, reply_to)), timeout=seconds)
         return orjson.loads(answer[1]) if answer else {}
 
     def overdue(self) -> list[str]:

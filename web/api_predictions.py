@@ -40,14 +40,13 @@ def create_prediction() -> Response:
     card = services().catalog.card(asked.model)
     several = asked.records is not None
     request_ = make_request(card, _validated(asked, card), asked.threshold, several)
-    pending = services().predictions.submit(request_)
     prefer = request.headers.get("Prefer")
     wait = preferred_wait(prefer)
     seconds = 0.0 if prefers_async(prefer) and wait is None else DEFAULT_WAIT_SECONDS if wait is None else wait
-    result = services().predictions.wait(pending, seconds)
+    prediction_id, result = services().predictions.ask(request_, seconds)
     if result is None:
-        return _pending(pending.id)
-    return _json(prediction_document(pending.id, result))
+        return _pending(prediction_id)
+    return _json(prediction_document(prediction_id, result))
 
 
 @api.get(

@@ -93,11 +93,11 @@ def _answer(card: Card, action: str, names: Mapping[str, str]) -> Response:
     fields = page_forms.fields(card, names, reading.typed, reading.faults)
     if reading.faults:
         return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, action=action, fields=fields)
-    pending = services().predictions.submit(make_request(card, [{"values": reading.values}], None))
-    result = services().predictions.wait(pending, DEFAULT_WAIT_SECONDS)
+    request_ = make_request(card, [{"values": reading.values}], None)
+    prediction_id, result = services().predictions.ask(request_, DEFAULT_WAIT_SECONDS)
     if result is None:
-        return _pending_page(pending.id, reading.typed)
-    document = prediction_document(pending.id, result)
+        return _pending_page(prediction_id, reading.typed)
+    document = prediction_document(prediction_id, result)
     return _model_page(
         card,
         action=action,
@@ -115,9 +115,8 @@ def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, A
         return []
     found = services()
     request_ = make_request(card, [{"values": variant.record} for variant in tried], None, several=True)
-    pending = found.predictions.submit(request_)
-    answer = found.predictions.wait(pending, _CHANGES_WAIT_SECONDS)
-    found.stored_predictions.forget([pending.id])
+    prediction_id, answer = found.predictions.ask(request_, _CHANGES_WAIT_SECONDS)
+    found.stored_predictions.forget([prediction_id])
     if answer is None or "items" not in answer:
         return []
     return page_changes.changes(record, prediction, tried, answer["items"])

@@ -1,11 +1,10 @@
 """Single predictions: validated here, scored by an interactive worker; requests of one process travel together."""
 
+import itertools
 import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,128 +17,170 @@ from model.card import Card
 log = logging.getLogger(__name__)
 
 # A batch not back by then no longer holds up the next one.
-_PATIENCE_SECONDS = 0.1
+_BATCH_SECONDS = 0.1
 
 
-@dataclass(slots=True)
-class Pending:
-    """A request on its way: ``stored`` is done once Redis has it, ``result`` once a worker has answered."""
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A request on its way; ``news`` is set when there is an answer or an error, or when it leads the next batch."""
 
-    request: dict[str, Any]
+    request: Mapping[str, Any]
+    seconds: float
     id: str = field(default_factory=new_id)
-    stored: "Future[None]" = field(default_factory=Future)
-    result: "Future[dict[str, Any]]" = field(default_factory=Future)
+    leads: bool = False
+    stored: bool = False
+    answer: dict[str, Any] | None = None
+    error: Exception | None = None
+    news: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.answer is not None or self.error is not None or (self.stored and not self.seconds)
 
 
 class PredictionClient:
-    """Sends requests to the workers and hands their answers to whoever waits.
+    """Sends requests to the workers and hands their answers to those who wait.
 
-    While one batch is under way, requests gather for the next, which leaves the moment the last one is back: no
-    waiting window, and one task however many ask at once.
+    The first thread that asks leads: it sends its own request and waits for the answer. Whoever asks meanwhile gathers
+    for the next batch, which one of them leads the moment the last one is back: no waiting window, one task however
+    many ask at once, and no other thread between a request and its answer. What takes long is collected by a thread
+    of its own, so that the next batch can leave.
     """
 
     def __init__(self, store: PredictionStore, patience: float) -> None:
         self._store = store
         self._patience = patience
-        self._process = new_id()
-        self._news = threading.Condition()
-        self._gathered: list[Pending] = []
-        self._waiting: dict[str, Pending] = {}
-        self._under_way: set[str] = set()
-        self._started = False
+        self._process, self._batches = new_id(), itertools.count()
+        self._lock = threading.Condition()
+        self._led = False
+        self._gathered: list[_Pending] = []
+        self._waiting: dict[str, _Pending] = {}
+        # What the collector still awaits: the ids of each batch by where its answers arrive.
+        self._late: dict[str, set[str]] = {}
+        self._collects = False
 
-    def submit(self, request: dict[str, Any]) -> Pending:
-        """Have a request sent; ``wait`` tells how that went."""
-        pending = Pending({**request, "reply_to": self._process})
-        with self._news:
-            self._start()
-            self._gathered.append(pending)
-            self._waiting[pending.id] = pending
-            self._news.notify_all()
-        return pending
+    def ask(self, request: Mapping[str, Any], seconds: float) -> tuple[str, dict[str, Any] | None]:
+        """A request's id, and the worker's answer, or None if it has not come by then.
 
-    def wait(self, pending: Pending, seconds: float) -> dict[str, Any] | None:
-        """The worker's answer, or None if it has not come by then: it is durable, and can be fetched by id.
+        The request is durable when this returns: its answer can be fetched by id.
 
         Raises:
             RedisError: when the store does not answer in time.
         """
-        until = time.monotonic() + seconds
+        began, pending = time.monotonic(), _Pending(request, seconds)
+        self._join(pending)
         try:
-            if seconds and (answer := _within(pending.result, min(seconds, self._patience))):
-                return answer
-            self._ensure_stored(pending)
-            return _within(pending.result, until - time.monotonic()) if seconds else None
+            while not pending.over:
+                if self._takes_the_lead(pending):
+                    self._lead(pending)
+                    continue
+                left = began + (seconds if pending.stored else self._patience) - time.monotonic()
+                if left <= 0:
+                    break
+                pending.news.wait(left)
         finally:
-            self._forget(pending)
+            self._leave(pending)
+        if pending.error:
+            raise pending.error
+        if not pending.stored:
+            raise RedisTimeoutError("the store does not answer")
+        return pending.id, pending.answer
 
-    def _ensure_stored(self, pending: Pending) -> None:
-        try:
-            pending.stored.result(timeout=self._patience)
-        except FutureTimeoutError:
-            raise RedisTimeoutError("the store does not answer") from None
+    def _join(self, pending: _Pending) -> None:
+        with self._lock:
+            self._gathered.append(pending)
+            self._waiting[pending.id] = pending
+            if not self._led:
+                self._led = pending.leads = True
 
-    def _forget(self, pending: Pending) -> None:
-        with self._news:
+    def _takes_the_lead(self, pending: _Pending) -> bool:
+        with self._lock:
+            pending.news.clear()
+            leads, pending.leads = pending.leads, False
+            return leads
+
+    def _pass_the_lead_on(self) -> None:
+        """To the first of those who gathered; the lock is held."""
+        self._led = bool(self._gathered)
+        if self._led:
+            self._gathered[0].leads = True
+            self._gathered[0].news.set()
+
+    def _leave(self, pending: _Pending) -> None:
+        with self._lock:
             self._waiting.pop(pending.id, None)
             if pending in self._gathered:
                 self._gathered.remove(pending)
+            if pending.leads:
+                self._pass_the_lead_on()
 
-    def _start(self) -> None:
-        if not self._started:
-            self._started = True
-            for target in (self._send_batches, self._take_answers):
-                threading.Thread(target=target, name=target.__name__, daemon=True).start()
-
-    def _send_batches(self) -> None:
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._gathered)
-                self._news.wait_for(lambda: not self._under_way, timeout=_PATIENCE_SECONDS)
-                batch, self._gathered = self._gathered, []
-                self._under_way = {pending.id for pending in batch}
-            self._send(batch)
-
-    def _send(self, batch: Sequence[Pending]) -> None:
+    def _lead(self, leader: _Pending) -> None:
+        """Send the next batch and wait a little for its answers, then have the next one sent."""
+        with self._lock:
+            batch, self._gathered = self._gathered, []
+        reply_to = f"{self._process}:{next(self._batches)}"
         try:
-            self._store.submit({pending.id: pending.request for pending in batch})
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
-            with self._news:
-                self._under_way = set()
-                for pending in batch:
-                    self._waiting.pop(pending.id, None)
-                    pending.stored.set_exception(error)
-                    pending.result.set_exception(error)
-            return
-        for pending in batch:
-            pending.stored.set_result(None)
+            if self._send(batch, reply_to):
+                self._await(batch, reply_to, min(_BATCH_SECONDS, leader.seconds))
+        finally:
+            with self._lock:
+                self._pass_the_lead_on()
 
-    def _take_answers(self) -> None:
-        while True:
+    def _send(self, batch: Sequence[_Pending], reply_to: str) -> bool:
+        try:
+            self._store.submit({pending.id: {**pending.request, "reply_to": reply_to} for pending in batch})
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
+            for pending in batch:
+                pending.error = error
+                pending.news.set()
+            return False
+        for pending in batch:
+            pending.stored = True
+            if pending.over:
+                pending.news.set()
+        return True
+
+    def _await(self, batch: Sequence[_Pending], reply_to: str, seconds: float) -> None:
+        missing = {pending.id for pending in batch}
+        try:
+            if seconds:
+                missing -= self._hand_out(self._store.await_reply([reply_to], seconds))
+        except RedisError as error:
+            log.warning("the store does not answer: %s", error)
+        if missing:
+            self._have_collected(reply_to, missing)
+
+    def _hand_out(self, answers: Mapping[str, dict[str, Any]]) -> set[str]:
+        """Give answers to those who wait for them; whose they were."""
+        for prediction_id, answer in answers.items():
+            if pending := self._waiting.get(prediction_id):
+                pending.answer = answer
+                pending.news.set()
+        return set(answers)
+
+    def _have_collected(self, reply_to: str, ids: set[str]) -> None:
+        with self._lock:
+            self._late[reply_to] = ids
+            if not self._collects:
+                self._collects = True
+                threading.Thread(target=self._collect, name="late answers", daemon=True).start()
+
+    def _collect(self) -> None:
+        """Hand out late answers as long as someone waits for one."""
+        while late := self._still_awaited():
             try:
-                answers = self._store.await_reply(self._process, 1.0)
+                self._hand_out(self._store.await_reply(late, _BATCH_SECONDS))
             except RedisError as error:
                 log.warning("the store does not answer: %s", error)
-                time.sleep(0.5)
-                continue
-            self._hand_out(answers)
+                time.sleep(_BATCH_SECONDS)
 
-    def _hand_out(self, answers: Mapping[str, dict[str, Any]]) -> None:
-        with self._news:
-            self._under_way -= answers.keys()
-            if not self._under_way:
-                self._news.notify_all()
-            found = [(self._waiting.get(name), answer) for name, answer in answers.items()]
-        for pending, answer in found:
-            if pending and not pending.result.done():
-                pending.result.set_result(answer)
-
-
-def _within(future: "Future[dict[str, Any]]", seconds: float) -> dict[str, Any] | None:
-    try:
-        return future.result(timeout=max(0.0, seconds))
-    except FutureTimeoutError:
-        return None
+    def _still_awaited(self) -> list[str]:
+        with self._lock:
+            waiting = {name for name, pending in self._waiting.items() if not pending.over}
+            self._late = {reply_to: ids for reply_to, ids in self._late.items() if ids & waiting}
+            self._collects = bool(self._late)
+            return list(self._late)
 
 
 def make_request(

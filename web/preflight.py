@@ -112,9 +112,8 @@ def _ask(
         "columns": match.columns,
         "width": len(header.columns),
     }
-    pending = services.predictions.submit(request)
-    answer = services.predictions.wait(pending, _WAIT_SECONDS)
-    services.stored_predictions.forget([pending.id])
+    prediction_id, answer = services.predictions.ask(request, _WAIT_SECONDS)
+    services.stored_predictions.forget([prediction_id])
     if answer and "error" in answer:
         error = answer["error"]
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, error["code"], error["detail"], retry_after=60)

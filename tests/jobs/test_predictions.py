@@ -28,8 +28,8 @@ def test_a_request_is_taken_answered_and_fetched(store: PredictionStore) -> None
     waiting = store.take([first, second, "gone"])
     assert waiting == [WaitingPrediction(name, 2, request) for name, request in requests.items()]
     store.finish([(waiting[0], {"b": 1}), (waiting[1], {"b": 2})])
-    assert store.await_reply("me", 1) == {first: {"b": 1}}
-    assert store.await_reply("you", 1) == {second: {"b": 2}}
+    assert store.await_reply(["me"], 1) == {first: {"b": 1}}
+    assert store.await_reply(["none", "you"], 1) == {second: {"b": 2}}
     assert store.get(second) == StoredPrediction(second, {"b": 2})
 
 
