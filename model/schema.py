@@ -164,6 +164,20 @@ class Feature(BaseModel):
         return self._fault(FaultCode.MISSING, f"{self.name} is missing; {hint}", None, suggestion)
 
     @cached_property
+    def words(self) -> frozenset[str]:
+        """Casefolded texts that mean a category or that there is no value."""
+        return MISSING_MARKERS | self._spellings.keys()
+
+    def verdict(self, code: FaultCode) -> str:
+        """Return what a fault of this code says after the text that it is about."""
+        return {
+            FaultCode.NOT_A_NUMBER: " is not a number",
+            FaultCode.NOT_AN_INTEGER: " is not a whole number",
+            FaultCode.OUT_OF_RANGE: f" is outside {self._range}",
+            FaultCode.UNKNOWN_CATEGORY: f" is not a category of {self.name}",
+        }[code]
+
+    @cached_property
     def _spellings(self) -> dict[str, str]:
         return {category.casefold(): category for category in self.categories}
 
@@ -194,7 +208,9 @@ class Feature(BaseModel):
     def _number(self, text: str) -> float | Fault:
         if not _NUMBER.fullmatch(text):
             hint = "; write it without thousands separators and with a decimal point" if "," in text else ""
-            return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a number{hint}", text)
+            return self._fault(
+                FaultCode.NOT_A_NUMBER, f"{shown(text)!r}{self.verdict(FaultCode.NOT_A_NUMBER)}{hint}", text
+            )
         number = float(text)
         if not math.isfinite(number):
             return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a finite number", text)
@@ -202,17 +218,20 @@ class Feature(BaseModel):
 
     def _within_limits(self, number: float, text: str) -> float | Fault:
         if self.integer and not number.is_integer():
-            return self._fault(FaultCode.NOT_AN_INTEGER, f"{shown(text)} is not a whole number", text)
+            return self._judged(FaultCode.NOT_AN_INTEGER, text)
         too_low = self.minimum is not None and number < self.minimum
         too_high = self.maximum is not None and number > self.maximum
         if too_low or too_high:
-            return self._fault(FaultCode.OUT_OF_RANGE, f"{shown(text)} is outside {self._range}", text)
+            return self._judged(FaultCode.OUT_OF_RANGE, text)
         return number
+
+    def _judged(self, code: FaultCode, text: str) -> Fault:
+        return self._fault(code, shown(text) + self.verdict(code), text)
 
     def _unknown_category(self, text: str, suggest: bool) -> Fault:
         suggestion = self._suggest(text) if suggest else None
         hint = f"; did you mean {suggestion!r}?" if suggestion else ""
-        detail = f"{shown(text)!r} is not a category of {self.name}{hint}"
+        detail = f"{shown(text)!r}{self.verdict(FaultCode.UNKNOWN_CATEGORY)}{hint}"
         return self._fault(FaultCode.UNKNOWN_CATEGORY, detail, text, suggestion)
 
     def _suggest(self, text: str) -> str | None:

@@ -8,12 +8,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model.schema import Fault, Feature, FeatureKind, Value
+from model.faults import Faults, all_shown
+from model.schema import NUMBER_PATTERN, Fault, FaultCode, Feature, FeatureKind
 
-# Texts that Arrow's and Python's float parsers read alike; all others go through `Feature.parse`.
-_PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
+# Texts that Arrow's and Python's float parsers read alike, none of them beyond what a float can be, if they are not too
+# long; all others go through `Feature.parse`.
+_PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+_LONGEST_PLAIN_NUMBER = 200
+_ANY_NUMBER = f"^(?:{NUMBER_PATTERN})$"
+# Texts that are shown as they stand, between apostrophes: ASCII without spaces around, apostrophes and backslashes.
+_PLAIN_WORD = r"^[!-&(-\[\]-~]([ -&(-\[\]-~]*[!-&(-\[\]-~])?$"
 # Looking for a similar category is slow, and of little use past the first hundred misspellings.
 _MOST_SUGGESTIONS = 100
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,51 +29,109 @@ class ParsedValues:
     """What the distinct texts of a column mean.
 
     `values`, shape (distinct,): float64 for numbers (NaN: missing), objects for categories (None: missing); of a text
-    at fault, it is missing. `faults` maps the index of such a text to its fault.
+    at fault, it is missing. `at_fault`, shape (f,), are the indices of such texts, ascending, `faults` what is wrong.
     """
 
     values: NDArray[Any]
-    faults: dict[int, Fault]
+    at_fault: NDArray[np.int64]
+    faults: Faults
 
 
 def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
-    """Parse the distinct texts of one feature's column."""
+    """Parse the distinct texts of one feature's column: the usual kinds, right or wrong, all at once."""
     if feature.kind is FeatureKind.NUMBER:
-        return _parse_numbers(feature, texts)
-    parsed, faults = _parse_each(feature, enumerate(texts.to_pylist()))
-    values = np.empty(len(texts), dtype=object)
-    for index, value in parsed.items():
-        values[index] = value
-    return ParsedValues(values, faults)
+        values, wrong = _numbers(feature, texts)
+    else:
+        values, wrong = np.empty(len(texts), dtype=object), _unknown_categories(feature, texts)
+    others = ~np.any([*wrong.values(), _is_number(values)], axis=0)
+    places, faults = _parse_each(feature, texts, np.flatnonzero(others), values)
+    parts = [(places, Faults.of(feature.name, faults))]
+    if not any(mask.any() for mask in wrong.values()):
+        return ParsedValues(values, *parts[0])
+    for code, mask in wrong.items():
+        parts.append((np.flatnonzero(mask), _faults(feature, code, texts.filter(pa.array(mask)))))
+    at_fault = np.concatenate([places for places, _ in parts])
+    order = np.argsort(at_fault)
+    return ParsedValues(values, at_fault[order], Faults.joined([faults for _, faults in parts]).take(order))
 
 
-def _parse_numbers(feature: Feature, texts: pa.StringArray) -> ParsedValues:
-    plain = pc.match_substring_regex(texts, _PLAIN_NUMBER)
+def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float64], dict[FaultCode, Mask]]:
+    """The plain numbers (NaN for other texts), and which texts are wrong in which usual way."""
+    short = pc.less_equal(pc.binary_length(texts), _LONGEST_PLAIN_NUMBER)
+    plain = pc.and_(pc.match_substring_regex(texts, _PLAIN_NUMBER), short)
     numbers = pc.cast(pc.if_else(plain, texts, pa.scalar(None, pa.string())), pa.float64())
     values = numbers.to_numpy(zero_copy_only=False).copy()
-    fine = np.isfinite(values)
-    fine &= (values >= _or(feature.minimum, -np.inf)) & (values <= _or(feature.maximum, np.inf))
-    if feature.integer:
-        fine &= values == np.floor(values)
-    others = np.flatnonzero(~fine)
-    parsed, faults = _parse_each(feature, zip(others.tolist(), texts.take(pa.array(others)).to_pylist(), strict=True))
-    values[others] = np.nan
-    for index, value in parsed.items():
-        values[index] = np.nan if value is None else value
-    return ParsedValues(values, faults)
+    known = np.isfinite(values)
+    whole = known & (values == np.floor(values)) if feature.integer else known
+    within = (values >= _or(feature.minimum, -np.inf)) & (values <= _or(feature.maximum, np.inf))
+    fine = whole & within
+    if fine.all():
+        return values, {}
+    values[~fine] = np.nan
+    return values, {
+        FaultCode.NOT_AN_INTEGER: known & ~whole,
+        FaultCode.OUT_OF_RANGE: whole & ~within,
+        FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, np.flatnonzero(~known)),
+    }
+
+
+def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64]) -> Mask:
+    """Which texts, of those at the given places, are words that mean nothing; a comma needs a hint of its own."""
+    some = texts.take(pa.array(places))
+    wrong = _meaningless_words(feature, some) & ~_matches(some, _ANY_NUMBER)
+    found = np.zeros(len(texts), np.bool_)
+    found[places] = wrong & ~_mask(pc.match_substring(some, ","))
+    return found
+
+
+def _unknown_categories(feature: Feature, texts: pa.StringArray) -> dict[FaultCode, Mask]:
+    """Which texts are unknown categories, without those for which a similar one is looked for."""
+    if len(texts) <= _MOST_SUGGESTIONS:
+        return {}
+    unknown = _meaningless_words(feature, texts)
+    return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > _MOST_SUGGESTIONS)}
+
+
+def _meaningless_words(feature: Feature, texts: pa.StringArray) -> Mask:
+    """Which texts are plain words that mean neither a category nor a missing value."""
+    words = pa.array(sorted(feature.words), pa.string())
+    return _matches(texts, _PLAIN_WORD) & ~_mask(pc.is_in(pc.utf8_lower(texts), value_set=words))
+
+
+def _matches(texts: pa.StringArray, pattern: str) -> Mask:
+    return _mask(pc.match_substring_regex(texts, pattern))
+
+
+def _mask(column: pa.BooleanArray) -> Mask:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _is_number(values: NDArray[Any]) -> Mask:
+    return np.isfinite(values) if values.dtype == np.float64 else np.zeros(len(values), np.bool_)
 
 
 def _or(limit: float | None, otherwise: float) -> float:
     return otherwise if limit is None else float(limit)
 
 
-def _parse_each(feature: Feature, texts: Any) -> tuple[dict[int, Value], dict[int, Fault]]:
-    values: dict[int, Value] = {}
+def _faults(feature: Feature, code: FaultCode, texts: pa.StringArray) -> Faults:
+    """The faults that `Feature.parse` finds in texts that are all wrong in one way."""
+    values = all_shown(texts)
+    mark = "'" if code in (FaultCode.NOT_A_NUMBER, FaultCode.UNKNOWN_CATEGORY) else ""
+    details = pc.binary_join_element_wise(mark, values, mark + feature.verdict(code), "")
+    return Faults.alike(feature.name, code, values, details)
+
+
+def _parse_each(
+    feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any]
+) -> tuple[NDArray[np.int64], list[Fault]]:
+    """Parse the texts at the given places one by one into `values`; the places at fault, and their faults."""
     faults: dict[int, Fault] = {}
-    for index, text in texts:
+    missing = None if values.dtype == object else np.nan
+    for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
         value = feature.parse(text, suggest=len(faults) < _MOST_SUGGESTIONS)
         if isinstance(value, Fault):
-            faults[index] = value
-        else:
-            values[index] = value
-    return values, faults
+            faults[place] = value
+            value = None
+        values[place] = missing if value is None else value
+    return np.fromiter(faults, np.int64, len(faults)), list(faults.values())

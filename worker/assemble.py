@@ -1,6 +1,7 @@
 """Putting a chunk's results together: texts appended to each record's own bytes, in a few calls to Arrow. Pure."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,15 @@ def binary_array(offsets: NDArray[np.int32], data: bytes | NDArray[np.uint8]) ->
     return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
+def slices(data: bytes, starts: NDArray[np.signedinteger[Any]], ends: NDArray[np.signedinteger[Any]]) -> pa.BinaryArray:
+    """Arrow array of slices of `data` that follow one another, gaps between them."""
+    offsets = np.empty(2 * len(starts), np.int32)
+    offsets[0::2], offsets[1::2] = starts, ends
+    if not len(offsets):
+        return pa.array([], pa.binary())
+    return binary_array(offsets, data).take(pa.array(np.arange(0, len(offsets), 2)))
+
+
 def join(*columns: pa.Array | bytes) -> pa.BinaryArray:
     """Row by row, the columns' texts one after the other; `bytes` stand for the same text in every row."""
     parts = [pa.scalar(part, pa.binary()) if isinstance(part, bytes) else part for part in columns]
@@ -53,30 +63,56 @@ def quoted(text: str, delimiter: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def scored_text(index: RecordIndex, mended: Mapping[int, bytes], suffixes: pa.BinaryArray) -> bytes:
+def all_quoted(texts: pa.StringArray, delimiter: str) -> pa.BinaryArray:
+    """What `quoted` makes of each text."""
+    plain = texts.cast(pa.binary())
+    special = pc.match_substring_regex(texts, rf'["\r\n{delimiter}]')
+    if not pc.any(special).as_py():
+        return plain
+    return pc.if_else(special, in_quotes(plain), plain)
+
+
+def in_quotes(texts: pa.BinaryArray) -> pa.BinaryArray:
+    """The texts as quoted fields."""
+    return join(b'"', pc.replace_substring(texts, b'"', b'""'), b'"')
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Records that go into the results otherwise than they stand: `rows`, shape (k,), ascending, and their texts."""
+
+    rows: NDArray[np.int64]
+    texts: pa.BinaryArray
+
+
+def scored_text(index: RecordIndex, mended: Mended | None, suffixes: pa.BinaryArray) -> bytes:
     """The records, each with its suffix before its own line end."""
     offsets = np.zeros(len(index) + 1, np.int32)
     offsets[1:] = index.ends
     # Each slice begins with the line end of the record before it.
     bodies = binary_array(offsets, index.data)
     if mended:
-        begins = {number: index.data[int(offsets[number]) : int(index.starts[number])] for number in mended}
-        bodies = replace(bodies, {number: begins[number] + text for number, text in mended.items()})
+        begins = slices(index.data, offsets[mended.rows], index.starts[mended.rows])
+        bodies = _replace(bodies, mended.rows, join(begins, mended.texts))
     return text_of(join(bodies, suffixes)) + index.data[int(offsets[-1]) :]
 
 
-def records_with_line_ends(index: RecordIndex, mended: Mapping[int, bytes], line_end: bytes) -> pa.BinaryArray:
+def records_with_line_ends(index: RecordIndex, mended: Mended | None, line_end: bytes) -> pa.BinaryArray:
     """The records, each with the line end after it; the last one gets `line_end` if it has none."""
     data = index.data if index.data.endswith(b"\n") else index.data + line_end
     offsets = np.full(len(index) + 1, len(data), np.int32)
     offsets[:-1] = index.starts
     lines = binary_array(offsets, data)
-    ends = {number: data[int(index.ends[number]) : int(offsets[number + 1])] for number in mended}
-    return replace(lines, {number: text + ends[number] for number, text in mended.items()}) if mended else lines
+    if mended is None:
+        return lines
+    ends = slices(data, index.ends[mended.rows], offsets[mended.rows + 1])
+    return _replace(lines, mended.rows, join(mended.texts, ends))
 
 
-def replace(column: pa.BinaryArray, texts: Mapping[int, bytes]) -> pa.BinaryArray:
-    """The array with the texts at the given places instead of its own."""
+def _replace(column: pa.BinaryArray, rows: NDArray[np.int64], texts: pa.BinaryArray) -> pa.BinaryArray:
+    """The array with the texts at the given rows instead of its own."""
+    if len(rows) == len(column):
+        return texts
     places = np.arange(len(column))
-    places[list(texts)] = np.arange(len(column), len(column) + len(texts))
-    return pa.concat_arrays([column, pa.array(texts.values(), pa.binary())]).take(pa.array(places))
+    places[rows] = np.arange(len(column), len(column) + len(rows))
+    return pa.concat_arrays([column, texts]).take(pa.array(places))

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model.schema import Fault
-from worker.assemble import join, quoted, text_of
+from model.faults import Faults
+from worker.assemble import all_quoted, join, quoted, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,7 @@ class FaultColumn:
 
     rows: NDArray[np.int64]
     codes: NDArray[np.int64]
-    faults: Sequence[Fault]
-
-
-def reason(fault: Fault) -> str:
-    """A fault in the words of the `error` column: its stable code first."""
-    where = f" in {fault.column}" if fault.column else ""
-    return f"{fault.code}{where}: {fault.detail}"
+    faults: Faults
 
 
 def error_texts(columns: Sequence[FaultColumn], rows: NDArray[np.int64]) -> pa.BinaryArray:
@@ -35,11 +29,20 @@ def error_texts(columns: Sequence[FaultColumn], rows: NDArray[np.int64]) -> pa.B
 
 
 def _placed(column: FaultColumn, rows: NDArray[np.int64]) -> pa.BinaryArray:
-    texts = [reason(fault).replace('"', '""').replace("\r", " ").replace("\n", " ") for fault in column.faults]
+    if len(column.rows) == len(rows):
+        return _reasons(column.faults).take(pa.array(column.codes))
     places = np.full(len(rows), -1)
     places[np.searchsorted(rows, column.rows)] = column.codes
-    encoded = pa.array([text.encode("utf-8", "replace") for text in texts], pa.binary())
-    return encoded.take(pa.array(places, mask=places < 0))
+    return _reasons(column.faults).take(pa.array(places, mask=places < 0))
+
+
+def _reasons(faults: Faults) -> pa.BinaryArray:
+    """Faults in the words of the `error` column, their stable code first, as a quoted field's content."""
+    where = f" in {faults.column}: " if faults.column else ": "
+    texts = join(faults.codes.cast(pa.binary()), where.encode("utf-8", "replace"), faults.details.cast(pa.binary()))
+    for special, harmless in ((b'"', b'""'), (b"\r", b" "), (b"\n", b" ")):
+        texts = pc.replace_substring(texts, special, harmless)
+    return texts
 
 
 def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_row: int, delimiter: str) -> bytes:
@@ -48,7 +51,7 @@ def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_ro
     starts = np.cumsum([0, *(len(column.faults) for column in columns[:-1])])
     codes = np.concatenate([column.codes + start for column, start in zip(columns, starts, strict=True)])
     order = np.argsort(rows, kind="stable")
-    heads = pa.array([_head(fault, delimiter) for column in columns for fault in column.faults], pa.binary())
+    heads = pa.concat_arrays([_heads(column.faults, delimiter) for column in columns])
     numbers = pa.array(rows[order] + first_row).cast(pa.string()).cast(pa.binary())
     separator = delimiter.encode()
     return text_of(
@@ -56,17 +59,20 @@ def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_ro
     )
 
 
-def _head(fault: Fault, delimiter: str) -> bytes:
-    fields = (fault.column or "", fault.value or "", fault.code, fault.detail)
-    return delimiter.encode().join(quoted(text, delimiter) for text in fields)
+def _heads(faults: Faults, delimiter: str) -> pa.BinaryArray:
+    separator = delimiter.encode()
+    column = quoted(faults.column or "", delimiter) + separator
+    values, codes, details = (all_quoted(part, delimiter) for part in (faults.values, faults.codes, faults.details))
+    return join(column, values, separator, codes, separator, details)
 
 
 def count_faults(columns: Sequence[FaultColumn]) -> dict[str, int]:
-    """How often each code occurs in each column, as counts for the summary."""
+    """How often each code occurs in each column, as counts for the summary, in the order in which they occur first."""
     counts: dict[str, int] = {}
     for column in columns:
-        for code, count in enumerate(np.bincount(column.codes, minlength=len(column.faults)).tolist()):
-            fault = column.faults[code]
-            name = f"fault:{fault.code}:{fault.column or ''}"
-            counts[name] = counts.get(name, 0) + count
+        coded = column.faults.codes.dictionary_encode()
+        kinds = coded.indices.to_numpy()[column.codes]
+        names = [f"fault:{code}:{column.faults.column or ''}" for code in coded.dictionary.to_pylist()]
+        for kind in sorted(set(kinds.tolist()), key=lambda kind: int(np.argmax(kinds == kind))):
+            counts[names[kind]] = counts.get(names[kind], 0) + int(np.count_nonzero(kinds == kind))
     return counts

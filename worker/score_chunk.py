@@ -1,6 +1,6 @@
 """Scoring a chunk: bytes in; bytes, counts and reasons out. Pure, but for the model's own work."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from jobs.messages import InputChunk
 from jobs.records import RecordIndex
 from jobs.store import ScoredChunk
 from model.explain import Column
+from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
-from model.validate import parse_distinct
-from worker.assemble import join, quoted, records_with_line_ends, scored_text, six_decimals
+from model.validate import ParsedValues, parse_distinct
+from worker.assemble import Mended, join, quoted, records_with_line_ends, scored_text, six_decimals
 from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.rejects import FaultColumn, count_faults, error_texts, reject_lines
 
@@ -42,20 +43,18 @@ def score_chunk(
     """
     parsed = parse_chunk(chunk.data, layout)
     columns, faults = validate(parsed, scorer)
-    rejected = _rows_of(faults)
-    valid = np.setdiff1d(np.arange(len(parsed)), rejected, assume_unique=True)
+    rejected, valid = _split(len(parsed), faults)
     kept = np.searchsorted(parsed.good, valid)
     scored = _predict(_select(columns, kept), valid, scorer, threshold, apart)
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
-        rejected = _rows_of(faults)
+        rejected, _ = _split(len(parsed), faults)
+    mended = parsed.broken.mended if parsed.broken else None
     fine = _fine_suffixes(scored.predictions, scorer, layout.delimiter)
-    output = scored_text(
-        parsed.index, parsed.mended, _suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
-    )
+    suffixes = _suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
     return ScoredChunk(
-        output=output,
-        rejects=_rejects(parsed.index, parsed.mended, faults, chunk.first_row, layout),
+        output=scored_text(parsed.index, mended, suffixes),
+        rejects=_rejects(parsed.index, mended, faults, chunk.first_row, layout),
         scored=len(scored.rows),
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
@@ -65,10 +64,11 @@ def score_chunk(
 
 def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
     """Reject all rows of a chunk whose attempts are used up, with as little work as can be: something in it kills."""
-    index, faults, mended = read_records(chunk.data, layout)
-    left = np.setdiff1d(np.arange(len(index)), sorted(faults))
-    failed = FaultColumn(left, np.zeros(len(left), np.int64), [Fault(FaultCode.SCORING_FAILED, _ATTEMPTS_USED_UP)])
-    columns = [_record_faults(faults), failed] if faults else [failed]
+    index, broken = read_records(chunk.data, layout)
+    columns = [broken.faults] if broken else []
+    _, left = _split(len(index), columns)
+    columns.append(_failed(left, _ATTEMPTS_USED_UP))
+    mended = broken.mended if broken else None
     rows = np.arange(len(index))
     nothing = pa.array([], pa.binary())
     return ScoredChunk(
@@ -82,7 +82,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
 
 
 def _rejects(
-    index: RecordIndex, mended: Mapping[int, bytes], faults: list[FaultColumn], first_row: int, layout: Layout
+    index: RecordIndex, mended: Mended | None, faults: list[FaultColumn], first_row: int, layout: Layout
 ) -> bytes:
     if not faults:
         return b""
@@ -92,36 +92,31 @@ def _rejects(
 
 def validate(parsed: ParsedChunk, scorer: Scorer) -> tuple[dict[str, Column], list[FaultColumn]]:
     """The good records' columns as values, and every fault of the chunk, those of whole records first."""
-    faults = [_record_faults(parsed.faults)] if parsed.faults else []
+    faults = [parsed.broken.faults] if parsed.broken else []
     columns: dict[str, Column] = {}
     for feature in scorer.card.features:
         texts, codes = parsed.columns[feature.name]
         values = parse_distinct(feature, texts)
         columns[feature.name] = (values.values, codes)
-        if values.faults:
-            faults.append(_column_faults(values.faults, len(texts), codes, parsed.good))
+        if len(values.faults):
+            faults.append(_column_faults(values, codes, parsed.good))
     return columns, faults
 
 
-def _record_faults(faults: Mapping[int, Fault]) -> FaultColumn:
-    rows = np.array(sorted(faults))
-    distinct = list(dict.fromkeys(faults[row] for row in rows.tolist()))
-    codes = {fault: code for code, fault in enumerate(distinct)}
-    return FaultColumn(rows, np.array([codes[faults[row]] for row in rows.tolist()]), distinct)
-
-
-def _column_faults(
-    faults: Mapping[int, Fault], distinct: int, codes: NDArray[np.int32], good: NDArray[np.int64]
-) -> FaultColumn:
-    places = np.full(distinct, -1)
-    places[list(faults)] = np.arange(len(faults))
+def _column_faults(values: ParsedValues, codes: NDArray[np.int32], good: NDArray[np.int64]) -> FaultColumn:
+    places = np.full(len(values.values), -1)
+    places[values.at_fault] = np.arange(len(values.at_fault))
     found = places[codes]
     at = np.flatnonzero(found >= 0)
-    return FaultColumn(good[at], found[at], list(faults.values()))
+    return FaultColumn(good[at], found[at], values.faults)
 
 
-def _rows_of(faults: list[FaultColumn]) -> NDArray[np.int64]:
-    return np.unique(np.concatenate([column.rows for column in faults])) if faults else np.empty(0, np.int64)
+def _split(count: int, faults: Sequence[FaultColumn]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the rows, of `count`, that have a fault, and of those that have none."""
+    rejected = np.zeros(count, np.bool_)
+    for column in faults:
+        rejected[column.rows] = True
+    return np.flatnonzero(rejected), np.flatnonzero(~rejected)
 
 
 def _select(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str, Column]:
@@ -164,9 +159,8 @@ def _predict_apart(
     return ScoredRows(rows[places[order]], Predictions(labels[order], positive[order]), broken)
 
 
-def _failed(rows: NDArray[np.int64]) -> FaultColumn:
-    faults = [Fault(FaultCode.SCORING_FAILED, "the model could not score it")]
-    return FaultColumn(rows, np.zeros(len(rows), np.int64), faults)
+def _failed(rows: NDArray[np.int64], why: str = "the model could not score it") -> FaultColumn:
+    return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
 
 
 def _fine_suffixes(predictions: Predictions, scorer: Scorer, delimiter: str) -> pa.BinaryArray:

@@ -1,0 +1,59 @@
+"""Whole columns mean what their texts mean one by one."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from model.income_features import AGE, EDUCATION, WORKCLASS
+from model.schema import Fault, Feature, FeatureKind
+from model.validate import parse_distinct
+
+ANY = Feature(name="any", title="Any", kind=FeatureKind.NUMBER, missing_allowed=True)
+SMALL = Feature(name="small", title="Small", kind=FeatureKind.NUMBER, maximum=10)
+PIECES = ["39", "0", "1", ".", "-", "+", "e", "E5", ",", " ", "'", '"', "\\", "\n", "é", "ß", "٣", "…", "a", "N/A", "?"]
+WORDS = ["Bachelors", "bachelors ", "BACHELOR", "Private", "none", "NaN", "99", "many", "1e999", "1" * 400, "x" * 150]
+TEXTS = st.sampled_from(WORDS) | st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+NUMBERS = st.floats().map(repr) | st.decimals().map(str) | st.integers().map(str)
+
+
+def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int, Fault]]:
+    values, faults = [], {}
+    for place, text in enumerate(texts):
+        value = feature.parse(text, suggest=len(faults) < 100)
+        if isinstance(value, Fault):
+            faults[place] = value
+            value = None
+        values.append(value)
+    return values, faults
+
+
+@pytest.mark.parametrize("feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS], ids=lambda feature: feature.name)
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TEXTS | NUMBERS, unique=True, max_size=30), st.booleans())
+@example([str(number) for number in range(300)], False)
+@example([f"Bachelor {number}" for number in range(150)] + ["masters", "?", "'", "x" * 101], True)
+def test_a_column_is_parsed_as_its_texts_are(feature: Feature, texts: list[str], filled: bool) -> None:
+    if filled:
+        texts = list(dict.fromkeys([f"word {number}" for number in range(110)] + texts))
+    expected, faults = one_by_one(feature, texts)
+    parsed = parse_distinct(feature, pa.array(texts, pa.string()))
+    values = [None if value is None or value != value else value for value in parsed.values.tolist()]
+    assert values == expected
+    assert parsed.at_fault.tolist() == list(faults)
+    assert parsed.faults.codes.to_pylist() == [fault.code for fault in faults.values()]
+    assert parsed.faults.values.to_pylist() == [fault.value or "" for fault in faults.values()]
+    assert parsed.faults.details.to_pylist() == [fault.detail for fault in faults.values()]
+    assert parsed.faults.column == feature.name
+
+
+def test_numbers_with_many_digits_are_what_python_reads() -> None:
+    generator = np.random.default_rng(0)
+    digits = ["".join(map(str, generator.integers(0, 10, generator.integers(1, 90)))) for _ in range(4000)]
+    texts = list(
+        dict.fromkeys([f"{a}.{b}e{n % 199 - 99}" for n, (a, b) in enumerate(zip(digits, digits[::-1], strict=True))])
+    )
+    assert parse_distinct(ANY, pa.array(texts)).values.tolist() == [float(text) for text in texts]
