@@ -212,12 +212,12 @@ def get_results(path: JobPath) -> Response:
     transform = _transform(job, query.escape)
     if query.follow and not (query.partial and job.state is JobState.CANCELED):
         if job.state in (JobState.FAILED, JobState.CANCELED):
-            raise _no_results(job)
+            raise no_results(job)
         return results.csv_response(
             results.followed_results(found.store, found.watcher, job, transform), job.filename, "scored"
         )
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
-        raise _no_results(job)
+        raise no_results(job)
     return results.csv_response(results.finished_results(found.store, job, transform), job.filename, "scored")
 
 
@@ -235,7 +235,7 @@ def get_rejects(path: JobPath) -> Response:
     query = parse(RejectsQuery, request.args.to_dict())
     job = found_job(path.job_id)
     if not job.state.ended:
-        raise _no_results(job)
+        raise no_results(job)
     lines = results.rejects(services().store, job, _transform(job, query.escape))
     return results.csv_response(lines, job.filename, "rejects")
 
@@ -310,7 +310,8 @@ def unknown_job(job_id: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown_job", f"there is no job {job_id[:64]!r}: unknown, expired or deleted")
 
 
-def _no_results(job: Job) -> Problem:
+def no_results(job: Job) -> Problem:
+    """The job has no results, or not yet."""
     if job.state is JobState.FAILED:
         return Problem(HTTPStatus.CONFLICT, "job_failed", job.error or "the job failed")
     if job.state is JobState.CANCELED:

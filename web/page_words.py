@@ -14,6 +14,12 @@ _PROBLEMS = {
         "There is no such job",
         "It may have expired, or it was deleted. Look for it in the list of jobs, or upload the file again.",
     ),
+    "not_ready": ("The job has not ended yet", "Wait until it is done; its page follows it."),
+    "job_failed": ("The job failed", "Nothing of it was kept. Check the file and upload it again."),
+    "job_canceled": (
+        "The job was canceled before it was done",
+        "Only its first rows were kept. Upload the file again to have all of it scored.",
+    ),
     "unknown_model": ("There is no such model", "Choose another model, or start from the home page."),
     "unknown_prediction": ("There is no such prediction", "It may have expired. Fill in the form again."),
     "foreign_request": (
@@ -43,7 +49,7 @@ _PROBLEMS = {
     ),
     "bad_threshold": (
         "The threshold is not right",
-        "Enter a number from 0 to 1, such as 0.5, and upload the file again.",
+        "Enter a number from 0 to 1, such as 0.5, and try again.",
     ),
     "undecodable": (
         "The file holds bytes that are not text",
@@ -59,7 +65,7 @@ _PROBLEMS = {
         "Check that columns and rows are where they should be and upload the file again.",
     ),
     "upload_timed_out": ("The upload stood still for too long", "Check your connection and upload the file again."),
-    "too_many_jobs": ("Too many jobs are waiting", "Nothing was stored. Wait a little and upload the file again."),
+    "too_many_jobs": ("Too many jobs are waiting", "Nothing was stored. Wait a little and try again."),
     "store_full": (
         "There is no room for another file just now",
         "Nothing was stored. Delete jobs that are no longer needed, or try again later.",

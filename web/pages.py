@@ -1,6 +1,7 @@
 """The pages: rendered on the server, working without JavaScript. HTTP only, the work is elsewhere."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -9,12 +10,12 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from jobs.errors import JobsError
-from jobs.state import JobState, timestamp
+from jobs.state import Job, JobState, timestamp
 from model.card import Card
 from model.errors import UnknownModel
 from model.schema import Value
-from web import page_changes, page_forms, page_jobs, page_results
-from web.api_jobs import found_job
+from web import again, page_changes, page_forms, page_jobs, page_results
+from web.api_jobs import found_job, no_results
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
 from web.api_service import found_card
 from web.bodies import UploadForm, open_body
@@ -181,10 +182,35 @@ def jobs_page() -> Response:
 @pages.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
     """A job: how far it is; once it has ended, its results in numbers, its rejected rows and its downloads."""
+    return _job_page(found_job(job_id))
+
+
+def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
+    """The page of a job; ``shown`` is what was typed into the form that scores it again, and what is wrong with it."""
     found = services()
-    return make_response(
-        render_template("job.html", view=page_jobs.view(found.store, found.catalog, found_job(job_id)))
-    )
+    given = {"model": job.model, "threshold": job.threshold, "models": found.catalog.names(), **shown}
+    view = page_jobs.view(found.store, found.catalog, job)
+    return make_response(render_template("job.html", view=view, **given), status)
+
+
+@pages.post("/jobs/<job_id>/again")
+def score_again(job_id: str) -> BaseResponse:
+    """Make a new job of the rows of one that has succeeded, for another threshold or model; its page then shows it."""
+    found, job = services(), found_job(job_id)
+    if job.state is not JobState.SUCCEEDED:
+        raise no_results(job)
+    form = again.form_of(job, request.form)
+    try:
+        body = again.body_of(found.store, job, form)
+        new_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
+    except (JobsError, UnknownModel) as error:
+        problem = to_problem(error)
+        if problem is None:
+            raise
+        response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **asdict(form))
+        response.headers.extend(problem.headers)
+        return response
+    return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
 
 
 @pages.post("/jobs/<job_id>/cancel")

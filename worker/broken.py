@@ -91,7 +91,7 @@ def _decoded(texts: pa.BinaryArray) -> pa.BinaryArray:
 def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:
     """A fault for each of the rows: how many fields it has, and those that are too many."""
     counts, places = np.unique(fields.counts[rows], return_inverse=True)
-    words = text_array([f"{count} fields where the header has {width}" for count in counts.tolist()])
+    words = text_array([f"{count} field{'s'[: count > 1]} where the header has {width}" for count in counts.tolist()])
     ends = fields.index.ends[rows]
     from_ = np.minimum(_kept_until(fields, rows, width) + 1, ends)
     surplus = slices(fields.index.data, from_, ends).dictionary_encode()
@@ -118,7 +118,8 @@ def _shown_fields(surplus: pa.BinaryArray, delimiter: str) -> pa.StringArray:
 
 def _shown_one(surplus: bytes, delimiter: str) -> str:
     fields = read_record(surplus, 0, len(surplus), ord(delimiter)).fields[:LONGEST_ECHO]
-    cut = (unquote(surplus[start : min(end, start + 2 * LONGEST_ECHO)]) for start, end in fields)
+    # No character takes more than four bytes.
+    cut = (unquote(surplus[start:end])[: 4 * LONGEST_ECHO] for start, end in fields)
     return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
 
 

@@ -84,9 +84,10 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
 def _rejects(
     index: RecordIndex, mended: Mended | None, faults: list[FaultColumn], first_row: int, layout: Layout
 ) -> bytes:
-    if not faults:
+    if not faults or not len(index):
         return b""
-    lines = records_with_line_ends(index, mended, b"\r\n" if b"\r\n" in index.data else b"\n")
+    line_end = b"\r\n" if index.data.startswith(b"\r\n", int(index.ends[0])) else b"\n"
+    lines = records_with_line_ends(index, mended, line_end)
     return reject_lines(faults, lines, first_row, layout.delimiter)
 
 

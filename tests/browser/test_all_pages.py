@@ -11,6 +11,7 @@ from tests.browser.people import ANSWER, PEOPLE, csv_file
 from tests.stack import Stack
 
 LIMIT_BYTES = 100_000
+DOCS = "/api/v1/docs"
 SHIFT = """() => new Promise((resolve) => {
     let shift = 0;
     new PerformanceObserver((list) => {
@@ -33,11 +34,20 @@ def addresses(service: Stack) -> Iterator[dict[str, str]]:
         "jobs": "/jobs",
         "no jobs": "/jobs?state=failed",
         "problem": "/nothing",
+        "gone": f"/jobs/{32 * '0'}",
+        "docs": DOCS,
     }
     service.request("POST", f"{job}/delete")
 
 
-KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem")
+KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs")
+
+
+def open_page(page: Page, address: str) -> None:
+    """Open a page and wait until it is whole."""
+    page.goto(address)
+    if address == DOCS:
+        expect(page.get_by_role("button", name="Schemas")).to_be_visible()
 
 
 def assert_accessible(page: Page) -> None:
@@ -52,8 +62,22 @@ def assert_accessible(page: Page) -> None:
 def test_no_page_has_faults_of_accessibility_or_moves_while_it_loads(
     page: Page, addresses: dict[str, str], kind: str
 ) -> None:
-    page.goto(addresses[kind])
+    open_page(page, addresses[kind])
     assert page.evaluate(SHIFT) < 0.01
+    assert_accessible(page)
+
+
+def test_the_description_of_the_api_has_no_faults_of_accessibility_when_it_is_opened(page: Page) -> None:
+    open_page(page, DOCS)
+    for name in ("List jobs", "Upload a CSV file", "Cancel or delete a job", "Predict one record"):
+        page.get_by_role("button", name=name).click()
+    expect(page.get_by_role("button", name="Try it out")).to_have_count(4)
+    for button in page.get_by_role("button", name="Try it out").all()[::-1]:
+        button.click()
+    expect(page.get_by_role("button", name="Execute")).to_have_count(4)
+    page.get_by_role("button", name="Execute").first.click()
+    expect(page.get_by_text("Response body").first).to_be_visible()
+    page.get_by_role("button", name="Expand all").first.click()
     assert_accessible(page)
 
 
@@ -70,7 +94,7 @@ def test_the_preview_of_a_file_has_no_faults_of_accessibility(page: Page) -> Non
 def test_no_page_is_wider_than_the_screen(new_page: NewPage, addresses: dict[str, str]) -> None:
     page = new_page(viewport={"width": 390, "height": 800})
     for address in addresses.values():
-        page.goto(address)
+        open_page(page, address)
         assert page.evaluate("document.documentElement.scrollWidth") == 390, address
 
 

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import NewPage
 from tests.browser.people import PEOPLE, csv_file, many
 from tests.stack import Stack
 
@@ -87,9 +89,29 @@ def test_the_slider_moves_the_counts(page: Page, done_job: dict[str, Any]) -> No
     expect(negative).to_have_text("0")
     slider.fill("90")
     expect(positive).to_have_text("0")
-    expect(page.get_by_role("link", name="Score again")).to_have_attribute("href", re.compile(r"threshold=0\.9"))
-    page.get_by_role("link", name="Score again").click()
-    expect(page.get_by_label("Threshold")).to_have_value("0.9")
+    expect(page.get_by_label("Threshold", exact=True)).to_have_value("0.9")
+
+
+def test_a_job_is_scored_again_with_the_threshold_of_the_slider(
+    page: Page, done_job: dict[str, Any], service: Stack
+) -> None:
+    page.goto(done_job["links"]["page"])
+    page.get_by_label("What if the threshold were another?").fill("15")
+    page.get_by_role("button", name="Score again").click()
+    page.wait_for_url(lambda url: "/jobs/" in url and done_job["id"] not in url)
+    expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
+    expect(page.get_by_role("heading", name="people.csv")).to_be_visible()
+    expect(page.locator("[data-decision=positive]")).to_have_text("2")
+    service.request("POST", f"{urlsplit(page.url).path}/delete")
+
+
+def test_a_threshold_that_cannot_be_is_said_beside_its_field(new_page: NewPage, done_job: dict[str, Any]) -> None:
+    page = new_page(java_script_enabled=False)
+    page.goto(done_job["links"]["page"])
+    page.locator("#again").evaluate("form => { form.noValidate = true; form.threshold.value = '7'; }")
+    page.get_by_role("button", name="Score again").click()
+    page.locator("#threshold-error", has_text="Enter a number from 0 to 1").wait_for()
+    assert page.locator("#threshold").input_value() == "7"
 
 
 def test_a_rejected_row_is_found(page: Page, done_job: dict[str, Any]) -> None:

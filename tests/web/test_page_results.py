@@ -37,10 +37,10 @@ def test_the_page_of_a_done_job_shows_its_results_in_numbers(service: Stack, job
     assert "<b>old</b>" in rows[1]
 
 
-def test_a_job_can_be_scored_again_with_its_threshold(service: Stack) -> None:
+def test_another_file_can_be_uploaded_with_the_threshold_of_a_job(service: Stack) -> None:
     path = upload_by_form(service, f"{HEADER}\n{ROW}\n".encode(), threshold="0.35").headers["Location"]
-    (again,) = ended_job(service, path).all("a", id="again")
-    assert Page(service.get(again.attrib["href"])).values("post")["threshold"] == "0.35"
+    (upload,) = [link for link in ended_job(service, path).links() if link.endswith("#upload")]
+    assert Page(service.get(upload)).values("post")["threshold"] == "0.35"
     service.request("POST", f"{path}/delete")
 
 

@@ -92,13 +92,27 @@ function moveThreshold(slider) {
   }
   document.getElementById("slider-value").textContent = `${slider.value}%`;
   slider.setAttribute("aria-valuetext", `${slider.value}%`);
-  const again = document.getElementById("again");
-  const address = new URL(again.href);
-  address.searchParams.set("threshold", slider.valueAsNumber / 100);
-  again.href = address;
+  const again = document.getElementById("threshold");
+  if (again) again.value = slider.valueAsNumber / 100;
 }
 
 document.addEventListener("input", ({ target }) => {
   if (target.id === "slider") moveThreshold(target);
 });
+
+// Taking a large job's rows again takes a while; a second click would make a second job.
+document.addEventListener("submit", ({ target }) => {
+  if (target.id !== "again") return;
+  const button = target.querySelector("button");
+  const text = button.textContent;
+  button.disabled = true;
+  button.textContent = "Taking the rows again…";
+  announce(button.textContent);
+  // The browser may show this page again as it was left.
+  window.addEventListener("pageshow", () => {
+    button.disabled = false;
+    button.textContent = text;
+  }, { once: true });
+});
+
 follow();

@@ -93,11 +93,17 @@ function exampleTable(found, titles) {
     make("td", { className: "number", textContent: grouped(example.row) }),
     ...features.map((name) => make("td", { textContent: example.record[name] })),
     ...(example.error
-      ? [make("td", { className: "added", colSpan: 2, textContent: sentence(example.error) })]
+      ? [make("td", { className: "added", colSpan: 2, textContent: reason(example.error, titles) })]
       : [make("td", { className: "added", textContent: example.prediction }),
         make("td", { className: "added", textContent: percent(example.probability, 2) })])));
   return [table("The first rows with their predictions",
     ["Row", ...features.map((name) => titles[name]), "Prediction", "Probability"], rows)];
+}
+
+/** The `error` of a row as a person reads it: the name of each field in the place of codes. */
+function reason(error, titles) {
+  const named = (_, start, column) => `${start}${column ? `${titles[column] ?? column}: ` : ""}`;
+  return sentence(error.replace(/(^|; )[a-z_]+(?: in (\w+))?: /g, named));
 }
 
 /** A table under its heading that scrolls sideways where it is too wide. */
