@@ -1,0 +1,25 @@
+"""The plain script: read the file, predict, write the file. ``python script.py SOURCE TARGET``; prints its times."""
+
+import time
+
+STARTED = time.perf_counter()
+
+import json  # noqa: E402 - the time of loading what it needs is part of what is measured
+import sys  # noqa: E402
+
+import pandas as pd  # noqa: E402
+from census import load_pipeline  # noqa: E402
+
+source, target = sys.argv[1:]
+pipeline = load_pipeline()
+loaded = time.perf_counter()
+frame = pd.read_csv(source, skipinitialspace=True)
+read = time.perf_counter()
+probabilities = pipeline.predict_proba(frame.rename(columns=lambda name: name.replace("-", "_")))[:, 1]
+predicted = time.perf_counter()
+frame["prediction"] = pipeline.classes_[(probabilities >= 0.5).astype(int)]
+frame["probability"] = probabilities.round(6)
+frame.to_csv(target, index=False)
+written = time.perf_counter()
+times = {"load": loaded - STARTED, "read": read - loaded, "predict": predicted - read, "write": written - predicted}
+print(json.dumps(times))
