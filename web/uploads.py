@@ -143,7 +143,8 @@ class Upload:
                 if not self._size:
                     self._read_form()
                 self._size += len(block)
-                self._digest.update(block)
+                if self._once:
+                    self._digest.update(block)
                 self._take(self._text.feed(block), final=False)
                 yield
             self._take(self._text.finish(), final=True)
@@ -240,8 +241,10 @@ class Upload:
         }
         if self._body.fields_may_follow:
             fields |= self._late_fields()
-        fields["fingerprint"] = fingerprint(self._digest, self._form)
-        once_key = self._once.key if self._once else None
+        once_key = None
+        if self._once:
+            once_key = self._once.key
+            fields["fingerprint"] = fingerprint(self._digest, self._form)
         self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, once_key, **fields))
 
     def _late_fields(self) -> dict[str, str | int | float]:
