@@ -74,7 +74,7 @@ def unscored(delimiter: bytes, *chunks: ScoredChunk, width: int = WIDTH) -> byte
     return b"".join([unscorer.feed(chunk.output, chunk.rejects) for chunk in chunks])
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(files() | st.tuples(DELIMITERS, TEXTS))
 @example((b",", b'1,2,3,x\\",y\n'))
 @example((b",", b'1,2,3,"p, q",x\\",y\n'))
@@ -95,7 +95,7 @@ def test_what_is_scored_again_has_the_same_results_and_the_same_rejects(file: tu
     assert again.summary == first.summary
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(files())
 def test_sound_records_are_those_of_the_file_and_others_have_as_many_fields(file: tuple[bytes, bytes]) -> None:
     delimiter, text = file
@@ -115,7 +115,7 @@ def test_sound_records_are_those_of_the_file_and_others_have_as_many_fields(file
 SOUND = st.sampled_from(["", "1", "a b", 'q "w"', "a,b", "c;d\te|f", "x\ny", "x\r\ny", "é", '"', "\\", "7, 8"])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.lists(SOUND, min_size=WIDTH, max_size=WIDTH).filter(lambda row: row != ["", "", ""]), min_size=1),
     DELIMITERS,
