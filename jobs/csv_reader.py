@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from jobs.errors import UploadRefused
-from jobs.records import MOST_FIELDS, RecordIndex, index_records, read_record, unquote
+from jobs.records import MOST_FIELDS, RecordIndex, as_field, index_records, read_record, unquote
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_FIELD_BYTES = 1024 * 1024
@@ -33,6 +33,11 @@ class Header:
     delimiter: str
     line_end: bytes
     size: int
+
+    def with_columns(self, names: Sequence[str]) -> bytes:
+        """The header of the results: its own bytes, then the names, as unused ones, quoted where they have to be."""
+        added = (as_field(name, self.delimiter) for name in self.unused_names(names))
+        return self.delimiter.encode().join([self.raw, *added])
 
     def unused_names(self, wanted: Sequence[str]) -> list[str]:
         """The wanted column names; one that the header already uses gets ``_2``, ``_3``, …."""

@@ -103,6 +103,13 @@ def index_records(data: bytes, delimiter: int, final: bool) -> RecordIndex:
     return _index(data, delimiter, final, reader.quoted, reader.last_opening, reader.broken_at)
 
 
+def as_field(text: str, delimiter: str) -> bytes:
+    """A text as a CSV field; what is not Unicode becomes a question mark."""
+    if any(special in text for special in (delimiter, '"', "\r", "\n")):
+        text = '"' + text.replace('"', '""') + '"'
+    return text.encode("utf-8", "replace")
+
+
 def unquote(text: bytes) -> bytes:
     """A field's value: without its quotes if it is quoted, and with each doubled quote made one."""
     if len(text) > 1 and text[0] == _QUOTE and text[-1] == _QUOTE:

@@ -45,7 +45,10 @@ def connect(settings: Settings, patient: bool = False) -> Redis:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What is known of a job when its header has been read; ``columns`` maps features to the header's columns."""
+    """What is known of a job when its header has been read.
+
+    ``columns`` maps features to the header's columns, ``added`` is the number of columns that the results have more.
+    """
 
     model: str
     version: str
@@ -58,6 +61,7 @@ class NewJob:
     input_header: bytes
     columns: Mapping[str, int]
     width: int
+    added: int = 3
     shown: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -75,6 +79,7 @@ class ClaimedChunk:
     threshold: float | None
     columns: dict[str, int]
     width: int
+    added: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class JobStore:
             "input_header": new.input_header,
             "columns": json.dumps(dict(new.columns)),
             "width": new.width,
+            "added": new.added,
             "shown": int(new.shown),
             "created": now,
             "changed": now,
@@ -171,7 +177,7 @@ class JobStore:
         """An upload still comes in, if slowly: its keys live on."""
         self._run("touch", job_id, self._settings.upload_idle_seconds)
 
-    def seal(self, job_id: str, once_key: str | None = None, **fields: str | int | float) -> list[int]:
+    def seal(self, job_id: str, once_key: str | None = None, **fields: str | bytes | int | float) -> list[int]:
         """The upload is whole, and durable from here on; answers the chunks to send now.
 
         ``once_key`` is the key under which the upload's idempotency key lies; the fields then hold ``fingerprint``.
@@ -218,6 +224,7 @@ class JobStore:
             threshold=number(raw.get(b"threshold")),
             columns=json.loads(raw[b"columns"]),
             width=int(raw[b"width"]),
+            added=int(raw.get(b"added", 3)),
         )
 
     def renew(self, job_id: str, chunk: int, owner: str) -> bool:

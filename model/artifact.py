@@ -4,6 +4,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,21 @@ def save(pipeline: Any, path: Path) -> str:
     return sha256_of(content)
 
 
-def load(path: Path, sha256: str) -> Any:
+def load(path: Path, sha256: str, trusted: Sequence[str] = ()) -> Any:
     """Return the fitted pipeline in `path`; never unpickles.
 
     Raises BrokenModel where the file is missing, is not the one with checksum `sha256`, holds types that neither skops
-    nor `TRUSTED` names as safe, or was written by another scikit-learn version.
+    nor `TRUSTED` nor `trusted` names as safe, or was written by another scikit-learn version.
     """
-    content = _verified(path, sha256)
+    return loads(_verified(path, sha256), path, trusted)
+
+
+def loads(content: bytes, path: Path, trusted: Sequence[str] = ()) -> Any:
+    """Return the fitted pipeline in `content`, which was read from `path`; raises as `load` does."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
-            return skops.io.loads(content, trusted=TRUSTED)
+            return skops.io.loads(content, trusted=[*TRUSTED, *trusted])
     except UntrustedTypesFoundException as error:
         raise BrokenModel(f"{path} holds types that are not safe to load: {error}") from error
     except InconsistentVersionWarning as error:

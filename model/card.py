@@ -25,18 +25,44 @@ class ModelKind(StrEnum):
     REGRESSOR = "regressor"
 
 
+class Scores(StrEnum):
+    """What stands beside a prediction."""
+
+    PROBABILITY = "probability"
+    DECISION = "decision"
+    NONE = "none"
+
+
+class InputForm(StrEnum):
+    """What a pipeline takes: a frame with named columns, an array without names, or the texts of its one feature."""
+
+    FRAME = "frame"
+    ARRAY = "array"
+    TEXTS = "texts"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Metrics(_Part):
-    """How well a binary classifier does on `rows` held-out records; `accuracy` is at the card's threshold."""
+    """How well a model does on `rows` held-out records; those that make sense for its kind.
 
-    roc_auc: float
-    brier: float
-    log_loss: float
-    accuracy: float
+    `accuracy` of a binary classifier is at the card's threshold; `mae` and `rmse` are in the target's unit. `intervals`
+    holds, for each, the middle 95 % of its values over bootstrap samples of these records. `measured_on` says in words
+    which records these are.
+    """
+
     rows: int
+    measured_on: str = "records that it was not trained on"
+    roc_auc: float | None = None
+    brier: float | None = None
+    log_loss: float | None = None
+    accuracy: float | None = None
+    r2: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    intervals: dict[str, tuple[float, float]] = {}
 
 
 class Histogram(_Part):
@@ -70,9 +96,12 @@ class DataSource(_Part):
 class Card(_Part):
     """Everything about one version of a model but its fitted pipeline.
 
-    `version` is the first 12 hex digits of `artifact_sha256`. `average_effects` (additive models) is the mean, over
-    the training records, of each feature's effect in log-odds: what explanations are relative to. `sample` holds a
-    few training records, values in feature order, None for missing. `trained_at` is RFC 3339 in UTC.
+    `classes` are those of a classifier, as text, in its pipeline's order; `scores` says what stands beside a
+    prediction, `takes` what the pipeline is given. `prediction_edges` (regressors), 21 of them, are the bins in which
+    predictions are counted. `average_effects` (additive models) is the mean, over the training records, of each
+    feature's effect in log-odds: what explanations are relative to. `sample` holds a few training records, values in
+    feature order, None for missing. `trusted` names the types, beyond those always trusted, that its artifact may hold.
+    `trained_at` is RFC 3339 in UTC.
     """
 
     name: str
@@ -81,8 +110,10 @@ class Card(_Part):
     title: str
     description: str
     target: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
     positive_class: str | None = None
+    scores: Scores = Scores.PROBABILITY
+    takes: InputForm = InputForm.FRAME
     threshold: float = 0.5
     features: tuple[Feature, ...]
     metrics: Metrics | None = None
@@ -92,6 +123,8 @@ class Card(_Part):
     sample: tuple[tuple[Scalar, ...], ...] = ()
     additive: bool = False
     average_effects: dict[str, float] = {}
+    prediction_edges: tuple[float, ...] = ()
+    trusted: tuple[str, ...] = ()
     libraries: dict[str, str]
     artifact_sha256: str
     source: DataSource | None = None
@@ -100,6 +133,25 @@ class Card(_Part):
     def record_schema(self) -> Schema:
         """The features as a schema, which matches columns and validates records."""
         return Schema(features=self.features)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Names of the result columns beside the prediction: `probability`, or one for each class, or none."""
+        if self.scores is Scores.NONE:
+            return ()
+        if self.kind is ModelKind.BINARY_CLASSIFIER:
+            return (self.scores.value,)
+        return tuple(f"{self.scores.value}_{name}" for name in self.classes)
+
+    @property
+    def result_columns(self) -> tuple[str, ...]:
+        """Names of the columns that scoring appends to a file."""
+        return ("prediction", *self.score_columns, "error")
+
+    @property
+    def decides_by_threshold(self) -> bool:
+        """Whether a threshold turns the model's probability into its prediction."""
+        return self.kind is ModelKind.BINARY_CLASSIFIER and self.scores is Scores.PROBABILITY
 
     @classmethod
     def load(cls, path: Path) -> Self:

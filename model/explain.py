@@ -18,10 +18,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from model.columns import Column, Floats, code_frame, column_of, is_missing
 from model.schema import Feature, FeatureKind, Value
 
-Floats = NDArray[np.float64]
-Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
 LARGEST_TABLE = 1000
 
 
@@ -139,38 +138,6 @@ def average_effects(pipeline: Any, features: Sequence[Feature], frame: pd.DataFr
     columns = code_frame(frame, features)
     means = model.explain(columns).effects.mean(axis=0)
     return dict(zip(columns, means.tolist(), strict=True))
-
-
-def code_frame(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Column]:
-    """Return the columns of `frame` dictionary-coded; raises KeyError where a feature has no column."""
-    return {feature.name: _coded(frame[feature.name]) for feature in features}
-
-
-def code_records(records: Sequence[Mapping[str, Value]], features: Sequence[Feature]) -> dict[str, Column]:
-    """Return validated records as coded columns, one distinct value per record: the quick way for a few records."""
-    codes = np.arange(len(records))
-    return {
-        feature.name: (np.array([record[feature.name] for record in records], dtype=object), codes)
-        for feature in features
-    }
-
-
-def column_of(feature: Feature, values: Any) -> pd.Series:
-    """Return values as the column a pipeline takes: float64 for numbers, object for categories, NaN for missing."""
-    if feature.kind is FeatureKind.NUMBER:
-        return pd.Series(values, dtype=np.float64)
-    column = pd.Series(values, dtype=object)
-    return column.where(column.notna(), np.nan)
-
-
-def is_missing(value: Any) -> bool:
-    """Tell whether a value stands for a missing one: None, NaN or pandas' NA."""
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-
-
-def _coded(column: pd.Series) -> Column:
-    codes, distinct = pd.factorize(column, use_na_sentinel=False)
-    return np.asarray(distinct, dtype=object), codes
 
 
 def _term(feature: Feature, columns: ColumnTransformer, regression: LogisticRegression) -> _Term:

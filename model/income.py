@@ -18,7 +18,8 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 from model import artifact
 from model.card import Card, DataSource, ModelKind
 from model.catalog import Catalog, version_of
-from model.explain import average_effects, column_of, is_additive
+from model.columns import column_of
+from model.explain import average_effects, is_additive
 from model.income_features import FEATURES
 from model.schema import Feature, FeatureKind, normalise_name
 from model.summary import held_out_metrics, library_versions, sample_rows, summarise

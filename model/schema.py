@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
@@ -14,8 +15,8 @@ from itertools import islice
 
 from pydantic import BaseModel, ConfigDict
 
-Value = float | str | None
-Scalar = int | float | str | None
+Value = float | bool | str | None
+Scalar = bool | int | float | str | None
 
 NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """The whole grammar of a number, ASCII digits only; plain enough for Python's `re` and for RE2."""
@@ -24,9 +25,17 @@ MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 """Casefolded texts that mean "no value", unless a feature has a category of that very word."""
 
 LONGEST_ECHO = 100
+_DAY_DIGITS = 10
 # Looking for a similar name takes time for each that is there.
 MOST_COMPARED = 200
 _NUMBER = re.compile(NUMBER_PATTERN)
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
+}
 _SEPARATORS = re.compile(r"[\s._-]+")
 
 
@@ -38,6 +47,9 @@ class FaultCode(StrEnum):
     NOT_AN_INTEGER = "not_an_integer"
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_CATEGORY = "unknown_category"
+    NOT_A_BOOLEAN = "not_a_boolean"
+    NOT_A_DATE = "not_a_date"
+    NOT_A_TEXT = "not_a_text"
     RAGGED = "ragged"
     MALFORMED = "malformed"
     UNDECODABLE = "undecodable"
@@ -49,6 +61,9 @@ class FeatureKind(StrEnum):
 
     NUMBER = "number"
     CATEGORY = "category"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,8 @@ class Feature(BaseModel):
     """One input of a model: its name, kind, limits or categories, and words for people.
 
     `minimum` and `maximum` are inclusive and in `unit`; `categories` are in their natural order, and `labels` gives the
-    human words of each. `default` prefills a form, `example` shows a typical value.
+    human words of each. `default` prefills a form, `example` shows a typical value. `given_as` is the pandas dtype in
+    which the pipeline takes the column, where it is not the usual one of its kind: `category`, or `object` for dates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,9 +145,11 @@ class Feature(BaseModel):
     default: Scalar = None
     example: Scalar = None
     help: str | None = None
+    given_as: str | None = None
 
     def parse(self, text: str, suggest: bool = True) -> Value | Fault:
-        """Return what `text` means: a number (float), a category as the schema spells it, None for missing, or a Fault.
+        """Return what `text` means, or a Fault: a number (float), a category as the schema spells it, true or false, a
+        date as ISO 8601 writes it (in UTC, without a zone), free text as it came; None for missing.
 
         This is the one place that says so; a reader of whole columns must agree with it. Without `suggest`, no similar
         category is looked for, which is slow.
@@ -142,7 +160,7 @@ class Feature(BaseModel):
             return self._spellings[folded]
         if folded in MISSING_MARKERS:
             return self._missing(stripped)
-        return self._number(stripped) if self.kind is FeatureKind.NUMBER else self._unknown_category(stripped, suggest)
+        return text if self.kind is FeatureKind.TEXT else self._parsed(stripped, suggest)
 
     def parse_json(self, value: object) -> Value | Fault:
         """Return what a JSON value means, as `parse` does for text; never raises."""
@@ -151,6 +169,8 @@ class Feature(BaseModel):
                 return self._missing("")
             case str():
                 return self.parse(value)
+            case bool() if self.kind is FeatureKind.BOOLEAN:
+                return value
             case bool() | list() | dict():
                 return self._wrong_type(value)
             case int() | float():
@@ -166,7 +186,7 @@ class Feature(BaseModel):
     @cached_property
     def words(self) -> frozenset[str]:
         """Casefolded texts that mean a category or that there is no value."""
-        return MISSING_MARKERS | self._spellings.keys()
+        return MISSING_MARKERS | set(self._spellings)
 
     def verdict(self, code: FaultCode) -> str:
         """Return what a fault of this code says after the text that it is about."""
@@ -178,13 +198,26 @@ class Feature(BaseModel):
         }[code]
 
     @cached_property
-    def _spellings(self) -> dict[str, str]:
+    def _spellings(self) -> Mapping[str, bool | str]:
+        if self.kind is FeatureKind.BOOLEAN:
+            return _BOOLEANS
         return {category.casefold(): category for category in self.categories}
 
     @cached_property
     def _suggestions(self) -> dict[str, str]:
         labels = {label.casefold(): category for category, label in self.labels.items()}
-        return labels | self._spellings
+        return labels | {category.casefold(): category for category in self.categories}
+
+    def _parsed(self, text: str, suggest: bool) -> Value | Fault:
+        match self.kind:
+            case FeatureKind.NUMBER:
+                return self._number(text)
+            case FeatureKind.DATE:
+                return self._date(text)
+            case FeatureKind.BOOLEAN:
+                return self._fault(FaultCode.NOT_A_BOOLEAN, f"{shown(text)!r} is neither true nor false", text)
+            case _:
+                return self._unknown_category(text, suggest)
 
     @property
     def _range(self) -> str:
@@ -195,6 +228,8 @@ class Feature(BaseModel):
     def _wanted(self) -> str:
         if self.kind is FeatureKind.CATEGORY:
             return f"one of its {len(self.categories)} categories"
+        if self.kind is not FeatureKind.NUMBER:
+            return {"boolean": "true or false", "date": "a date such as 2024-01-31", "text": "a text"}[self.kind.value]
         number = "a whole number" if self.integer else "a number"
         limited = self.minimum is not None or self.maximum is not None
         return f"{number} in {self._range}" if limited else number
@@ -225,6 +260,13 @@ class Feature(BaseModel):
             return self._judged(FaultCode.OUT_OF_RANGE, text)
         return number
 
+    def _date(self, text: str) -> str | Fault:
+        date = _iso_date(text) if _DATE.fullmatch(text) else None
+        if date is None:
+            detail = f"{shown(text)!r} is not a date as ISO 8601 writes it, such as 2024-01-31 or 2024-01-31T09:30:00"
+            return self._fault(FaultCode.NOT_A_DATE, detail, text)
+        return date
+
     def _judged(self, code: FaultCode, text: str) -> Fault:
         return self._fault(code, shown(text) + self.verdict(code), text)
 
@@ -242,7 +284,7 @@ class Feature(BaseModel):
         return self._suggestions[close[0]] if close else None
 
     def _json_number(self, value: float) -> Value | Fault:
-        if self.kind is FeatureKind.CATEGORY:
+        if self.kind is not FeatureKind.NUMBER:
             return self.parse(_digits(value))
         try:
             number = float(value)
@@ -255,10 +297,14 @@ class Feature(BaseModel):
 
     def _wrong_type(self, value: object) -> Fault:
         given = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "this value")
-        if self.kind is FeatureKind.NUMBER:
-            return self._fault(FaultCode.NOT_A_NUMBER, f"{given} is not a number", _words(value))
-        detail = f"{given} is not a category of {self.name}"
-        return self._fault(FaultCode.UNKNOWN_CATEGORY, detail, _words(value))
+        code, wanted = {
+            FeatureKind.NUMBER: (FaultCode.NOT_A_NUMBER, "a number"),
+            FeatureKind.CATEGORY: (FaultCode.UNKNOWN_CATEGORY, f"a category of {self.name}"),
+            FeatureKind.BOOLEAN: (FaultCode.NOT_A_BOOLEAN, "true or false"),
+            FeatureKind.DATE: (FaultCode.NOT_A_DATE, "a date"),
+            FeatureKind.TEXT: (FaultCode.NOT_A_TEXT, "a text"),
+        }[self.kind]
+        return self._fault(code, f"{given} is not {wanted}", _words(value))
 
 
 class Schema(BaseModel):
@@ -311,6 +357,17 @@ class Schema(BaseModel):
             for name, feature in self._by_name.items()
             if feature.name not in found
         )
+
+
+def _iso_date(text: str) -> str | None:
+    """Return a day as it is, a moment in UTC without its zone; None for what no calendar has."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if len(text) == _DAY_DIGITS:
+            return text
+        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _digits(value: float) -> str:

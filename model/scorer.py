@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model import artifact
-from model.card import Card
+from model.card import Card, InputForm, ModelKind, Scores
 from model.catalog import Catalog
+from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of
 from model.errors import BrokenModel, ScoringFailed
-from model.explain import AdditiveModel, Column, Explanation, Floats, code_frame, code_records, column_of
+from model.explain import AdditiveModel, Explanation
 from model.schema import Value
 
 
@@ -21,12 +22,23 @@ from model.schema import Value
 class Predictions:
     """Predictions of n records, in their order.
 
-    `labels`, shape (n,): index into the card's classes. `positive`, shape (n,): probability of the positive class, or,
-    where the model has none, of the predicted class.
+    `values`, shape (n,): of a classifier, indices into the card's classes; of a regressor, numbers. `scores`, shape
+    (n, s): what stands beside them, a column for each of the card's `score_columns`.
     """
 
-    labels: NDArray[np.int64]
-    positive: Floats
+    values: NDArray[Any]
+    scores: Floats
+
+    @property
+    def positive(self) -> Floats:
+        """Of a binary classifier: the probability (or decision) of the positive class, shape (n,)."""
+        return self.scores[:, 0]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], order: NDArray[np.int64]) -> Self:
+        """The predictions of all parts, of which there is at least one, in the given order of their rows."""
+        values = np.concatenate([part.values for part in parts])
+        return cls(values[order], np.concatenate([part.scores for part in parts])[order])
 
 
 class Scorer:
@@ -47,82 +59,121 @@ class Scorer:
     def load(cls, catalog: Catalog, name: str | None = None, version: str | None = None) -> Self:
         """Load a model (None: the default one, its current version); raises UnknownModel and BrokenModel."""
         card = catalog.card(name, version)
-        pipeline = artifact.load(catalog.artifact_path(card.name, card.version), card.artifact_sha256)
-        return cls(card, pipeline)
+        path = catalog.artifact_path(card.name, card.version)
+        return cls(card, artifact.load(path, card.artifact_sha256, card.trusted))
 
     def probabilities(self, frame: pd.DataFrame) -> Floats:
         """Return the pipeline's probabilities of each class, shape (n, classes), columns in the card's order."""
-        if len(frame) == 0:
-            return np.empty((0, len(self.card.classes)))
-        with self._failures(len(frame)):
-            answer = np.asarray(self.pipeline.predict_proba(self._prepared(frame)), dtype=np.float64)
-        return self._checked(answer, (len(frame), len(self.card.classes)))
+        shape = (len(frame), len(self.card.classes))
+        return self._asked("predict_proba", self._prepared(frame), shape)
 
     def predict(self, frame: pd.DataFrame, threshold: float | None = None) -> Predictions:
-        """Return the predictions of a frame; positive where its probability >= `threshold` (None: the card's)."""
-        probabilities = self.probabilities(frame)
-        if self.card.positive_class is None:
-            return Predictions(probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0.0))
-        return self._decide(probabilities[:, self._positive_index], threshold)
+        """Return the predictions of a frame.
 
-    def explain(self, frame: pd.DataFrame) -> Explanation | None:
-        """Return each feature's effect on each record, log-odds; None where the model is not additive."""
-        if self._additive is None:
-            return None
-        with self._failures(len(frame)):
-            explanation = self._additive.explain(code_frame(self._prepared(frame), self.card.features))
-        return self._checked_explanation(explanation, len(frame))
-
-    def coded_probabilities(self, columns: Mapping[str, Column]) -> Floats:
-        """Return the probability of the positive class, shape (n,), of dictionary-coded columns.
-
-        `columns`: per feature its distinct values and, per row, the index of its value, from 0. A missing value (None
-        or NaN) is a distinct value like any other; of a feature that allows none it may be listed, but not used.
-        Additive models are scored from a table per feature, which is far quicker than their pipeline and equal to it;
-        others by their pipeline.
+        Where a binary classifier has probabilities, positive is what has at least `threshold` (None: the card's).
         """
-        rows = len(next(iter(columns.values()))[1])
-        if self._additive is None:
-            frame = pd.DataFrame({name: distinct[codes] for name, (distinct, codes) in columns.items()})
-            return self.predict(frame).positive
-        with self._failures(rows):
-            answer = self._additive.positive(columns)
-        return self._checked(answer, (rows,))
+        return self._predict(self._prepared(frame), threshold)
 
     def predict_coded(self, columns: Mapping[str, Column], threshold: float | None = None) -> Predictions:
-        """Return what `predict` does, of dictionary-coded columns; models with a positive class only."""
-        return self._decide(self.coded_probabilities(columns), threshold)
+        """Return what `predict` does, of dictionary-coded columns, by feature.
+
+        A missing value (None or NaN) is a distinct value like any other; of a feature that allows none it may be
+        listed, but not used. Additive models are scored from a table per feature, which is far quicker than their
+        pipeline and equal to it; others by their pipeline.
+        """
+        if self._additive is None:
+            return self._predict(self._decoded(columns), threshold)
+        rows = len(next(iter(columns.values()))[1])
+        with self._failures(rows):
+            positive = self._additive.positive(columns)
+        return self._decided(self._checked(positive, (rows,)), threshold)
 
     def predict_records(self, records: Sequence[Mapping[str, Value]], threshold: float | None = None) -> Predictions:
         """Return the predictions of records as `Schema.validate_record` gives them: the quick way for a few."""
         if self._additive is None:
-            return self.predict(self._frame_of(records), threshold)
-        return self._decide(self.coded_probabilities(code_records(records, self.card.features)), threshold)
+            return self._predict(frame_of(records, self.card.features), threshold)
+        return self.predict_coded(code_records(records, self.card.features), threshold)
+
+    def explain(self, frame: pd.DataFrame) -> Explanation | None:
+        """Return each feature's effect on each record, log-odds; None where the model is not additive."""
+        return self._explained(len(frame), lambda: code_frame(self._prepared(frame), self.card.features))
 
     def explain_records(self, records: Sequence[Mapping[str, Value]]) -> Explanation | None:
         """Return what `explain` does, of records as `Schema.validate_record` gives them."""
-        if self._additive is None:
-            return None
-        with self._failures(len(records)):
-            explanation = self._additive.explain(code_records(records, self.card.features))
-        return self._checked_explanation(explanation, len(records))
+        return self._explained(len(records), lambda: code_records(records, self.card.features))
 
-    def predict_and_explain_records(self, records: Sequence[Mapping[str, Value]]) -> tuple[Floats, Explanation | None]:
-        """Return the positive class's probabilities, shape (n,), and what `explain_records` does, in one go."""
+    def predict_and_explain_records(
+        self, records: Sequence[Mapping[str, Value]], threshold: float | None = None
+    ) -> tuple[Predictions, Explanation | None]:
+        """Return what `predict_records` and `explain_records` do, in one go."""
         explanation = self.explain_records(records)
         if explanation is None:
-            return self.predict_records(records).positive, None
-        return explanation.positive, explanation
+            return self.predict_records(records, threshold), None
+        return self._decided(explanation.positive, threshold), explanation
 
     @property
     def _positive_index(self) -> int:
         return self.card.classes.index(str(self.card.positive_class))
 
-    def _decide(self, positive: Floats, threshold: float | None) -> Predictions:
+    def _predict(self, frame: pd.DataFrame, threshold: float | None) -> Predictions:
+        rows = len(frame)
+        if self.card.kind is ModelKind.REGRESSOR:
+            return Predictions(self._asked("predict", frame, (rows,)), np.empty((rows, 0)))
+        match self.card.scores:
+            case Scores.PROBABILITY:
+                return self._by_probability(frame, threshold)
+            case Scores.DECISION:
+                return self._by_decision(frame)
+            case Scores.NONE:
+                return Predictions(self._class_indices(frame), np.empty((rows, 0)))
+
+    def _by_probability(self, frame: pd.DataFrame, threshold: float | None) -> Predictions:
+        probabilities = self._asked("predict_proba", frame, (len(frame), len(self.card.classes)))
+        if self.card.kind is ModelKind.BINARY_CLASSIFIER:
+            return self._decided(probabilities[:, self._positive_index], threshold)
+        return Predictions(probabilities.argmax(axis=1), probabilities)
+
+    def _by_decision(self, frame: pd.DataFrame) -> Predictions:
+        if self.card.kind is ModelKind.BINARY_CLASSIFIER:
+            # As scikit-learn decides: the second class from zero on, zero itself not included.
+            decision = self._asked("decision_function", frame, (len(frame),))
+            scores = decision if self._positive_index else -decision
+            return Predictions((decision > 0).astype(np.int64), scores[:, np.newaxis])
+        decisions = self._asked("decision_function", frame, (len(frame), len(self.card.classes)))
+        return Predictions(decisions.argmax(axis=1), decisions)
+
+    def _decided(self, positive: Floats, threshold: float | None) -> Predictions:
         limit = self.card.threshold if threshold is None else threshold
         # Only a binary classifier has a positive class, so the other index is the negative one.
-        labels = np.where(positive >= limit, self._positive_index, 1 - self._positive_index)
-        return Predictions(labels, positive)
+        values = np.where(positive >= limit, self._positive_index, 1 - self._positive_index)
+        return Predictions(values, positive[:, np.newaxis])
+
+    def _class_indices(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        if not len(frame):
+            return np.empty(0, np.int64)
+        with self._failures(len(frame)):
+            labels = np.asarray(self.pipeline.predict(self._given(frame)))
+            places = {name: place for place, name in enumerate(self.card.classes)}
+            indices = np.array([places[str(label)] for label in labels.tolist()], np.int64)
+        self._check_shape(indices, (len(frame),))
+        return indices
+
+    def _asked(self, method: str, frame: pd.DataFrame, shape: tuple[int, ...]) -> Floats:
+        """The answer of one of the pipeline's methods to a prepared frame, checked; it is not asked about no rows."""
+        if not len(frame):
+            return np.empty(shape)
+        with self._failures(len(frame)):
+            answer = np.asarray(getattr(self.pipeline, method)(self._given(frame)), dtype=np.float64)
+        return self._checked(answer[:, 0] if answer.shape == (*shape, 1) else answer, shape)
+
+    def _given(self, frame: pd.DataFrame) -> Any:
+        match self.card.takes:
+            case InputForm.FRAME:
+                return frame
+            case InputForm.ARRAY:
+                return frame.to_numpy()
+            case InputForm.TEXTS:
+                return frame.iloc[:, 0].to_numpy()
 
     @contextmanager
     def _failures(self, rows: int) -> Iterator[None]:
@@ -133,23 +184,39 @@ class Scorer:
             raise ScoringFailed(f"model {self.card.name!r} could not score {rows} rows: {error}") from error
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
-        columns = {feature.name: column_of(feature, frame[feature.name]) for feature in self.card.features}
-        return pd.DataFrame(columns)
+        with self._failures(len(frame)):
+            return pd.DataFrame(
+                {feature.name: column_of(feature, frame[feature.name].array) for feature in self.card.features}
+            )
 
-    def _frame_of(self, records: Sequence[Mapping[str, Value]]) -> pd.DataFrame:
-        names = [feature.name for feature in self.card.features]
-        return pd.DataFrame([[record[name] for name in names] for record in records], columns=names)
+    def _decoded(self, columns: Mapping[str, Column]) -> pd.DataFrame:
+        """Coded columns as the frame that the pipeline takes; each distinct value is converted once."""
+        rows = len(next(iter(columns.values()))[1])
+        with self._failures(rows):
+            return pd.DataFrame(
+                {
+                    feature.name: column_of(feature, columns[feature.name][0]).array.take(columns[feature.name][1])
+                    for feature in self.card.features
+                }
+            )
 
-    def _checked_explanation(self, explanation: Explanation, rows: int) -> Explanation:
+    def _explained(self, rows: int, columns: Any) -> Explanation | None:
+        if self._additive is None:
+            return None
+        with self._failures(rows):
+            explanation = self._additive.explain(columns())
         self._checked(explanation.effects, (rows, len(self.card.features)))
         return explanation
 
     def _checked(self, answer: Floats, shape: tuple[int, ...]) -> Floats:
-        if answer.shape != shape:
-            raise ScoringFailed(f"model {self.card.name!r} answered {answer.shape}, not {shape}")
+        self._check_shape(answer, shape)
         if np.isnan(answer).any():
             raise ScoringFailed(f"model {self.card.name!r} answered NaN for {int(np.isnan(answer).sum())} values")
         return answer
+
+    def _check_shape(self, answer: NDArray[Any], shape: tuple[int, ...]) -> None:
+        if answer.shape != shape:
+            raise ScoringFailed(f"model {self.card.name!r} answered {answer.shape}, not {shape}")
 
 
 def _additive_form(card: Card, pipeline: Any) -> AdditiveModel | None:

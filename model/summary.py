@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
 
 from model.card import FeatureSummary, Histogram, Metrics
-from model.explain import Floats, is_missing
+from model.columns import Floats, is_missing
 from model.schema import Feature, FeatureKind, Scalar
 
 LIBRARIES = ("scikit-learn", "skops", "scipy", "numpy", "pandas")

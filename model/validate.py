@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 class ParsedValues:
     """What the distinct texts of a column mean.
 
-    `values`, shape (distinct,): float64 for numbers (NaN: missing), objects for categories (None: missing); of a text
+    `values`, shape (distinct,): float64 for numbers (NaN: missing), objects for all others (None: missing); of a text
     at fault, it is missing. `at_fault`, shape (f,), are the indices of such texts, ascending, `faults` what is wrong.
     """
 
@@ -39,10 +39,12 @@ class ParsedValues:
 
 def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
     """Parse the distinct texts of one feature's column: the usual kinds, right or wrong, all at once."""
+    values: NDArray[Any] = np.empty(len(texts), dtype=object)
+    wrong: dict[FaultCode, Mask] = {}
     if feature.kind is FeatureKind.NUMBER:
         values, wrong = _numbers(feature, texts)
-    else:
-        values, wrong = np.empty(len(texts), dtype=object), _unknown_categories(feature, texts)
+    elif feature.kind is FeatureKind.CATEGORY:
+        wrong = _unknown_categories(feature, texts)
     others = ~np.any([*wrong.values(), _is_number(values)], axis=0)
     places, faults = _parse_each(feature, texts, np.flatnonzero(others), values)
     parts = [(places, Faults.of(feature.name, faults))]

@@ -7,19 +7,27 @@ from jobs.messages import decompress
 from jobs.records import read_record
 from jobs.state import Job
 from jobs.store import JobStore
+from model.catalog import Catalog
 from web.api_jobs import unknown_job
 from web.bodies import Body, UploadForm
 from web.unscored import Unscorer
 
 
-def form_of(job: Job, given: Mapping[str, str]) -> UploadForm:
-    """What a person asks for: another model or threshold, else those of the job. The file keeps its name."""
+def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
+    """What a person asks for: another model or threshold, else those of the job. The file keeps its name.
+
+    The form has one threshold for whichever model is chosen; one that decides without has no use for it.
+
+    Raises:
+        UnknownModel: there is no such model.
+    """
     asked = UploadForm.of(given)
+    model = asked.model or job.model
     own = None if job.threshold is None else repr(job.threshold)
     return replace(
         asked,
-        model=asked.model or job.model,
-        threshold=asked.threshold or own,
+        model=model,
+        threshold=(asked.threshold or own) if catalog.card(model).decides_by_threshold else None,
         filename=job.filename,
         encoding="utf-8",
     )

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from jobs.errors import JobsError
 from jobs.once import FirstUpload, OnceOnly
 from jobs.state import Job, JobState, as_dict
+from model.errors import ModelError
 from web import results
 from web.bodies import Body, open_body
 from web.job_list import list_page
@@ -248,7 +249,16 @@ def get_rejects(path: JobPath) -> Response:
 def get_summary(path: JobPath) -> Response:
     """Counts of each prediction, a histogram of the probabilities, rejects by column and code; so far."""
     job = found_job(path.job_id)
-    return _json({"rows": as_dict(job, None)["rows"], **summary_document(services().store.summary(job.id))})
+    edges = _value_edges(job)
+    return _json({"rows": as_dict(job, None)["rows"], **summary_document(services().store.summary(job.id), edges)})
+
+
+def _value_edges(job: Job) -> Sequence[float]:
+    """The bins of a regressor's predictions, as long as its card is there."""
+    try:
+        return services().catalog.card(job.model, job.version).prediction_edges
+    except ModelError:
+        return ()
 
 
 @api.get(

@@ -18,6 +18,7 @@ from web.predictions import make_request
 from web.problems import Problem, fault_detail, invalid_parameters
 from web.schemas import PendingDocument, Prediction, PredictionHeader, PredictionPath, PredictionRequest
 from web.services import services
+from web.uploads import parse_threshold
 from web.waiting import preferred_wait, prefers_async
 
 api = APIBlueprint(
@@ -38,6 +39,8 @@ def create_prediction() -> Response:
     """Runs as a task like everything else; what is not done in time can be fetched later."""
     asked = _read_body()
     card = services().catalog.card(asked.model)
+    if asked.threshold is not None:
+        parse_threshold(repr(asked.threshold), card)
     several = asked.records is not None
     request_ = make_request(card, _validated(asked, card), asked.threshold, several)
     prefer = request.headers.get("Prefer")

@@ -96,6 +96,8 @@ def found_card(name: str) -> Card:
 def model_document(card: Card) -> dict[str, Any]:
     """A card as the contract shows it."""
     document = card.model_dump(mode="json", exclude={"average_effects", "sample", "record_schema"})
+    if not card.decides_by_threshold:
+        document["threshold"] = None
     base = url_for("models.get_model", name=card.name)
     links = {"self": base, "sample": f"{base}/sample.csv", "page": url_for("pages.model_page", name=card.name)}
     return {**document, "default": card.name == services().catalog.default, "links": links}

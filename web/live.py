@@ -1,7 +1,7 @@
 """A job as it happens: the stream of its events, and the summary of its results."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -43,10 +43,10 @@ def job_events(
             changed.wait(_LOOK_SECONDS)
 
 
-def summary_document(counts: dict[str, int]) -> dict[str, Any]:
-    """The counts that the workers kept up, as the contract shows them."""
+def summary_document(counts: dict[str, int], value_edges: Sequence[float] = ()) -> dict[str, Any]:
+    """The counts that the workers kept up, as the contract shows them; of a regressor, predictions by their bins."""
     predictions: dict[str, int] = {}
-    histogram = [0] * BINS
+    histogram, values = [0] * BINS, [0] * BINS
     rejects = []
     for name, count in counts.items():
         kind, _, rest = name.partition(":")
@@ -54,6 +54,8 @@ def summary_document(counts: dict[str, int]) -> dict[str, Any]:
             predictions[rest] = count
         elif kind == "probability":
             histogram[int(rest)] = count
+        elif kind == "value":
+            values[int(rest)] = count
         else:
             code, _, column = rest.partition(":")
             rejects.append({"column": column or None, "code": code, "count": count})
@@ -61,5 +63,6 @@ def summary_document(counts: dict[str, int]) -> dict[str, Any]:
     return {
         "predictions": predictions,
         "probability": {"edges": edges, "counts": histogram},
+        **({"values": {"edges": list(value_edges), "counts": values}} if value_edges else {}),
         "rejects": sorted(rejects, key=lambda reject: -reject["count"]),
     }

@@ -1,10 +1,11 @@
 """What the page of a job draws of its summary: decisions, the histogram of probabilities, rejects by kind. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from model.card import Card
+from web.page_words import grouped_digits, percent
 
 WIDTH, HEIGHT = 600, 160
 _GAP = 2
@@ -14,10 +15,10 @@ _LEAST_HEIGHT = 2
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bin of the histogram: its edges, its rows, and the rectangle that shows it."""
+    """One bin of the histogram: its lower edge, its range in words, its rows, and the rectangle that shows it."""
 
     low: float
-    high: float
+    range: str
     count: int
     x: float
     y: float
@@ -37,17 +38,26 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The results of a job in numbers; ``has_slider`` where moving the threshold makes sense."""
+    """The results of a job in numbers; ``has_slider`` where moving the threshold makes sense.
+
+    ``bars`` are bins of probabilities, or of a regressor's predictions, or none; ``of_values`` tells the two apart.
+    """
 
     bars: list[Bar]
     decisions: list[Decision]
     positive: str | None
     threshold: float
     has_slider: bool
+    axis: tuple[str, str, str]
+    of_values: bool = False
 
 
 def chart(summary: Mapping[str, Any], card: Card | None, threshold: float | None) -> Chart | None:
     """What is drawn of a summary (of the API); None where nothing was scored. Without a card, no class is positive."""
+    if values := summary.get("values"):
+        axis = _axis(values["edges"], grouped_digits)
+        bars = _bars(values["edges"], values["counts"], grouped_digits)
+        return Chart(bars, [], None, 0.0, has_slider=False, axis=axis, of_values=True)
     counts = dict(summary["predictions"])
     scored = sum(counts.values())
     if not scored:
@@ -56,15 +66,21 @@ def chart(summary: Mapping[str, Any], card: Card | None, threshold: float | None
     names = sorted({*counts, *(card.classes if card else ())}, key=lambda name: (name != positive, name))
     decisions = [Decision(name, counts.get(name, 0), counts.get(name, 0) / scored, name == positive) for name in names]
     histogram = summary["probability"]
+    bars = _bars(histogram["edges"], histogram["counts"], percent) if any(histogram["counts"]) else []
     has_slider = threshold is not None and positive is not None and len(names) == 2
-    return Chart(_bars(histogram["edges"], histogram["counts"]), decisions, positive, threshold or 0.0, has_slider)
+    return Chart(bars, decisions, positive, threshold or 0.0, has_slider, _axis(histogram["edges"], percent))
 
 
-def _bars(edges: Sequence[float], counts: Sequence[int]) -> list[Bar]:
+def _axis(edges: Sequence[float], words: Callable[[float], str]) -> tuple[str, str, str]:
+    return words(edges[0]), words(edges[len(edges) // 2]), words(edges[-1])
+
+
+def _bars(edges: Sequence[float], counts: Sequence[int], words: Callable[[float], str]) -> list[Bar]:
     step, most = WIDTH / len(counts), max([*counts, 1])
     bars = []
     for place, count in enumerate(counts):
         height = max(_LEAST_HEIGHT, round(HEIGHT * count / most, 1)) if count else 0
         x, width = round(place * step + _GAP / 2, 1), round(step - _GAP, 1)
-        bars.append(Bar(edges[place], edges[place + 1], count, x, HEIGHT - height, width, height))
+        between = f"{words(edges[place])} to {words(edges[place + 1])}"
+        bars.append(Bar(edges[place], between, count, x, HEIGHT - height, width, height))
     return bars

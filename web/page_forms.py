@@ -13,6 +13,16 @@ CLASSIC_NAMES = {"workclass": "work", "marital_status": "status", "hours_per_wee
 
 NOT_KNOWN = "Not known"
 _CHOOSE = "Choose one"
+_YES_AND_NO = {"true": "Yes", "false": "No"}
+_WRONG: dict[str, str] = {
+    FaultCode.NOT_A_NUMBER: "is not a number",
+    FaultCode.NOT_AN_INTEGER: "is not a whole number",
+    FaultCode.OUT_OF_RANGE: "is out of range",
+    FaultCode.UNKNOWN_CATEGORY: "is not one of the choices",
+    FaultCode.NOT_A_BOOLEAN: "is neither yes nor no",
+    FaultCode.NOT_A_DATE: "is not a date",
+}
+_NOT_IN_IDS = re.compile(r"[^\w-]+")
 # What HTML calls a valid floating-point number.
 _BROWSER_NUMBER = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -36,6 +46,11 @@ class FormField:
     error: str | None = None
 
     @property
+    def id(self) -> str:
+        """The name as the id of an element: without spaces, which lists of ids do not have."""
+        return _NOT_IN_IDS.sub("-", self.name)
+
+    @property
     def is_number(self) -> bool:
         """Whether it is typed in, not chosen."""
         return self.feature.kind is FeatureKind.NUMBER
@@ -54,15 +69,14 @@ class FormField:
     @property
     def described_by(self) -> str:
         """Ids of the elements that describe the field."""
-        hints = [f"{self.name}-hint"] if self.limits or self.feature.help else []
-        return " ".join([*hints, *([f"{self.name}-error"] if self.error else [])])
+        hints = [f"{self.id}-hint"] if self.limits or self.feature.help else []
+        return " ".join([*hints, *([f"{self.id}-error"] if self.error else [])])
 
     @property
     def choices(self) -> list[Choice]:
         """The options: the schema's, before them one for no value and one for a typed value that is none of them."""
         parsed = self.feature.parse(self.value)
-        chosen = "" if parsed is None else parsed
-        found = [Choice(name, self.feature.labels.get(name, name), name == chosen) for name in self.feature.categories]
+        found = [Choice(value, label, self.feature.parse(value) == parsed) for value, label in self._options.items()]
         empty = not self.value.strip() or parsed is None
         if isinstance(parsed, Fault) and not empty:
             found.insert(0, Choice(self.value, f"{self.value} (not one of the choices)", selected=True))
@@ -71,6 +85,12 @@ class FormField:
         elif empty:
             found.insert(0, Choice("", _CHOOSE, selected=True))
         return found
+
+    @property
+    def _options(self) -> dict[str, str]:
+        if self.feature.kind is FeatureKind.BOOLEAN:
+            return _YES_AND_NO
+        return {name: self.feature.labels.get(name, name) for name in self.feature.categories}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +142,19 @@ def fields(
 
 def message(feature: Feature, fault: Fault) -> str:
     """What is wrong with a field, and what would be right."""
-    typed = f"“{fault.value}”"
-    match fault.code:
-        case FaultCode.NOT_A_NUMBER:
-            return f"{typed} is not a number. {_wanted(feature)}"
-        case FaultCode.NOT_AN_INTEGER:
-            return f"{typed} is not a whole number. {_wanted(feature)}"
-        case FaultCode.OUT_OF_RANGE:
-            return f"{typed} is out of range. {_wanted(feature)}"
-        case FaultCode.UNKNOWN_CATEGORY:
-            suggestion = feature.labels.get(fault.suggestion or "", fault.suggestion)
-            return f"{typed} is not one of the choices. " + (
-                f"Did you mean “{suggestion}”?" if suggestion else _wanted(feature)
-            )
-        case _:
-            return _wanted(feature)
+    words = _WRONG.get(fault.code)
+    if words is None:
+        return _wanted(feature)
+    suggestion = feature.labels.get(fault.suggestion or "", fault.suggestion)
+    return f"“{fault.value}” {words}. " + (f"Did you mean “{suggestion}”?" if suggestion else _wanted(feature))
 
 
 def text_of(value: Scalar) -> str:
     """A value as it stands in a field."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return value if isinstance(value, str) else f"{value:.15g}"
 
 
@@ -150,6 +162,8 @@ def value_in_words(feature: Feature, value: Scalar) -> str:
     """A value as people read it: the label of a category, a number with its unit."""
     if value is None:
         return NOT_KNOWN
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
     if isinstance(value, str):
         return feature.labels.get(value, value)
     return " ".join(filter(None, (text_of(value), feature.unit)))
@@ -159,6 +173,13 @@ def _wanted(feature: Feature) -> str:
     if feature.kind is FeatureKind.CATEGORY:
         also = f", or “{NOT_KNOWN}”" if feature.missing_allowed else ""
         return f"Choose one from the list{also}."
+    others = {
+        FeatureKind.BOOLEAN: "Choose yes or no.",
+        FeatureKind.DATE: "Enter a date such as 2024-01-31.",
+        FeatureKind.TEXT: "Enter a text.",
+    }
+    if feature.kind in others:
+        return others[feature.kind]
     number = "a whole number" if feature.integer else "a number"
     limits = _range_in_words(feature)
     return f"Enter {number}, {limits}." if limits else f"Enter {number}."

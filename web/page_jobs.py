@@ -19,7 +19,6 @@ SHOWN_RESULTS = 100
 SHOWN_PER_KIND = 3
 # So many faults are looked through for examples of each kind.
 _MOST_LOOKED_AT = 2000
-_RESULT_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class ResultTable:
 
     header: list[str]
     rows: list[list[str]]
-    added: int = _RESULT_COLUMNS
+    added: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +67,16 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
     position = store.queue_position(job)
     if not job.state.ended or job.state is JobState.FAILED:
         return JobView(job, position)
-    summary = summary_document(store.summary(job.id))
-    drawn = chart(summary, _card(catalog, job.model), job.threshold)
+    card = _card(catalog, job)
+    summary = summary_document(store.summary(job.id), card.prediction_edges if card else ())
+    drawn = chart(summary, card, job.threshold)
     return JobView(job, position, drawn, _reject_kinds(store, job, summary["rejects"]), _first_results(store, job))
 
 
-def _card(catalog: Catalog, name: str) -> Card | None:
+def _card(catalog: Catalog, job: Job) -> Card | None:
     """The card of a job's model, if it is still there."""
     try:
-        return catalog.card(name)
+        return catalog.card(job.model, job.version)
     except ModelError:
         return None
 
@@ -116,8 +116,8 @@ def _first_results(store: JobStore, job: Job) -> ResultTable | None:
         if frame is None:
             break
         rows += islice(_records(decompress(frame), job.delimiter), SHOWN_RESULTS - len(rows))
-    header = next(_records(job.header + b"\n", job.delimiter), [])
-    return ResultTable(header, rows) if rows else None
+    header, own = (next(_records(line + b"\n", job.delimiter), []) for line in (job.header, job.input_header))
+    return ResultTable(header, rows, len(header) - len(own)) if rows else None
 
 
 def _records(lines: bytes, delimiter: str, most_fields: int | None = None) -> Iterator[list[str]]:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.card import Card
+from model.card import Card, ModelKind
 from web.page_forms import text_of, value_in_words
+from web.page_words import grouped_digits, percent
 
 _BAR_WIDTH = 100.0
 # Log-odds from which on a push is called by the word.
@@ -30,25 +31,53 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A prediction as the page shows it; ``pushes`` are the strongest first, none for models without explanation."""
+class Share:
+    """The probability of one class, in 0..1, or its decision value."""
 
-    probability: float
-    threshold: float
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A prediction as the page shows it.
+
+    `figure` is shown large, and `unit` beside it; `probability` and `threshold` are those of a binary classifier,
+    `shares` the scores of all classes where there are more, the highest first. `pushes` are the strongest first, none
+    for models without explanation.
+    """
+
+    figure: str
+    unit: str
     prediction: str
     positive: bool
+    probability: float | None
+    threshold: float | None
+    shares: list[Share]
     baseline: float | None
     pushes: list[Push]
+
+    @property
+    def short(self) -> str:
+        """The answer in a few words."""
+        shown = " ".join(filter(None, (self.figure, self.unit)))
+        return shown if self.probability is None else f"{shown}, {self.prediction}"
 
 
 def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     """The prediction of one record as the page shows it; ``prediction`` is the document of the API."""
-    baseline = prediction.get("baseline")
+    baseline, probability = prediction.get("baseline"), prediction.get("probability")
+    answer = prediction["prediction"]
+    shown = grouped_digits(answer) if card.kind is ModelKind.REGRESSOR else answer
+    scores = prediction.get("probabilities") or prediction.get("decisions") or {}
     return Outcome(
-        probability=prediction["probability"],
-        threshold=prediction["threshold"],
-        prediction=prediction["prediction"],
-        positive=prediction["prediction"] == card.positive_class,
+        figure=shown if probability is None else percent(probability, 2),
+        unit="" if probability is None else "probability",
+        prediction=shown,
+        positive=answer == card.positive_class,
+        probability=probability,
+        threshold=prediction.get("threshold"),
+        shares=sorted((Share(name, score) for name, score in scores.items()), key=lambda share: -share.score),
         baseline=None if baseline is None else 1 / (1 + math.exp(-baseline)),
         pushes=_pushes(card, prediction.get("contributions") or ()),
     )

@@ -87,6 +87,9 @@ FAULT_WORDS = {
     "not_an_integer": "is not a whole number",
     "out_of_range": "is out of range",
     "unknown_category": "is not one of the choices",
+    "not_a_boolean": "is neither true nor false",
+    "not_a_date": "is not a date",
+    "not_a_text": "is not a text",
     "ragged": "has too few or too many fields",
     "malformed": "has quotes or line ends in the wrong place",
     "undecodable": "holds bytes that are not text",
@@ -122,6 +125,12 @@ def grouped(number: float) -> str:
     if abs(number) >= 100 or float(number).is_integer():
         return f"{number:,.0f}"
     return f"{number:,.2f}".rstrip("0").rstrip(".")
+
+
+def grouped_digits(number: float) -> str:
+    """A number in six significant digits, its whole part grouped."""
+    text = f"{number:,.6g}"
+    return text if "e" in text else text.replace("-", "\N{MINUS SIGN}")
 
 
 def percent(share: float, decimals: int = 0) -> str:
@@ -183,6 +192,7 @@ FILTERS = {
         fault_words,
         sentence,
         grouped,
+        grouped_digits,
         percent,
         percent_done,
         points,

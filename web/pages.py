@@ -14,7 +14,7 @@ from jobs.state import Job, JobState, timestamp
 from model.card import Card
 from model.errors import UnknownModel
 from model.schema import Value
-from web import again, page_changes, page_forms, page_jobs, page_results
+from web import again, page_card, page_changes, page_forms, page_jobs, page_results
 from web.api_jobs import found_job, no_results
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
 from web.api_service import found_card
@@ -112,7 +112,7 @@ def _answer(card: Card, action: str, names: Mapping[str, str]) -> Response:
 def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, Any]) -> list[page_changes.Change]:
     """What would change the prediction most; nothing where the workers have no time for it."""
     tried = page_changes.variants(card, record)
-    if not tried:
+    if not tried or not card.decides_by_threshold:
         return []
     found = services()
     request_ = make_request(card, [{"values": variant.record} for variant in tried], None, several=True)
@@ -132,9 +132,10 @@ def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
 def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
     """The page of a model: its form, and what else is to be shown."""
     own_address = url_for("pages.model_prediction", name=card.name)
+    metrics = page_card.metrics(card)
     threshold = request.args.get("threshold", f"{card.threshold:g}")
     titles = {feature.name: feature.title for feature in card.features}
-    given = {"action": own_address, "threshold": threshold, "titles": titles, **shown}
+    given = {"action": own_address, "threshold": threshold, "titles": titles, "metrics": metrics, **shown}
     given.setdefault("fields", page_forms.blank_fields(card, {}))
     others = [name for name in services().catalog.names() if name != card.name]
     return make_response(render_template("model.html", card=card, others=others, **given), status)
@@ -199,15 +200,17 @@ def score_again(job_id: str) -> BaseResponse:
     found, job = services(), found_job(job_id)
     if job.state is not JobState.SUCCEEDED:
         raise no_results(job)
-    form = again.form_of(job, request.form)
+    form = UploadForm.of(request.form)
     try:
+        form = again.form_of(job, request.form, found.catalog)
         body = again.body_of(found.store, job, form)
         new_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
     except (JobsError, UnknownModel) as error:
         problem = to_problem(error)
         if problem is None:
             raise
-        response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **asdict(form))
+        asked = {name: text for name, text in asdict(form).items() if text is not None}
+        response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **asked)
         response.headers.extend(problem.headers)
         return response
     return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)

@@ -187,13 +187,11 @@ def make_request(
     card: Card, records: Sequence[Mapping[str, Any]], threshold: float | None, several: bool = False
 ) -> dict[str, Any]:
     """What a worker needs to predict records, each ``{"values": …}`` or ``{"error": …}``."""
-    negative = next(name for name in card.classes if name != card.positive_class)
     return {
         "kind": "predict",
         "model": card.name,
         "version": card.version,
-        "classes": [negative, card.positive_class],
-        "threshold": card.threshold if threshold is None else threshold,
+        "threshold": threshold,
         "several": several,
         "records": list(records),
     }

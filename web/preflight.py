@@ -100,7 +100,7 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
 
 
 def _ask(
-    services: Services, card: Card, header: Header, match: ColumnMatch, rows: bytes, threshold: float
+    services: Services, card: Card, header: Header, match: ColumnMatch, rows: bytes, threshold: float | None
 ) -> dict[str, Any]:
     request = {
         "kind": "preview",

@@ -181,6 +181,7 @@ class SummaryDocument(_Model):
     rows: Rows
     predictions: dict[str, int]
     probability: Histogram
+    values: Histogram | None = Field(None, description="a regressor's predictions by their bins, the outer ones open")
     rejects: list[RejectCount]
 
 
@@ -195,7 +196,7 @@ class Contribution(_Model):
     """What one feature adds to the log-odds, relative to the average training record."""
 
     feature: str
-    value: str | float | None
+    value: bool | str | float | None
     effect: float
 
 
@@ -204,9 +205,12 @@ class PredictionDocument(_Model):
 
     id: str
     model: ModelVersion
-    prediction: str
-    probability: float
-    threshold: float
+    prediction: str | float
+    probability: float | None = Field(None, description="of the positive class (binary classifiers)")
+    decision: float | None = Field(None, description="decision value (binary classifiers without probabilities)")
+    probabilities: dict[str, float] | None = Field(None, description="of each class, where there are more than two")
+    decisions: dict[str, float] | None = None
+    threshold: float | None = None
     baseline: float | None = None
     contributions: list[Contribution] | None = None
     links: dict[str, str]

@@ -21,7 +21,6 @@ from model.catalog import Catalog
 from model.schema import ColumnMatch
 from web.bodies import Body, UploadForm
 
-RESULT_COLUMNS = ("prediction", "probability", "error")
 _MAX_NAME = 255
 _TOUCH_SECONDS = 5.0
 _THRESHOLD = pydantic.TypeAdapter(float)
@@ -34,14 +33,16 @@ def fingerprint(digest: Any, form: UploadForm) -> str:
     return str(whole.hexdigest())
 
 
-def parse_threshold(text: str | None, card: Card) -> float:
-    """The threshold of a request, or the model's own.
+def parse_threshold(text: str | None, card: Card) -> float | None:
+    """The threshold of a request, or the model's own; None for a model that decides without one.
 
     Raises:
         UploadRefused: ``bad_threshold``.
     """
     if not text:
-        return card.threshold
+        return card.threshold if card.decides_by_threshold else None
+    if not card.decides_by_threshold:
+        raise UploadRefused("bad_threshold", f"model {card.name!r} decides without a threshold; leave it out")
     try:
         threshold = _THRESHOLD.validate_python(text)
     except pydantic.ValidationError:
@@ -197,7 +198,6 @@ class Upload:
             return b""
         match = match_header(header, self._card)
         self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
-        names = header.unused_names(RESULT_COLUMNS)
         new = NewJob(
             model=self._card.name,
             version=self._card.version,
@@ -206,10 +206,11 @@ class Upload:
             delimiter=header.delimiter,
             line_end=header.line_end.decode(),
             threshold=parse_threshold(self._form.threshold, self._card),
-            header=header.delimiter.encode().join([header.raw, *map(str.encode, names)]),
+            header=header.with_columns(self._card.result_columns),
             input_header=header.raw,
             columns=match.columns,
             width=len(header.columns),
+            added=len(self._card.result_columns),
             shown=self._shown,
         )
         self._store.begin(new)
@@ -234,7 +235,7 @@ class Upload:
         assert self._cutter is not None
         if not self._cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
-        fields: dict[str, str | int | float] = {
+        fields: dict[str, str | bytes | int | float] = {
             "total": self._cutter.rows,
             "size": self._size,
             "encoding": self._text.encoding,
@@ -247,7 +248,7 @@ class Upload:
             fields["fingerprint"] = fingerprint(self._digest, self._form)
         self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, once_key, **fields))
 
-    def _late_fields(self) -> dict[str, str | int | float]:
+    def _late_fields(self) -> dict[str, str | bytes | int | float]:
         """What form fields after the file say: nothing has been scored yet, so all of it still counts."""
         assert self._header is not None
         if self._form.encoding != self._encoding_asked:
@@ -256,10 +257,13 @@ class Upload:
             )
         card = self._catalog.card(self._form.model)
         columns = match_header(self._header, card).columns
+        threshold = parse_threshold(self._form.threshold, card)
         return {
             "model": card.name,
             "version": card.version,
             "columns": pydantic.TypeAdapter(dict[str, int]).dump_json(columns).decode(),
             "filename": clean_name(self._form.filename),
-            "threshold": repr(parse_threshold(self._form.threshold, card)),
+            "threshold": "" if threshold is None else repr(threshold),
+            "header": self._header.with_columns(card.result_columns),
+            "added": len(card.result_columns),
         }

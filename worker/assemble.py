@@ -27,6 +27,11 @@ def six_decimals(probabilities: NDArray[np.float64]) -> pa.BinaryArray:
     return binary_array(offsets, text)
 
 
+def shortest(numbers: NDArray[np.float64]) -> pa.BinaryArray:
+    """Numbers, shape (n,), in the fewest digits that read as the same numbers again."""
+    return pc.cast(pa.array(np.ascontiguousarray(numbers)), pa.string()).cast(pa.binary())
+
+
 def binary_array(offsets: NDArray[np.int32], data: bytes | NDArray[np.uint8]) -> pa.BinaryArray:
     """Arrow array of the slices of `data` between neighbouring offsets, without a copy."""
     return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
@@ -56,15 +61,8 @@ def text_of(column: pa.BinaryArray) -> bytes:
     return bytes(memoryview(data)[bounds[0] : bounds[-1]]) if data is not None else b""
 
 
-def quoted(text: str, delimiter: str) -> bytes:
-    """A text as a CSV field."""
-    if any(special in text for special in (delimiter, '"', "\r", "\n")):
-        text = '"' + text.replace('"', '""') + '"'
-    return text.encode("utf-8", "replace")
-
-
 def all_quoted(texts: pa.StringArray, delimiter: str) -> pa.BinaryArray:
-    """What `quoted` makes of each text."""
+    """What `as_field` makes of each text."""
     plain = texts.cast(pa.binary())
     special = pc.match_substring_regex(texts, rf'["\r\n{delimiter}]')
     if not pc.any(special).as_py():

@@ -20,11 +20,15 @@ Texts = tuple[pa.StringArray, NDArray[np.int32]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the model's features stand in a file: delimiter, number of columns, column of each feature."""
+    """Where the model's features stand in a file: delimiter, number of columns, column of each feature.
+
+    `added` is the number of columns that the results have more, `error` the last of them.
+    """
 
     delimiter: str
     width: int
     columns: Mapping[str, int]
+    added: int = 3
 
 
 @dataclass(frozen=True, slots=True)

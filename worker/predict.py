@@ -6,11 +6,14 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jobs.messages import InputChunk
 from jobs.predictions import WaitingPrediction
+from model.card import Card, ModelKind, Scores
 from model.errors import ModelError, ScoringFailed
 from model.schema import FaultCode, Feature, Scalar, Value
-from model.scorer import Scorer
+from model.scorer import Predictions, Scorer
 from worker.models import scorer
 from worker.parse import Layout
 from worker.score_chunk import score_chunk
@@ -25,7 +28,7 @@ _EXAMPLES = 5
 def answer_all(waiting: Sequence[WaitingPrediction], most_attempts: int) -> list[tuple[WaitingPrediction, Answer]]:
     """Each request with its answer. Requests of one model that come for the first time are scored together."""
     answers: dict[str, Answer] = {}
-    together: dict[tuple[str, str], list[WaitingPrediction]] = {}
+    together: dict[tuple[str, str, float | None], list[WaitingPrediction]] = {}
     for prediction in waiting:
         request = prediction.request
         if prediction.attempt > most_attempts:
@@ -33,7 +36,8 @@ def answer_all(waiting: Sequence[WaitingPrediction], most_attempts: int) -> list
         elif prediction.attempt > 1 or request["kind"] != "predict":
             answers[prediction.id] = _answer_alone(request)
         else:
-            together.setdefault((request["model"], request["version"]), []).append(prediction)
+            key = (request["model"], request["version"], request["threshold"])
+            together.setdefault(key, []).append(prediction)
     for group in together.values():
         answers |= _answer_group(group)
     return [(prediction, _identified(answers[prediction.id], prediction.request)) for prediction in waiting]
@@ -50,10 +54,7 @@ def _answer_group(group: Sequence[WaitingPrediction]) -> dict[str, Answer]:
         items = iter(_predict([record for waiting in group for record in waiting.request["records"]], group[0].request))
     except ModelError:
         return {waiting.id: _answer_alone(waiting.request) for waiting in group}
-    return {
-        waiting.id: {"items": [_decided(next(items), waiting.request) for _ in waiting.request["records"]]}
-        for waiting in group
-    }
+    return {waiting.id: {"items": [next(items) for _ in waiting.request["records"]]} for waiting in group}
 
 
 def _answer_alone(request: Mapping[str, Any]) -> Answer:
@@ -64,7 +65,7 @@ def _answer_alone(request: Mapping[str, Any]) -> Answer:
 
 def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
     try:
-        return _decided(_predict([record], request)[0], request)
+        return _predict([record], request)[0]
     except ScoringFailed:
         return {"error": _FAILED}
     except ModelError:
@@ -72,28 +73,28 @@ def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answe
 
 
 def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> list[Answer]:
-    """Probabilities and effects of records as the schema validates them; a record that holds an error keeps it."""
+    """Predictions of records as the schema validates them; a record that holds an error keeps it."""
     model = scorer(request["model"], request["version"])
     values = [record["values"] for record in records if "values" in record]
-    answers = iter(_probabilities(values, model) if values else ())
+    answers = iter(_documents(values, model, request["threshold"]) if values else ())
     return [next(answers) if "values" in record else {"error": record["error"]} for record in records]
 
 
-def _probabilities(values: Sequence[Mapping[str, Any]], model: Scorer) -> list[Answer]:
-    probabilities, explanation = model.predict_and_explain_records(values)
-    positive = probabilities.tolist()
+def _documents(values: Sequence[Mapping[str, Any]], model: Scorer, threshold: float | None) -> list[Answer]:
+    predictions, explanation = model.predict_and_explain_records(values, threshold)
+    documents = prediction_documents(predictions, model.card, threshold)
     if explanation is None:
-        return [{"probability": probability} for probability in positive]
+        return documents
     return [
         {
-            "probability": probability,
+            **document,
             "baseline": explanation.baseline,
             "contributions": [
                 {"feature": feature.name, "value": _shown(record[feature.name], feature), "effect": effect}
                 for feature, effect in zip(model.card.features, effects, strict=True)
             ],
         }
-        for probability, record, effects in zip(positive, values, explanation.effects.tolist(), strict=True)
+        for document, record, effects in zip(documents, values, explanation.effects.tolist(), strict=True)
     ]
 
 
@@ -101,15 +102,23 @@ def _shown(value: Value, feature: Feature) -> Scalar:
     return int(value) if feature.integer and isinstance(value, float) else value
 
 
-def _decided(answer: Answer, request: Mapping[str, Any]) -> Answer:
-    """The answer with its decision at the request's threshold, the probability in 6 decimals."""
-    if "error" in answer:
-        return answer
-    negative, positive = request["classes"]
-    probability = answer["probability"]
-    decision = positive if probability >= request["threshold"] else negative
-    rounded = round(probability, _DECIMALS)
-    return {"prediction": decision, **answer, "probability": rounded, "threshold": request["threshold"]}
+def prediction_documents(predictions: Predictions, card: Card, threshold: float | None) -> list[Answer]:
+    """Predictions as the contract shows them: what is predicted, and the scores; probabilities in 6 decimals."""
+    values = predictions.values.tolist()
+    if card.kind is ModelKind.REGRESSOR:
+        return [{"prediction": value} for value in values]
+    documents: list[Answer] = [{"prediction": card.classes[place]} for place in values]
+    if card.scores is Scores.NONE:
+        return documents
+    scores = predictions.scores
+    rows = (np.round(scores, _DECIMALS) if card.scores is Scores.PROBABILITY else scores).tolist()
+    if card.kind is ModelKind.BINARY_CLASSIFIER:
+        limit = {"threshold": card.threshold if threshold is None else threshold} if card.decides_by_threshold else {}
+        return [{**doc, card.scores.value: row[0], **limit} for doc, row in zip(documents, rows, strict=True)]
+    plural = {Scores.PROBABILITY: "probabilities", Scores.DECISION: "decisions"}[card.scores]
+    return [
+        {**doc, plural: dict(zip(card.classes, row, strict=True))} for doc, row in zip(documents, rows, strict=True)
+    ]
 
 
 def _preview_safely(request: Mapping[str, Any]) -> Answer:
@@ -125,7 +134,8 @@ def _preview(request: Mapping[str, Any]) -> Answer:
     """What scoring the first records of a file gives: counts of faults, and a few predictions."""
     model = scorer(request["model"], request["version"])
     data = base64.b64decode(request["sample"])
-    layout = Layout(request["delimiter"], request["width"], request["columns"])
+    added = len(model.card.result_columns)
+    layout = Layout(request["delimiter"], request["width"], request["columns"], added)
     scored = score_chunk(InputChunk(1, 0, data), layout, model, request["threshold"], apart=True)
     faults = [
         {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}
@@ -133,16 +143,18 @@ def _preview(request: Mapping[str, Any]) -> Answer:
         if name.startswith("fault:")
     ]
     rows = csv.reader(io.StringIO(scored.output.decode(), newline=""), delimiter=layout.delimiter, strict=False)
-    examples = [_example(row, number, layout) for number, row in zip(range(1, _EXAMPLES + 1), rows, strict=False)]
+    examples = [
+        _example(row, number, layout, model.card) for number, row in zip(range(1, _EXAMPLES + 1), rows, strict=False)
+    ]
     return {"rows_seen": scored.scored + scored.rejected, "faults": faults, "examples": examples}
 
 
-def _example(row: Sequence[str], number: int, layout: Layout) -> Answer:
-    prediction, probability, error = row[layout.width : layout.width + 3]
+def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Answer:
+    prediction, *scores, error = row[layout.width : layout.width + layout.added]
     return {
         "row": number,
         "record": {name: row[at] for name, at in layout.columns.items()},
         "prediction": prediction or None,
-        "probability": float(probability) if probability else None,
+        **{name: float(text) if text else None for name, text in zip(card.score_columns, scores, strict=True)},
         "error": error or None,
     }

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from jobs.records import as_field
 from model.faults import Faults
-from worker.assemble import all_quoted, join, quoted, text_of
+from worker.assemble import all_quoted, join, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_ro
 
 def _heads(faults: Faults, delimiter: str) -> pa.BinaryArray:
     separator = delimiter.encode()
-    column = quoted(faults.column or "", delimiter) + separator
+    column = as_field(faults.column or "", delimiter) + separator
     values, codes, details = (all_quoted(part, delimiter) for part in (faults.values, faults.codes, faults.details))
     return join(column, values, separator, codes, separator, details)
 

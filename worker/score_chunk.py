@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.messages import InputChunk
-from jobs.records import RecordIndex
+from jobs.records import RecordIndex, as_field
 from jobs.store import ScoredChunk
-from model.explain import Column
+from model.card import Card, ModelKind, Scores
+from model.columns import Column
 from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
 from model.validate import ParsedValues, parse_distinct
-from worker.assemble import Mended, join, quoted, records_with_line_ends, scored_text, six_decimals
+from worker.assemble import Mended, join, records_with_line_ends, scored_text, shortest, six_decimals
 from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.rejects import FaultColumn, count_faults, error_texts, reject_lines
 
@@ -50,7 +50,7 @@ def score_chunk(
         faults = [*faults, scored.failed]
         rejected, _ = _split(len(parsed), faults)
     mended = parsed.broken.mended if parsed.broken else None
-    fine = _fine_suffixes(scored.predictions, scorer, layout.delimiter)
+    fine = _fine_suffixes(scored.predictions, scorer.card, layout.delimiter)
     suffixes = _suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
     return ScoredChunk(
         output=scored_text(parsed.index, mended, suffixes),
@@ -58,7 +58,7 @@ def score_chunk(
         scored=len(scored.rows),
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
-        summary=_summary(scored.predictions, scorer) | count_faults(faults),
+        summary=_summary(scored.predictions, scorer.card) | count_faults(faults),
     )
 
 
@@ -152,23 +152,29 @@ def _predict_apart(
                 failed.append(int(part[0]))
             else:
                 waiting += np.array_split(part, 2)
-    places = np.concatenate([part for part, _ in done]) if done else np.empty(0, np.int64)
+    if not done:
+        done = [(rows[:0], scorer.predict_coded(_select(columns, rows[:0]), threshold))]
+    places = np.concatenate([part for part, _ in done])
     order = np.argsort(places)
-    labels = np.concatenate([p.labels for _, p in done]) if done else np.empty(0, np.int64)
-    positive = np.concatenate([p.positive for _, p in done]) if done else np.empty(0)
-    broken = _failed(rows[np.sort(np.array(failed, np.int64))])
-    return ScoredRows(rows[places[order]], Predictions(labels[order], positive[order]), broken)
+    predictions = Predictions.joined([prediction for _, prediction in done], order)
+    return ScoredRows(rows[places[order]], predictions, _failed(rows[np.sort(np.array(failed, np.int64))]))
 
 
 def _failed(rows: NDArray[np.int64], why: str = "the model could not score it") -> FaultColumn:
     return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
 
 
-def _fine_suffixes(predictions: Predictions, scorer: Scorer, delimiter: str) -> pa.BinaryArray:
-    """What follows the records that were scored: prediction, probability and no error, each after a delimiter."""
+def _fine_suffixes(predictions: Predictions, card: Card, delimiter: str) -> pa.BinaryArray:
+    """What follows the records that were scored: prediction, scores and no error, each after a delimiter."""
     separator = delimiter.encode()
-    labels = pa.array([separator + quoted(name, delimiter) + separator for name in scorer.card.classes], pa.binary())
-    return join(labels.take(pa.array(predictions.labels)), six_decimals(predictions.positive), separator)
+    if card.kind is ModelKind.REGRESSOR:
+        values = join(separator, shortest(predictions.values), separator)
+    else:
+        names = pa.array([separator + as_field(name, delimiter) + separator for name in card.classes], pa.binary())
+        values = names.take(pa.array(predictions.values))
+    write = six_decimals if card.scores is Scores.PROBABILITY else shortest
+    scores = [part for column in predictions.scores.T for part in (write(column), separator)]
+    return join(values, *scores)
 
 
 def _suffixes(
@@ -182,17 +188,26 @@ def _suffixes(
     """What follows each of `count` records: those of the scored rows as given, the rejected ones' reasons."""
     if not len(rejected):
         return fine
-    wrong = join(3 * layout.delimiter.encode(), error_texts(faults, rejected))
+    wrong = join(layout.added * layout.delimiter.encode(), error_texts(faults, rejected))
     places = np.empty(count, np.int64)
     places[scored] = np.arange(len(scored))
     places[rejected] = np.arange(len(scored), count)
     return pa.concat_arrays([fine, wrong]).take(pa.array(places))
 
 
-def _summary(predictions: Predictions, scorer: Scorer) -> dict[str, int]:
-    """Counts of each prediction and of probabilities in 20 equal bins, the last closed on both sides."""
-    labels = np.bincount(predictions.labels, minlength=len(scorer.card.classes)).tolist()
-    bins = np.minimum((predictions.positive * BINS).astype(np.int64), BINS - 1)
-    counts: dict[str, Any] = {f"prediction:{name}": n for name, n in zip(scorer.card.classes, labels, strict=True)}
-    counts |= {f"probability:{place}": n for place, n in enumerate(np.bincount(bins, minlength=BINS).tolist())}
-    return {name: count for name, count in counts.items() if count}
+def _summary(predictions: Predictions, card: Card) -> dict[str, int]:
+    """Counts of each predicted class, of probabilities in 20 equal bins, of a regressor's predictions in its bins."""
+    counts: dict[str, int] = {}
+    if card.kind is ModelKind.REGRESSOR:
+        counts |= _counted("value", np.searchsorted(card.prediction_edges[1:-1], predictions.values, "right"))
+    else:
+        labels = np.bincount(predictions.values, minlength=len(card.classes)).tolist()
+        counts |= {f"prediction:{name}": n for name, n in zip(card.classes, labels, strict=True) if n}
+    if card.decides_by_threshold:
+        bins = np.minimum((predictions.positive * BINS).astype(np.int64), BINS - 1)
+        counts |= _counted("probability", bins)
+    return counts
+
+
+def _counted(kind: str, bins: NDArray[np.int64]) -> dict[str, int]:
+    return {f"{kind}:{place}": count for place, count in enumerate(np.bincount(bins).tolist()) if count}

@@ -81,7 +81,7 @@ def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
     most = get_settings().max_attempts
-    layout = Layout(claimed.delimiter, claimed.width, claimed.columns)
+    layout = Layout(claimed.delimiter, claimed.width, claimed.columns, claimed.added)
     if claimed.attempt > most:
         return reject_chunk(claimed.chunk, layout)
     model = scorer(claimed.model, claimed.version)

@@ -34,7 +34,7 @@ def test_a_record_gets_its_prediction_and_the_reasons(service: Stack, scorer: Sc
 
 
 def _columns(scorer: Scorer, values: dict[str, Value]) -> Any:
-    from model.explain import code_records  # noqa: PLC0415
+    from model.columns import code_records  # noqa: PLC0415
 
     return code_records([values], scorer.card.features)
 

@@ -10,8 +10,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from model import income
 from model.card import Card, ModelKind
+from model.columns import code_frame
 from model.errors import BrokenModel, ScoringFailed
-from model.explain import AdditiveModel, code_frame
+from model.explain import AdditiveModel
 from model.income_features import FEATURES
 from model.scorer import Scorer
 
@@ -43,8 +44,8 @@ def test_probabilities_are_the_pipelines_own(scorer: Scorer, pipeline: Pipeline,
 def test_coded_columns_score_as_the_pipeline_does(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None:
     columns = code_frame(held_out, FEATURES)
     expected = scorer.probabilities(held_out)[:, 1]
-    assert np.abs(scorer.coded_probabilities(columns) - expected).max() < 1e-12
-    assert np.array_equal(opaque.coded_probabilities(columns), expected)
+    assert np.abs(scorer.predict_coded(columns).positive - expected).max() < 1e-12
+    assert np.array_equal(opaque.predict_coded(columns).positive, expected)
 
 
 def test_records_score_as_the_pipeline_does(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None:
@@ -54,7 +55,7 @@ def test_records_score_as_the_pipeline_does(scorer: Scorer, opaque: Scorer, held
     assert np.abs(scorer.predict_records(records).positive - expected).max() < 1e-12
     assert np.array_equal(opaque.predict_records(records).positive, expected)
     for each in (scorer, opaque):
-        assert np.abs(each.predict_and_explain_records(records)[0] - expected).max() < 1e-12
+        assert np.abs(each.predict_and_explain_records(records)[0].positive - expected).max() < 1e-12
 
 
 def test_effects_add_up_to_the_decision(scorer: Scorer, pipeline: Pipeline, held_out: pd.DataFrame) -> None:
@@ -108,19 +109,19 @@ def test_positive_from_the_threshold_on(scorer: Scorer, held_out: pd.DataFrame) 
     positive = scorer.predict(some).positive
     limit = float(positive[7])
     predictions = scorer.predict(some, threshold=limit)
-    assert predictions.labels[7] == 1
-    assert np.array_equal(predictions.labels, (positive >= limit).astype(int))
-    assert scorer.predict(some, threshold=0.0).labels.all()
-    assert not scorer.predict(some, threshold=1.0).labels.any()
-    assert np.array_equal(scorer.predict_coded(code_frame(some, FEATURES)).labels, scorer.predict(some).labels)
+    assert predictions.values[7] == 1
+    assert np.array_equal(predictions.values, (positive >= limit).astype(int))
+    assert scorer.predict(some, threshold=0.0).values.all()
+    assert not scorer.predict(some, threshold=1.0).values.any()
+    assert np.array_equal(scorer.predict_coded(code_frame(some, FEATURES)).values, scorer.predict(some).values)
 
 
 def test_no_rows(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None:
     empty = held_out.head(0)
     for each in (scorer, opaque):
         assert each.probabilities(empty).shape == (0, 2)
-        assert each.predict(empty).labels.shape == (0,)
-        assert each.coded_probabilities(code_frame(empty, FEATURES)).shape == (0,)
+        assert each.predict(empty).values.shape == (0,)
+        assert each.predict_coded(code_frame(empty, FEATURES)).positive.shape == (0,)
         assert each.predict_records([]).positive.shape == (0,)
     explanation = scorer.explain(empty)
     assert explanation is not None
@@ -141,20 +142,20 @@ def test_frames_in_other_dress_score_the_same(scorer: Scorer, held_out: pd.DataF
     ]
     for dress in dresses:
         assert np.array_equal(scorer.probabilities(dress), expected)
-        assert np.allclose(scorer.coded_probabilities(code_frame(dress, FEATURES)), expected[:, 1], atol=1e-12)
+        assert np.allclose(scorer.predict_coded(code_frame(dress, FEATURES)).positive, expected[:, 1], atol=1e-12)
 
 
 def test_a_frame_without_any_workclass_scores(scorer: Scorer, held_out: pd.DataFrame) -> None:
     unknown = held_out.head(20).assign(workclass=np.nan)
     expected = scorer.probabilities(unknown)[:, 1]
     assert np.isfinite(expected).all()
-    assert np.allclose(scorer.coded_probabilities(code_frame(unknown, FEATURES)), expected, atol=1e-12)
+    assert np.allclose(scorer.predict_coded(code_frame(unknown, FEATURES)).positive, expected, atol=1e-12)
 
 
 def test_numbers_far_outside_the_limits_still_give_probabilities(scorer: Scorer, held_out: pd.DataFrame) -> None:
     odd = held_out.head(3).assign(age=[-1e300, 1e300, 0.5], hours_per_week=[1e9, -5.0, 99.5])
     assert np.isfinite(scorer.probabilities(odd)).all()
-    assert np.allclose(scorer.coded_probabilities(code_frame(odd, FEATURES)), scorer.probabilities(odd)[:, 1])
+    assert np.allclose(scorer.predict_coded(code_frame(odd, FEATURES)).positive, scorer.probabilities(odd)[:, 1])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_values_the_model_does_not_know_fail_instead_of_scoring_wrong(
     with pytest.raises(ScoringFailed, match="could not score 1 rows"):
         scorer.probabilities(frame)
     with pytest.raises(ScoringFailed):
-        scorer.coded_probabilities(code_frame(frame, FEATURES))
+        scorer.predict_coded(code_frame(frame, FEATURES))
 
 
 def test_a_missing_column_fails(scorer: Scorer, held_out: pd.DataFrame) -> None:
@@ -180,12 +181,12 @@ def test_a_missing_column_fails(scorer: Scorer, held_out: pd.DataFrame) -> None:
 def test_unusable_values_may_be_listed_but_not_used(scorer: Scorer, held_out: pd.DataFrame) -> None:
     some = held_out.head(5)
     columns = code_frame(some, FEATURES)
-    expected = scorer.coded_probabilities(columns)
+    expected = scorer.predict_coded(columns).positive
     listed = {name: (np.append(distinct, [None]), codes) for name, (distinct, codes) in columns.items()}
-    assert np.array_equal(scorer.coded_probabilities(listed), expected)
+    assert np.array_equal(scorer.predict_coded(listed).positive, expected)
     distinct, codes = listed["age"]
     with pytest.raises(ScoringFailed, match="NaN for 5 values"):
-        scorer.coded_probabilities(listed | {"age": (distinct, codes * 0 + len(distinct) - 1)})
+        scorer.predict_coded(listed | {"age": (distinct, codes * 0 + len(distinct) - 1)})
 
 
 def test_a_record_that_was_not_validated_is_not_explained(scorer: Scorer) -> None:
@@ -197,7 +198,7 @@ def test_negative_codes_are_refused(scorer: Scorer, held_out: pd.DataFrame) -> N
     columns = code_frame(held_out.head(5), FEATURES)
     distinct, codes = columns["workclass"]
     with pytest.raises(ScoringFailed, match="negative codes"):
-        scorer.coded_probabilities(columns | {"workclass": (distinct, codes - 1)})
+        scorer.predict_coded(columns | {"workclass": (distinct, codes - 1)})
 
 
 @pytest.mark.parametrize(
@@ -228,6 +229,6 @@ def test_more_than_two_classes(card: Card, held_out: pd.DataFrame) -> None:
     scorer = Scorer(card.model_copy(update=changes), fitted)
     predictions = scorer.predict(some)
     assert scorer.probabilities(some).shape == (500, len(fitted.classes_))
-    assert np.array_equal(fitted.classes_[predictions.labels], fitted.predict(some))
-    assert np.array_equal(predictions.positive, fitted.predict_proba(some).max(axis=1))
-    assert scorer.predict(some.head(0)).labels.shape == (0,)
+    assert np.array_equal(fitted.classes_[predictions.values], fitted.predict(some))
+    assert np.array_equal(predictions.scores, fitted.predict_proba(some))
+    assert scorer.predict(some.head(0)).values.shape == (0,)

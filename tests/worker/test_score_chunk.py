@@ -9,8 +9,8 @@ import pytest
 
 from jobs.messages import InputChunk
 from jobs.store import ScoredChunk
+from model.columns import Column
 from model.errors import ScoringFailed
-from model.explain import Column
 from model.scorer import Predictions, Scorer
 from worker.assemble import six_decimals
 from worker.parse import Layout

@@ -10,7 +10,7 @@ const form = document.getElementById("record-form");
 const follow = document.getElementById("follow");
 let typing = null;
 let asking = null;
-let answered = Boolean(document.getElementById("probability"));
+let answered = Boolean(document.getElementById("outcome").dataset.answer);
 
 // The server says what is wrong, beside the field; the browser's own bubbles would hide that.
 form.noValidate = true;
@@ -57,15 +57,14 @@ function show({ status, page }, asked) {
   // An answer to other values than those in the form would mislead: with faults, the page has none.
   replacePart("outcome", page);
   document.title = page.title;
-  const probability = document.getElementById("probability");
-  follow.hidden = !probability;
-  if (probability) {
+  const { answer } = document.getElementById("outcome").dataset;
+  follow.hidden = !answer;
+  if (answer) {
     const link = document.getElementById("permalink");
     if (link) history.replaceState(null, "", link.href);
     offerCopy(link);
-    const short = `${probability.textContent} probability, ${document.getElementById("decision").textContent}`;
-    announce(short);
-    follow.textContent = short;
+    announce(answer);
+    follow.textContent = answer;
     if (asked && !answered) document.getElementById("outcome").scrollIntoView({ block: "nearest" });
     answered = true;
   } else if (asked) {

@@ -89,15 +89,24 @@ function faultList(found, titles, faultWords) {
 function exampleTable(found, titles) {
   if (!found.examples.length) return [];
   const features = Object.keys(found.examples[0].record);
+  const scores = Object.keys(found.examples[0]).filter((name) => !["row", "record", "prediction", "error"].includes(name));
   const rows = found.examples.map((example) => make("tr", { className: example.error ? "rejected" : "" },
     make("td", { className: "number", textContent: grouped(example.row) }),
     ...features.map((name) => make("td", { textContent: example.record[name] })),
     ...(example.error
-      ? [make("td", { className: "added", colSpan: 2, textContent: reason(example.error, titles) })]
+      ? [make("td", { className: "added", colSpan: 1 + scores.length, textContent: reason(example.error, titles) })]
       : [make("td", { className: "added", textContent: example.prediction }),
-        make("td", { className: "added", textContent: percent(example.probability, 2) })])));
+        ...scores.map((name) => make("td", { className: "added", textContent: score(name, example[name]) }))])));
   return [table("The first rows with their predictions",
-    ["Row", ...features.map((name) => titles[name]), "Prediction", "Probability"], rows)];
+    ["Row", ...features.map((name) => titles[name]), "Prediction", ...scores.map((name) => sentenceCase(name))], rows)];
+}
+
+function score(name, value) {
+  return name.startsWith("probability") ? percent(value, 2) : String(value);
+}
+
+function sentenceCase(name) {
+  return (name.charAt(0).toUpperCase() + name.slice(1)).replace("_", " ");
 }
 
 /** The `error` of a row as a person reads it: the name of each field in the place of codes. */
