@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
-    default_model: str = Field("income", description="model used where a request names none")
+    default_model: str | None = Field(
+        None, description="model used where a request names none; unset: as chosen with `python -m model default`"
+    )
 
     web_processes: int = Field(2, ge=1, description="gunicorn worker processes")
     web_threads: int = Field(128, ge=1, description="requests that one web process serves at once")

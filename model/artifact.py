@@ -28,9 +28,14 @@ FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 def save(pipeline: Any, path: Path) -> str:
     """Write a fitted pipeline to `path`, atomically, and return the SHA-256 of the file (64 hex digits)."""
-    content = _reproducible(skops.io.dumps(pipeline))
+    content = dumps(pipeline)
     write_atomically(path, content)
     return sha256_of(content)
+
+
+def dumps(pipeline: Any) -> bytes:
+    """Return a fitted pipeline as a skops archive, the same bytes each time."""
+    return _reproducible(skops.io.dumps(pipeline))
 
 
 def load(path: Path, sha256: str, trusted: Sequence[str] = ()) -> Any:
@@ -52,7 +57,7 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = ()) -> Any:
         raise BrokenModel(f"{path} holds types that are not safe to load: {error}") from error
     except InconsistentVersionWarning as error:
         made_by = error.original_sklearn_version
-        raise BrokenModel(f"{path} was made by scikit-learn {made_by}; train it again") from error
+        raise BrokenModel(f"{path} was made by scikit-learn {made_by}, not by the one here; train it again") from error
     except Exception as error:
         raise BrokenModel(f"{path} is not a skops artifact that can be loaded: {error}") from error
 

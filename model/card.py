@@ -173,5 +173,11 @@ def sample_csv(card: Card, rows: int = 20) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(feature.name for feature in card.features)
-    writer.writerows(card.sample[:rows])
+    writer.writerows([_as_text(value) for value in values] for values in card.sample[:rows])
     return text.getvalue()
+
+
+def _as_text(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

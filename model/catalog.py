@@ -1,42 +1,69 @@
 """The models on disk: which there are, their cards, and how a new version comes in.
 
-Layout: `<directory>/<name>/<version>/{card.json,model.skops}`, and `<directory>/<name>/current`, a text file with the
-version in use. Loads neither scikit-learn nor pandas, since the web process uses it.
+Layout: `<directory>/<name>/<version>/{card.json,model.skops,schema.toml}`; `<directory>/<name>/current`, a text file
+with the version in use; `<directory>/default`, with the name of the default model, where one was chosen. Loads neither
+scikit-learn nor pandas, since the web process uses it.
 """
 
 import re
 import shutil
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from model.card import Card
-from model.errors import BrokenModel, UnknownModel
+from model.errors import BrokenModel, RefusedModel, UnknownModel
 from model.files import FileCache, sha256_of, write_atomically
 
 CARD_FILE = "card.json"
 ARTIFACT_FILE = "model.skops"
 CURRENT_FILE = "current"
+SCHEMA_FILE = "schema.toml"
+DEFAULT_FILE = "default"
+FIRST_DEFAULT = "income"
 VERSION_DIGITS = 12
 # Names come from URLs and headers; anything else could climb out of the directory.
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def version_of(artifact_sha256: str) -> str:
-    """Return the version of a model: the first 12 hex digits of its artifact's SHA-256."""
-    return artifact_sha256[:VERSION_DIGITS]
+def version_of(artifact_sha256: str, *more: Any) -> str:
+    """Return the version of a model: 12 hex digits of its artifact's SHA-256, and of what else makes it another one."""
+    if not more:
+        return artifact_sha256[:VERSION_DIGITS]
+    return sha256_of(repr((artifact_sha256, *more)).encode())[:VERSION_DIGITS]
 
 
 class Catalog:
     """The models in one directory; a version published by another process shows at the next call."""
 
-    def __init__(self, directory: Path, default: str) -> None:
+    def __init__(self, directory: Path, default: str | None = None) -> None:
         self.directory = directory
-        self.default = default
+        self._default = default
         self._cards = FileCache(Card.load)
-        self._versions = FileCache(_read_version)
+        self._versions = FileCache(_read_word)
         # Building a path costs more than the look at its file; bounded, since names come from outside.
         self._path = lru_cache(maxsize=1024)(self._checked_path)
+
+    @property
+    def default(self) -> str:
+        """The name of the default model: as given, as chosen with `set_default`, or the one that ships."""
+        if self._default is not None:
+            return self._default
+        try:
+            return self._versions.get(self.directory / DEFAULT_FILE)
+        except FileNotFoundError:
+            return FIRST_DEFAULT
+
+    def set_default(self, name: str) -> None:
+        """Choose the default model from now on; raises UnknownModel."""
+        self.current_version(name)
+        write_atomically(self.directory / DEFAULT_FILE, f"{name}\n".encode())
+
+    def check_name(self, name: str) -> None:
+        """Raise RefusedModel where `name` could not be that of a model."""
+        if not _SAFE.fullmatch(name):
+            raise RefusedModel(f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', 100 at the most")
 
     def names(self) -> list[str]:
         """Return the names of all models that have a current version, sorted; broken ones too."""
@@ -67,20 +94,44 @@ class Catalog:
         card = self.card(name, version)
         return self._path(card.name, card.version, ARTIFACT_FILE)
 
-    def publish(self, card: Card, artifact_file: Path) -> None:
+    def schema_path(self, card: Card) -> Path:
+        """Return where the schema lies that the owner of a model may edit."""
+        return self._path(card.name, card.version, SCHEMA_FILE)
+
+    def remove(self, name: str, version: str | None = None) -> None:
+        """Remove a version that is not the current one, or (None) a model that is not the default.
+
+        Raises UnknownModel, and RefusedModel for what is still in use.
+        """
+        current = self.current_version(name)
+        if version is None and name == self.default:
+            raise RefusedModel(f"{name!r} is the default model; make another one the default first")
+        if version == current:
+            raise RefusedModel(f"{version!r} is the current version of {name!r}; add another one first")
+        target = self._path(name) if version is None else self._path(name, version)
+        if not target.is_dir():
+            raise UnknownModel(f"model {name!r} has no version {version!r}")
+        # Gone at once for every reader, then file by file.
+        away = target.with_name(f".{target.name}.{uuid4().hex}")
+        target.rename(away)
+        shutil.rmtree(away)
+
+    def publish(self, card: Card, artifact_file: Path, schema: str | None = None) -> None:
         """Copy `artifact_file` and its card in as a version, then make that version the current one.
+
+        `schema` is the text of the file from which its owner may make another version.
 
         A reader sees the model before or after, never half of it. Publishing a version again repairs its files.
         Raises BrokenModel where the card was not made for this artifact.
         """
         artifact = artifact_file.read_bytes()
-        if sha256_of(artifact) != card.artifact_sha256 or card.version != version_of(card.artifact_sha256):
+        if sha256_of(artifact) != card.artifact_sha256:
             raise BrokenModel(f"the card of {card.name!r} {card.version!r} is not the card of {artifact_file}")
         target = self._path(card.name, card.version)
         if target.is_dir():
-            _fill(target, card, artifact)
+            _fill(target, card, artifact, schema)
         else:
-            _install(target, card, artifact)
+            _install(target, card, artifact, schema)
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
 
     def _checked_path(self, *parts: str) -> Path:
@@ -93,22 +144,24 @@ class Catalog:
         return f"there is no model {name[:100]!r}; there are: {there_are}"
 
 
-def _read_version(path: Path) -> str:
-    version = path.read_text("utf-8", errors="replace").strip()
-    if not _SAFE.fullmatch(version):
-        raise BrokenModel(f"{path} should hold a version, but holds {version[:100]!r}")
-    return version
+def _read_word(path: Path) -> str:
+    word = path.read_text("utf-8", errors="replace").strip()
+    if not _SAFE.fullmatch(word):
+        raise BrokenModel(f"{path} should hold a version or a name, but holds {word[:100]!r}")
+    return word
 
 
-def _fill(directory: Path, card: Card, artifact: bytes) -> None:
+def _fill(directory: Path, card: Card, artifact: bytes, schema: str | None) -> None:
     write_atomically(directory / ARTIFACT_FILE, artifact)
+    if schema is not None:
+        write_atomically(directory / SCHEMA_FILE, schema.encode())
     card.save(directory / CARD_FILE)
 
 
-def _install(target: Path, card: Card, artifact: bytes) -> None:
+def _install(target: Path, card: Card, artifact: bytes, schema: str | None) -> None:
     staging = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
-        _fill(staging, card, artifact)
+        _fill(staging, card, artifact, schema)
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -15,3 +15,7 @@ class BrokenModel(ModelError):
 
 class ScoringFailed(ModelError):
     """Raised when a pipeline raises, or answers with NaN or with another number of rows than it was given."""
+
+
+class RefusedModel(ModelError):
+    """Raised when a pipeline that somebody brings cannot become a model; nothing of it is kept."""

@@ -109,6 +109,23 @@ def shown(text: str) -> str:
     return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
 
 
+def parse_number(text: str) -> float | None:
+    """Return the finite number that `text` writes by `NUMBER_PATTERN`, or None."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def parse_date(text: str) -> str | None:
+    """Return a day in ISO 8601 as it is, a moment in UTC without its zone; None for what is neither."""
+    try:
+        moment = datetime.fromisoformat(text) if _DATE.fullmatch(text) else None
+        if moment is None or len(text) == _DAY_DIGITS:
+            return text if moment else None
+        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
 def closest_header(name: str, headers: Iterable[str]) -> str | None:
     """Return the header, as spelt, that was probably meant for the feature `name`, or None.
 
@@ -261,7 +278,7 @@ class Feature(BaseModel):
         return number
 
     def _date(self, text: str) -> str | Fault:
-        date = _iso_date(text) if _DATE.fullmatch(text) else None
+        date = parse_date(text)
         if date is None:
             detail = f"{shown(text)!r} is not a date as ISO 8601 writes it, such as 2024-01-31 or 2024-01-31T09:30:00"
             return self._fault(FaultCode.NOT_A_DATE, detail, text)
@@ -357,17 +374,6 @@ class Schema(BaseModel):
             for name, feature in self._by_name.items()
             if feature.name not in found
         )
-
-
-def _iso_date(text: str) -> str | None:
-    """Return a day as it is, a moment in UTC without its zone; None for what no calendar has."""
-    try:
-        moment = datetime.fromisoformat(text)
-        if len(text) == _DAY_DIGITS:
-            return text
-        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _digits(value: float) -> str:

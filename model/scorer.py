@@ -166,6 +166,10 @@ class Scorer:
             answer = np.asarray(getattr(self.pipeline, method)(self._given(frame)), dtype=np.float64)
         return self._checked(answer[:, 0] if answer.shape == (*shape, 1) else answer, shape)
 
+    def given(self, frame: pd.DataFrame) -> Any:
+        """Return a frame of validated values as the pipeline takes it: as a frame, an array or texts."""
+        return self._given(self._prepared(frame))
+
     def _given(self, frame: pd.DataFrame) -> Any:
         match self.card.takes:
             case InputForm.FRAME:

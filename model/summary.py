@@ -19,10 +19,7 @@ BINS = 10
 
 def summarise(frame: pd.DataFrame, features: Iterable[Feature]) -> dict[str, FeatureSummary]:
     """Return a summary of each feature's column in `frame`."""
-    return {
-        feature.name: (_of_number if feature.kind is FeatureKind.NUMBER else _of_category)(frame[feature.name], feature)
-        for feature in features
-    }
+    return {feature.name: _of_column(frame[feature.name], feature) for feature in features}
 
 
 def held_out_metrics(truth: Sequence[bool], positive: Floats, threshold: float) -> Metrics:
@@ -51,9 +48,24 @@ def library_versions() -> dict[str, str]:
 def _plain(feature: Feature, value: Any) -> Scalar:
     if is_missing(value):
         return None
-    if feature.kind is FeatureKind.CATEGORY:
+    if feature.kind is FeatureKind.BOOLEAN:
+        return bool(value)
+    if feature.kind is not FeatureKind.NUMBER:
         return str(value)
     return int(value) if feature.integer else float(value)
+
+
+def _of_column(column: pd.Series, feature: Feature) -> FeatureSummary:
+    match feature.kind:
+        case FeatureKind.NUMBER:
+            return _of_number(column)
+        case FeatureKind.CATEGORY:
+            return _of_category(column, feature)
+        case FeatureKind.BOOLEAN:
+            counts = {"true": int((column == True).sum()), "false": int((column == False).sum())}  # noqa: E712
+            return FeatureSummary(missing=int(column.isna().sum()), counts=counts)
+        case FeatureKind.DATE | FeatureKind.TEXT:
+            return FeatureSummary(missing=int(column.isna().sum()))
 
 
 def _of_category(column: pd.Series, feature: Feature) -> FeatureSummary:
@@ -62,8 +74,10 @@ def _of_category(column: pd.Series, feature: Feature) -> FeatureSummary:
     return FeatureSummary(missing=int(column.isna().sum()), counts=counts)
 
 
-def _of_number(column: pd.Series, _feature: Feature) -> FeatureSummary:
+def _of_number(column: pd.Series) -> FeatureSummary:
     values = column.dropna().to_numpy(dtype=np.float64)
+    if not len(values):
+        return FeatureSummary(missing=len(column))
     counts, edges = np.histogram(values, bins=BINS)
     return FeatureSummary(
         missing=int(column.isna().sum()),

@@ -1,0 +1,7 @@
+"""The models of this installation: ``python -m model add|list|show|default|remove|export``."""
+
+import sys
+
+from model.cli import main
+
+sys.exit(main())

@@ -1,0 +1,142 @@
+"""The commands of ``python -m model``; every refusal is one line, with nothing half done."""
+
+import argparse
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from model.card import Card
+from model.catalog import ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE, Catalog
+from model.errors import ModelError
+from model.train_income import DIRECTORY
+
+EVERYTHING = "everything"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0, or 1 after one line that says what was wrong."""
+    options = _parser().parse_args(arguments)
+    catalog = Catalog(options.directory)
+    try:
+        for line in options.run(options, catalog):
+            sys.stdout.write(line + "\n")
+    except (ModelError, OSError) as error:
+        sys.stderr.write(f"scoreline: {' '.join(str(error).split())}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model", description="The models of this installation.")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the models lie (default: %(default)s)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_options(_command(commands, "add", "add a fitted scikit-learn pipeline as a model", _add))
+    _command(commands, "list", "list the models", _list)
+    for name, help_, run in (
+        ("show", "show the card of a model", _show),
+        ("default", "use a model where a request names none", _default),
+        ("remove", "remove a model, or one of its versions", _remove),
+        ("export", "write a model's artifact, card and schema into one zip file", _export),
+    ):
+        command = _command(commands, name, help_, run)
+        command.add_argument("name", help="name of the model")
+        if name != "default":
+            command.add_argument("--version", help="a version that is not the current one")
+        if name == "export":
+            command.add_argument("--output", type=Path, help="file to write (default: NAME-VERSION.zip)")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    help_: str,
+    run: Callable[[argparse.Namespace, Catalog], list[str]],
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, help="the pipeline: a .skops file, or with --trust a .joblib or .pkl file")
+    command.add_argument("--name", required=True, help="name of the model, as requests and addresses have it")
+    command.add_argument("--data", type=Path, required=True, help="CSV file of the training data")
+    command.add_argument("--target", help="the column of the data that is predicted")
+    command.add_argument(
+        "--test", type=Path, help="CSV file of records that the pipeline has never seen, to measure it on"
+    )
+    command.add_argument("--schema", type=Path, help="an edited schema.toml, instead of what the data shows")
+    command.add_argument(
+        "--trust", nargs="?", action="append", default=[], const=EVERYTHING, metavar="TYPE",
+        help="trust a type in a skops file, or without a TYPE the whole file: reading a pickle runs whatever its maker "
+        "put into it",
+    )  # fmt: skip
+
+
+def _add(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    # Imported here since scikit-learn takes seconds to load, which the other commands need not wait for.
+    from model.add import Order, add  # noqa: PLC0415
+
+    order = Order(
+        options.file, options.name, options.data, options.target, options.test, options.schema, tuple(options.trust)
+    )
+    added = add(order, catalog)
+    card = added.card
+    kind = card.kind.value.replace("_", " ")
+    lines = [
+        f"{card.name} {card.version} is added: a {kind} of {len(card.features)} features, {card.training_rows:,} rows"
+    ]
+    lines += [f"  {line}" for line in _measured(card)]
+    lines += [f"  note: {note}" for note in added.notes]
+    return [*lines, f"  schema: {added.schema}"]
+
+
+def _measured(card: Card) -> list[str]:
+    if card.metrics is None:
+        return []
+    figures = card.metrics.model_dump(exclude_none=True, exclude={"rows", "measured_on", "intervals"})
+    words = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+    return [f"{words} on {card.metrics.rows:,} {card.metrics.measured_on}"]
+
+
+def _list(_options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    lines = [_line(catalog, name) for name in catalog.names()]
+    return lines or [f"no models in {catalog.directory}"]
+
+
+def _line(catalog: Catalog, name: str) -> str:
+    mark = " (default)" if name == catalog.default else ""
+    try:
+        card = catalog.card(name)
+    except ModelError as error:
+        return f"{name}{mark}: broken: {error}"
+    return f"{name}{mark}: {card.version}, {card.kind.value.replace('_', ' ')}, trained {card.trained_at}"
+
+
+def _show(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    card = catalog.card(options.name, options.version)
+    return [json.dumps(card.model_dump(mode="json", exclude={"summary", "sample"}), indent=2, ensure_ascii=False)]
+
+
+def _default(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    catalog.set_default(options.name)
+    return [f"{options.name} is the default model"]
+
+
+def _remove(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    catalog.remove(options.name, options.version)
+    return [f"{options.name} {options.version or ''}".strip() + " is removed"]
+
+
+def _export(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    card = catalog.card(options.name, options.version)
+    folder = catalog.artifact_path(card.name, card.version).parent
+    output = options.output or Path(f"{card.name}-{card.version}.zip")
+    with zipfile.ZipFile(output, "w") as archive:
+        for name in (ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE):
+            if (folder / name).is_file():
+                archive.write(folder / name, name)
+    return [f"{output} holds {card.name} {card.version}"]

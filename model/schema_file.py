@@ -1,0 +1,99 @@
+"""The schema of a model as a TOML file that people edit: what a model is called, takes, and how it decides."""
+
+import tomllib
+from pathlib import Path
+from typing import Self
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tomlkit.items import Table
+
+from model.errors import RefusedModel
+from model.schema import Fault, Feature, FeatureKind
+
+_HEAD = """What the model is called, and what it takes. Edit it, then add the model again with --schema and this file.
+kind: number, category, boolean, date or text. missing_allowed: an empty value is given to the pipeline as missing.
+minimum and maximum (numbers): what lies outside is rejected. labels: what people read instead of a category.
+given_as: "category" (categories) or "object" (dates) where the pipeline takes a column in that pandas dtype."""
+_ALWAYS = ("name", "title", "kind", "missing_allowed")
+
+
+class SchemaFile(BaseModel):
+    """What the file holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    description: str
+    target: str
+    positive_class: str | None = None
+    threshold: float = Field(0.5, ge=0, le=1)
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a file; raises RefusedModel, saying what is wrong and where."""
+        try:
+            found = cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except OSError as error:
+            raise RefusedModel(f"{path} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            raise RefusedModel(f"{path}: {_first_fault(error)}") from error
+        except ValueError as error:  # tomllib's own errors and those of decoding
+            raise RefusedModel(f"{path} is not TOML: {error}") from error
+        for feature in found.features:
+            if wrong := nonsense(feature):
+                raise RefusedModel(f"{path}: feature {feature.name!r}: {wrong}")
+        return found
+
+    def dump(self) -> str:
+        """The file's text."""
+        document = tomlkit.document()
+        for line in _HEAD.splitlines():
+            document.add(tomlkit.comment(line))
+        for name, value in self.model_dump(mode="json", exclude={"features"}, exclude_none=True).items():
+            document.add(name, value)
+        tables = tomlkit.aot()
+        for feature in self.features:
+            tables.append(_table(feature))
+        document.add("features", tables)
+        return tomlkit.dumps(document)
+
+
+def nonsense(feature: Feature) -> str | None:
+    """Return what contradicts itself in a feature, or None."""
+    low, high = feature.minimum, feature.maximum
+    if low is not None and high is not None and low > high:
+        return f"minimum {low:g} is larger than maximum {high:g}"
+    if feature.kind is FeatureKind.CATEGORY and not feature.categories:
+        return "a category needs categories"
+    folded = [category.casefold() for category in feature.categories]
+    if len(set(folded)) < len(folded):
+        return "two categories differ in nothing but letter case"
+    if unknown := sorted(set(feature.labels) - set(feature.categories)):
+        return f"there is a label for {unknown[0]!r}, which is no category"
+    for name in ("default", "example"):
+        value = getattr(feature, name)
+        if value is not None and isinstance(fault := feature.parse_json(value), Fault):
+            return f"{name}: {fault.detail}"
+    return None
+
+
+def _table(feature: Feature) -> Table:
+    table = tomlkit.table()
+    values = feature.model_dump(mode="json", exclude_defaults=True)
+    for name in (*_ALWAYS, *(name for name in values if name not in _ALWAYS)):
+        value = values.get(name, getattr(feature, name))
+        if name == "categories":
+            array = tomlkit.array()
+            array.extend(value)
+            table.add(name, array.multiline(len(value) > 6))
+        else:
+            table.add(name, value)
+    return table
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
