@@ -227,7 +227,7 @@ def _that_works(
     """The features in the form in which the pipeline predicts from them; raises RefusedModel where there is none."""
     refusals = []
     some = frame.head(_TRIED)
-    for way in _ways(features):
+    for way in ways(features):
         scorer = Scorer(_trial_card(kind, classes, takes, way), pipeline)
         try:
             scorer.predict(some)
@@ -238,8 +238,8 @@ def _that_works(
     raise RefusedModel(f"the pipeline fails on its own training data: {refusals[0].__cause__ or refusals[0]}")
 
 
-def _ways(features: tuple[Feature, ...]) -> Iterator[tuple[Feature, ...]]:
-    """The forms to try: each kind's own, then categories as pandas' categories, dates as texts, and both."""
+def ways(features: tuple[Feature, ...]) -> Iterator[tuple[Feature, ...]]:
+    """The features in the forms to try: each kind's own, then categories as pandas has them, dates as texts, both."""
     yield features
     changes = ({FeatureKind.CATEGORY: AS_CATEGORY}, {FeatureKind.DATE: AS_OBJECT})
     for change in (*changes, changes[0] | changes[1]):
@@ -254,7 +254,7 @@ def _trial_card(kind: ModelKind, classes: tuple[str, ...], takes: InputForm, fea
     """What a scorer has to know to ask a pipeline for plain predictions."""
     return Card(
         name="trial", version="0", kind=kind, title="", description="", target="", classes=classes,
-        scores=Scores.NONE, takes=takes, features=features, trained_at="", training_rows=0, libraries={},
+        positive_class=classes[1] if kind is ModelKind.BINARY_CLASSIFIER else None, scores=Scores.NONE, takes=takes, features=features, trained_at="", training_rows=0, libraries={},
         artifact_sha256="",
     )  # fmt: skip
 
@@ -284,9 +284,8 @@ def _scores(scorer: Scorer, frame: pd.DataFrame) -> tuple[Scores, list[str]]:
     for scores, method in ((Scores.PROBABILITY, "predict_proba"), (Scores.DECISION, "decision_function")):
         if not hasattr(scorer.pipeline, method):
             continue
-        changes = {"scores": scores, "positive_class": scorer.card.classes[1]}
         try:
-            found = Scorer(scorer.card.model_copy(update=changes), scorer.pipeline).predict(frame)
+            found = Scorer(scorer.card.model_copy(update={"scores": scores}), scorer.pipeline).predict(frame)
         except ScoringFailed:
             continue
         different = int(np.count_nonzero(found.values != own))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
+from model.brought import ways
 from model.card import ModelKind
-from model.errors import ScoringFailed
 from model.scorer import Predictions, Scorer
 
 _SHARE = 0.2
@@ -36,14 +36,18 @@ def held_out(scorer: Scorer, frame: pd.DataFrame, truth: NDArray[Any]) -> tuple[
         np.arange(len(frame)), test_size=_SHARE, random_state=0, stratify=truth if often_enough else None
     )
     labels = scorer.pipeline.classes_[truth] if is_classifier else truth
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            twin = clone(scorer.pipeline).fit(scorer.given(frame.iloc[fitted_on]), labels[fitted_on])
-        if is_classifier and len(twin.classes_) < len(scorer.card.classes):
-            return "not evaluated: a class is so rare that none of its records was held out"
-        return truth[rest], Scorer(scorer.card, twin).predict(frame.iloc[rest])
-    except ScoringFailed as error:
-        return f"not evaluated: {error}"
-    except Exception as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
-        return f"not evaluated: a twin of the pipeline could not be fitted ({error})"
+    refusals = []
+    for way in ways(scorer.card.features):
+        like = Scorer(scorer.card.model_copy(update={"features": way}), scorer.pipeline)
+        try:
+            return truth[rest], _twin(like, frame.iloc[fitted_on], labels[fitted_on]).predict(frame.iloc[rest])
+        except Exception as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
+            refusals.append(error)
+    return f"not evaluated: a twin of the pipeline could not be fitted ({refusals[0]})"
+
+
+def _twin(scorer: Scorer, frame: pd.DataFrame, labels: NDArray[Any]) -> Scorer:
+    """A scorer like the given one, its pipeline fitted anew; raises BrokenModel where a class has no record here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Scorer(scorer.card, clone(scorer.pipeline).fit(scorer.given(frame), labels))
