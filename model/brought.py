@@ -254,8 +254,8 @@ def _trial_card(kind: ModelKind, classes: tuple[str, ...], takes: InputForm, fea
     """What a scorer has to know to ask a pipeline for plain predictions."""
     return Card(
         name="trial", version="0", kind=kind, title="", description="", target="", classes=classes,
-        positive_class=classes[1] if kind is ModelKind.BINARY_CLASSIFIER else None, scores=Scores.NONE, takes=takes, features=features, trained_at="", training_rows=0, libraries={},
-        artifact_sha256="",
+        positive_class=classes[1] if kind is ModelKind.BINARY_CLASSIFIER else None, scores=Scores.NONE,
+        takes=takes, features=features, trained_at="", training_rows=0, libraries={}, artifact_sha256="",
     )  # fmt: skip
 
 
