@@ -14,6 +14,7 @@ JOBS = f"{PREFIX}jobs"  # sorted set: ids of the jobs that show, by creation tim
 UNFINISHED = f"{PREFIX}unfinished"  # sorted set: ids of uploads and jobs not ended, by creation time; likewise
 CHANGES = f"{PREFIX}changes"  # channel: the id of each job that changed
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of predictions not yet done, by the time to send them again
+TOTALS = f"{PREFIX}totals"  # hash: what the service has done since it was first used; 90 days from its last use
 RECONCILER = f"{PREFIX}reconciler"  # string: the process whose turn it is to reconcile; ALIVE_SECONDS
 
 ALIVE_SECONDS = 5

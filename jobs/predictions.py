@@ -54,7 +54,7 @@ class PredictionStore:
         self.redis: Any = redis
         self._seconds = settings.prediction_seconds
         names = ("submit", "take", "finish", "overdue")
-        self._scripts = {name: register_script(redis, f"{name}_predictions") for name in names}
+        self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
 
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
         """Store requests under their ids and send the task that answers them, all at once.
@@ -85,7 +85,7 @@ class PredictionStore:
         """Store answers, and put them on the lists where they are waited for; a round trip for each of these."""
         for process in {waiting.reply_to for waiting, _ in answers}:
             results = {waiting.id: answer for waiting, answer in answers if waiting.reply_to == process}
-            names = [keys.PREDICTIONS, keys.reply(process), *map(keys.prediction, results)]
+            names = [keys.PREDICTIONS, keys.reply(process), keys.TOTALS, *map(keys.prediction, results)]
             lifetime = keys.REPLY_SECONDS if process else 0
             together = orjson.dumps(results) if process else b""
             self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, *_flat(results)])
@@ -113,7 +113,7 @@ class PredictionStore:
     def overdue(self) -> list[str]:
         """Ids that were sent a while ago and still wait, to be sent again."""
         arguments: list[str | float] = [keys.prediction(""), _LONGEST_GRACE_SECONDS, _GRACE_SECONDS]
-        return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS], args=arguments)]
+        return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS, keys.TOTALS], args=arguments)]
 
 
 def _flat(documents: Mapping[str, Mapping[str, Any]]) -> list[str | bytes]:

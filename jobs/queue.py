@@ -1,19 +1,20 @@
 """Sending tasks to the workers."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import keys
 from jobs.broker_message import QUEUE_OF, encode
+from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.scripts import register_script
 from jobs.settings import Settings
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 class TaskSender:
@@ -38,4 +39,6 @@ class TaskSender:
         try:
             self._send_script(keys=[queue], args=[self._seconds, *(encode(task, arguments) for arguments in several)])
         except RedisError as error:
-            log.warning("task %s could not be sent and is left to the reconciler: %s", task.value, error)
+            log.warning(
+                "tasks not sent, left to the reconciler", task=task.value, tasks=len(several), error=describe(error)
+            )

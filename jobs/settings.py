@@ -5,6 +5,7 @@ import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +48,9 @@ class Settings(BaseSettings):
     full_ratio: float = Field(0.8, gt=0, le=1, description="share of the store's memory limit at which uploads get 503")
     max_unfinished_jobs: int = Field(1000, ge=1, description="unfinished jobs at which uploads get 429")
     log_level: str = Field("INFO", description="least level that is logged")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="how lines are logged: `console` for people, `json` for programs"
+    )
 
     @property
     def models_dir(self) -> Path:
@@ -61,6 +65,14 @@ class Settings(BaseSettings):
             return path
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"scoreline-{os.getuid()}-{digest}" / "valkey.sock"
+
+    @property
+    def counters_dir(self) -> Path:
+        """Folder in which the web's processes count requests together: in memory, where the system has such a place."""
+        memory = Path("/dev/shm")  # noqa: S108 - a name of our own, made anew at each start
+        base = memory if memory.is_dir() else Path(tempfile.gettempdir())
+        digest = hashlib.sha256(f"{self.data_dir.resolve()} {self.host} {self.port}".encode()).hexdigest()[:16]
+        return base / f"scoreline-{os.getuid()}-web-{digest}"
 
     @property
     def store_url(self) -> str:

@@ -15,6 +15,7 @@ from redis.retry import Retry
 from jobs import keys
 from jobs.alive import living
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
+from jobs.job_log import log_end, log_start
 from jobs.keys import JobKeys
 from jobs.messages import InputChunk, Queue, compress
 from jobs.scripts import register_script
@@ -103,10 +104,10 @@ class JobStore:
         self._settings = settings
         self._window_until, self._known_window = 0.0, 0
         names = ("append", "seal", "abandon", "touch", "claim", "record", "release", "overdue", "end")
-        self._scripts = {name: register_script(redis, name, "common") for name in names}
+        self._scripts = {name: register_script(redis, name, "totals", "common") for name in names}
 
     def _run(self, script: str, job_id: str, *arguments: Any, more_keys: Sequence[str] = ()) -> Any:
-        job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS, *more_keys]
+        job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS, keys.TOTALS, *more_keys]
         return self._scripts[script](keys=job_keys, args=arguments)
 
     # Uploads
@@ -171,7 +172,7 @@ class JobStore:
         """
         settings = self._settings
         arguments = (number, chunk.encode(), self._window(), settings.lease_seconds, settings.upload_idle_seconds)
-        return _to_send(self._run("append", job_id, *arguments, int(hold)))
+        return list(_expected(self._run("append", job_id, *arguments, int(hold))))
 
     def touch(self, job_id: str) -> None:
         """An upload still comes in, if slowly: its keys live on."""
@@ -187,7 +188,10 @@ class JobStore:
         """
         flat = [item for pair in fields.items() for item in pair]
         arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
-        return _to_send(self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else []))
+        answer = self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else [])
+        sent, *endings = _expected(answer)
+        log_end(job_id, *endings)
+        return list(sent)
 
     def abandon(self, job_id: str) -> None:
         """Remove an upload that was refused or broke off; a job that is whole or has ended stays."""
@@ -213,6 +217,8 @@ class JobStore:
         answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
         if answer[0] != b"yours":
             return None
+        if answer[4]:
+            log_start(job_id)
         raw = dict(zip(answer[3][::2], answer[3][1::2], strict=True))
         return ClaimedChunk(
             owner=f"{task} {delivery}",
@@ -253,6 +259,7 @@ class JobStore:
             self._settings.lease_seconds,
             *summary,
         )
+        log_end(job_id, *answer[2:])
         return list(answer[1]) if len(answer) > 1 else []
 
     def overdue(self) -> Iterator[tuple[str, int]]:
@@ -354,14 +361,15 @@ class JobStore:
 
     def cancel(self, job_id: str) -> None:
         """End a job that has not ended; chunks in hand are finished and thrown away."""
-        self._run("end", job_id, job_id, JobState.CANCELED.value, "")
+        log_end(job_id, self._run("end", job_id, job_id, JobState.CANCELED.value, ""))
 
     def fail(self, job_id: str, error: str) -> None:
         """End a job that cannot go on."""
-        self._run("end", job_id, job_id, JobState.FAILED.value, error)
+        log_end(job_id, self._run("end", job_id, job_id, JobState.FAILED.value, error))
 
 
-def _to_send(answer: Any) -> list[int]:
+def _expected(answer: Any) -> list[Any]:
+    """An upload's answer, if there is an upload to go on with."""
     if answer is None:
         raise UploadForgotten("the upload stood still for too long")
     if isinstance(answer, bytes):

@@ -23,7 +23,7 @@ _CONTENT_SECURITY_POLICY = (
 
 def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     """The web application; its collaborators are made from the settings unless they are given."""
-    configure_logging(settings)
+    configure_logging(settings, "web")
     app = OpenAPI("web", info=INFO, doc_ui=False)
     app.extensions["scoreline"] = services or create_services(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
@@ -34,9 +34,12 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
+    metrics = app.extensions["scoreline"].request_metrics
+    app.before_request(metrics.begin)
     app.before_request(_limit_silence)
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
+    app.after_request(metrics.end)
     return app
 
 

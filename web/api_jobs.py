@@ -40,7 +40,7 @@ from web.schemas import (
     UploadQuery,
 )
 from web.services import services
-from web.uploads import Upload, fingerprint
+from web.uploads import Upload, fingerprint, refusals_logged
 from web.waiting import preferred_wait
 from web.watch import wait_for_change
 
@@ -100,7 +100,8 @@ def _once_only() -> OnceOnly | None:
 
 def _received(once: OnceOnly | None) -> str:
     try:
-        return _upload(_body(), once=once).receive_all()
+        with refusals_logged():
+            return _upload(_body(), once=once).receive_all()
     except BaseException:
         if once:  # what is refused before the body is read has taken the key, too
             once.give_up()
@@ -126,15 +127,16 @@ def _replayed(first: FirstUpload) -> Response:
 def score() -> Response:
     """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
     found = services()
-    body = _body()
-    upload = _upload(body, shown=True)
-    received = upload.receive()
-    # Up to the first chunk, what is wrong can still be told with a status of its own; of a form, up to its end, since
-    # nothing of it is scored before.
-    for _ in received:
-        if upload.chunks and not body.fields_may_follow:
-            threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
-            break
+    with refusals_logged():
+        body = _body()
+        upload = _upload(body, shown=True)
+        received = upload.receive()
+        # Up to the first chunk, what is wrong can still be told with a status of its own; of a form, up to its end,
+        # since nothing of it is scored before.
+        for _ in received:
+            if upload.chunks and not body.fields_may_follow:
+                threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
+                break
     job = found_job(str(upload.job_id))
     blocks = results.followed_results(found.store, found.watcher, job, results.as_it_is)
     response = results.csv_response(blocks, job.filename, "scored")
@@ -145,8 +147,9 @@ def score() -> Response:
 def _drain(received: Iterator[None]) -> None:
     """Take the rest of an upload; what goes wrong ends the job, and with it the download."""
     try:
-        for _ in received:
-            pass
+        with refusals_logged():
+            for _ in received:
+                pass
     except (JobsError, RedisError):
         return
 

@@ -1,10 +1,10 @@
 """The API's endpoints for models, and the addresses that say how the service is."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
 import orjson
+import structlog
 from flask import Blueprint, Response, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from jobs.alive import ROLES, living
 from model.card import Card, sample_csv
 from model.errors import BrokenModel, ModelError, UnknownModel
+from web.metrics import exposition
 from web.openapi import csv_answer, problems
 from web.problems import Problem
 from web.schemas import ModelDocument, ModelList, ModelPath
@@ -23,7 +24,7 @@ api = APIBlueprint(
 )
 health = Blueprint("health", __name__)
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 # A worker of each of these must answer before the service is ready.
 _NEEDED = tuple(role for role in ROLES if role != "reconciler")
@@ -70,6 +71,13 @@ def readyz() -> Response:
     return response
 
 
+@health.get("/metrics")
+def metrics() -> Response:
+    """The service in numbers, for Prometheus; without the store, the web's own and that it does not answer."""
+    found = services()
+    return exposition(found.request_metrics, found.service_metrics)
+
+
 def missing_parts() -> list[str]:
     """Names of the parts of the service that do not answer."""
     found = services()
@@ -107,7 +115,7 @@ def _listed(name: str) -> dict[str, Any]:
     try:
         return model_document(services().catalog.card(name))
     except BrokenModel as error:
-        log.warning("model %s is broken: %s", name, error)
+        log.warning("model broken", model=name, error=str(error).partition("\n")[0])
         default = name == services().catalog.default
         return {"name": name, "broken": "the model's files are missing or damaged", "default": default}
 

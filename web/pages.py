@@ -26,7 +26,7 @@ from web.predictions import make_request
 from web.problems import Problem, to_problem
 from web.schemas import JobsQuery
 from web.services import services
-from web.uploads import Upload
+from web.uploads import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)
 
@@ -146,9 +146,10 @@ def create_job() -> BaseResponse:
     """Take an uploaded file; the job's page then shows how it is scored."""
     found, form = services(), UploadForm()
     try:
-        body = open_body(request, found.settings.max_upload_bytes)
-        form = body.form
-        job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
+        with refusals_logged():
+            body = open_body(request, found.settings.max_upload_bytes)
+            form = body.form
+            job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
     except (JobsError, UnknownModel) as error:
         return _refused(error, form)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
@@ -204,7 +205,8 @@ def score_again(job_id: str) -> BaseResponse:
     try:
         form = again.form_of(job, request.form, found.catalog)
         body = again.body_of(found.store, job, form)
-        new_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
+        with refusals_logged():
+            new_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
     except (JobsError, UnknownModel) as error:
         problem = to_problem(error)
         if problem is None:

@@ -1,7 +1,6 @@
 """Single predictions: validated here, scored by an interactive worker; requests of one process travel together."""
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,9 @@ from typing import Any
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from jobs.availability import store_availability
 from jobs.predictions import PredictionStore, new_id
 from model.card import Card
-
-log = logging.getLogger(__name__)
 
 # A batch not back by then no longer holds up the next one.
 _BATCH_SECONDS = 0.1
@@ -135,6 +133,7 @@ class PredictionClient:
                 pending.error = error
                 pending.news.set()
             return False
+        store_availability.found()
         for pending in batch:
             pending.stored = True
             if pending.over:
@@ -147,7 +146,7 @@ class PredictionClient:
             if seconds:
                 missing -= self._hand_out(self._store.await_reply([reply_to], seconds))
         except RedisError as error:
-            log.warning("the store does not answer: %s", error)
+            store_availability.lost(error)
         if missing:
             self._have_collected(reply_to, missing)
 
@@ -172,7 +171,7 @@ class PredictionClient:
             try:
                 self._hand_out(self._store.await_reply(late, _BATCH_SECONDS))
             except RedisError as error:
-                log.warning("the store does not answer: %s", error)
+                store_availability.lost(error)
                 time.sleep(_BATCH_SECONDS)
 
     def _still_awaited(self) -> list[str]:

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+import structlog
 from flask import Flask, Response, render_template, request
 from pydantic import ValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -12,10 +13,13 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException
 
+from jobs.availability import store_availability
 from jobs.errors import Detail, StoreFull, TooManyJobs, UploadEnded, UploadForgotten, UploadRefused
 from jobs.once import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
+
+log = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -134,9 +138,12 @@ def register(app: Flask) -> None:
     """Answer errors with problem details, or with a page where people ask."""
 
     def answer(error: Exception) -> Response:
+        if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+            store_availability.lost(error)
         problem = to_problem(error) or (http_problem(error) if isinstance(error, HTTPException) else None)
         if problem is None:
-            app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
+            route = request.url_rule.rule if request.url_rule else None
+            log.error("request failed", method=request.method, route=route, exc_info=error)
             problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
         return problem_response(problem) if request.path.startswith(_FOR_PROGRAMS) else problem_page(problem)
 

@@ -10,6 +10,7 @@ from jobs.queue import TaskSender
 from jobs.settings import Settings
 from jobs.store import JobStore, connect
 from model.catalog import Catalog
+from web.metrics import RequestMetrics, ServiceMetrics
 from web.predictions import PredictionClient
 from web.watch import Watcher
 
@@ -27,6 +28,8 @@ class Services:
     watcher: Watcher
     stored_predictions: PredictionStore
     predictions: PredictionClient
+    request_metrics: RequestMetrics
+    service_metrics: ServiceMetrics
 
 
 def create_services(settings: Settings) -> Services:
@@ -41,6 +44,8 @@ def create_services(settings: Settings) -> Services:
         watcher=Watcher(redis),
         stored_predictions=stored,
         predictions=PredictionClient(stored, settings.store_timeout_seconds),
+        request_metrics=RequestMetrics(settings.counters_dir),
+        service_metrics=ServiceMetrics(redis, settings.full_ratio),
     )
 
 

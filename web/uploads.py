@@ -3,13 +3,16 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
 import pydantic
+import structlog
+from redis.exceptions import RedisError
 
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
-from jobs.errors import Detail, UploadRefused
+from jobs.errors import Detail, JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.once import OnceOnly
 from jobs.queue import TaskSender
@@ -18,12 +21,27 @@ from jobs.store import JobStore, NewJob
 from jobs.text import Utf8Stream
 from model.card import Card
 from model.catalog import Catalog
+from model.errors import ModelError
 from model.schema import ColumnMatch
 from web.bodies import Body, UploadForm
+from web.problems import to_problem
+
+log = structlog.stdlib.get_logger(__name__)
 
 _MAX_NAME = 255
 _TOUCH_SECONDS = 5.0
 _THRESHOLD = pydantic.TypeAdapter(float)
+
+
+@contextmanager
+def refusals_logged() -> Iterator[None]:
+    """Log whatever turns an upload away, by its code: the text may hold what was in the file."""
+    try:
+        yield
+    except (JobsError, ModelError, RedisError) as error:
+        problem = to_problem(error)
+        log.info("upload refused", code=problem.code if problem else type(error).__name__)
+        raise
 
 
 def fingerprint(digest: Any, form: UploadForm) -> str:
@@ -118,7 +136,7 @@ class Upload:
         self._header: Header | None = None
         self._cutter: Cutter | None = None
         self._size = self._chunks = 0
-        self._stored = 0.0
+        self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
 
     def _read_form(self) -> None:
@@ -246,7 +264,11 @@ class Upload:
         if self._once:
             once_key = self._once.key
             fields["fingerprint"] = fingerprint(self._digest, self._form)
-        self._sender.score_chunks(self.job_id, self._store.seal(self.job_id, once_key, **fields))
+        sent = self._store.seal(self.job_id, once_key, **fields)
+        seconds = round(time.monotonic() - self._began, 3)
+        known = {"job_id": self.job_id, "model": self._card.name, "chunks": self._chunks}
+        log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
+        self._sender.score_chunks(self.job_id, sent)
 
     def _late_fields(self) -> dict[str, str | bytes | int | float]:
         """What form fields after the file say: nothing has been scored yet, so all of it still counts."""

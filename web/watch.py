@@ -1,6 +1,5 @@
 """Waiting for jobs to change: one subscription per web process serves everybody who waits."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +9,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import keys
+from jobs.availability import store_availability
 from jobs.state import Job
 from jobs.store import JobStore
-
-log = logging.getLogger(__name__)
 
 # Whoever waits looks again after this time even without a message.
 _LONGEST_SILENCE_SECONDS = 5.0
@@ -50,13 +48,14 @@ class Watcher:
             try:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(keys.CHANGES)
+                    store_availability.found()
                     self._wake_all()
                     while True:
                         message = pubsub.get_message(timeout=1.0)
                         if message:
                             self._wake(message["data"].decode())
             except (RedisError, OSError) as error:
-                log.warning("the subscription to changes broke off: %s", error)
+                store_availability.lost(error)
                 self._wake_all()
                 time.sleep(0.5)
 

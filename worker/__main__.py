@@ -1,7 +1,6 @@
 """Starts a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
 
 import argparse
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -10,14 +9,13 @@ from celery.signals import worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
+from jobs.availability import store_availability
 from jobs.logs import configure_logging
 from jobs.messages import Queue
 from jobs.settings import get_settings
 from jobs.store import connect
 from worker.celery_app import app
 from worker.models import scorer
-
-log = logging.getLogger(__name__)
 
 # People wait for pages and single predictions: where a machine is short of time, the bulk of the work stands back.
 _BULK_NICENESS = 5
@@ -33,7 +31,7 @@ def main() -> None:
     # SIGTERM finishes what is in hand for up to the soft shutdown time, then hands back the rest.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     settings = get_settings()
-    configure_logging(settings)
+    configure_logging(settings, queue.value)
     scorer()
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
@@ -57,8 +55,9 @@ def _quietly(act: Callable[[], None]) -> None:
     """The store may be away for a while: the sign of life then just comes later."""
     try:
         act()
+        store_availability.found()
     except RedisError as error:
-        log.warning("no sign of life could be given: %s", error)
+        store_availability.lost(error)
 
 
 def _show_signs_of_life(queue: Queue, processes: int) -> None:

@@ -1,10 +1,15 @@
 """The models that this worker process has loaded, each version once."""
 
+import time
 from functools import cache
+
+import structlog
 
 from jobs.settings import get_settings
 from model.catalog import Catalog
 from model.scorer import Scorer
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @cache
@@ -15,7 +20,10 @@ def _catalog() -> Catalog:
 
 @cache
 def _load(name: str, version: str) -> Scorer:
-    return Scorer.load(_catalog(), name, version)
+    began = time.monotonic()
+    found = Scorer.load(_catalog(), name, version)
+    log.info("model loaded", model=name, version=version, seconds=round(time.monotonic() - began, 3))
+    return found
 
 
 def scorer(name: str | None = None, version: str | None = None) -> Scorer:

@@ -1,13 +1,14 @@
 """The reconciler: sends again what is neither done nor in anyone's hands. ``python -m worker.reconcile`` runs it."""
 
-import logging
 import signal
 import threading
 from functools import partial
 
+import structlog
 from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
+from jobs.availability import store_availability
 from jobs.logs import configure_logging
 from jobs.messages import Predict
 from jobs.predictions import PredictionStore
@@ -15,7 +16,7 @@ from jobs.queue import TaskSender
 from jobs.settings import get_settings
 from jobs.store import JobStore, connect
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 EVERY_SECONDS = 1.0
 
@@ -24,9 +25,11 @@ def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender)
     """One round; answers how many tasks were sent again."""
     chunks = list(store.overdue())
     for job_id, chunk in chunks:
-        log.info("job %s: chunk %d is sent again", job_id, chunk)
+        log.warning("chunk sent again", job_id=job_id, chunk=chunk)
         sender.score_chunks(job_id, [chunk])
     ids = predictions.overdue()
+    if ids:
+        log.warning("predictions sent again", predictions=len(ids))
     sender.predict(Predict((prediction_id,)) for prediction_id in ids)
     return len(chunks) + len(ids)
 
@@ -42,13 +45,14 @@ def run(stop: threading.Event) -> None:
             if store.is_turn_to_reconcile(sign.node):
                 reconcile(store, predictions, sender)
             sign.show()
+            store_availability.found()
         except RedisError as error:
-            log.warning("the store does not answer: %s", error)
+            store_availability.lost(error)
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    configure_logging(get_settings())
+    configure_logging(get_settings(), "reconciler")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, partial(_stop, stop))

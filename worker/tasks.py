@@ -1,18 +1,19 @@
 """The tasks: what Celery delivers. Each asks the store first, and does nothing where nothing is left to do."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import structlog
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Task as CeleryTask
 from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
@@ -25,7 +26,7 @@ from worker.parse import Layout
 from worker.predict import answer_all
 from worker.score_chunk import reject_chunk, score_chunk
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 @cache
@@ -59,16 +60,24 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
         with _lease_kept(message, claimed.owner):
             scored = _score(claimed)
     except (UnknownModel, BrokenModel) as error:
-        log.error("job %s: %s", message.job_id, error)  # noqa: TRY400 - where it was raised says nothing
+        why = str(error).partition("\n")[0]  # of our own, about files; where it was raised says nothing
+        log.error("model cannot be loaded", **_told(message, claimed), error=why)  # noqa: TRY400
         _store().fail(message.job_id, f"version {claimed.version} of model {claimed.model!r} cannot be loaded")
     except Exception as error:
-        log.warning("job %s: chunk %d, attempt %d: %s", message.job_id, message.chunk, claimed.attempt, error)
+        log.warning("chunk attempt failed", **_told(message, claimed), exc_info=error)
         _give_back(message, claimed)
         if not isinstance(error, ScoringFailed):
             raise
     else:
+        if scored.scoring_failed:
+            log.warning("poison: rows rejected", **_told(message, claimed), rows=scored.scoring_failed)
         sent = _store().record(message.job_id, message.chunk, scored)
         _sender().score_chunks(message.job_id, sent)
+
+
+def _told(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:
+    """What a line of the log says of a chunk."""
+    return {"job_id": message.job_id, "chunk": message.chunk, "attempt": claimed.attempt}
 
 
 def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
@@ -99,7 +108,7 @@ def _lease_kept(message: ScoreChunk, owner: str) -> Iterator[None]:
                 if not _store().renew(message.job_id, message.chunk, owner):
                     return
         except RedisError as error:
-            log.warning("job %s: the lease of chunk %d may run out: %s", message.job_id, message.chunk, error)
+            log.warning("lease may run out", job_id=message.job_id, chunk=message.chunk, error=describe(error))
 
     keeper = threading.Thread(target=renew, name="lease", daemon=True)
     keeper.start()

@@ -1,5 +1,5 @@
 -- A worker asks for a chunk: the word why not ('gone', 'ended', 'done', 'leased'), or 'yours', the attempt, the chunk,
--- and the fields of the job. A task that comes again after its process died takes its own lease over.
+-- the fields of the job, and 1 if the job starts with it. A task that comes again after its process died takes its own lease over.
 local id, chunk, task, delivery, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local owner = task .. ' ' .. delivery
 local state = redis.call('HGET', JOB, 'state')
@@ -15,11 +15,14 @@ if not data then return {'gone'} end
 -- The same delivery asks twice when the answer to its first question was lost: that is one attempt.
 local attempt = redis.call('HINCRBY', COUNTS, 'attempts:' .. chunk, holder == owner and 0 or 1)
 redis.call('HSET', LEASES, chunk, owner)
+redis.call('HSET', COUNTS, 'claimed:' .. chunk, at)
+if attempt > 1 and holder ~= owner then count(TOTALS, 'chunks:retried') end
 redis.call('ZADD', INFLIGHT, at + lease, chunk)
 local life = redis.call('PTTL', JOB)
 for _, key in ipairs({LEASES, COUNTS, INFLIGHT}) do redis.call('PEXPIRE', key, life) end
-if state == 'queued' then
+local starts = state == 'queued'
+if starts then
     redis.call('HSET', JOB, 'state', 'running', 'started', at)
     changed(id, at)
 end
-return {'yours', attempt, data, redis.call('HGETALL', JOB)}
+return {'yours', attempt, data, redis.call('HGETALL', JOB), starts and 1 or 0}

@@ -1,7 +1,7 @@
 -- Put before each script: the keys of a job, in the order of keys.JobKeys.all(), and what several scripts do.
 local JOB, INPUT, OUTPUT, REJECTS, INFLIGHT, LEASES, COUNTS, SUMMARY =
     KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local UNFINISHED, JOBS = KEYS[9], KEYS[10]
+local UNFINISHED, JOBS, TOTALS = KEYS[9], KEYS[10], KEYS[11]
 
 local function now()
     local time = redis.call('TIME')
@@ -44,14 +44,19 @@ local function hand_out(window, grace, at)
     return sent
 end
 
+-- Answers how the job ended: its state, its rows scored and rejected, and its milliseconds from the upload's beginning.
 local function finish(id, state, at)
-    local retention = tonumber(redis.call('HGET', JOB, 'retention'))
+    local fields = redis.call('HMGET', JOB, 'retention', 'scored', 'rejected', 'created')
+    local retention, seconds = tonumber(fields[1]), at - tonumber(fields[4])
     redis.call('HSET', JOB, 'state', state, 'finished', at, 'expires', at + retention)
     redis.call('ZREM', UNFINISHED, id)
     redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)
     keep(retention)
     extend(JOBS, retention)
     changed(id, at)
+    count(TOTALS, 'jobs:' .. state)
+    if state == 'succeeded' then count_time(TOTALS, 'job', seconds) end
+    return {state, fields[2], fields[3], math.floor(seconds * 1000)}
 end
 
 local function finish_if_complete(id, at)
@@ -59,9 +64,7 @@ local function finish_if_complete(id, at)
     if f[1] ~= '1' or f[2] ~= f[3] then return false end
     if tonumber(f[4]) == 0 and tonumber(f[5]) > 0 then
         redis.call('HSET', JOB, 'error', 'no row could be scored')
-        finish(id, 'failed', at)
-    else
-        finish(id, 'succeeded', at)
+        return finish(id, 'failed', at)
     end
-    return true
+    return finish(id, 'succeeded', at)
 end

@@ -1,7 +1,8 @@
--- Stores results, and puts them all on the list of the process that waits. KEYS: the waiting set, the list, then a key
--- for each; ARGV: lifetime, lifetime of the list (0: nobody waits), all results, then an id and a result for each.
-for position = 3, #KEYS do
-    local id, result = ARGV[2 * position - 2], ARGV[2 * position - 1]
+-- Stores results, and puts them all on the list of the process that waits. KEYS: the waiting set, the list, the totals,
+-- then a key for each; ARGV: lifetime, lifetime of the list (0: nobody waits), all results, then an id and a result for
+-- each.
+for position = 4, #KEYS do
+    local id, result = ARGV[2 * position - 4], ARGV[2 * position - 3]
     redis.call('HSET', KEYS[position], 'result', result)
     redis.call('HDEL', KEYS[position], 'request')
     redis.call('EXPIRE', KEYS[position], ARGV[1])
@@ -11,3 +12,4 @@ if ARGV[2] ~= '0' then
     redis.call('LPUSH', KEYS[2], ARGV[3])
     redis.call('EXPIRE', KEYS[2], ARGV[2])
 end
+count(KEYS[3], 'predictions:answered', #KEYS - 3)

@@ -17,5 +17,8 @@ for _, chunk in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', at)) do
         lost[#lost + 1] = chunk
     end
 end
-if #lost > 0 then redis.call('PEXPIRE', COUNTS, redis.call('PTTL', JOB)) end
+if #lost > 0 then
+    redis.call('PEXPIRE', COUNTS, redis.call('PTTL', JOB))
+    count(TOTALS, 'chunks:sent_again', #lost)
+end
 return lost

@@ -1,5 +1,5 @@
 -- Ids that were sent a while ago and have no result yet; each sending doubles the time until the next.
--- KEYS: the waiting set; ARGV: prefix of the predictions' keys, longest time, shortest time.
+-- KEYS: the waiting set, the totals; ARGV: prefix of the predictions' keys, longest time, shortest time.
 local time = redis.call('TIME')
 local at = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local found = {}
@@ -13,4 +13,5 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', at, 'LIMIT', 0,
         found[#found + 1] = id
     end
 end
+if #found > 0 then count(KEYS[2], 'predictions:sent_again', #found) end
 return found

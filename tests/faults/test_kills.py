@@ -73,8 +73,8 @@ def freeze_the_worker(stack: Stack) -> None:
 
 def stack_has_lost_leases(stack: Stack) -> None:
     log = stack.folder / "log"
-    before = log.read_text().count("is sent again")
-    wait_until(lambda: log.read_text().count("is sent again") > before)
+    before = log.read_text().count("chunk sent again")
+    wait_until(lambda: log.read_text().count("chunk sent again") > before)
 
 
 def freeze_the_server(stack: Stack) -> None:
