@@ -28,11 +28,12 @@ from typing import Any
 
 import honcho.manager
 from honcho.environ import parse_procfile
-from honcho.printer import Message, Printer
+from honcho.printer import Message
 from honcho.process import Process
 from pydantic import ValidationError
 
 from jobs.embedded import CannotStart, data_folder, lock_file
+from jobs.printer import JsonPrinter, LinePrinter
 from jobs.respawn import GRACE_SECONDS, Supervisor
 from jobs.settings import Settings, get_settings
 
@@ -87,8 +88,8 @@ class _Service(Process):  # type: ignore[misc] # honcho has no types
 class _Manager(honcho.manager.Manager):  # type: ignore[misc] # honcho has no types
     """Honcho's manager, with the store stopped after the rest, for what they finish goes into it."""
 
-    def __init__(self, lifeline: tuple[int, int], watch: Callable[[], None]) -> None:
-        super().__init__(Printer(sys.stdout))
+    def __init__(self, lifeline: tuple[int, int], watch: Callable[[], None], printer: LinePrinter) -> None:
+        super().__init__(printer)
         self.returncode: int | None = None
         self._watch = watch
         self._process_ctor = functools.partial(_Service, lifeline=lifeline)
@@ -104,7 +105,7 @@ class _Manager(honcho.manager.Manager):  # type: ignore[misc] # honcho has no ty
         while self._lines:
             line = self._lines.popleft()
             if isinstance(line, str):
-                print(line, flush=True)
+                self._printer.say(line)
             else:
                 self._printer.write(line)
 
@@ -252,7 +253,8 @@ def _run(commands: Mapping[str, str], environment: Mapping[str, str], settings: 
         lifeline = os.pipe()
         stack.callback(os.close, lifeline[0])
         stack.callback(os.close, lifeline[1])
-        manager = _Manager(lifeline, lambda: _announce(settings, manager.tell))
+        printer = JsonPrinter() if settings.log_format == "json" else LinePrinter()
+        manager = _Manager(lifeline, lambda: _announce(settings, manager.tell), printer)
         for name, command in commands.items():
             manager.add_process(name, command, env=environment)
         try:

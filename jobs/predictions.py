@@ -88,7 +88,8 @@ class PredictionStore:
             names = [keys.PREDICTIONS, keys.reply(process), keys.TOTALS, *map(keys.prediction, results)]
             lifetime = keys.REPLY_SECONDS if process else 0
             together = orjson.dumps(results) if process else b""
-            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, *_flat(results)])
+            failed = sum(map(_failed, results.values()))
+            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *_flat(results)])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """The prediction, or None if it is unknown or expired."""
@@ -114,6 +115,12 @@ class PredictionStore:
         """Ids that were sent a while ago and still wait, to be sent again."""
         arguments: list[str | float] = [keys.prediction(""), _LONGEST_GRACE_SECONDS, _GRACE_SECONDS]
         return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS, keys.TOTALS], args=arguments)]
+
+
+def _failed(answer: Mapping[str, Any]) -> int:
+    """On how many records of a request the model failed."""
+    errors = (item.get("error") or {} for item in answer.get("items", [answer]))
+    return sum(error.get("code") == "scoring_failed" for error in errors)
 
 
 def _flat(documents: Mapping[str, Mapping[str, Any]]) -> list[str | bytes]:

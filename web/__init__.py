@@ -34,12 +34,10 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
-    metrics = app.extensions["scoreline"].request_metrics
-    app.before_request(metrics.begin)
     app.before_request(_limit_silence)
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
-    app.after_request(metrics.end)
+    app.extensions["scoreline"].request_metrics.watch(app)
     return app
 
 

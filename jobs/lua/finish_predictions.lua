@@ -1,8 +1,8 @@
 -- Stores results, and puts them all on the list of the process that waits. KEYS: the waiting set, the list, the totals,
--- then a key for each; ARGV: lifetime, lifetime of the list (0: nobody waits), all results, then an id and a result for
--- each.
+-- then a key for each; ARGV: lifetime, lifetime of the list (0: nobody waits), all results, how many records the model
+-- failed on, then an id and a result for each.
 for position = 4, #KEYS do
-    local id, result = ARGV[2 * position - 4], ARGV[2 * position - 3]
+    local id, result = ARGV[2 * position - 3], ARGV[2 * position - 2]
     redis.call('HSET', KEYS[position], 'result', result)
     redis.call('HDEL', KEYS[position], 'request')
     redis.call('EXPIRE', KEYS[position], ARGV[1])
@@ -13,3 +13,4 @@ if ARGV[2] ~= '0' then
     redis.call('EXPIRE', KEYS[2], ARGV[2])
 end
 count(KEYS[3], 'predictions:answered', #KEYS - 3)
+if ARGV[4] ~= '0' then count(KEYS[3], 'predictions:scoring_failed', ARGV[4]) end
