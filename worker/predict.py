@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import structlog
 
 from jobs.messages import InputChunk
 from jobs.predictions import WaitingPrediction
@@ -17,6 +18,8 @@ from model.scorer import Predictions, Scorer
 from worker.models import scorer
 from worker.parse import Layout
 from worker.score_chunk import score_chunk
+
+log = structlog.stdlib.get_logger(__name__)
 
 Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
@@ -66,7 +69,8 @@ def _answer_alone(request: Mapping[str, Any]) -> Answer:
 def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
     try:
         return _predict([record], request)[0]
-    except ScoringFailed:
+    except ScoringFailed as error:
+        log.warning("record not scored", model=request["model"], exc_info=error)
         return {"error": _FAILED}
     except ModelError:
         return {"error": _BROKEN}
