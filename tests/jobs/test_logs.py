@@ -1,0 +1,100 @@
+"""What a process writes: one line an event, and of other people's texts no more than is known to be harmless."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.stack import ROOT
+
+SECRET = "Kryptonian"
+# Everything that brings a text from elsewhere into a process' log.
+PROGRAM = """
+import logging, sys, threading, warnings
+import structlog
+from redis.exceptions import ConnectionError
+from jobs.logs import configure_logging
+from jobs.settings import get_settings
+
+configure_logging(get_settings(), "bulk")
+log = structlog.stdlib.get_logger("ours")
+secret = sys.argv[1]
+
+def fail():
+    raise ValueError(f"bad value {secret}") from KeyError(secret)
+
+try:
+    fail()
+except ValueError as error:
+    log.warning("ours failed", job_id="1", exc_info=error)
+    logging.getLogger("theirs").exception("it failed: %s", error)
+    trace = {"id": "7", "exc": repr(error), "args": secret}
+    logging.getLogger("celery.app.trace").error("%(id)s raised %(exc)s", trace, exc_info=True)
+log.error("no store", exc_info=ConnectionError("connection refused"))
+logging.getLogger("theirs").error("unknown message\\nits body: " + secret)
+logging.getLogger("gunicorn.error").error("Error handling request /probability?age=" + secret)
+logging.getLogger("gunicorn.error").warning("Invalid request from ip=::1: " + secret)
+logging.getLogger("celery.redirected").warning(secret)
+logging.getLogger("celery.app.trace").info("every task")
+warnings.warn("unknown category " + secret)
+thread = threading.Thread(target=fail, name="lease")
+thread.start()
+thread.join()
+fail()
+"""
+
+
+def run(**environment: str) -> str:
+    arguments = [sys.executable, "-c", PROGRAM, SECRET]
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[dict[str, Any]]:
+    text = run(SCORELINE_LOG_FORMAT="json")
+    assert SECRET not in text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]]) -> None:
+    assert list(lines[0])[:6] == ["time", "level", "event", "logger", "role", "job_id"]
+    assert (lines[0]["level"], lines[0]["logger"], lines[0]["role"]) == ("warning", "ours", "bulk")
+    assert [line["event"] for line in lines] == [
+        "ours failed",
+        "it failed: ValueError",
+        "task failed: 7",
+        "no store",
+        "unknown message",
+        "Error handling request /probability",
+        "Invalid request from ip=::1",
+        "something was printed; it is not shown",
+        "warning of a library",
+        "uncaught exception",
+        "uncaught exception",
+    ]
+
+
+def test_of_an_exception_the_type_and_the_place_are_told(lines: list[dict[str, Any]]) -> None:
+    for line in (lines[0], lines[1], lines[2], lines[-1]):
+        assert (line["exception"], line["cause"]) == ("ValueError", "KeyError")
+        assert line["raised_at"][-1].endswith(" fail")
+    assert lines[-2]["thread"] == "lease"
+
+
+def test_what_the_system_says_of_a_connection_is_told(lines: list[dict[str, Any]]) -> None:
+    assert lines[3]["exception"] == "ConnectionError: connection refused"
+
+
+def test_people_get_the_same_without_braces() -> None:
+    text = run()
+    assert SECRET not in text
+    assert "ours failed" in text
+    assert "{" not in text.partition("raised_at")[0]
+
+
+def test_what_is_less_than_the_level_is_left_out() -> None:
+    assert "ours failed" not in run(SCORELINE_LOG_LEVEL="ERROR")
