@@ -1,9 +1,10 @@
 """/metrics of the running service: right whichever of the web's processes is asked, and whatever dies."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 from jobs.settings import Settings
-from tests.stack import Stack, wait_until
+from tests.stack import ROOT, Stack, wait_until
 from tests.web.records import HEADER, RECORD, ROW
 from tests.web.test_metrics import Samples, samples, value
 
@@ -83,3 +84,10 @@ def test_workers_and_the_stores_memory_are_seen(service: Stack) -> None:
     )
     assert 0 < used < uploads < limit
     assert value(found, "scoreline_store_up") == value(found, "scoreline_store_log_ok") == 1
+
+
+def test_the_page_for_operators_names_every_metric_and_no_other(service: Stack) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    families = set(re.findall(r"^# TYPE (\w+)", service.get("/metrics").text, re.MULTILINE))
+    named = {re.sub(r"_(bucket|count)$", "", name) for name in re.findall(r"\bscoreline_\w+", page)}
+    assert named == families
