@@ -9,7 +9,6 @@ import re
 import sys
 import threading
 import traceback
-import warnings
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +24,7 @@ _FIRST = ("time", "level", "event", "logger", "role", "job_id", "chunk", "attemp
 _FRAMES = 8
 # What says how a connection failed is written by the operating system or the server, and holds no record.
 _HARMLESS = (RedisConnectionError, RedisTimeoutError, OSError)
+_WARNING = re.compile(r"(?P<place>\S+:\d+): (?P<category>\w+): ")
 # What gunicorn says of a request: the address' query, and the bytes that it could not read.
 _OF_A_REQUEST = re.compile(r"\?\S*|(?<=from ip=)(\S+): .*")
 
@@ -90,7 +90,9 @@ def _place_of_exception(_logger: WrappedLogger, _name: str, event: EventDict) ->
         found = sys.exc_info()
     error = found[1] if isinstance(found, tuple) else found
     if isinstance(error, BaseException):
-        event["exception"] = describe(error)
+        # Billiard brings an exception from another process in one of its own.
+        error = getattr(error, "exc", error)
+        event["error"] = describe(error)
         if error.__cause__:
             event["cause"] = describe(error.__cause__)
         frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
@@ -104,6 +106,8 @@ def _without_values(record: logging.LogRecord) -> bool:
         return True
     if record.name == "celery.redirected":
         record.msg, record.args = "something was printed; it is not shown", ()
+    if record.name == "py.warnings" and (found := _WARNING.search(record.getMessage())):
+        record.msg, record.args = "warning of a library: %s at %s", (found["category"], found["place"])
     if record.name == "celery.app.trace" and isinstance(record.args, dict):
         record.msg, record.args = "task failed: %s", (record.args.get("id"),)
     if isinstance(record.args, tuple):
@@ -116,6 +120,7 @@ def _without_values(record: logging.LogRecord) -> bool:
 
 
 def _log_what_python_would_print() -> None:
+    logging.captureWarnings(True)
     log = structlog.stdlib.get_logger("python")
 
     def excepthook(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
@@ -124,11 +129,7 @@ def _log_what_python_would_print() -> None:
         else:
             log.critical("uncaught exception", exc_info=error)
 
-    def showwarning(_message: Any, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
-        log.warning("warning of a library", category=category.__name__, place=f"{filename}:{lineno}")
-
     sys.excepthook = excepthook
     threading.excepthook = lambda failed: log.error(
         "uncaught exception", thread=failed.thread and failed.thread.name, exc_info=failed.exc_value
     )
-    warnings.showwarning = showwarning  # type: ignore[assignment]  # the last two are not looked at

@@ -11,6 +11,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.alive import ROLES, living
+from jobs.availability import store_availability
 from model.card import Card, sample_csv
 from model.errors import BrokenModel, ModelError, UnknownModel
 from web.metrics import exposition
@@ -88,6 +89,7 @@ def missing_parts() -> list[str]:
         missing.append("model")
     try:
         missing += [f"{role} worker" for role in _NEEDED if not living(found.store.redis, role)]
+        store_availability.found()
     except RedisError:
         missing.append("redis")
     return missing

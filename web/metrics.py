@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.availability import store_availability
 from jobs.state import JobState
 from jobs.vitals import BUCKET_SECONDS, Vitals, read_vitals
 
@@ -113,8 +114,10 @@ class ServiceMetrics:
         """Asks the store at each call."""
         try:
             vitals = read_vitals(self._redis)
-        except RedisError:
+            store_availability.found()
+        except RedisError as error:
             vitals = None
+            store_availability.lost(error)
         yield GaugeMetricFamily("scoreline_store_up", "Whether the store answers.", value=float(vitals is not None))
         if vitals:
             yield from _now(vitals)

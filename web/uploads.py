@@ -11,6 +11,7 @@ import pydantic
 import structlog
 from redis.exceptions import RedisError
 
+from jobs.availability import store_availability
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
 from jobs.errors import Detail, JobsError, UploadRefused
 from jobs.messages import InputChunk
@@ -38,6 +39,7 @@ def refusals_logged() -> Iterator[None]:
     """Log whatever turns an upload away, by its code: the text may hold what was in the file."""
     try:
         yield
+        store_availability.found()
     except (JobsError, ModelError, RedisError) as error:
         problem = to_problem(error)
         log.info("upload refused", code=problem.code if problem else type(error).__name__)

@@ -1,11 +1,12 @@
 """Starts a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
 
 import argparse
+import logging
 import os
 import threading
 from collections.abc import Callable
 
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import after_setup_task_logger, worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
@@ -32,6 +33,7 @@ def main() -> None:
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     settings = get_settings()
     configure_logging(settings, queue.value)
+    after_setup_task_logger.connect(_hand_lines_on, weak=False)
     scorer()
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
@@ -49,6 +51,14 @@ def main() -> None:
         "--without-mingle",
         "--without-heartbeat",
     ])  # fmt: skip
+
+
+def _hand_lines_on(**_: object) -> None:
+    """Celery gives these loggers handlers of their own, whatever it is told: ours takes their lines instead."""
+    for name in ("multiprocessing", "celery.task"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 def _quietly(act: Callable[[], None]) -> None:

@@ -88,7 +88,7 @@ def test_a_poisonous_record_is_told_of_without_what_is_in_it(service: Stack, tou
     wait_until(lambda: "job ended" in [line["event"] for line in of_job(service, job["id"])])
     events = {line["event"]: line for line in of_job(service, job["id"])}
     failed, poison = events["chunk attempt failed"], events["poison: rows rejected"]
-    assert (failed["exception"], failed["cause"], failed["attempt"]) == ("ScoringFailed", "ValueError", 1)
+    assert (failed["error"], failed["cause"], failed["attempt"]) == ("ScoringFailed", "ValueError", 1)
     assert any("score_chunk.py" in place for place in failed["raised_at"])
     assert (poison["rows"], poison["attempt"]) == (1, 2)
     single = service.request("POST", "/api/v1/predictions", json={"model": touchy, "record": RECORD | {"race": SECRET}})
@@ -129,3 +129,11 @@ def test_a_message_that_no_worker_knows_is_not_repeated(service: Stack) -> None:
     redis.close()
     wait_until(lambda: [line for line in lines(service) if "unregistered task" in line["event"]])
     log_is_without_the_secret(service)
+
+
+def test_a_worker_process_that_dies_is_told_of_in_the_same_form(service: Stack) -> None:
+    [_, victim, *_] = service.processes("-m worker interactive")
+    victim.kill()
+    [line] = wait_until(lambda: [line for line in lines(service) if f"pid:{victim.pid} exited" in line["event"]])
+    assert (line["logger"], line["role"], line["level"]) == ("multiprocessing", "interactive", "error")
+    wait_until(lambda: service.request("POST", "/api/v1/predictions", json={"record": RECORD}).status_code == 200)

@@ -72,7 +72,7 @@ def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]])
         "Error handling request /probability",
         "Invalid request from ip=::1",
         "something was printed; it is not shown",
-        "warning of a library",
+        "warning of a library: UserWarning at <string>:28",
         "uncaught exception",
         "uncaught exception",
     ]
@@ -80,13 +80,13 @@ def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]])
 
 def test_of_an_exception_the_type_and_the_place_are_told(lines: list[dict[str, Any]]) -> None:
     for line in (lines[0], lines[1], lines[2], lines[-1]):
-        assert (line["exception"], line["cause"]) == ("ValueError", "KeyError")
+        assert (line["error"], line["cause"]) == ("ValueError", "KeyError")
         assert line["raised_at"][-1].endswith(" fail")
     assert lines[-2]["thread"] == "lease"
 
 
 def test_what_the_system_says_of_a_connection_is_told(lines: list[dict[str, Any]]) -> None:
-    assert lines[3]["exception"] == "ConnectionError: connection refused"
+    assert lines[3]["error"] == "ConnectionError: connection refused"
 
 
 def test_people_get_the_same_without_braces() -> None:
