@@ -33,9 +33,14 @@ def counting(service: Stack) -> set[str]:
 
 def test_requests_add_up_whichever_process_answers(service: Stack) -> None:
     before, asked = model_requests(service), 0
-    while asked < 20 or len(counting(service)) < 2:
+
+    def both_have_been_asked() -> bool:
+        nonlocal asked
         ask(service, 10)
         asked += 10
+        return len(counting(service)) >= 2
+
+    wait_until(both_have_been_asked)
     assert {model_requests(service) for _ in range(6)} == {before + asked}
 
 
