@@ -1,0 +1,23 @@
+"""A store that is away is told of once, however many ask it meanwhile."""
+
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from structlog.testing import capture_logs
+
+from jobs.availability import StoreAvailability
+
+
+def test_away_and_back_are_told_once_each() -> None:
+    store, error = StoreAvailability(), RedisTimeoutError("Timeout reading from socket")
+    with capture_logs() as lines:
+        store.found()
+        for _ in range(3):
+            store.lost(error)
+        for _ in range(2):
+            store.found()
+        store.lost(error)
+    away, back, again = lines
+    assert [line["event"] for line in lines] == [
+        "the store does not answer", "the store answers again", "the store does not answer",
+    ]  # fmt: skip
+    assert away["error"] == again["error"] == "TimeoutError: Timeout reading from socket"
+    assert back["seconds"] >= 0
