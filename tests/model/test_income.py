@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from model import artifact, income
+from model import artifact, census, income
 from model.card import Card
 from model.catalog import Catalog
 from model.scorer import Scorer
@@ -18,9 +18,9 @@ from model.train_income import ensure_trained, main
 
 
 def test_quality_on_the_held_out_file_as_the_card_says(scorer: Scorer, card: Card) -> None:
-    held_out, labels = income.load_records(income.HELD_OUT)
+    held_out, labels = income.load_records(census.HELD_OUT)
     positive = scorer.predict(held_out).positive
-    truth = labels == income.POSITIVE
+    truth = labels == census.POSITIVE
     assert card.metrics is not None
     assert card.metrics.rows == 16_281
     assert card.metrics.roc_auc == pytest.approx(roc_auc_score(truth, positive))

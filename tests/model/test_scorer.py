@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from model import income
+from model import census, income
 from model.card import Card, ModelKind
 from model.columns import code_frame
 from model.errors import BrokenModel, ScoringFailed
@@ -67,7 +67,7 @@ def test_effects_add_up_to_the_decision(scorer: Scorer, pipeline: Pipeline, held
 
 
 def test_effects_are_relative_to_the_average_training_record(scorer: Scorer) -> None:
-    training, _ = income.load_records(income.TRAINING)
+    training, _ = income.load_records(census.TRAINING)
     explanation = scorer.explain(training)
     assert explanation is not None
     assert np.abs(explanation.effects.mean(axis=0)).max() < 1e-9

@@ -1,0 +1,87 @@
+"""The census data and what every model made from it shares: its records, its words and how it is published."""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from model import artifact
+from model.card import Card, DataSource, ModelKind
+from model.catalog import Catalog, version_of
+from model.columns import column_of
+from model.explain import average_effects, is_additive
+from model.schema import Feature, normalise_name
+from model.summary import held_out_metrics, library_versions, sample_rows, summarise
+
+NEGATIVE, POSITIVE = CLASSES = ("<=50K", ">50K")
+TRAINING, HELD_OUT = "adult.data.csv.gz", "adult.test.csv.gz"
+DATA = Path(__file__).parent / "data"
+THRESHOLD = 0.5
+UNKNOWN = "?"
+
+SOURCE = DataSource(
+    title="Adult (census income)",
+    citation="Becker, B. & Kohavi, R. (1996). Adult [Dataset]. UCI Machine Learning Repository.",
+    url="https://doi.org/10.24432/C5XW20",
+    licence="CC BY 4.0",
+)
+
+
+@dataclass(frozen=True)
+class CensusModel:
+    """A model of who earns more than 50,000 dollars a year: its name, the words for its card, its features."""
+
+    name: str
+    title: str
+    description: str
+    features: tuple[Feature, ...]
+
+    def load_records(self, file: str) -> tuple[pd.DataFrame, pd.Series]:
+        """Return the features of a data file, shape (n, features), as scorers take them, and its labels, shape (n,)."""
+        raw = pd.read_csv(DATA / file, skipinitialspace=True, na_filter=False)
+        raw.columns = [normalise_name(column) for column in raw.columns]
+        known = raw.drop(columns="income").mask(raw == UNKNOWN)
+        frame = pd.DataFrame({feature.name: column_of(feature, known[feature.name]) for feature in self.features})
+        return frame, raw["income"].str.rstrip(".")
+
+    def publish(self, pipeline: Pipeline, catalog: Catalog) -> Card:
+        """Save a fitted pipeline with its card as the current version of the model, and return the card."""
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "model.skops"
+            card = self.make_card(pipeline, artifact.save(pipeline, file))
+            catalog.publish(card, file)
+        return card
+
+    def make_card(self, pipeline: Pipeline, sha256: str) -> Card:
+        """Return the card of a fitted pipeline whose artifact has that checksum, measured on the held-out file."""
+        frame, _ = self.load_records(TRAINING)
+        held_out, truth = self.load_records(HELD_OUT)
+        with threadpool_limits(1, user_api="openmp"):
+            positive = np.asarray(pipeline.predict_proba(held_out)[:, 1], dtype=np.float64)
+        return Card(
+            name=self.name,
+            version=version_of(sha256),
+            kind=ModelKind.BINARY_CLASSIFIER,
+            title=self.title,
+            description=self.description,
+            target="Earns more than 50,000 dollars a year",
+            classes=CLASSES,
+            positive_class=POSITIVE,
+            threshold=THRESHOLD,
+            features=self.features,
+            metrics=held_out_metrics(truth == POSITIVE, positive, THRESHOLD),
+            trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            training_rows=len(frame),
+            summary=summarise(frame, self.features),
+            sample=sample_rows(frame, self.features),
+            additive=is_additive(pipeline, self.features),
+            average_effects=average_effects(pipeline, self.features, frame),
+            libraries=library_versions(),
+            artifact_sha256=sha256,
+            source=SOURCE,
+        )
