@@ -22,7 +22,7 @@ DEPLOYMENT = [
     *(ROOT / name for name in ("Makefile", "Dockerfile", "docker-compose.yml", ".ci/run", ".pre-commit-config.yaml")),
 ]
 PIN = re.compile(
-    r"[a-z0-9][a-z0-9._-]*==[0-9][A-Za-z0-9.!+]*( ; [a-z_]+ (<|>=|==|!=) '[^']+'( or [a-z_]+ == '[^']+')*)?"
+    r"[a-z0-9][a-z0-9._-]*==[0-9][A-Za-z0-9.!+]*( ; [a-z_]+ (<|>=|==|!=) '[^']+'( or [a-z_]+ (==|!=) '[^']+')*)?"
 )
 
 
