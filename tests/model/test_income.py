@@ -97,9 +97,13 @@ def test_a_model_of_another_scikit_learn_is_trained_again(own_catalog: Catalog) 
     assert "is there" in ensure_trained(own_catalog.directory)
 
 
-def test_the_command_prints_one_line(catalog: Catalog, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--directory", str(catalog.directory)]) == 0
-    assert capsys.readouterr().out.count("\n") == 1
+def test_the_command_trains_both_models_and_prints_a_line_of_each(
+    own_catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--directory", str(own_catalog.directory)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert ["is there" in line for line in said] == [True, False]
+    assert [line.split()[0] for line in said] == own_catalog.names() == ["income", "income-full"]
 
 
 def test_the_command_says_when_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
