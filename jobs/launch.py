@@ -38,6 +38,7 @@ from jobs.respawn import GRACE_SECONDS, Supervisor
 from jobs.settings import Settings, get_settings
 
 STORE = "store"
+DEFAULT_MODEL = "income"
 READY_SECONDS = 60.0
 # The store is stopped last. Both times together stay under the 15 s in which everything has to have ended.
 STORE_GRACE_SECONDS = 3.0
@@ -169,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
             _take_data_folder(settings, stack)
             _check_address(settings)
             environment = _environment()
-            _train_if_missing(settings, environment)
+            _train_if_missing(settings, environment, stack)
             return _run(commands, environment, settings)
     except CannotStart as error:
         print(f"scoreline: {error}", file=sys.stderr)
@@ -233,15 +234,21 @@ def _environment() -> dict[str, str]:
     return {**_CHILD_DEFAULTS, **os.environ, "PATH": path}
 
 
-def _train_if_missing(settings: Settings, environment: Mapping[str, str]) -> None:
-    if (settings.models_dir / "income" / "current").exists():
+def _train_if_missing(settings: Settings, environment: Mapping[str, str], stack: ExitStack) -> None:
+    """Before the first start, train the default model; the other one that ships is trained while the service starts."""
+    if (settings.models_dir / DEFAULT_MODEL / "current").exists():
         return
     print("Training the model, once", flush=True)
-    # In a session of its own: a terminal's Ctrl-C comes to the launcher alone, which then ends the training.
+    # In sessions of their own: a terminal's Ctrl-C comes to the launcher alone, which then ends the training.
     command = [sys.executable, "-m", "model.train_income", "--directory", str(settings.models_dir)]
-    status = subprocess.run(command, env=environment, start_new_session=True, check=False).returncode  # noqa: S603
+    status = subprocess.run(  # noqa: S603
+        [*command, DEFAULT_MODEL], env=environment, start_new_session=True, check=False
+    ).returncode
     if status:
         raise CannotStart(f"training the model failed with status {status}")
+    rest = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
+    stack.callback(rest.wait)
+    stack.callback(rest.terminate)
 
 
 def _run(commands: Mapping[str, str], environment: Mapping[str, str], settings: Settings) -> int:

@@ -8,6 +8,7 @@ alone, can be tabulated per distinct value, and adds up to the decision exactly.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -24,20 +25,36 @@ from model.schema import Feature, FeatureKind, Value
 LARGEST_TABLE = 1000
 
 
+class Unit(StrEnum):
+    """What effects and baseline are measured in: the unit in which the model adds up its parts."""
+
+    LOG_ODDS = "log_odds"
+    """Additive models and boosted binary classifiers: `decision_function`; its `expit` is the probability."""
+    SCORE = "score"
+    """Boosted classifiers whose raw output is nothing simpler: `decision_function` of several classes, say."""
+    PROBABILITY = "probability"
+    """Trees and forests: `predict_proba`."""
+    TARGET = "target"
+    """Regressors: `predict`."""
+    LOG_TARGET = "log_target"
+    """Boosted regressors of counts and amounts (Poisson, gamma loss): the logarithm of `predict`."""
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """Effects in log-odds, relative to the average training record.
+    """Effects of n records, relative to the average training record, in `unit`.
 
-    `effects` has the shape (n, features); `baseline + effects.sum(axis=1)` is the pipeline's `decision_function`.
+    `effects` has the shape (n, features), `baseline` (n,): that of the class each row is about.
     """
 
-    baseline: float
+    baseline: Floats
     effects: Floats
+    unit: Unit
 
     @property
-    def positive(self) -> Floats:
-        """The probability of the positive class, shape (n,)."""
-        return np.asarray(expit(self.baseline + self.effects.sum(axis=1)), dtype=np.float64)
+    def output(self) -> Floats:
+        """The model's raw output, shape (n,)."""
+        return np.asarray(self.baseline + self.effects.sum(axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -109,7 +126,8 @@ class AdditiveModel:
         """Return the effects of dictionary-coded columns relative to the average training record."""
         averages = [self.averages.get(name, 0.0) for name in self._terms]
         effects = np.column_stack([self._gathered(name, *columns[name]) for name in self._terms])
-        return Explanation(self.intercept + sum(averages), effects - averages)
+        baseline = np.full(len(effects), self.intercept + sum(averages))
+        return Explanation(baseline, effects - averages, Unit.LOG_ODDS)
 
     def _gathered(self, name: str, distinct: NDArray[Any], codes: NDArray[np.integer[Any]]) -> Floats:
         if codes.size and codes.min() < 0:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from model import artifact
 from model.card import Card, InputForm, ModelKind, Scores
@@ -16,6 +18,7 @@ from model.columns import Column, Floats, code_frame, code_records, column_of, f
 from model.errors import BrokenModel, ScoringFailed
 from model.explain import AdditiveModel, Explanation
 from model.schema import Value
+from model.tree_explain import TreeExplainer
 
 
 @dataclass(frozen=True)
@@ -95,21 +98,29 @@ class Scorer:
         return self.predict_coded(code_records(records, self.card.features), threshold)
 
     def explain(self, frame: pd.DataFrame) -> Explanation | None:
-        """Return each feature's effect on each record, log-odds; None where the model is not additive."""
-        return self._explained(len(frame), lambda: code_frame(self._prepared(frame), self.card.features))
+        """Return each feature's effect on each record; None where the model has no exact explanation.
+
+        Additive models and tree models have one; of several classes, each record's is about its likeliest.
+        """
+        prepared = self._prepared(frame)
+        if self._additive is not None:
+            return self._explained(self._additive, code_frame(prepared, self.card.features), len(frame))
+        return self._explained_by_trees(prepared)
 
     def explain_records(self, records: Sequence[Mapping[str, Value]]) -> Explanation | None:
         """Return what `explain` does, of records as `Schema.validate_record` gives them."""
-        return self._explained(len(records), lambda: code_records(records, self.card.features))
+        if self._additive is not None:
+            return self._explained(self._additive, code_records(records, self.card.features), len(records))
+        return self._explained_by_trees(frame_of(records, self.card.features))
 
     def predict_and_explain_records(
         self, records: Sequence[Mapping[str, Value]], threshold: float | None = None
     ) -> tuple[Predictions, Explanation | None]:
         """Return what `predict_records` and `explain_records` do, in one go."""
         explanation = self.explain_records(records)
-        if explanation is None:
-            return self.predict_records(records, threshold), None
-        return self._decided(explanation.positive, threshold), explanation
+        if self._additive is None or explanation is None:
+            return self.predict_records(records, threshold), explanation
+        return self._decided(expit(explanation.output), threshold), explanation
 
     @property
     def _positive_index(self) -> int:
@@ -204,13 +215,26 @@ class Scorer:
                 }
             )
 
-    def _explained(self, rows: int, columns: Any) -> Explanation | None:
-        if self._additive is None:
-            return None
+    @cached_property
+    def _tree_explainer(self) -> TreeExplainer | None:
+        # Made when it is first asked for: its library takes a second to load, and scoring files does not need it.
+        return TreeExplainer.of(self.pipeline, self.card.features) if self.card.takes is InputForm.FRAME else None
+
+    def _explained(self, model: AdditiveModel, columns: Mapping[str, Column], rows: int) -> Explanation:
         with self._failures(rows):
-            explanation = self._additive.explain(columns())
+            explanation = model.explain(columns)
         self._checked(explanation.effects, (rows, len(self.card.features)))
         return explanation
+
+    def _explained_by_trees(self, frame: pd.DataFrame) -> Explanation | None:
+        with self._failures(len(frame)):
+            explainer = self._tree_explainer
+            return explainer.explain(frame, self._positive_classes(len(frame))) if explainer else None
+
+    def _positive_classes(self, rows: int) -> NDArray[np.int64] | None:
+        if self.card.positive_class is None:
+            return None
+        return np.full(rows, self._positive_index)
 
     def _checked(self, answer: Floats, shape: tuple[int, ...]) -> Floats:
         self._check_shape(answer, shape)

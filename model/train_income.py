@@ -1,4 +1,4 @@
-"""Train the census models where they are needed: `python -m model.train_income [--directory var/models] [--force]`."""
+"""Train the census models where they are needed: `python -m model.train_income [NAME…] [--directory var/models]`."""
 
 import argparse
 import sys
@@ -29,11 +29,12 @@ def ensure_trained(directory: Path, name: str = NAME, *, force: bool = False) ->
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0, or 1 where a model could not be trained or written."""
     parser = argparse.ArgumentParser(prog="python -m model.train_income", description="Train the census models.")
+    parser.add_argument("names", nargs="*", default=list(MODULES), help="which (default: all of them)")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where models lie (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="train even if there are usable models")
     options = parser.parse_args(arguments)
     try:
-        for name in MODULES:
+        for name in options.names:
             sys.stdout.write(ensure_trained(options.directory, name, force=options.force) + "\n")
     except (ModelError, OSError) as error:
         sys.stderr.write(f"the census models could not be trained: {error}\n")

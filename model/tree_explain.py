@@ -7,8 +7,6 @@ imported only when a tree model is to be explained: it takes 210 MB of disk, and
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,7 +27,8 @@ from sklearn.ensemble import (
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from model.explain import Floats
+from model.columns import Floats
+from model.explain import Explanation, Unit
 from model.origins import UntraceableColumns, origins_of
 from model.schema import Feature
 
@@ -50,37 +49,6 @@ NOT_INSTALLED = "tree models are explained where the packages in requirements-ex
 CELLS_AT_ONCE = 2_000_000
 
 
-class Unit(StrEnum):
-    """What effects and baseline are measured in: the unit in which the model adds up its trees."""
-
-    LOG_ODDS = "log_odds"
-    """Boosted binary classifiers: `decision_function`; its `expit` is the probability."""
-    SCORE = "score"
-    """Boosted classifiers whose raw output is nothing simpler: `decision_function` of several classes, say."""
-    PROBABILITY = "probability"
-    """Trees and forests: `predict_proba`."""
-    TARGET = "target"
-    """Regressors: `predict`."""
-    LOG_TARGET = "log_target"
-    """Boosted regressors of counts and amounts (Poisson, gamma loss): the logarithm of `predict`."""
-
-
-@dataclass(frozen=True)
-class TreeExplanation:
-    """Effects of n records, relative to the average training record.
-
-    `effects` has the shape (n, features), `baseline` (n,): that of the class each row is about.
-    """
-
-    baseline: Floats
-    effects: Floats
-
-    @property
-    def output(self) -> Floats:
-        """The model's raw output, shape (n,)."""
-        return np.asarray(self.baseline + self.effects.sum(axis=1), dtype=np.float64)
-
-
 class TreeExplainer:
     """Explains a fitted tree model, alone or at the end of a pipeline, in `unit`."""
 
@@ -95,21 +63,21 @@ class TreeExplainer:
         """Return the explainer of a fitted pipeline, or None where there is an `obstacle`."""
         return cls(pipeline, features) if obstacle(pipeline, features) is None else None
 
-    def explain(self, frame: pd.DataFrame, classes: NDArray[np.int64] | None = None) -> TreeExplanation:
+    def explain(self, frame: pd.DataFrame, classes: NDArray[np.int64] | None = None) -> Explanation:
         """Return the effects of the features on the records of `frame`, whose columns are the features.
 
         `classes`, shape (n,): the class, an index into the pipeline's `classes_`, whose output each row's effects add
         up to. Where it is None, that is the second of two classes and the likeliest of several.
         """
         if len(frame) == 0:
-            return TreeExplanation(np.empty(0), np.empty((0, self._to_features.shape[1])))
+            return Explanation(np.empty(0), np.empty((0, self._to_features.shape[1])), self.unit)
         effects, baselines = self._of_every_output(self._encoded(frame))
         if not is_classifier(self._model):
-            return TreeExplanation(np.full(len(frame), baselines[0]), effects[:, :, 0])
+            return Explanation(np.full(len(frame), baselines[0]), effects[:, :, 0], self.unit)
         if len(baselines) == 1:
             effects, baselines = np.concatenate([-effects, effects], axis=2), np.array([-baselines[0], baselines[0]])
         chosen = _usual_classes(effects, baselines) if classes is None else classes
-        return TreeExplanation(baselines[chosen], effects[np.arange(len(frame)), :, chosen])
+        return Explanation(baselines[chosen], effects[np.arange(len(frame)), :, chosen], self.unit)
 
     def _encoded(self, frame: pd.DataFrame) -> Any:
         return frame if self._encoder is None else self._encoder.transform(frame)

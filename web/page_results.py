@@ -1,32 +1,33 @@
 """A prediction in plain words: the probability, the decision, and what pushed it up or down. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from model.card import Card, ModelKind
 from web.page_forms import text_of, value_in_words
-from web.page_words import grouped_digits, percent
+from web.page_words import grouped_digits, percent, signed
 
 _BAR_WIDTH = 100.0
-# Log-odds from which on a push is called by the word.
+_LOG_ODDS = "log_odds"
+# Log-odds, or shares of the strongest push, from which on a push is called by the word.
 _STRENGTHS = ((1.0, "{} it strongly"), (0.35, "{} it"), (0.05, "{} it a little"))
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What one feature did to the probability; ``bar`` is its share of the strongest push, from -100 to 100."""
+    """What one feature did to the answer; ``bar`` is its share of the strongest push, from -100 to 100."""
 
     title: str
     value: str
     words: str
-    odds: str
+    effect: str
     bar: float
 
     @property
     def raises(self) -> bool:
-        """Whether it made the probability larger."""
+        """Whether it made the answer larger."""
         return self.bar > 0
 
 
@@ -44,7 +45,8 @@ class Outcome:
 
     `figure` is shown large, and `unit` beside it; `probability` and `threshold` are those of a binary classifier,
     `shares` the scores of all classes where there are more, the highest first. `pushes` are the strongest first, none
-    for models without explanation.
+    for models without explanation; `average` is where the average record
+    stands, and `in_odds` says whether effects are shown as factors of the odds.
     """
 
     figure: str
@@ -54,7 +56,8 @@ class Outcome:
     probability: float | None
     threshold: float | None
     shares: list[Share]
-    baseline: float | None
+    average: str | None
+    in_odds: bool
     pushes: list[Push]
 
     @property
@@ -66,7 +69,7 @@ class Outcome:
 
 def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     """The prediction of one record as the page shows it; ``prediction`` is the document of the API."""
-    baseline, probability = prediction.get("baseline"), prediction.get("probability")
+    probability = prediction.get("probability")
     answer = prediction["prediction"]
     shown = grouped_digits(answer) if card.kind is ModelKind.REGRESSOR else answer
     scores = prediction.get("probabilities") or prediction.get("decisions") or {}
@@ -78,8 +81,9 @@ def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
         probability=probability,
         threshold=prediction.get("threshold"),
         shares=sorted((Share(name, score) for name, score in scores.items()), key=lambda share: -share.score),
-        baseline=None if baseline is None else 1 / (1 + math.exp(-baseline)),
-        pushes=_pushes(card, prediction.get("contributions") or ()),
+        average=_average(prediction),
+        in_odds=prediction.get("effects_in") == _LOG_ODDS,
+        pushes=_pushes(card, prediction),
     )
 
 
@@ -88,21 +92,35 @@ def texts(prediction: Mapping[str, Any]) -> dict[str, str]:
     return {part["feature"]: text_of(part["value"]) for part in prediction.get("contributions") or ()}
 
 
-def _pushes(card: Card, contributions: Sequence[Mapping[str, Any]]) -> list[Push]:
+def _pushes(card: Card, prediction: Mapping[str, Any]) -> list[Push]:
+    contributions = prediction.get("contributions") or ()
+    in_log_odds = prediction.get("effects_in") == _LOG_ODDS
     features = {feature.name: feature for feature in card.features}
     strongest = max((abs(part["effect"]) for part in contributions), default=0.0) or 1.0
     return [
         Push(
             title=features[part["feature"]].title,
             value=value_in_words(features[part["feature"]], part["value"]),
-            words=_in_words(part["effect"]),
-            odds=f"{math.exp(part['effect']):.2f}",
+            words=_in_words(part["effect"], 1.0 if in_log_odds else strongest),
+            effect=f"\N{MULTIPLICATION SIGN} {math.exp(part['effect']):.2f}" if in_log_odds else signed(part["effect"]),
             bar=round(_BAR_WIDTH * part["effect"] / strongest, 1),
         )
         for part in sorted(contributions, key=lambda part: -abs(part["effect"]))
     ]
 
 
-def _in_words(effect: float) -> str:
+def _in_words(effect: float, strong: float) -> str:
+    """What an effect does; from `strong` on it does so strongly."""
     verb = "Raises" if effect > 0 else "Lowers"
-    return next((words.format(verb) for least, words in _STRENGTHS if abs(effect) >= least), "Hardly changes it")
+    found = (words.format(verb) for least, words in _STRENGTHS if abs(effect) >= least * strong)
+    return next(found, "Hardly changes it")
+
+
+def _average(prediction: Mapping[str, Any]) -> str | None:
+    """Where the average record of the training data stands, in the unit in which the answer is shown."""
+    baseline = prediction.get("baseline")
+    if baseline is None:
+        return None
+    if prediction.get("effects_in") == _LOG_ODDS:
+        return percent(1 / (1 + math.exp(-baseline)), 2)
+    return percent(baseline, 2) if prediction.get("effects_in") == "probability" else grouped_digits(baseline)

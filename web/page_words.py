@@ -133,6 +133,11 @@ def grouped_digits(number: float) -> str:
     return text if "e" in text else text.replace("-", "\N{MINUS SIGN}")
 
 
+def signed(number: float) -> str:
+    """A difference in three significant digits, with its sign."""
+    return f"{number:+.3g}".replace("-", "\N{MINUS SIGN}")
+
+
 def percent(share: float, decimals: int = 0) -> str:
     """A share of 0..1 as a percentage."""
     return f"{share * 100:.{decimals}f}%"

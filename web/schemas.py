@@ -193,7 +193,7 @@ class JobList(_Model):
 
 
 class Contribution(_Model):
-    """What one feature adds to the log-odds, relative to the average training record."""
+    """What one feature adds to the model's raw output, relative to the average training record."""
 
     feature: str
     value: bool | str | float | None
@@ -211,7 +211,8 @@ class PredictionDocument(_Model):
     probabilities: dict[str, float] | None = Field(None, description="of each class, where there are more than two")
     decisions: dict[str, float] | None = None
     threshold: float | None = None
-    baseline: float | None = None
+    baseline: float | None = Field(None, description="with the effects, sums to the model's raw output")
+    effects_in: str | None = Field(None, description="unit of baseline and effects: `log_odds`, `target`, …")
     contributions: list[Contribution] | None = None
     links: dict[str, str]
 

@@ -92,13 +92,16 @@ def _documents(values: Sequence[Mapping[str, Any]], model: Scorer, threshold: fl
     return [
         {
             **document,
-            "baseline": explanation.baseline,
+            "baseline": baseline,
+            "effects_in": explanation.unit.value,
             "contributions": [
                 {"feature": feature.name, "value": _shown(record[feature.name], feature), "effect": effect}
                 for feature, effect in zip(model.card.features, effects, strict=True)
             ],
         }
-        for document, record, effects in zip(documents, values, explanation.effects.tolist(), strict=True)
+        for document, record, baseline, effects in zip(
+            documents, values, explanation.baseline.tolist(), explanation.effects.tolist(), strict=True
+        )
     ]
 
 
