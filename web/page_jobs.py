@@ -43,12 +43,26 @@ class RejectKind:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultRow:
+    """A row of the results: the record's own fields, and what Scoreline made of them; a rejected one has an error."""
+
+    fields: list[str]
+    answers: list[str]
+    error: str
+
+    @classmethod
+    def of(cls, texts: list[str], width: int) -> "ResultRow":
+        """The row that stands in the results as these texts, the first ``width`` of them the record's own."""
+        return cls(texts[:width], texts[width:-1], texts[-1])
+
+
+@dataclass(frozen=True, slots=True)
 class ResultTable:
-    """The first rows of the results; the last columns are those that Scoreline added."""
+    """The first rows of the results, and the names of the columns of their two parts."""
 
     header: list[str]
-    rows: list[list[str]]
-    added: int
+    answers: list[str]
+    rows: list[ResultRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,8 @@ def _first_results(store: JobStore, job: Job) -> ResultTable | None:
             break
         rows += islice(_records(decompress(frame), job.delimiter), SHOWN_RESULTS - len(rows))
     header, own = (next(_records(line + b"\n", job.delimiter), []) for line in (job.header, job.input_header))
-    return ResultTable(header, rows, len(header) - len(own)) if rows else None
+    width = len(own)
+    return ResultTable(own, header[width:-1], [ResultRow.of(texts, width) for texts in rows]) if rows else None
 
 
 def _records(lines: bytes, delimiter: str, most_fields: int | None = None) -> Iterator[list[str]]:

@@ -6,8 +6,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 _MINUTE, _HOUR = 60, 3600
 
-# What went wrong, and what to do next, by the code of a problem.
-_PROBLEMS = {
+PROBLEM_WORDS = {
     "not_found": ("Page not found", "Check the address, or start from the home page."),
     "method_not_allowed": ("This address cannot be used that way", "Go to the home page and use the forms there."),
     "unknown_job": (
@@ -81,6 +80,7 @@ _PROBLEMS = {
         "Try again. If it happens once more, tell who runs the service.",
     ),
 }
+"""What went wrong, and what to do next, by the code of a problem."""
 FAULT_WORDS = {
     "missing": "is empty",
     "not_a_number": "is not a number",
@@ -101,12 +101,12 @@ _OTHER = ("This did not work", "Go back and try again, or start from the home pa
 
 def problem_heading(code: str) -> str:
     """What went wrong, in a few words, by the code of a problem."""
-    return _PROBLEMS.get(code, _OTHER)[0]
+    return PROBLEM_WORDS.get(code, _OTHER)[0]
 
 
 def next_step(code: str) -> str:
     """What a person can do about a problem, by its code."""
-    return _PROBLEMS.get(code, _OTHER)[1]
+    return PROBLEM_WORDS.get(code, _OTHER)[1]
 
 
 def fault_words(code: str) -> str:

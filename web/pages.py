@@ -21,7 +21,7 @@ from web.api_service import found_card
 from web.bodies import UploadForm, open_body
 from web.job_list import list_page
 from web.openapi import parse
-from web.page_words import FAULT_WORDS, FILTERS
+from web.page_words import FAULT_WORDS, FILTERS, PROBLEM_WORDS
 from web.predictions import make_request
 from web.problems import Problem, to_problem
 from web.schemas import JobsQuery
@@ -36,7 +36,7 @@ _CHANGES_WAIT_SECONDS = 1.0
 @pages.record_once
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
-    state.app.jinja_env.globals.update(FAULT_WORDS=FAULT_WORDS)
+    state.app.jinja_env.globals.update(FAULT_WORDS=FAULT_WORDS, PROBLEM_WORDS=PROBLEM_WORDS)
 
 
 @pages.after_request

@@ -20,14 +20,14 @@ def csv_file(text: str | bytes, name: str = "people.csv") -> Any:
     return {"name": name, "mimeType": "text/csv", "buffer": text.encode() if isinstance(text, str) else text}
 
 
-def drop(page: Page, text: str, name: str = "people.csv") -> None:
+def drop(page: Page, data: bytes, name: str = "people.csv") -> None:
     """Drop a file somewhere on the page, as a person does who does not aim."""
     page.evaluate(
-        """([text, name]) => {
+        """([bytes, name]) => {
             const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([text], name, { type: "text/csv" }));
+            dataTransfer.items.add(new File([new Uint8Array(bytes)], name));
             for (const kind of ["dragover", "drop"])
                 document.body.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
         }""",
-        [text, name],
+        [list(data), name],
     )

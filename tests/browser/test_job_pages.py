@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.people import PEOPLE, csv_file, many
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 LONG = 1_000_000
 
@@ -29,27 +30,23 @@ class Held:
 
 
 @pytest.fixture
-def long_job(service: Stack) -> Iterator[dict[str, Any]]:
-    """A job that takes some seconds."""
+def half_done(service: Stack) -> Iterator[Held]:
+    """A large job that stands still on its way, so that it is not over before somebody looks."""
     job = service.upload(many(LONG).encode(), wait=0, filename="long.csv").json()
-    yield job
+    wait_until(lambda: service.get(job["links"]["self"]).json()["progress"] > 0)
+    with ExitStack() as standing:
+        standing.enter_context(service.frozen("-m worker", "bulk"))
+        yield Held(job, standing.close)
     service.request("POST", f"{job['links']['page']}/delete")
 
 
 @pytest.fixture
 def held(service: Stack) -> Iterator[Held]:
     """A job that waits, since the workers stand still until they are let go on."""
-    workers = service.processes("-m worker", "bulk")
-    for worker in workers:
-        worker.suspend()
-    job = service.upload(PEOPLE.encode(), wait=0, filename="waiting.csv").json()
-
-    def let_go() -> None:
-        while workers:
-            workers.pop().resume()
-
-    yield Held(job, let_go)
-    let_go()
+    with ExitStack() as standing:
+        standing.enter_context(service.frozen("-m worker", "bulk"))
+        job = service.upload(PEOPLE.encode(), wait=0, filename="waiting.csv").json()
+        yield Held(job, standing.close)
     service.request("POST", f"{job['links']['page']}/delete")
 
 
@@ -60,14 +57,15 @@ def done_job(service: Stack) -> Iterator[dict[str, Any]]:
     service.request("POST", f"{job['links']['page']}/delete")
 
 
-def test_a_job_is_followed_live_to_its_end(page: Page, long_job: dict[str, Any]) -> None:
+def test_a_job_is_followed_live_to_its_end(page: Page, half_done: Held) -> None:
     looked: list[str] = []
     page.on("request", lambda request: looked.append(request.url))
-    page.goto(long_job["links"]["page"])
+    page.goto(half_done.page)
     page.evaluate("window.loaded = true")
     expect(page).to_have_title(re.compile(r"^[1-9]\d?% – long.csv"))
     expect(page.locator("#job-state")).to_contain_text(re.compile(r"[\d,]+ of 1,000,000 rows"))
     expect(page.locator("#job")).to_contain_text("rows a second")
+    half_done.let_go()
     expect(page.locator("#job-state")).to_contain_text("All 1,000,000 rows are done", timeout=60_000)
     expect(page.locator("#announcements")).to_contain_text("Succeeded")
     expect(page.locator("#results tbody tr")).to_have_count(100)

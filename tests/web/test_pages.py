@@ -191,6 +191,7 @@ def test_the_threshold_of_the_form_decides(service: Stack) -> None:
         (HEADER.encode(), {}, 422, "The file has no rows"),
         (b"PK\x03\x04 xl/workbook.xml", {}, 415, "This is not a CSV file"),
         (f"{HEADER}\n{ROW}\n".encode(), {"threshold": "7"}, 422, "The threshold is not right"),
+        (f"{HEADER}\n{ROW}\n".encode(), {"threshold": "half"}, 422, "The threshold is not right"),
         (f"{HEADER}\n{ROW}\n".encode(), {"model": "nothing"}, 422, "There is no such model"),
     ],
 )
@@ -201,7 +202,10 @@ def test_a_refused_file_shows_the_form_again_with_what_to_do(
     page = Page(upload_by_form(service, data, **fields))
     assert page.status == status
     assert words in page.text("main")
-    assert page.field("file").attrib["aria-invalid"] == "true"
+    wrong, right = ("threshold", "file") if "threshold" in fields else ("file", "threshold")
+    assert page.field(wrong).attrib["aria-invalid"] == "true"
+    assert "aria-invalid" not in page.field(right).attrib
+    assert f"#{wrong}" in page.links()
     assert page.values("post")["threshold"] == fields.get("threshold", "0.5")
     assert page_of(service, "/jobs").links() == before, "nothing was stored"
 
@@ -217,12 +221,14 @@ def test_a_large_file_that_is_refused_at_once_still_gets_its_page(service: Stack
 
 
 def test_a_running_job_is_canceled_and_offers_what_is_finished(service: Stack) -> None:
-    path = upload_by_form(service, f"{HEADER}\n".encode() + f"{ROW}\n".encode() * 1_500_000).headers["Location"]
-    running = page_of(service, path)
-    assert running.refresh == "2"
-    assert f"{path}/cancel" in [form.attrib["action"] for form in running.all("form")]
-    assert page_of(service, "/jobs").refresh == "5"
-    answer = service.request("POST", f"{path}/cancel")
+    path = upload_by_form(service, f"{HEADER}\n".encode() + f"{ROW}\n".encode() * 600_000).headers["Location"]
+    wait_until(lambda: service.get(f"/api/v1{path}").json()["progress"] > 0)
+    with service.frozen("-m worker", "bulk"):
+        running = page_of(service, path)
+        assert running.refresh == "2"
+        assert f"{path}/cancel" in [form.attrib["action"] for form in running.all("form")]
+        assert page_of(service, "/jobs").refresh == "5"
+        answer = service.request("POST", f"{path}/cancel")
     assert (answer.status_code, answer.headers["Location"]) == (303, path)
     page = ended_job(service, path)
     assert "canceled before it was done" in page.text("main")
@@ -267,7 +273,7 @@ def test_the_list_goes_on_page_by_page(service: Stack) -> None:
     ("method", "path", "status", "words"),
     [
         ("GET", "/nothing", 404, "Page not found"),
-        ("GET", "/jobs/0123456789abcdef", 404, "There is no such job"),
+        ("GET", "/jobs/0123456789abcdef", 404, "There is no such job It may have expired, or it was deleted."),
         ("GET", "/models/nothing", 404, "There is no such model"),
         ("GET", "/predictions/nothing", 404, "There is no such prediction"),
         ("POST", "/", 405, "cannot be used that way"),

@@ -66,7 +66,10 @@ function show({ status, page }) {
   // The job has ended, or is gone: nothing to follow any more, and the rest of the page is of interest.
   source?.close();
   stopPolling();
-  document.getElementById("main").replaceChildren(...page.getElementById("main").childNodes);
+  const main = document.getElementById("main");
+  const hadFocus = main.contains(document.activeElement);
+  main.replaceChildren(...page.getElementById("main").childNodes);
+  if (hadFocus) main.focus({ preventScroll: true });
   announce((document.getElementById("job-state") ?? document.querySelector("h1")).textContent.replace(/\s+/g, " "));
 }
 

@@ -15,24 +15,25 @@ export function showPreview(place, { file, whole, found, titles, faultWords }) {
     columnTable(found, titles),
     ...faultList(found, titles, faultWords),
     ...exampleTable(found, titles),
-    why ? make("p", { textContent: "Correct the file and choose it again. Nothing was uploaded." }) : sendButton(file),
+    why ? make("p", { textContent: "Correct the file and choose it again. Nothing of it was stored." }) : sendButton(file),
   );
   return why;
 }
 
-/** A problem of the API as an element. */
-export function problemOf(problem) {
+/** A problem of the API as an element, under the words for it: what went wrong, and what to do next. */
+export function problemOf(problem, [heading, step]) {
   const details = (problem.errors ?? []).filter((error) => error.detail !== problem.detail || error.did_you_mean);
   const items = details.map((error) => make("li", {},
     `${error.row ? `Row ${grouped(error.row)}: ` : ""}${sentence(error.detail)}`,
     error.did_you_mean ? ` The file has “${error.did_you_mean}”: did you mean that one?` : ""));
   return make("div", { className: "summary" },
-    make("h3", { textContent: problem.title }),
+    make("h3", { textContent: heading }),
     make("p", { textContent: sentence(problem.detail) }),
-    ...(items.length ? [make("ul", {}, ...items)] : []));
+    ...(items.length ? [make("ul", {}, ...items)] : []),
+    make("p", { textContent: step }));
 }
 
-function sentence(text) {
+export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
 }
 
@@ -92,13 +93,13 @@ function exampleTable(found, titles) {
   const scores = Object.keys(found.examples[0]).filter((name) => !["row", "record", "prediction", "error"].includes(name));
   const rows = found.examples.map((example) => make("tr", { className: example.error ? "rejected" : "" },
     make("td", { className: "number", textContent: grouped(example.row) }),
-    ...features.map((name) => make("td", { textContent: example.record[name] })),
     ...(example.error
       ? [make("td", { className: "added", colSpan: 1 + scores.length, textContent: reason(example.error, titles) })]
       : [make("td", { className: "added", textContent: example.prediction }),
-        ...scores.map((name) => make("td", { className: "added", textContent: score(name, example[name]) }))])));
+        ...scores.map((name) => make("td", { className: "added", textContent: score(name, example[name]) }))]),
+    ...features.map((name) => make("td", { textContent: example.record[name] }))));
   return [table("The first rows with their predictions",
-    ["Row", ...features.map((name) => titles[name]), "Prediction", ...scores.map((name) => sentenceCase(name))], rows)];
+    ["Row", "Prediction", ...scores.map((name) => sentenceCase(name)), ...features.map((name) => titles[name])], rows)];
 }
 
 function score(name, value) {

@@ -2,23 +2,30 @@
 // the job's page takes over. Without JavaScript the form does the same in one step.
 
 import { announce, duration, make, percent, size } from "./page.js";
-import { problemOf, showPreview } from "./preview.js";
+import { problemOf, sentence, showPreview } from "./preview.js";
 
 const SAMPLE_BYTES = 64 * 1024;
 const form = document.getElementById("upload-form");
 const input = document.getElementById("file");
 const place = document.getElementById("preview");
 const title = document.title;
+// What went wrong and what to do next, by the code of a problem.
+const problemWords = JSON.parse(form.dataset.problemWords);
 let checking = null;
 let refused = false;
 let sending = null;
 let key = null;
 
+// What is wrong is said beside the field, as everywhere; the browser's own bubbles go by themselves.
+form.noValidate = true;
+
 input.addEventListener("change", () => { checking = check(); });
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   await checking;
-  if (refused) place.focus();
+  const fault = faultOfForm();
+  if (fault) fault.focus();
+  else if (refused) place.focus();
   else send();
 });
 document.getElementById("try-sample").addEventListener("click", trySample);
@@ -41,12 +48,24 @@ document.addEventListener("drop", (event) => {
   else choose(event.dataTransfer.files[0]);
 });
 
-function choose(file) {
+/** Choose a file that was not chosen in the form, and show what it holds: the reader may be elsewhere on the page. */
+async function choose(file) {
   const chosen = new DataTransfer();
   chosen.items.add(file);
   input.files = chosen.files;
-  form.scrollIntoView({ block: "nearest" });
   checking = check();
+  await checking;
+  place.scrollIntoView({ block: "nearest" });
+}
+
+/** The first control of the form that is not filled in right, each with what is wrong beside it; null if all are. */
+function faultOfForm() {
+  const chosen = input.files.length > 0;
+  const isShare = form.threshold.value.trim() !== "" && form.threshold.validity.valid;
+  showError("threshold", isShare ? null : problemWords.bad_threshold[1]);
+  if (!chosen) showError("file", "Choose a CSV file, or try the sample file.");
+  if (!isShare) return form.threshold;
+  return chosen ? null : input;
 }
 
 async function trySample({ currentTarget }) {
@@ -194,14 +213,16 @@ function showProgress(file, cancel) {
 
 /** A refusal of the service, beside the field it concerns; what may pass by itself can be tried again. */
 function showProblem(status, problem, again) {
+  const words = problemWords[problem?.code];
   if (status === 409 || status === 429 || status >= 500 || !problem) {
-    offerAgain(problem?.title ?? "The service cannot take the file just now", problem?.detail ?? "Try again.", again);
+    const [heading, step] = words ?? ["The service cannot take the file just now", problem?.detail ?? "Try again."];
+    offerAgain(heading, step, again);
     return;
   }
-  if (problem.code === "bad_threshold") showError("threshold", "Enter a number from 0 to 1, such as 0.5.");
-  else showError("file", problem.detail);
   refused = problem.code !== "bad_threshold";
-  place.replaceChildren(problemOf(problem));
+  if (refused) showError("file", sentence(problem.detail));
+  else showError("threshold", words[1]);
+  place.replaceChildren(problemOf(problem, words ?? [problem.title, "Choose another file, or correct this one."]));
   place.focus();
 }
 
