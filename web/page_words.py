@@ -64,6 +64,11 @@ PROBLEM_WORDS = {
         "Check that columns and rows are where they should be and upload the file again.",
     ),
     "upload_timed_out": ("The upload stood still for too long", "Check your connection and upload the file again."),
+    "still_uploading": (
+        "The first attempt is not over yet",
+        "The service is still busy with it. Wait a moment and try again; the file is never scored twice.",
+    ),
+    "job_ended": ("The job was ended while its file was on the way", "Upload the file again."),
     "too_many_jobs": ("Too many jobs are waiting", "Nothing was stored. Wait a little and try again."),
     "store_full": (
         "There is no room for another file just now",

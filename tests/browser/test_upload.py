@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.people import HEADER, PEOPLE, ROW, csv_file, drop, many
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 
 def rows_of(page: Page, button: str) -> list[dict[str, str]]:
@@ -120,22 +121,25 @@ def test_the_sample_takes_one_click(page: Page) -> None:
     expect(page.get_by_role("button", name="Upload and score sample.csv")).to_be_visible()
 
 
+def break_off(route: Route, service: Stack) -> None:
+    """Break an upload's connection after its first row, in such a way that the service still waits for the rest."""
+    path, key = route.request.url.removeprefix(service.url), route.request.headers["idempotency-key"]
+    headers = {"Host": "localhost", "Content-Type": "text/csv", "Content-Length": "1000", "Idempotency-Key": key}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    connection = socket.create_connection(("127.0.0.1", service.port))
+    route.request.frame.page.once("close", lambda _: connection.close())
+    connection.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n{HEADER}\n{ROW}\n".encode())
+    same = {"Content-Type": "text/csv", "Idempotency-Key": key}
+    wait_until(lambda: service.request("POST", path, content=b"", headers=same).status_code == 409)
+    route.abort("connectionreset")
+
+
 def test_the_upload_shows_its_progress_and_a_broken_connection_offers_to_try_again(page: Page, service: Stack) -> None:
     before = jobs(service)
-    breaks = [True]
-
-    def handle(route: Route) -> None:
-        if breaks:
-            page.wait_for_timeout(200)
-            breaks.pop()
-            route.abort("connectionreset")
-        else:
-            route.continue_()
-
     page.goto("/")
     page.get_by_label("Threshold").fill("0.1")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
-    page.route("**/api/v1/jobs?*", handle)
+    page.route("**/api/v1/jobs?*", lambda route: break_off(route, service), times=1)
     page.get_by_role("button", name="Upload and score people.csv").click()
     expect(page.get_by_role("heading", name="The connection broke off")).to_be_visible()
     assert jobs(service) == before

@@ -1,15 +1,16 @@
 // What all pages share: times in the reader's time zone, parts of a page taken from a fresh copy of it, and words.
 // The pages work without any of this; everything here only saves the reader a page load.
 
-const WHEN = new Intl.DateTimeFormat(undefined, {
-  day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
-});
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
 
 /** Show times in the reader's time zone; pointing at one still shows it in UTC. */
 export function showTimes(root = document) {
   for (const time of root.querySelectorAll("time[data-moment]")) {
     time.title = time.textContent.trim();
-    time.textContent = WHEN.format(new Date(time.dateTime));
+    const when = new Date(time.dateTime);
+    // A line may end after the day, but not within the time.
+    time.textContent = `${DAY.format(when)}, ${CLOCK.format(when).replaceAll(" ", "\u00a0")}`;
   }
 }
 

@@ -132,6 +132,7 @@ function send() {
     call.setRequestHeader(name, value);
   }
   call.upload.addEventListener("progress", ({ loaded }) => progress(loaded));
+  call.upload.addEventListener("load", () => { key.sentWhole = true; });
   call.addEventListener("load", () => {
     finish();
     const answer = read(call.responseText);
@@ -139,7 +140,7 @@ function send() {
       location.assign(answer.links.page);
       return;
     }
-    if (call.status < 500) key = null;
+    if (call.status < 500 && answer?.code !== "still_uploading") key = null;
     showProblem(call.status, answer, send);
   });
   call.addEventListener("abort", () => {
@@ -156,10 +157,11 @@ function send() {
   call.send(file);
 }
 
-/** One key for each attempt at the same upload, so that an answer that was lost does not make a second job. */
+/** One key for each attempt at the same upload, so that an answer that was lost does not make a second job. Of a file
+ * that was not sent to its end no job can have come, and the service may still wait for the rest under the old key. */
 function keyFor(file, query) {
   const what = `${file.size} ${file.lastModified} ${query}`;
-  if (key?.what !== what) {
+  if (key?.what !== what || !key.sentWhole) {
     const random = crypto.getRandomValues(new Uint32Array(4));
     key = { what, value: Array.from(random, (part) => part.toString(16).padStart(8, "0")).join("") };
   }
