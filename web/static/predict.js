@@ -64,7 +64,7 @@ function show({ status, page }, asked) {
     if (link) history.replaceState(null, "", link.href);
     offerCopy(link);
     announce(answer);
-    follow.textContent = `${answer} – see why`;
+    follow.textContent = `${answer.replace(" probability", "")}: see why`;
     if (asked && !answered) document.getElementById("outcome").scrollIntoView({ block: "nearest" });
     answered = true;
   } else if (asked) {
