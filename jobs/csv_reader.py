@@ -175,8 +175,7 @@ class Cutter:
     def _check(self, index: RecordIndex, final: bool) -> None:
         data, rest = index.data, len(index.data) - index.consumed
         if (nul := data.find(b"\0")) >= 0:
-            after_last = nul >= index.consumed or (index.open_at is not None and nul > index.open_at)
-            row = self.rows + int(np.searchsorted(index.starts, nul, side="right")) + int(after_last)
+            row = self.rows + int(np.searchsorted(index.ends, nul, side="right")) + 1
             raise UploadRefused("undecodable", f"row {row} holds a NUL byte, which no CSV text has", row=row)
         lengths = index.ends - index.starts
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 @dataclass
 class Record:
     text: str = ""
+    line_end: str = ""
     fields: list[str] = field(default_factory=list)
     malformed: bool = False
 
@@ -58,7 +59,8 @@ def read(text: str, delimiter: str) -> Reading:
                 break
             at += 1
         record.text = text[start:at]
-        at += _line_end(text, at) if at < len(text) else 0
+        record.line_end = text[at : at + _line_end(text, at)]
+        at += len(record.line_end)
         if record.text:
             reading.records.append(record)
     return reading

@@ -86,6 +86,7 @@ def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: i
         (b"1,2\n\n\n3,\x004\n", "undecodable", 2),
         (b'1,2\n3,"4\n' + b"x" * 100, "open_quote", 2),
         (b'1,2\n3,"4\0\n', "undecodable", 2),
+        (b'1,2\n3\0,"4\n', "undecodable", 2),
         (b"1,2\n" + b"x" * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
         (b"1,2\n" + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
         (b'1,2\n3,"' + b"x\n" * (3 * 1024 * 1024) + b'"\n', "open_quote", 2),

@@ -1,0 +1,107 @@
+"""Holding what became of a file against what the contract makes of it, record by record and fault by fault."""
+
+import re
+from collections import Counter
+
+from model.scorer import Scorer
+from tests.fuzz.contract import Accepted, Limits, Refused, Row, expected, unquoted
+from tests.fuzz.pipeline import Outcome, run
+from tests.jobs.reference_reader import Record, read
+
+_UNKNOWN = re.compile("[\ufffd\ud800-\udfff]+")
+
+
+def check_file(data: bytes, scorer: Scorer, blocks: tuple[int, ...], chunk_bytes: int, limits: Limits | None = None) -> Outcome:
+    """Send a file through the product, and compare every record with the contract's; what became of it."""
+    wanted = expected(data, scorer.card.features, limits)
+    outcome = run(data, scorer, blocks, chunk_bytes)
+    if isinstance(wanted, Refused):
+        assert outcome.refused in wanted.reasons, (outcome.refused, wanted.reasons)
+        return outcome
+    assert outcome.refused is None, outcome.refused
+    assert outcome.header is not None
+    assert (outcome.encoding, outcome.header.delimiter) == (wanted.encoding, wanted.delimiter)
+    assert list(map(_known, outcome.header.columns)) == list(map(_known, wanted.columns))
+    check_rows(outcome, wanted, scorer)
+    check_rejects(outcome, wanted)
+    check_counts(outcome, wanted)
+    return outcome
+
+
+def check_rows(outcome: Outcome, wanted: Accepted, scorer: Scorer) -> None:
+    """Every record once, in order, kept as it came, with its prediction or its faults."""
+    fine = [row for row in wanted.rows if not row.faults and not row.broken]
+    predictions = scorer.predict_records([row.values for row in fine]) if fine else None
+    answers = iter(zip(predictions.labels.tolist(), predictions.positive.tolist(), strict=True) if predictions else ())
+    written = read(outcome.output.decode(), wanted.delimiter)
+    assert written.open_quote_row is None
+    assert len(written.records) == len(wanted.rows)
+    for row, record in zip(wanted.rows, written.records, strict=True):
+        assert not record.malformed
+        assert record.line_end == row.record.line_end
+        prediction, probability, error = _appended(row, record, wanted)
+        if row.faults or row.broken:
+            assert (prediction, probability) == ("", "")
+            _check_error(row, error)
+        else:
+            label, positive = next(answers)
+            assert (prediction, probability, error) == (scorer.card.classes[label], f"{positive:.6f}", "")
+
+
+def _appended(row: Row, record: Record, wanted: Accepted) -> list[str]:
+    """The three fields that follow the record's own, which are as they came."""
+    width = len(wanted.columns)
+    assert len(record.fields) == width + 3, record
+    if not row.broken:
+        assert record.text.startswith(row.record.text + wanted.delimiter)
+    assert [_known(unquoted(field)) for field in record.fields[:width]] == list(map(_known, row.fields))
+    return [unquoted(field) for field in record.fields[width:]]
+
+
+def _check_error(row: Row, error: str) -> None:
+    if row.broken:
+        assert error.partition(":")[0] in row.broken, (error, row)
+        return
+    begins = 0
+    for fault in row.faults:  # in the order of the model's features
+        found = error.find(f"{fault.code} in {fault.column}: ", begins)
+        assert found >= 0, (error, row)
+        begins = found + 1
+
+
+def check_rejects(outcome: Outcome, wanted: Accepted) -> None:
+    """A line per fault: row, column, value, code, reason, then the record as it stands in the results."""
+    lines = read(outcome.rejects.decode(), wanted.delimiter)
+    assert lines.open_quote_row is None
+    found = [[unquoted(field) for field in line.fields] for line in lines.records]
+    assert len(found) == sum(len(row.faults) or bool(row.broken) for row in wanted.rows)
+    for number, row in enumerate(wanted.rows, 1):
+        for fault in row.faults:
+            line = found.pop(0)
+            assert line[:2] + line[3:4] == [str(number), fault.column, fault.code]
+            assert _known(line[2]) == _known(fault.value or "")
+            assert list(map(_known, line[5:])) == list(map(_known, row.fields))
+        if row.broken:
+            line = found.pop(0)
+            assert line[:2] == [str(number), ""]
+            assert line[3] in row.broken
+            assert list(map(_known, line[5:])) == list(map(_known, row.fields))
+    assert not found
+
+
+def check_counts(outcome: Outcome, wanted: Accepted) -> None:
+    """The counters and the summary say what the rows say."""
+    rejected = sum(bool(row.faults or row.broken) for row in wanted.rows)
+    assert sum(chunk.rejected for chunk in outcome.chunks) == rejected
+    assert sum(chunk.scored for chunk in outcome.chunks) == len(wanted.rows) - rejected
+    counted: Counter[str] = Counter()
+    for chunk in outcome.chunks:
+        counted.update({name: n for name, n in chunk.summary.items() if name.startswith("fault:")})
+    by_column = Counter(f"fault:{fault.code}:{fault.column}" for row in wanted.rows for fault in row.faults)
+    assert {name: n for name, n in counted.items() if not name.endswith(":")} == by_column
+    assert sum(n for name, n in counted.items() if name.endswith(":")) == sum(bool(row.broken) for row in wanted.rows)
+
+
+def _known(text: str) -> str:
+    """A text in which each run of what does not decode is one sign: how many it becomes is nobody's promise."""
+    return _UNKNOWN.sub("\ufffd", text)

@@ -1,0 +1,89 @@
+"""The way of a file through the product's own pure parts, as web and worker go it, cut wherever a test likes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+
+from jobs.csv_reader import Chunk, Cutter, Header, read_header
+from jobs.errors import UploadRefused
+from jobs.messages import InputChunk
+from jobs.store import ScoredChunk
+from jobs.text import Utf8Stream
+from model.scorer import Scorer
+from web.uploads import match_header
+from worker.parse import Layout
+from worker.score_chunk import score_chunk
+
+
+@dataclass
+class Outcome:
+    """What became of a file: its scored chunks, or why it was refused."""
+
+    encoding: str = ""
+    header: Header | None = None
+    chunks: list[ScoredChunk] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    refused: tuple[str, int | None] | None = None
+
+    @property
+    def output(self) -> bytes:
+        return b"".join(chunk.output for chunk in self.chunks)
+
+    @property
+    def rejects(self) -> bytes:
+        return b"".join(chunk.rejects for chunk in self.chunks)
+
+
+def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_bytes: int = 1 << 22) -> Outcome:
+    """Send a file through, in blocks of the given sizes, over and over, and chunks of about as many bytes."""
+    outcome = Outcome()
+    try:
+        for chunk in _chunks(data, scorer, blocks, chunk_bytes, outcome):
+            assert outcome.header is not None
+            columns = match_header(outcome.header, scorer.card).columns
+            layout = Layout(outcome.header.delimiter, len(outcome.header.columns), columns)
+            outcome.rows.append(chunk.rows)
+            scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, scorer, None)
+            assert scored.scored + scored.rejected == chunk.rows
+            outcome.chunks.append(scored)
+        if not outcome.rows:
+            outcome.refused = ("no_rows", None)
+    except UploadRefused as refused:
+        outcome.refused = (refused.code, refused.errors[0].row)
+    return outcome
+
+
+def _chunks(
+    data: bytes, scorer: Scorer, blocks: Sequence[int], chunk_bytes: int, outcome: Outcome
+) -> Iterator[Chunk]:
+    text, head, cutter = Utf8Stream(), b"", None
+    for block, final in _pieces(data, blocks):
+        new = text.finish() if final else text.feed(block)
+        if cutter is None:
+            head += new
+            header = _header(head, scorer, final)
+            outcome.encoding = text.encoding
+            if header is None:
+                continue
+            match_header(header, scorer.card)
+            outcome.header, cutter, new = header, Cutter(header.delimiter, chunk_bytes), head[header.size :]
+        if new:
+            yield from cutter.feed(new)
+        outcome.encoding = text.encoding
+        if final:
+            yield from cutter.finish()
+
+
+def _header(head: bytes, scorer: Scorer, final: bool) -> Header | None:
+    schema = scorer.card.record_schema
+    return read_header(head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final)
+
+
+def _pieces(data: bytes, blocks: Sequence[int]) -> Iterator[tuple[bytes, bool]]:
+    at = 0
+    for size in cycle(blocks):
+        if at >= len(data):
+            break
+        yield data[at : at + size], False
+        at += size
+    yield b"", True
