@@ -1,7 +1,7 @@
 """What the contract's table 'Reading an uploaded CSV' makes of a file: slow and obvious, written from its words alone.
 
-``expected`` answers with what the file must become as a whole: every record with its place, its fields and its faults,
-or the refusals that are right.
+``open_file`` reads a file as a whole, or says with what it may be refused; ``rows`` judges its records: what each must
+become, with its fields and its faults.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.schema import Feature, FeatureKind, Value
-from tests.jobs.reference_reader import Record, read
+from tests.jobs.reference_reader import Reading, Record, read
 
 DELIMITERS = ",;\t|"
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
@@ -55,40 +55,49 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """A file whose records are read, its header as it stands."""
+class Opened:
+    """A file that is not refused: its header as it stands, and its records."""
 
     encoding: str
     delimiter: str
     header: Record
     columns: list[str]
-    rows: list[Row]
+    records: list[Record]
 
 
-def expected(data: bytes, features: Sequence[Feature], limits: Limits | None = None) -> Refused | Accepted:
-    """What must become of a file."""
+def rows(opened: Opened, features: Sequence[Feature]) -> list[Row]:
+    """What each record of a file must become."""
+    places = {normal(name): at for at, name in reversed(list(enumerate(opened.columns)))}
+    return [judged(record, len(opened.columns), places, features) for record in opened.records]
+
+
+def open_file(data: bytes, features: Sequence[Feature], limits: Limits | None = None) -> Refused | Opened:
+    """A file read as a whole: its header and records, or why it is refused."""
     limits = limits or Limits()
     text, encoding = decode(data)
     text = text.lstrip("\r\n")
     if not text:
         return refused("empty_file")
-    delimiters = DELIMITERS
-    line, _, after = text.partition("\n")
-    named = line.strip('\r"').lower()
-    if len(line) < 16 and after + "\n" != "\n" + text and named in [f"sep={mark}" for mark in DELIMITERS] and "\n" in text:
-        delimiters, text = named[4], after.lstrip("\r\n")
+    delimiters, text = separator_line(text)
     delimiter, header = find_header(text, delimiters, features)
     if header is None:
-        return refused("open_quote" if text else "no_rows", "empty_file", "undecodable", row=0)
+        return refused("open_quote", row=0) if text else refused("empty_file")
     columns = [unquoted(field) for field in header.fields]
     if wrong := wrong_header(header, columns, features, limits):
         return wrong
-    rest = text[len(header.text) + len(header.line_end) :]
-    if wrong := wrong_body(rest, delimiter, limits):
+    reading = read(text[len(header.text) + len(header.line_end) :], delimiter)
+    if wrong := wrong_body(text[len(header.text) :], reading, delimiter, limits):
         return wrong
-    places = {normal(name): at for at, name in reversed(list(enumerate(columns)))}
-    rows = [judged(record, len(columns), places, features) for record in read(rest, delimiter).records]
-    return Accepted(encoding, delimiter, header, columns, rows) if rows else refused("no_rows")
+    return Opened(encoding, delimiter, header, columns, reading.records) if reading.records else refused("no_rows")
+
+
+def separator_line(text: str) -> tuple[str, str]:
+    """The delimiters that come into question, one if a first line names it, and the text without that line."""
+    line, end, after = text.partition("\n")
+    named = line.strip('\r"').lower()
+    if end and len(line) < 16 and named in [f"sep={mark}" for mark in DELIMITERS]:
+        return named[4], after.lstrip("\r\n")
+    return DELIMITERS, text
 
 
 def refused(*codes: str, row: int | None = None) -> Refused:
@@ -119,7 +128,7 @@ def find_header(text: str, delimiters: str, features: Sequence[Feature]) -> tupl
     found = []
     names = {normal(feature.name) for feature in features}
     for delimiter in delimiters:
-        reading = read(text, delimiter)
+        reading = read(text, delimiter, most=1)
         record = reading.records[0] if reading.records else None
         if record:
             matched = len(names & {normal(unquoted(field)) for field in record.fields})
@@ -143,9 +152,8 @@ def wrong_header(header: Record, columns: list[str], features: Sequence[Feature]
     return refused("duplicate_columns") if len(known) > len(features) else None
 
 
-def wrong_body(text: str, delimiter: str, limits: Limits) -> Refused | None:
+def wrong_body(text: str, reading: Reading, delimiter: str, limits: Limits) -> Refused | None:
     """All that is reason enough to refuse the records as a whole."""
-    reading = read(text, delimiter)
     reasons: set[tuple[str, int | None]] = set()
     if "\0" in text:
         holding = [row for row, record in enumerate(reading.records, 1) if "\0" in record.text]
@@ -242,5 +250,5 @@ def value_of(field: str) -> str:
 
 
 def in_bytes(text: str) -> bytes:
-    """UTF-8, in which a byte that did not decode is one byte again."""
-    return text.encode("utf-8", "surrogateescape") if "\ud800" not in text else text.encode("utf-8", "surrogatepass")
+    """UTF-8 of a text, in which bytes that did not decode count as three each."""
+    return text.encode("utf-8", "surrogatepass")

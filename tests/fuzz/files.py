@@ -18,7 +18,19 @@ MISSING = ["", "?", "NA", "N/A", "n/a", "NaN", "null", "NULL", "none", "None", "
 NO_NUMBERS = ["abc", "1,234", "39,5", "0x10", "３９", "inf", "-inf", "1e999", "1_0", "4 0", "--1", "+", ".", "1e", "٣"]
 MALFORMED = ['"x"y', '"said \\"hi\\" to me"', '"ends so \\""', "one\rtwo", "\rone", '""x', '"a" ', '"x"y"z"']
 NOTES = ["", "note", 'a 6" nail', 'a "b" c', "=1+1", "007", "\\", 'x"', "it's", " padded ", "é€", "-", '\\"']
-QUOTED_NOTES = ["a,b;c\td|e", 'say ""hi""', "two\nlines", "two\r\nlines", "", '""', "\r", "\n\n", "é", 'x\\""y', "\n39,"]
+QUOTED_NOTES = [
+    "a,b;c\td|e",
+    'say ""hi""',
+    "two\nlines",
+    "two\r\nlines",
+    "",
+    '""',
+    "\r",
+    "\n\n",
+    "é",
+    'x\\""y',
+    "\n39,",
+]
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,12 @@ def csv_files(draw: Draw[T], features: tuple[Feature, ...], most: int = 6) -> Fi
     line_end = draw(st.sampled_from(["\n", "\r\n"]))
     made = draw(st.lists(records(features, columns, delimiter, encoding), min_size=1, max_size=most))
     spelt = delimiter.join(draw(spellings(name)) for name in columns)
-    lead = draw(st.sampled_from(["", "\n", "\r\n\n", f"sep={delimiter}\n", f"sep={delimiter}\r\n", f'"sep={delimiter}"\n']))
-    gaps = draw(st.lists(st.sampled_from([line_end] * 6 + [2 * line_end, "\n", "\r\n"]), min_size=len(made), max_size=len(made)))
+    lead = draw(
+        st.sampled_from(["", "\n", "\r\n\n", f"sep={delimiter}\n", f"sep={delimiter}\r\n", f'"sep={delimiter}"\n'])
+    )
+    gaps = draw(
+        st.lists(st.sampled_from([line_end] * 6 + [2 * line_end, "\n", "\r\n"]), min_size=len(made), max_size=len(made))
+    )
     last = draw(st.sampled_from([line_end, "", "\n\n"]))
     body = "".join(gap + record.text for gap, record in zip(gaps, made, strict=True))
     text = lead + spelt + body + last
@@ -85,7 +101,9 @@ def records(draw: Draw[T], features: tuple[Feature, ...], columns: list[str], de
     kind = draw(st.sampled_from(["fine", "fine", "values", "values", "ragged", "malformed", "undecodable"]))
     faults: dict[str, str] = {}
     if kind == "values":
-        for feature in draw(st.lists(st.sampled_from(features), min_size=1, max_size=3, unique_by=lambda one: one.name)):
+        for feature in draw(
+            st.lists(st.sampled_from(features), min_size=1, max_size=3, unique_by=lambda one: one.name)
+        ):
             code, text = draw(bad(feature, encoding))
             fields[feature.name] = draw(written(text, delimiter))
             faults[feature.name] = code

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["jobs", "model", "web.bodies", "web.uploads", "web.api_predictions", "worker"]):
+with atheris.instrument_imports(
+    include=["jobs", "model", "web.bodies", "web.uploads", "web.api_predictions", "worker"]
+):
     from model.catalog import Catalog
     from model.scorer import Scorer
     from tests.fuzz.targets import TARGETS

@@ -9,6 +9,7 @@ from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
 from jobs.store import ScoredChunk
 from jobs.text import Utf8Stream
+from model.card import Card
 from model.scorer import Scorer
 from web.uploads import match_header
 from worker.parse import Layout
@@ -38,7 +39,7 @@ def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_b
     """Send a file through, in blocks of the given sizes, over and over, and chunks of about as many bytes."""
     outcome = Outcome()
     try:
-        for chunk in _chunks(data, scorer, blocks, chunk_bytes, outcome):
+        for chunk in cut(data, scorer.card, blocks, chunk_bytes, outcome):
             assert outcome.header is not None
             columns = match_header(outcome.header, scorer.card).columns
             layout = Layout(outcome.header.delimiter, len(outcome.header.columns), columns)
@@ -53,19 +54,29 @@ def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_b
     return outcome
 
 
-def _chunks(
-    data: bytes, scorer: Scorer, blocks: Sequence[int], chunk_bytes: int, outcome: Outcome
-) -> Iterator[Chunk]:
+def cut_all(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcome: Outcome) -> list[Chunk]:
+    """A file's chunks, not scored; none if it is refused, and the outcome says why."""
+    try:
+        chunks = list(cut(data, card, blocks, chunk_bytes, outcome))
+    except UploadRefused as refused:
+        outcome.refused = (refused.code, refused.errors[0].row)
+        return []
+    outcome.refused = None if chunks else ("no_rows", None)
+    return chunks
+
+
+def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcome: Outcome) -> Iterator[Chunk]:
+    """A file's chunks, as the web cuts them; what is found out meanwhile goes into the outcome."""
     text, head, cutter = Utf8Stream(), b"", None
     for block, final in _pieces(data, blocks):
         new = text.finish() if final else text.feed(block)
         if cutter is None:
             head += new
-            header = _header(head, scorer, final)
+            header = _header(head, card, final)
             outcome.encoding = text.encoding
             if header is None:
                 continue
-            match_header(header, scorer.card)
+            match_header(header, card)
             outcome.header, cutter, new = header, Cutter(header.delimiter, chunk_bytes), head[header.size :]
         if new:
             yield from cutter.feed(new)
@@ -74,8 +85,8 @@ def _chunks(
             yield from cutter.finish()
 
 
-def _header(head: bytes, scorer: Scorer, final: bool) -> Header | None:
-    schema = scorer.card.record_schema
+def _header(head: bytes, card: Card, final: bool) -> Header | None:
+    schema = card.record_schema
     return read_header(head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final)
 
 

@@ -17,7 +17,7 @@ from model.schema import Fault, Feature, FeatureKind, Schema
 from model.scorer import Scorer
 from model.validate import parse_distinct
 from tests.fuzz import contract
-from tests.fuzz.compare import check_file
+from tests.fuzz.compare import check_cuts, check_file
 from tests.fuzz.contract import DELIMITERS
 from web.api_predictions import invalid_record, parse_object
 from web.bodies import open_body
@@ -32,25 +32,33 @@ _MOST_BODY_BYTES = 4096
 _BOUNDARY = "b"
 
 
-def reader(data: bytes, scorer: Scorer) -> None:
-    """A file, cut at edges that the first three bytes say, with a good header in front if they say so."""
-    if len(data) < 3:
-        return
-    how, block, chunk = data[:3]
+def cutting(data: bytes, scorer: Scorer) -> None:
+    """A file, cut at edges that its first three bytes say: the records in its chunks are the contract's."""
+    check_cuts(*_file(data, scorer))
+
+
+def scoring(data: bytes, scorer: Scorer) -> None:
+    """A file, cut and scored: every record, prediction and fault is the contract's."""
+    check_file(*_file(data, scorer))
+
+
+def _file(data: bytes, scorer: Scorer) -> tuple[bytes, Scorer, tuple[int, ...], int]:
+    """The file in an input, with a good header in front if it says so, and how to cut it."""
+    how, block, chunk = data[:3].ljust(3, b"\0")
     lead = b"" if how & 4 else _HEADER.replace(",", DELIMITERS[how & 3]).encode()
     blocks = (1 << 16,) if block > 200 else (block + 1, 2 * block + 1)
-    check_file(lead + data[3:], scorer, blocks, 1 << 20 if chunk > 200 else 8 * chunk + 1)
+    return lead + data[3:], scorer, blocks, 1 << 20 if chunk > 200 else 8 * chunk + 1
 
 
 def values(data: bytes, scorer: Scorer) -> None:
-    """Texts of a column, between zero bytes: read one by one, all at once, and by the contract, they mean the same."""
+    """Up to eight texts of a column, between zero bytes: alone, all at once and by the contract they mean the same."""
     del scorer
-    texts = list(dict.fromkeys(data.decode("utf-8", "ignore").split("\0")))
+    texts = list(dict.fromkeys(data.decode("utf-8", "ignore").split("\0")))[:8]
     for feature in (*FEATURES, ANY_NUMBER):
         parsed = parse_distinct(feature, pa.array(texts, pa.string()))
         wrong = dict(zip(parsed.at_fault.tolist(), parsed.faults.codes.to_pylist(), strict=True))
         for place, (text, value) in enumerate(zip(texts, parsed.values.tolist(), strict=True)):
-            alone, meant = feature.parse(text), contract.meaning(feature, text)
+            alone, meant = feature.parse(text, suggest=False), contract.meaning(feature, text)
             assert wrong.get(place) == (alone.code if isinstance(alone, Fault) else None), (feature.name, text)
             assert wrong.get(place) == (meant.code if isinstance(meant, contract.Fault) else None), (feature.name, text)
             if place not in wrong:
@@ -126,5 +134,10 @@ def encoding(data: bytes, scorer: Scorer) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    "reader": reader, "values": values, "record": record, "body": body, "encoding": encoding
+    "cutting": cutting,
+    "scoring": scoring,
+    "values": values,
+    "record": record,
+    "body": body,
+    "encoding": encoding,
 }
