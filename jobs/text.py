@@ -6,6 +6,9 @@ the record that holds it can be rejected without harm to its neighbours.
 
 import codecs
 import re
+from collections.abc import Iterator
+from contextlib import suppress
+from encodings.aliases import aliases
 
 from jobs.errors import UploadRefused
 
@@ -53,6 +56,16 @@ def known_encoding(name: str) -> str:
     except (LookupError, UnicodeError, ValueError):
         pass
     raise UploadRefused("unknown_encoding", f"{name[:40]!r} is not an encoding that CSV files can be read with")
+
+
+def _keeping_ascii() -> Iterator[str]:
+    for name in sorted(set(aliases.values())):
+        with suppress(UploadRefused):
+            yield known_encoding(name)
+
+
+ENCODINGS = tuple(name for name in dict.fromkeys(_keeping_ascii()) if name not in _UTF16)
+"""Python's names of the encodings that keep ASCII as it is."""
 
 
 class Utf8Stream:

@@ -32,7 +32,6 @@ from web.schemas import (
     JobPath,
     JobsQuery,
     PreflightDocument,
-    PreflightQuery,
     RejectsQuery,
     ResultsQuery,
     SummaryDocument,
@@ -287,7 +286,7 @@ def get_events(path: JobPath) -> Response:
     "/preflight",
     summary="Check the first bytes of a file",
     responses={200: PreflightDocument, **problems(400, 413, 415, 422, 503)},
-    openapi_extensions={"parameters": parameters(PreflightQuery), "requestBody": csv_body()},
+    openapi_extensions={"parameters": parameters(UploadQuery), "requestBody": csv_body()},
 )
 def create_preflight() -> Response:
     """How the columns map, what the first rows' faults are, and what predictions would look like. Stores nothing."""

@@ -11,8 +11,12 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ValidationError
 
+from model.card import Card
+from model.errors import ModelError
+from web.described import with_models
 from web.problems import MEDIA_TYPE, invalid_parameters
-from web.schemas import ProblemDocument
+from web.schemas import ProblemDocument, UploadQuery
+from web.services import services
 
 INFO = Info(title="Scoreline", version="1", description="CSV files and single records scored by scikit-learn models.")
 # As flask_openapi3 wants the answers of an operation.
@@ -38,7 +42,7 @@ def parameters(query: type[BaseModel] | None = None, header: type[BaseModel] | N
             "in": place,
             "required": False,
             "description": schema.pop("description", ""),
-            "schema": {key: value for key, value in schema.items() if key != "title"},
+            "schema": _without_null(schema),
         }
         for place, model in (("query", query), ("header", header))
         if model
@@ -46,15 +50,25 @@ def parameters(query: type[BaseModel] | None = None, header: type[BaseModel] | N
     ]
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter, which cannot be null: it is left out, or empty."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    plain = {key: value for key, value in schema.items() if key not in ("title", "anyOf", "default")}
+    plain |= {"default": schema["default"]} if schema.get("default") is not None else {}
+    return plain | kinds[0] if len(kinds) == 1 else plain | ({"anyOf": kinds} if kinds else {})
+
+
 def csv_body() -> dict[str, Any]:
-    """The request body of an upload."""
-    text = {"type": "string"}
-    form = {
-        "type": "object",
-        "properties": {"file": {"type": "string", "contentMediaType": "text/csv"}},
-        "required": ["file"],
+    """The request body of an upload: any bytes, since which of them are CSV no JSON schema tells."""
+    fields = UploadQuery.model_json_schema()["properties"]
+    file = {
+        "contentMediaType": "text/csv",
+        "description": "the file; `encoding`, too, can be a field of the form, but only before this one",
     }
-    return {"required": True, "content": {"text/csv": {"schema": text}, "multipart/form-data": {"schema": form}}}
+    named = {name: _without_null(fields[name]) for name in ("model", "filename", "threshold")}
+    form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
+    parts = {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}}
+    return {"required": True, "content": {"text/csv": {}, "multipart/form-data": parts}}
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
@@ -71,9 +85,11 @@ def csv_answer(description: str) -> dict[str, Any]:
 
 def event_stream() -> dict[str, Any]:
     """An answer of server-sent events."""
+    job = {"type": "string", "contentMediaType": "application/json", "description": "the job"}
+    event = {"type": "object", "properties": {"id": {"type": "string"}, "event": {"const": "job"}, "data": job}}
     return {
         "description": "events `job`, each with the job",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": event | {"required": ["event", "data"]}}},
     }
 
 
@@ -86,12 +102,20 @@ def problems(*statuses: int) -> Answers:
     }
 
 
+def _card(name: str) -> Card | None:
+    try:
+        return services().catalog.card(name)
+    except ModelError:  # what is broken takes no records
+        return None
+
+
 def register_docs(app: OpenAPI, api: APIBlueprint) -> None:
     """Serve the description and, from files of our own, a page to try it on."""
 
     @app.route(f"{api.url_prefix}/openapi.json")
     def openapi_document() -> dict[str, Any]:
-        return app.api_doc
+        catalog = services().catalog
+        return with_models(app.api_doc, [card for card in map(_card, catalog.names()) if card], catalog.default)
 
     @app.route(f"{api.url_prefix}/docs")
     def docs() -> str:

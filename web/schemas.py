@@ -5,6 +5,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobs.state import JobState
+from jobs.text import ENCODINGS
+
+# A time and a job's id: whatever looks like this is a place in the list.
+CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 
 
 class _Model(BaseModel):
@@ -17,7 +21,12 @@ class UploadQuery(_Model):
     model: str | None = Field(None, description="model to score with; by default the default model")
     filename: str | None = Field(None, description="name of the file (raw bodies)")
     threshold: float | None = Field(None, ge=0, le=1, description="probability from which on a row is positive")
-    encoding: str | None = Field(None, description="encoding of the file, if it should not be found out")
+    encoding: str | None = Field(
+        None,
+        description="encoding of the file, if it should not be found out: one of these, by any of its names, "
+        "or `utf-16-le` or `utf-16-be` for a file without a byte order mark",
+        json_schema_extra={"enum": ["", *ENCODINGS]},
+    )
 
 
 class PreferHeader(_Model):
@@ -30,7 +39,11 @@ class UploadHeader(PreferHeader):
     """How long to wait, and what makes an upload one and the same."""
 
     idempotency_key: str | None = Field(
-        None, alias="Idempotency-Key", max_length=255, description="the same key and file again: the first job"
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="the same key and file again: the first job",
     )
 
 
@@ -70,15 +83,8 @@ class JobsQuery(_Model):
     """A page of the list of jobs."""
 
     limit: int = Field(50, ge=1, le=200, description="most jobs on the page")
-    cursor: str | None = Field(None, description="`next_cursor` of the page before")
+    cursor: str | None = Field(None, pattern=CURSOR, description="`next_cursor` of the page before")
     state: JobState | None = Field(None, description="only jobs in this state")
-
-
-class PreflightQuery(_Model):
-    """Which model a file is meant for."""
-
-    model: str | None = Field(None, description="model; by default the default model")
-    encoding: str | None = Field(None, description="encoding of the file, if it should not be found out")
 
 
 class JobPath(_Model):
