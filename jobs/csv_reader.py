@@ -60,13 +60,13 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
         UploadRefused: ``empty_file``, ``undecodable``, ``too_wide`` or ``open_quote``.
     """
     start = _skip_blank_lines(data)
+    named, start_after = _separator_line(data, start)
+    if named:
+        start = _skip_blank_lines(data, start_after)
     if start == len(data):
         if final:
             raise UploadRefused("empty_file", "the file is empty: a CSV file with a header row is needed")
         return None
-    named, start_after = _separator_line(data, start)
-    if named:
-        start = _skip_blank_lines(data, start_after)
     candidates = [named] if named else DELIMITERS
     found = [_parse_header(data, start, delimiter, final) for delimiter in candidates]
     headers = [header for header in found if header]

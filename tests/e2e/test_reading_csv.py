@@ -194,6 +194,7 @@ REFUSED = [
     (b"", "empty_file", {}),
     (b"\xef\xbb\xbf", "empty_file", {}),
     (b"\n\r\n\n", "empty_file", {}),
+    (b"sep=;\r\n\n", "empty_file", {}),
     (GOOD.encode() + b"\n" + OTHER.encode(), "no_header", {}),
     (HEADER.encode(), "no_rows", {}),
     (HEADER.encode() + b"\n\n\n", "no_rows", {}),

@@ -51,7 +51,7 @@ def check_opened(data: bytes, outcome: Outcome, scorer: Scorer, limits: Limits |
     """Whether a file is refused as it must be (None), or its dialect and header are read as they must be."""
     wanted = open_file(data, scorer.card.features, limits)
     if isinstance(wanted, Refused):
-        assert outcome.refused in wanted.reasons, (outcome.refused, wanted.reasons)
+        assert outcome.refused in wanted.reasons, (outcome.refused, wanted.reasons, data)
         return None
     assert outcome.refused is None, outcome.refused
     assert outcome.header is not None

@@ -3,13 +3,14 @@
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.income_features import FEATURES
 from model.scorer import Scorer
 from tests.fuzz.compare import check_file
-from tests.fuzz.contract import Opened, open_file, rows
+from tests.fuzz.contract import Limits, Opened, Refused, open_file, rows
 from tests.fuzz.files import File, csv_files
 
 # `make fuzz` asks for more.
@@ -23,7 +24,7 @@ def examples(usual: int) -> Any:
     return settings(max_examples=EXAMPLES or usual, deadline=None, suppress_health_check=shared)
 
 
-@examples(150)
+@examples(100)
 @given(file=csv_files(FEATURES), blocks=BLOCKS, chunk=CHUNKS)
 def test_every_record_becomes_what_the_contract_says(
     scorer: Scorer, file: File, blocks: tuple[int, ...], chunk: int
@@ -34,3 +35,90 @@ def test_every_record_becomes_what_the_contract_says(
         frozenset({record.whole}) if record.whole else list(record.faults) for record in file.records
     ]
     check_file(file.data, scorer, blocks, chunk)
+
+
+GOOD = {
+    "age": "39",
+    "workclass": "State-gov",
+    "education": "Bachelors",
+    "marital_status": "Never-married",
+    "race": "White",
+    "sex": "Male",
+    "hours_per_week": "40",
+}
+HEADER, RECORD = ",".join(GOOD) + ",note", ",".join(GOOD.values())
+SOUND = st.sampled_from(["x", '"a\nb"', '"q ""w"""', '6" nail', '"x"y', "", "é"]).map(f"{RECORD},{{}}\n".format)
+# No quote in them closes one that was opened before.
+PLAIN = st.sampled_from(["x", "", "é", "a b"]).map(f"{RECORD},{{}}\n".format)
+# What has the file refused, at whatever place.
+FATAL = st.sampled_from(
+    [f"{RECORD},\0\n", f'{RECORD},"a\0b"\n', "\0\n", f'\0{RECORD},"open\n', f'{RECORD},"open\n', f'{RECORD},x,"a ""b\n']
+)
+ENDLESS = st.sampled_from([f"{RECORD},{'x' * 90}\n", f'{RECORD},"{"x" * 90}"\n', f"{RECORD}{',x' * 99}\n", "x" * 300])
+UNCLOSED = st.sampled_from([f'{RECORD},"{"x" * 180}"\n', f'{RECORD},"' + "x\n" * 200, f'{RECORD},"{"x," * 90}"\n'])
+
+
+@examples(50)
+@given(
+    before=st.lists(SOUND, max_size=4),
+    fatal=FATAL,
+    after=st.lists(PLAIN, max_size=4),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
+    blocks=BLOCKS,
+    chunk=CHUNKS,
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_row(
+    scorer: Scorer, before: list[str], fatal: str, after: list[str], encoding: str, blocks: tuple[int, ...], chunk: int
+) -> None:
+    data = "".join([HEADER + "\n", *before, fatal, *after]).encode(encoding)
+    wanted = open_file(data, FEATURES)
+    assert isinstance(wanted, Refused)
+    assert {row for _, row in wanted.reasons} >= {len(before) + 1}
+    check_file(data, scorer, blocks, chunk)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Limits:
+    limits = Limits(field=80, record=200, columns=20)
+    monkeypatch.setattr("jobs.csv_reader.MAX_FIELD_BYTES", limits.field)
+    monkeypatch.setattr("jobs.csv_reader.MAX_RECORD_BYTES", limits.record)
+    monkeypatch.setattr("jobs.csv_reader.MAX_COLUMNS", limits.columns)
+    return limits
+
+
+@examples(80)
+@given(
+    before=st.lists(SOUND, max_size=4),
+    wide=ENDLESS | UNCLOSED,
+    after=st.lists(SOUND | FATAL | ENDLESS | UNCLOSED, max_size=4),
+    blocks=BLOCKS,
+    chunk=CHUNKS,
+)
+def test_what_is_too_long_is_refused_with_its_row(
+    scorer: Scorer, narrow: Limits, before: list[str], wide: str, after: list[str], blocks: tuple[int, ...], chunk: int
+) -> None:
+    data = "".join([HEADER + "\n", *before, wide, *after]).encode()
+    wanted = open_file(data, FEATURES, narrow)
+    assert isinstance(wanted, Refused)
+    check_file(data, scorer, blocks, chunk, narrow)
+
+
+HEADERS = st.lists(
+    st.sampled_from([*GOOD, *GOOD, "Age", "marital.status", "note", "seks", "12", "3.5", "", "sep=;", '"a\nb"', "\0"]),
+    max_size=14,
+)
+
+
+@examples(100)
+@given(
+    names=HEADERS | st.permutations(list(GOOD)) | st.permutations([*GOOD, "Sex"]) | st.just([*GOOD, *["c"] * 20]),
+    delimiter=st.sampled_from(",;\t|"),
+    lead=st.sampled_from(["", "\n", "\r\n", "sep=;\n", "sep=,\r\n", "sep=x\n", "\ufeff"]),
+    body=st.sampled_from(["", "\n", "\n\n\r\n", f"\n{RECORD}", f"\r\n{RECORD}\n", "\n,\n"]),
+    blocks=BLOCKS,
+)
+def test_a_header_is_taken_or_refused(
+    scorer: Scorer, narrow: Limits, names: list[str], delimiter: str, lead: str, body: str, blocks: tuple[int, ...]
+) -> None:
+    data = (lead + delimiter.join(names) + body.replace(",", delimiter)).encode()
+    check_file(data, scorer, blocks, 1 << 20, narrow)
