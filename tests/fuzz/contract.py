@@ -169,6 +169,9 @@ def wrong_body(text: str, reading: Reading, delimiter: str, limits: Limits) -> R
             reasons.add(("too_wide", row))
     if reading.open_quote_row:
         reasons.add(("open_quote", reading.open_quote_row))
+        raw = in_bytes(reading.open_record)
+        if len(raw) > limits.record and not read(raw[: limits.record].decode("latin-1"), delimiter).open_quote_row:
+            reasons.add(("too_wide", reading.open_quote_row))
     return Refused(frozenset(reasons)) if reasons else None
 
 

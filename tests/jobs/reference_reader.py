@@ -16,6 +16,7 @@ class Record:
 class Reading:
     records: list[Record] = field(default_factory=list)
     open_quote_row: int | None = None
+    open_record: str = ""
 
 
 def _line_end(text: str, at: int) -> int:
@@ -47,7 +48,7 @@ def read(text: str, delimiter: str, most: float = math.inf) -> Reading:
                 while at < len(text) and not (text[at] == '"' and _closes(text, at, delimiter)):
                     at += 2 if text[at] == '"' else 1
                 if at >= len(text):
-                    reading.open_quote_row = len(reading.records) + 1
+                    reading.open_quote_row, reading.open_record = len(reading.records) + 1, text[start:]
                     return reading
                 at += 1
                 unquoted_start = at
