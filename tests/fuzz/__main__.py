@@ -19,8 +19,8 @@ from tests.stack import ROOT
 SHARES = {"record": 60, "body": 20, "cutting": 12, "values": 3, "scoring": 3, "encoding": 2}
 LONGEST = {"cutting": 400, "scoring": 500, "values": 200, "record": 600, "body": 600, "encoding": 40}
 WITHOUT_ATHERIS = (
-    "scoreline: the fuzzer needs atheris, which has wheels for Linux on x86-64 only: .venv/bin/python -m pip install "
-    "atheris==3.0.0; --inputs 0 runs the property tests and schemathesis alone"
+    "scoreline: the fuzz targets need atheris, which has no wheel for some systems: .venv/bin/python -m pip install "
+    "atheris==3.0.0; ARGS='--inputs 0' runs the property tests and schemathesis alone"
 )
 
 
