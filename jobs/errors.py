@@ -40,8 +40,20 @@ class StoreFull(JobsError):
     """Raised when Redis is too full to take another upload."""
 
 
-class TooManyJobs(JobsError):
+class TooMany(JobsError):
+    """Base of what is raised when as much waits as the settings allow; ``retry_after`` is in seconds."""
+
+    def __init__(self, text: str, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class TooManyJobs(TooMany):
     """Raised when as many unfinished jobs as the settings allow are already there."""
+
+
+class TooManyPredictions(TooMany):
+    """Raised when as many single predictions as the settings allow wait already."""
 
 
 class UploadEnded(JobsError):

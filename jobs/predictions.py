@@ -1,5 +1,6 @@
 """Single predictions in Redis: a request waits under its id until a worker has put the result there."""
 
+import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from redis import Redis
 
 from jobs import keys
 from jobs.broker_message import encode
+from jobs.errors import TooManyPredictions
 from jobs.messages import Predict, Queue, Task
 from jobs.scripts import register_script
 from jobs.settings import Settings
@@ -53,6 +55,7 @@ class PredictionStore:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis: Any = redis
         self._seconds = settings.prediction_seconds
+        self._most_waiting = settings.max_waiting_predictions
         names = ("submit", "take", "finish", "overdue")
         self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
 
@@ -60,13 +63,21 @@ class PredictionStore:
         """Store requests under their ids and send the task that answers them, all at once.
 
         They are sent again when no worker has taken them for a while.
+
+        Raises:
+            TooManyPredictions: as many wait already as may; nothing is stored.
         """
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
         stored = _flat(requests)
         small = sum(map(len, stored)) <= _MOST_BYTES_IN_MESSAGE
         message = Predict(tuple(requests), tuple(requests.values()) if small else ())
         sent = encode(Task.PREDICT, message.encode())
-        self._scripts["submit"](keys=names, args=[self._seconds, _GRACE_SECONDS, sent, int(small), *stored])
+        arguments = [self._seconds, _GRACE_SECONDS, sent, int(small), self._most_waiting, *stored]
+        waited = self._scripts["submit"](keys=names, args=arguments)
+        if waited is not None:
+            # Who comes now waits about as long as the first in the queue has waited.
+            seconds = math.ceil(min(max(float(waited), 1), _LONGEST_GRACE_SECONDS))
+            raise TooManyPredictions(f"{self._most_waiting} predictions are waiting already", seconds)
 
     def waiting(self, message: Predict) -> list[WaitingPrediction]:
         """The requests that a message asks to answer; no round trip where they travel in it, as a first attempt."""

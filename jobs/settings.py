@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
 
     web_processes: int = Field(2, ge=1, description="gunicorn worker processes")
-    web_threads: int = Field(128, ge=1, description="requests that one web process serves at once")
+    web_threads: int = Field(2048, ge=16, description="requests that one web process serves at once")
     bulk_processes: int = Field(os.cpu_count() or 1, ge=1, description="processes of one bulk worker")
     interactive_processes: int = Field(1, ge=1, description="processes of one interactive worker")
 
@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     max_memory_mib: int = Field(4096, ge=64, description="memory limit of the embedded server")
     full_ratio: float = Field(0.8, gt=0, le=1, description="share of the store's memory limit at which uploads get 503")
     max_unfinished_jobs: int = Field(1000, ge=1, description="unfinished jobs at which uploads get 429")
+    max_waiting_predictions: int = Field(
+        1000, ge=1, description="single predictions waiting for a worker at which the next get 429"
+    )
     log_level: str = Field("INFO", description="least level that is logged")
     log_format: Literal["console", "json"] = Field(
         "console", description="how lines are logged: `console` for people, `json` for programs"

@@ -1,6 +1,7 @@
 """The jobs in Redis: the only place that knows the commands. What must happen at once happens in a Lua script."""
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ from jobs.state import Job, JobState, job_of, number
 _SCAN_PAGE = 100
 # More than a web process has threads, each of which may need one.
 _MOST_CONNECTIONS = 4096
+# Whoever is turned away is told to come again when a place is likely to be free: at the latest, and where that is open.
+_LONGEST_RETRY_SECONDS = 600
+_UNKNOWN_END_SECONDS = 10
 # Longest time between two sendings of a chunk that nobody has taken.
 _LONGEST_GRACE_SECONDS = 60
 
@@ -119,8 +123,16 @@ class JobStore:
             TooManyJobs, StoreFull: when another upload must wait.
         """
         if self.redis.zcard(keys.UNFINISHED) >= self._settings.max_unfinished_jobs:
-            raise TooManyJobs(f"{self._settings.max_unfinished_jobs} jobs are waiting already")
+            most = self._settings.max_unfinished_jobs
+            raise TooManyJobs(f"{most} jobs are waiting already", self._seconds_until_one_ends())
         self.check_memory()
+
+    def _seconds_until_one_ends(self) -> int:
+        """When the oldest job will have ended by its speed so far, within reason."""
+        oldest = self.redis.zrange(keys.UNFINISHED, 0, 0)
+        job = self.get(oldest[0].decode()) if oldest else None
+        eta = job.eta_seconds if job else None
+        return _UNKNOWN_END_SECONDS if eta is None else math.ceil(min(max(eta, 1), _LONGEST_RETRY_SECONDS))
 
     def check_memory(self) -> None:
         """Raises StoreFull when the server's memory is used up to the share that uploads may use."""

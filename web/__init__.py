@@ -1,5 +1,6 @@
 """The Flask front end: the JSON API and the pages. ``create_app`` builds it from its collaborators."""
 
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -34,6 +35,8 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
+    app.extensions["refuse"] = partial(problems.refusal, app)
+    app.extensions["stop_waiting"] = app.extensions["scoreline"].watcher.stop
     app.before_request(_limit_silence)
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)

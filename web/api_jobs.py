@@ -39,6 +39,7 @@ from web.schemas import (
     UploadQuery,
 )
 from web.services import services
+from web.slots import Held
 from web.uploads import Upload, fingerprint, refusals_logged
 from web.waiting import preferred_wait
 from web.watch import wait_for_change
@@ -138,7 +139,7 @@ def score() -> Response:
                 break
     job = found_job(str(upload.job_id))
     blocks = results.followed_results(found.store, found.watcher, job, results.as_it_is)
-    response = results.csv_response(blocks, job.filename, "scored")
+    response = _download(blocks, job, "scored")
     response.headers["Location"] = job_url(job.id)
     return response
 
@@ -217,11 +218,16 @@ def get_results(path: JobPath) -> Response:
         if job.state in (JobState.FAILED, JobState.CANCELED):
             raise no_results(job)
         return results.csv_response(
-            results.followed_results(found.store, found.watcher, job, transform), job.filename, "scored"
+            results.followed_results(found.store, found.watcher, job, transform),
+            job.filename,
+            "scored",
+            found.places.downloads,
         )
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
         raise no_results(job)
-    return results.csv_response(results.finished_results(found.store, job, transform), job.filename, "scored")
+    return results.csv_response(
+        results.finished_results(found.store, job, transform), job.filename, "scored", found.places.downloads
+    )
 
 
 @api.get(
@@ -240,7 +246,7 @@ def get_rejects(path: JobPath) -> Response:
     if not job.state.ended:
         raise no_results(job)
     lines = results.rejects(services().store, job, _transform(job, query.escape))
-    return results.csv_response(lines, job.filename, "rejects")
+    return _download(lines, job, "rejects")
 
 
 @api.get(
@@ -276,8 +282,9 @@ def get_events(path: JobPath) -> Response:
     def show(now: Job) -> dict[str, Any]:
         return job_document(now, found.store.queue_position(now))
 
-    blocks = job_events(found.store, found.watcher, job.id, show, request.headers.get("Last-Event-ID"))
-    response = Response(stream_with_context(blocks), mimetype="text/event-stream", direct_passthrough=True)
+    events = job_events(found.store, found.watcher, job.id, show, request.headers.get("Last-Event-ID"))
+    blocks = Held(found.places.waiting, stream_with_context(events))
+    response = Response(blocks, mimetype="text/event-stream", direct_passthrough=True)
     response.headers["Cache-Control"] = "no-cache"
     return response
 
@@ -294,12 +301,16 @@ def create_preflight() -> Response:
 
 
 def _body() -> Body:
-    return open_body(request, services().settings.max_upload_bytes)
+    return open_body(request, services().settings.max_upload_bytes, services().places.uploads)
 
 
 def _upload(body: Body, shown: bool = False, once: OnceOnly | None = None) -> Upload:
     found = services()
     return Upload(body, found.store, found.sender, found.catalog, found.settings, shown, once)
+
+
+def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:
+    return results.csv_response(blocks, job.filename, suffix, services().places.downloads)
 
 
 def check_id(job_id: str) -> None:

@@ -32,7 +32,7 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 @api.post(
     "/predictions",
     summary="Predict one record, or up to 1,000",
-    responses={200: Prediction, 202: PendingDocument, **problems(400, 413, 415, 422, 503)},
+    responses={200: Prediction, 202: PendingDocument, **problems(400, 413, 415, 422, 429, 503)},
     openapi_extensions={"parameters": parameters(header=PredictionHeader), "requestBody": json_body(PredictionRequest)},
 )
 def create_prediction() -> Response:
@@ -80,7 +80,9 @@ def _read_body() -> PredictionRequest:
         raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
     request.max_content_length = _MAX_BODY_BYTES
     try:
-        document = parse_object(request.get_data(cache=False))
+        with services().places.records.held():
+            text = request.get_data(cache=False)
+        document = parse_object(text)
     except RequestEntityTooLarge as error:
         raise UploadRefused("too_large", f"at most {_MAX_BODY_BYTES} bytes of JSON are taken") from error
     try:

@@ -11,7 +11,8 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
 
-from jobs.errors import UploadRefused
+from jobs.errors import UploadForgotten, UploadRefused
+from web.slots import Slots
 
 _BLOCK_BYTES = 64 * 1024
 _MAX_FIELDS_BYTES = 64 * 1024
@@ -76,11 +77,13 @@ class Body:
     fields_may_follow: bool = False
 
 
-def open_body(request: Request, max_bytes: int) -> Body:
+def open_body(request: Request, max_bytes: int, places: Slots) -> Body:
     """The body of an upload request.
 
     Raises:
         UploadRefused: here and while reading: ``unsupported_media_type``, ``malformed_body``, ``too_large``.
+        Busy: while reading, when too many uploads are under way; ``places`` counts them.
+        UploadForgotten: while reading, when the body comes too slowly.
     """
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
@@ -90,7 +93,7 @@ def open_body(request: Request, max_bytes: int) -> Body:
         raise UploadRefused(
             "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none"
         )
-    blocks = _read(request.stream, request.content_length or 0, max_bytes)
+    blocks = _in_a_place(_read(request.stream, request.content_length or 0, max_bytes), places)
     if encoding != "identity":
         blocks = _gunzip(blocks)
     if request.mimetype == "multipart/form-data":
@@ -112,6 +115,11 @@ def _charset(request: Request) -> str | None:
     return charset if charset not in ("", "utf-8", "utf8", "us-ascii", "ascii") else None
 
 
+def _in_a_place(blocks: Iterator[bytes], places: Slots) -> Iterator[bytes]:
+    with places.held():
+        yield from blocks
+
+
 def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
     """The body's blocks; one that is shorter than announced is never taken for a whole one."""
     received = 0
@@ -121,6 +129,8 @@ def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
             if received > _MOST_OVERHEAD * max_bytes + _MAX_HELD_BYTES:
                 raise _too_large(max_bytes)
             yield block
+    except TimeoutError as error:
+        raise UploadForgotten("the body came too slowly") from error
     except (OSError, ClientDisconnected, ParseException) as error:
         detail = "the body broke off before its end, or its chunks are malformed"
         raise UploadRefused("malformed_body", detail) from error

@@ -1,6 +1,8 @@
 """Settings of gunicorn, from the settings of Scoreline."""
 
 import itertools
+import resource
+import runpy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,11 @@ from jobs.logs import configure_logging
 from jobs.settings import get_settings
 
 _settings = get_settings()
+
+# As many open files as the system lets a process have, within reason: a connection needs one, maybe one to Redis.
+_, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+_files = 10_240 if _most_files == resource.RLIM_INFINITY else min(_most_files, 10_240)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_files, _most_files))
 
 
 class ServerLog(glogging.Logger):
@@ -25,10 +32,14 @@ class ServerLog(glogging.Logger):
 
 
 bind = [f"{_settings.host}:{_settings.port}"]
-worker_class = "gthread"
+# By its path, since importing the package ``web`` would load the application into the master process.
+worker_class = runpy.run_path(str(Path(__file__).with_name("connections.py")), run_name="connections")["PatientWorker"]
+worker_class.pace_seconds = float(_settings.upload_idle_seconds)
 workers = _settings.web_processes
-threads = _settings.web_threads
+worker_connections = min(4096, (_files - 256) // 2)
+threads = min(_settings.web_threads, worker_connections // 2)
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+limit_request_fields = 64
 # Requests in hand get this long to finish when the service stops.
 graceful_timeout = 10
 timeout = 60

@@ -37,7 +37,7 @@ def job_events(
             elif time.monotonic() - last_sent > _COMMENT_SECONDS:
                 last_sent = time.monotonic()
                 yield b": still here\n\n"
-            if job.state.ended:
+            if job.state.ended or watcher.stopping:
                 return
             time.sleep(_SHORTEST_PAUSE_SECONDS)
             changed.wait(_LOOK_SECONDS)

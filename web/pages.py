@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from jobs.errors import JobsError
+from jobs.errors import JobsError, TooManyPredictions
 from jobs.state import Job, JobState, timestamp
 from model.card import Card
 from model.errors import UnknownModel
@@ -26,6 +26,7 @@ from web.predictions import make_request
 from web.problems import Problem, to_problem
 from web.schemas import JobsQuery
 from web.services import services
+from web.slots import Busy
 from web.uploads import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)
@@ -116,7 +117,10 @@ def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, A
         return []
     found = services()
     request_ = make_request(card, [{"values": variant.record} for variant in tried], None, several=True)
-    prediction_id, answer = found.predictions.ask(request_, _CHANGES_WAIT_SECONDS)
+    try:
+        prediction_id, answer = found.predictions.ask(request_, _CHANGES_WAIT_SECONDS)
+    except (TooManyPredictions, Busy):
+        return []
     found.stored_predictions.forget([prediction_id])
     if answer is None or "items" not in answer:
         return []
@@ -147,7 +151,7 @@ def create_job() -> BaseResponse:
     found, form = services(), UploadForm()
     try:
         with refusals_logged():
-            body = open_body(request, found.settings.max_upload_bytes)
+            body = open_body(request, found.settings.max_upload_bytes, found.places.uploads)
             form = body.form
             job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
     except (JobsError, UnknownModel) as error:

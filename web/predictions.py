@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from jobs.availability import store_availability
 from jobs.predictions import PredictionStore, new_id
 from model.card import Card
+from web.slots import Slots
 
 # A batch not back by then no longer holds up the next one.
 _BATCH_SECONDS = 0.1
@@ -46,9 +47,10 @@ class PredictionClient:
     of its own, so that the next batch can leave.
     """
 
-    def __init__(self, store: PredictionStore, patience: float) -> None:
+    def __init__(self, store: PredictionStore, patience: float, places: Slots) -> None:
         self._store = store
         self._patience = patience
+        self._places = places
         self._process, self._batches = new_id(), itertools.count()
         self._lock = threading.Condition()
         self._led = False
@@ -65,7 +67,12 @@ class PredictionClient:
 
         Raises:
             RedisError: when the store does not answer in time.
+            TooManyPredictions, Busy: when as many wait already as may, in the store or in this process.
         """
+        with self._places.held():
+            return self._ask(request, seconds)
+
+    def _ask(self, request: Mapping[str, Any], seconds: float) -> tuple[str, dict[str, Any] | None]:
         began, pending = time.monotonic(), _Pending(request, seconds)
         self._join(pending)
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, render_template, request
+from gunicorn.http.errors import ParseException
 from pydantic import ValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
@@ -14,10 +15,19 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from jobs.availability import store_availability
-from jobs.errors import Detail, StoreFull, TooManyJobs, UploadEnded, UploadForgotten, UploadRefused
+from jobs.errors import (
+    Detail,
+    StoreFull,
+    TooManyJobs,
+    TooManyPredictions,
+    UploadEnded,
+    UploadForgotten,
+    UploadRefused,
+)
 from jobs.once import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
+from web.slots import Busy
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,10 +48,13 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     UnknownModel: ("unknown_model", HTTPStatus.UNPROCESSABLE_ENTITY, None, None),
     BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the model cannot be loaded"),
     TooManyJobs: ("too_many_jobs", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
+    TooManyPredictions: ("too_many_predictions", HTTPStatus.TOO_MANY_REQUESTS, 1, None),
+    Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     StillUploading: ("still_uploading", HTTPStatus.CONFLICT, 2, None),
     UploadEnded: ("job_ended", HTTPStatus.CONFLICT, None, None),
     UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),
+    ParseException: ("malformed_body", HTTPStatus.BAD_REQUEST, None, "the chunks of the body are malformed"),
     OutOfMemoryError: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the store is full"),
     RedisConnectionError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store does not answer"),
     RedisTimeoutError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store does not answer"),
@@ -96,7 +109,8 @@ def to_problem(error: Exception) -> Problem | None:
         return Problem(status, error.code, error.detail, [detail.as_dict() for detail in error.errors])
     for kind, (code, status, retry_after, detail) in _ERRORS.items():
         if isinstance(error, kind):
-            return Problem(status, code, detail or str(error), retry_after=retry_after)
+            known = getattr(error, "retry_after", None)
+            return Problem(status, code, detail or str(error), retry_after=known or retry_after)
     return None
 
 
@@ -115,6 +129,16 @@ def problem_response(problem: Problem) -> Response:
     response = Response(orjson.dumps(problem.as_dict()), problem.status, mimetype=MEDIA_TYPE)
     response.headers.extend(problem.headers)
     return response
+
+
+def refusal(app: Flask, status: HTTPStatus) -> bytes:
+    """The whole answer, head and body, to what came in place of a request; it repeats nothing of that."""
+    with app.test_request_context(_FOR_PROGRAMS[0]):
+        problem = Problem(status, status.phrase.lower().replace(" ", "_"), status.description or status.phrase)
+        response = app.process_response(problem_response(problem))
+    response.headers["Connection"] = "close"
+    response.headers["Content-Length"] = str(response.calculate_content_length())
+    return f"HTTP/1.1 {status} {status.phrase}\r\n{response.headers}".encode() + response.get_data()
 
 
 def problem_page(problem: Problem) -> Response:

@@ -14,10 +14,12 @@ from jobs.messages import decompress
 from jobs.records import index_records
 from jobs.state import Job, JobState
 from jobs.store import JobStore
+from web.slots import Held, Slots
 from web.watch import Watcher
 
 REJECT_COLUMNS = ("row", "column", "value", "code", "reason")
 _FOLLOW_SECONDS = 5.0
+_PIECE_BYTES = 64 * 1024
 
 Transform = Callable[[bytes], bytes]
 
@@ -26,18 +28,25 @@ class TransferBroken(Exception):
     """Raised within a download to break it off, so that a short file cannot pass for a whole one."""
 
 
-def csv_response(blocks: Iterator[bytes], filename: str, suffix: str) -> Response:
-    """A CSV download; ``people.csv`` becomes ``people.<suffix>.csv``."""
+def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Slots) -> Response:
+    """A CSV download; ``people.csv`` becomes ``people.<suffix>.csv``. Raises Busy when too many are under way."""
     stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
     name = f"{stem}.{suffix}.csv"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     disposition = f'attachment; filename="{plain}"'
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name)}"
-    response = Response(blocks, mimetype="text/csv", direct_passthrough=True)
+    response = Response(Held(places, _pieces(blocks)), mimetype="text/csv", direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
     return response
+
+
+def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks in small pieces: the time that a client may take for each is bounded, and slow ones need some."""
+    for block in blocks:
+        for start in range(0, len(block), _PIECE_BYTES):
+            yield block[start : start + _PIECE_BYTES]
 
 
 def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from jobs.store import JobStore, connect
 from model.catalog import Catalog
 from web.metrics import RequestMetrics, ServiceMetrics
 from web.predictions import PredictionClient
+from web.slots import Places
 from web.watch import Watcher
 
 _NAME = "scoreline"
@@ -30,22 +31,24 @@ class Services:
     predictions: PredictionClient
     request_metrics: RequestMetrics
     service_metrics: ServiceMetrics
+    places: Places
 
 
 def create_services(settings: Settings) -> Services:
     """Connect to what the settings name; nothing is contacted before it is needed."""
     redis = connect(settings)
-    stored = PredictionStore(redis, settings)
+    stored, places = PredictionStore(redis, settings), Places.among(settings.web_threads)
     return Services(
         settings=settings,
         catalog=Catalog(settings.models_dir, settings.default_model),
         store=JobStore(redis, settings),
         sender=TaskSender(redis, settings),
-        watcher=Watcher(redis),
+        watcher=Watcher(redis, places.waiting),
         stored_predictions=stored,
-        predictions=PredictionClient(stored, settings.store_timeout_seconds),
+        predictions=PredictionClient(stored, settings.store_timeout_seconds, places.predictions),
         request_metrics=RequestMetrics(settings.counters_dir),
         service_metrics=ServiceMetrics(redis, settings.full_ratio),
+        places=places,
     )
 
 

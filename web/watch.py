@@ -12,16 +12,23 @@ from jobs import keys
 from jobs.availability import store_availability
 from jobs.state import Job
 from jobs.store import JobStore
+from web.slots import Busy, Slots
 
 # Whoever waits looks again after this time even without a message.
 _LONGEST_SILENCE_SECONDS = 5.0
 
 
 class Watcher:
-    """Tells those who wait for a job when it has changed."""
+    """Tells those who wait for a job when it has changed.
 
-    def __init__(self, redis: Redis) -> None:
+    ``places`` bounds how many of them there are; ``stopping`` is true once nobody should wait any more, since the
+    process is about to end.
+    """
+
+    def __init__(self, redis: Redis, places: Slots) -> None:
         self._redis = redis
+        self.places = places
+        self.stopping = False
         self._lock = threading.Lock()
         self._listeners: dict[str, set[threading.Event]] = {}
         self._thread: threading.Thread | None = None
@@ -42,6 +49,11 @@ class Watcher:
                 self._listeners[job_id].discard(event)
                 if not self._listeners[job_id]:
                     del self._listeners[job_id]
+
+    def stop(self) -> None:
+        """The process is about to end: whoever waits goes home."""
+        self.stopping = True
+        self._wake_all()
 
     def _run(self) -> None:
         while True:
@@ -72,13 +84,27 @@ class Watcher:
 
 
 def wait_for_change(watcher: Watcher, store: JobStore, job_id: str, revision: int | None, seconds: float) -> Job | None:
-    """The job as soon as it has ended, or has another revision than the given one, or the time is up."""
+    """The job as soon as it has ended, or has another revision than the given one, or the time is up.
+
+    Where too many wait already, that is at once: the answer is true, only early.
+    """
+    if seconds <= 0:
+        return store.get(job_id)
+    try:
+        with watcher.places.held():
+            return _waited(watcher, store, job_id, revision, seconds)
+    except Busy:
+        return store.get(job_id)
+
+
+def _waited(watcher: Watcher, store: JobStore, job_id: str, revision: int | None, seconds: float) -> Job | None:
     deadline = time.monotonic() + seconds
     with watcher.listen(job_id) as changed:
         while True:
             changed.clear()
             job = store.get(job_id)
             left = deadline - time.monotonic()
-            if job is None or job.state.ended or left <= 0 or revision not in (None, job.revision):
+            over = left <= 0 or watcher.stopping
+            if job is None or job.state.ended or over or revision not in (None, job.revision):
                 return job
             changed.wait(min(left, _LONGEST_SILENCE_SECONDS))

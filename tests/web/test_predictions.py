@@ -15,6 +15,7 @@ from jobs.settings import Settings
 from jobs.store import connect
 from tests.stack import wait_until
 from web.predictions import PredictionClient
+from web.slots import Slots
 
 Answer = tuple[str, dict[str, Any] | None]
 
@@ -48,7 +49,9 @@ def worker(server: Settings) -> Worker:
 
 @pytest.fixture
 def client(server: Settings) -> PredictionClient:
-    return PredictionClient(PredictionStore(connect(server), server), server.store_timeout_seconds)
+    return PredictionClient(
+        PredictionStore(connect(server), server), server.store_timeout_seconds, Slots(100, "predictions")
+    )
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ def test_whose_time_is_over_leaves_and_the_others_go_on(worker: Worker, ask: Any
 
 def test_without_a_store_everyone_is_told(server: Settings) -> None:
     nowhere = server.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    client = PredictionClient(PredictionStore(connect(nowhere), nowhere), 0.5)
+    client = PredictionClient(PredictionStore(connect(nowhere), nowhere), 0.5, Slots(100, "predictions"))
     with ThreadPoolExecutor(8) as threads:
         for asked in [threads.submit(client.ask, {}, 1.0) for _ in range(8)]:
             with pytest.raises(RedisError):

@@ -1,0 +1,109 @@
+"""Clients that are slow, silent or many hold up nobody else."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_jobs_api import FILE, GOOD, HEADER, LARGE
+from tests.stack import CSV, Stack, wait_until
+
+# More than the service has threads for at once, were each of these clients to keep one.
+SLOW = 300
+POLLS = 1000
+RECORD = dict(zip(HEADER.split(","), GOOD.split(","), strict=True))
+# A file of more than one chunk: scoring begins before all of it has come.
+BEGINNING = LARGE[: len(HEADER) + 1 + 100_000 * (len(GOOD) + 1)]
+
+
+@contextmanager
+def clients(service: Stack, count: int, *texts: bytes) -> Iterator[list[socket.socket]]:
+    """Connections on which each of the texts has been sent, and nothing more."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            found.append(stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=60)))
+            for text in texts:
+                found[-1].sendall(text)
+        yield found
+
+
+def serves_others(service: Stack) -> None:
+    with service.client() as client:
+        client.timeout = 30
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/api/v1/predictions", json={"record": RECORD}).status_code == 200
+        sample = client.get("/api/v1/models/income/sample.csv").content
+        job = client.post("/api/v1/jobs", content=sample, headers={**CSV, "Prefer": "wait=30"}).json()
+        assert job["state"] == "succeeded"
+        assert client.get(job["links"]["results"]).content.count(b"\n") == sample.count(b"\n")
+
+
+def head(method: str, path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+POST_CSV = head("POST", "/api/v1/jobs", "Content-Type: text/csv", "Content-Length: 100000000")
+POST_JSON = head("POST", "/api/v1/predictions", "Content-Type: application/json", "Content-Length: 1000")
+HEALTHZ = head("GET", "/healthz")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: a li"], id="half a header line"),
+        pytest.param([HEALTHZ + b"GET /heal"], id="one request and a half"),
+        pytest.param([POST_JSON + b'{"rec'], id="half a record"),
+        pytest.param([POST_CSV + FILE], id="the beginning of a file"),
+        pytest.param([head("GET", "/healthz", "Connection: close")], id="a connection that it does not close"),
+    ],
+)
+def test_clients_that_send_too_little_hold_up_nobody(service: Stack, texts: list[bytes]) -> None:
+    with clients(service, SLOW, *texts):
+        serves_others(service)
+
+
+def test_clients_that_do_not_read_hold_up_nobody(service: Stack) -> None:
+    job = service.upload(BEGINNING).json()
+    with clients(service, SLOW, head("GET", job["links"]["results"])):
+        serves_others(service)
+
+
+@contextmanager
+def unfinished(service: Stack) -> Iterator[tuple[dict[str, Any], socket.socket]]:
+    """A job whose upload goes on until the connection is told that it is over."""
+    begin = head("POST", "/api/v1/score", "Content-Type: text/csv", "Transfer-Encoding: chunked")
+    with clients(service, 1, begin + b"%x\r\n" % len(BEGINNING) + BEGINNING + b"\r\n") as [connection]:
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += connection.recv(4096)
+        found = re.search(rb"Location: (\S+)", answer)
+        assert found, answer
+        yield service.get(found.group(1).decode()).json(), connection
+
+
+def last_of(connection: socket.socket) -> bytes:
+    """The rest of what is sent on a connection until it is closed or long silent."""
+    text = b""
+    while block := connection.recv(65536):
+        text += block
+    return text
+
+
+def test_a_thousand_long_polls_really_wait_and_leave_the_service_answering(service: Stack) -> None:
+    with unfinished(service) as (job, upload):
+        poll = head("GET", job["links"]["self"], "Prefer: wait=60", "Connection: close")
+        events = head("GET", job["links"]["events"], "Connection: close")
+        with clients(service, POLLS, poll) as polls, clients(service, 50, events) as streams:
+            serves_others(service)
+            upload.sendall(b"0\r\n\r\n")
+            answers = [json.loads(last_of(poll).partition(b"\r\n\r\n")[2]) for poll in polls]
+            assert [answer["state"] for answer in answers] == ["succeeded"] * POLLS
+            for stream in streams:
+                assert last_of(stream).count(b'"state":"succeeded"') == 1
+    wait_until(service.ready)
