@@ -1,8 +1,8 @@
 """How the web takes connections: gunicorn's threaded worker, where only a whole request gets a thread.
 
 gunicorn itself gives a connection a thread at once, and there waits for the request: some hundreds of clients that send
-half a line would hold all threads. Here the loop that waits for connections also reads heads, and bodies that are
-small; what is larger is read in a thread, and has to come at a pace.
+half a line would hold all threads. Here a thread looks at what has come, and goes on to another connection until the
+head is whole, and with it a body that is small; a larger one is waited for in the thread, and has to come at a pace.
 
 Nothing of Scoreline is imported here: the master process would then keep it, and serve it again after a reload.
 """
@@ -40,6 +40,8 @@ _BLOCK_BYTES = 64 * 1024
 _HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+# What a thread answers about a connection of which it has not seen a whole request.
+_MORE_TO_COME = object()
 _PASSING_ERRORS = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE)
 
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -196,51 +198,50 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections and self._incoming:
             self._close_incoming(next(iter(self._incoming)))
-        self._await_request(Connection(self.pace_seconds, self.cfg, client, address, listener.getsockname()), b"")
+        conn = Connection(self.pace_seconds, self.cfg, client, address, listener.getsockname())
+        conn.await_request(b"")
+        self._listen(conn)
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """A connection that was used before has news: mostly a whole request."""
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        came = conn.receive()
-        if came == b"":
-            self._close(conn)
-        else:
-            self._await_request(conn, came or b"")
+        conn.await_request(b"")
+        super().on_client_socket_readable(conn, client)
 
-    def _await_request(self, conn: Connection, came: bytes) -> None:
-        conn.await_request(came)
-        if conn.whole:
-            self._hand_over(conn)
-        else:
-            conn.sock.setblocking(False)
-            self._incoming[conn] = None
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._take, conn))
+    def _listen(self, conn: Connection) -> None:
+        conn.sock.setblocking(False)
+        self._incoming[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._has_news, conn))
 
-    def _take(self, conn: Connection, _client: socket.socket) -> None:
-        came = conn.receive()
-        if came is None:
-            return
-        conn.came += came
-        if not came:
-            self._close_incoming(conn)
-        elif conn.whole:
-            self._forget_incoming(conn)
-            self._hand_over(conn)
-        elif status := conn.too_long:
-            self._turn_away(conn, status)
-
-    def _hand_over(self, conn: Connection) -> None:
-        conn.give_to_parser()
+    def _has_news(self, conn: Connection, _client: socket.socket) -> None:
+        self._forget_incoming(conn)
         self.enqueue_req(conn)
 
-    def finish_request(self, conn: Connection, future: Future[bool]) -> None:
-        """A thread has answered: wait for the next request, of which some may have come, or close."""
+    def handle(self, conn: Connection) -> object:
+        """Take what has come and, if that makes a request whole, answer it. Runs in a thread, without waiting."""
+        if not conn.whole and (came := conn.receive()) is not None:
+            if not came:
+                return False
+            conn.came += came
+        if conn.whole:
+            conn.give_to_parser()
+            return super().handle(conn)
+        if status := conn.too_long:
+            self._refuse(conn.sock, status)
+            return False
+        return _MORE_TO_COME
+
+    def finish_request(self, conn: Connection, future: Future[object]) -> None:
+        """A thread has looked: wait for the next request, of which some may have come, or close."""
         try:
-            if future.cancelled() or not future.result():
+            result = False if future.cancelled() else future.result()
+            if not result:
                 self._close_gently(conn)
+            elif result is _MORE_TO_COME:
+                self._listen(conn)
             elif rest := conn.parser.unreader.take_buffered():
-                self._await_request(conn, rest)
+                conn.sock.setblocking(False)
+                conn.await_request(rest)
+                self.enqueue_req(conn)
             else:
                 super().finish_request(conn, future)
         except Exception:
