@@ -20,6 +20,26 @@ _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+# What people typed or uploaded, and what was made of it, stays in no cache on the way or on a shared computer.
+_PATHS_OF_DATA = (
+    "/api/v1/jobs",
+    "/api/v1/predictions",
+    "/api/v1/preflight",
+    "/api/v1/score",
+    "/jobs",
+    "/predictions",
+    "/probability",
+)
+_MAY_LIE_AROUND = (None, "no-cache")
 
 
 def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
@@ -66,7 +86,12 @@ def _comes_from_here() -> bool:
 
 
 def _add_security_headers(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if response.headers.get("Cache-Control") in _MAY_LIE_AROUND and _shows_data(request.path):
+        response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _shows_data(path: str) -> bool:
+    return path.startswith(_PATHS_OF_DATA) or path.endswith("/prediction")

@@ -9,7 +9,7 @@ from flask import Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from jobs.errors import UploadRefused
 from model.card import Card
@@ -82,9 +82,13 @@ def _read_body() -> PredictionRequest:
     try:
         with services().places.records.held():
             text = request.get_data(cache=False)
+        if len(text) >= _MAX_BODY_BYTES:  # of a body without a length, the rest is cut off without a word
+            raise _too_large()
         document = parse_object(text)
+    except ClientDisconnected as error:
+        raise UploadRefused("malformed_body", "the body broke off before its end, or came too slowly") from error
     except RequestEntityTooLarge as error:
-        raise UploadRefused("too_large", f"at most {_MAX_BODY_BYTES} bytes of JSON are taken") from error
+        raise _too_large() from error
     try:
         asked = PredictionRequest.model_validate(document)
     except ValidationError as error:
@@ -94,6 +98,10 @@ def _read_body() -> PredictionRequest:
     if (asked.record is None) == (asked.records is None):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", 'give either "record" or "records"')
     return asked
+
+
+def _too_large() -> UploadRefused:
+    return UploadRefused("too_large", f"less than {_MAX_BODY_BYTES} bytes of JSON are taken")
 
 
 def parse_object(text: bytes) -> dict[str, Any]:
