@@ -1,6 +1,7 @@
 """The same upload sent twice becomes one job, however the two meet."""
 
 import concurrent.futures
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +62,29 @@ def test_two_at_the_same_instant_become_one_job(service: Stack) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         ids = {response.json()["id"] for response in pool.map(lambda _: with_key(service, "instant", whole), range(8))}
     assert ids == {first.json()["id"]}
+
+
+def test_many_of_the_very_same_upload_become_one_job(service: Stack) -> None:
+    together = threading.Barrier(8)
+
+    def send(_: int) -> httpx.Response:
+        together.wait()
+        return with_key(service, "together")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 200}) == 1
+    assert {problem_of(answer) for answer in answers if answer.status_code != 200} <= {(409, "still_uploading")}
+    firsts = [answer for answer in answers if answer.status_code == 200 and "Idempotent-Replayed" not in answer.headers]
+    assert len(firsts) == 1
+
+
+@pytest.mark.parametrize("key", [b"*", b"{}:..//%00", b"\xe2\x98\xa0 \xff", b'"quoted"', b"a:b\tc", b"$(id)`;--"])
+def test_a_key_may_hold_any_character(service: Stack, key: bytes) -> None:
+    headers = {**{name: value.encode() for name, value in CSV.items()}, "Idempotency-Key": key, "Prefer": b"wait=60"}
+    first, again = (service.request("POST", "/api/v1/jobs", content=FILE, headers=headers) for _ in range(2))
+    assert again.raise_for_status().json()["id"] == first.json()["id"]
+    assert again.headers["Idempotent-Replayed"] == "true"
 
 
 def test_a_key_of_no_or_too_many_characters_is_refused(service: Stack) -> None:
