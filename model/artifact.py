@@ -16,13 +16,11 @@ from model.errors import BrokenModel
 from model.files import sha256_of, write_atomically
 
 SCHEMA_FILE = "schema.json"
-# What fitted splines, imputers and boosted trees consist of and skops does not trust by itself: plain data (a tree is
-# three arrays) and an array function.
+# What fitted splines and imputers consist of and skops does not trust by itself: plain data and an array function.
 TRUSTED = (
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 # The oldest date a zip archive can hold: a time stamp would make every artifact, and so every version, differ.
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)

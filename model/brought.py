@@ -25,7 +25,7 @@ from model.validate import parse_distinct
 
 DELIMITERS = (b",", b";", b"\t", b"|")
 # So many records show whether a pipeline takes a column in one form or another.
-_TRIED = 200
+_TRIED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def inspect(pipeline: Any, table: Table, target: str | None, schema: SchemaFile 
             f"no row of {table.path} fits the schema" + (" and has a target that is known" * bool(target))
         )
     frame = rows.frame[good].reset_index(drop=True)
-    features, scorer = _that_works(pipeline, kind, classes, takes, features, frame)
+    features, scorer = _that_works(pipeline, kind, classes, takes, features, frame, truth[good] if target else truth)
     features = _with_missing_values(scorer, features, frame)
     scores, notes = _scores(scorer, frame)
     card = scorer.card.model_copy(update={"features": features, "scores": scores})
@@ -222,20 +222,36 @@ def _label(value: Any) -> str:
 
 def _that_works(
     pipeline: Any, kind: ModelKind, classes: tuple[str, ...], takes: InputForm, features: tuple[Feature, ...],
-    frame: pd.DataFrame,
+    frame: pd.DataFrame, truth: NDArray[Any],
 ) -> tuple[tuple[Feature, ...], Scorer]:  # fmt: skip
-    """The features in the form in which the pipeline predicts from them; raises RefusedModel where there is none."""
-    refusals = []
-    some = frame.head(_TRIED)
+    """The features in the form in which the pipeline predicts from them, and best where several will do.
+
+    A pipeline may take a column in a form that it was not fitted on and see nothing in it. Raises RefusedModel where
+    it predicts from none.
+    """
+    refusals: list[ScoringFailed] = []
+    found: list[tuple[float, int, tuple[Feature, ...], Scorer]] = []
+    some, expected = frame.head(_TRIED), truth[:_TRIED]
     for way in ways(features):
         scorer = Scorer(_trial_card(kind, classes, takes, way), pipeline)
         try:
-            scorer.predict(some)
-        except ScoringFailed as error:
-            refusals.append(error)
+            error = _error(scorer.predict(some), expected)
+        except ScoringFailed as failed:
+            refusals.append(failed)
         else:
-            return way, scorer
-    raise RefusedModel(f"the pipeline fails on its own training data: {refusals[0].__cause__ or refusals[0]}")
+            found.append((error, len(found), way, scorer))
+    if not found:
+        raise RefusedModel(f"the pipeline fails on its own training data: {refusals[0].__cause__ or refusals[0]}")
+    _, _, way, scorer = min(found, key=lambda each: each[:2])
+    return way, scorer
+
+
+def _error(predictions: Predictions, truth: NDArray[Any]) -> float:
+    """How far predictions are from the truth; 0 where that is not known."""
+    if not len(truth):
+        return 0.0
+    wrong = predictions.values != truth if predictions.values.dtype.kind == "i" else (predictions.values - truth) ** 2
+    return float(np.mean(wrong))
 
 
 def ways(features: tuple[Feature, ...]) -> Iterator[tuple[Feature, ...]]:

@@ -34,12 +34,16 @@ SOURCE = DataSource(
 
 @dataclass(frozen=True)
 class CensusModel:
-    """A model of who earns more than 50,000 dollars a year: its name, the words for its card, its features."""
+    """A model of who earns more than 50,000 dollars a year: its name, the words for its card, its features.
+
+    `trusted` names the types that its artifact may hold beyond those that are always trusted.
+    """
 
     name: str
     title: str
     description: str
     features: tuple[Feature, ...]
+    trusted: tuple[str, ...] = ()
 
     def load_records(self, file: str) -> tuple[pd.DataFrame, pd.Series]:
         """Return the features of a data file, shape (n, features), as scorers take them, and its labels, shape (n,)."""
@@ -81,6 +85,7 @@ class CensusModel:
             sample=sample_rows(frame, self.features),
             additive=is_additive(pipeline, self.features),
             average_effects=average_effects(pipeline, self.features, frame),
+            trusted=self.trusted,
             libraries=library_versions(),
             artifact_sha256=sha256,
             source=SOURCE,
