@@ -49,8 +49,7 @@ class Metrics(_Part):
     """How well a model does on `rows` held-out records; those that make sense for its kind.
 
     `accuracy` of a binary classifier is at the card's threshold; `mae` and `rmse` are in the target's unit. `intervals`
-    holds, for each, the middle 95 % of its values over bootstrap samples of these records. `measured_on` says in words
-    which records these are.
+    holds the 95 % confidence intervals of those that have one. `measured_on` says in words which records these are.
     """
 
     rows: int
@@ -63,6 +62,72 @@ class Metrics(_Part):
     mae: float | None = None
     rmse: float | None = None
     intervals: dict[str, tuple[float, float]] = {}
+
+
+class RocPoint(_Part):
+    """The shares of the negative and of the positive records that are predicted positive from some score on."""
+
+    false_positive_rate: float
+    true_positive_rate: float
+
+
+class CalibrationBin(_Part):
+    """Held-out records with similar predictions: their mean prediction, and what was so on average.
+
+    Of a binary classifier, `predicted` is a probability and `observed` the share of positive records; of a regressor
+    both are in the target's unit.
+    """
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+class ThresholdFigures(_Part):
+    """What a threshold makes of the held-out records; None where there is nothing to divide by."""
+
+    threshold: float
+    predicted_positive: float
+    precision: float | None
+    recall: float | None
+    accuracy: float
+
+
+class GroupFigures(_Part):
+    """Held-out figures of the records with one value of a feature; None where undefined or of another kind of model.
+
+    `observed` and `predicted`: the share of positive records and the mean probability of it, or the mean target and
+    the mean prediction. `predicted_positive` and the rates are at the card's threshold.
+    """
+
+    rows: int
+    observed: float | None = None
+    predicted: float | None = None
+    predicted_positive: float | None = None
+    accuracy: float | None = None
+    true_positive_rate: float | None = None
+    false_positive_rate: float | None = None
+
+
+class Evaluation(_Part):
+    """A model's predictions of held-out records beside the truth, in small tables; those that make sense for its kind.
+
+    `groups`: by feature, by value. `confusion`: a row for each true class, a column for each predicted one, both in
+    the card's order.
+    """
+
+    roc: tuple[RocPoint, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
+    thresholds: tuple[ThresholdFigures, ...] = ()
+    groups: dict[str, dict[str, GroupFigures]] = {}
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
+class ValueEffect(_Part):
+    """What one value of a feature adds to the log-odds, relative to the average training record."""
+
+    value: Scalar
+    effect: float
 
 
 class Histogram(_Part):
@@ -99,7 +164,9 @@ class Card(_Part):
     `classes` are those of a classifier, as text, in its pipeline's order; `scores` says what stands beside a
     prediction, `takes` what the pipeline is given. `prediction_edges` (regressors), 21 of them, are the bins in which
     predictions are counted. `average_effects` (additive models) is the mean, over the training records, of each
-    feature's effect in log-odds: what explanations are relative to. `sample` holds a few training records, values in
+    feature's effect in log-odds: what explanations are relative to; `effects` are those of its values. `importance`
+    is, by feature, how much worse the first of the metrics gets when that feature's values are shuffled. `caution`
+    says in plain words what the model is not for. `sample` holds a few training records, values in
     feature order, None for missing. `trusted` names the types, beyond those always trusted, that its artifact may hold.
     `trained_at` is RFC 3339 in UTC.
     """
@@ -109,6 +176,7 @@ class Card(_Part):
     kind: ModelKind
     title: str
     description: str
+    caution: str | None = None
     target: str
     classes: tuple[str, ...] = ()
     positive_class: str | None = None
@@ -117,12 +185,15 @@ class Card(_Part):
     threshold: float = 0.5
     features: tuple[Feature, ...]
     metrics: Metrics | None = None
+    evaluation: Evaluation | None = None
     trained_at: str
     training_rows: int
     summary: dict[str, FeatureSummary] = {}
     sample: tuple[tuple[Scalar, ...], ...] = ()
     additive: bool = False
     average_effects: dict[str, float] = {}
+    effects: dict[str, tuple[ValueEffect, ...]] = {}
+    importance: dict[str, float] = {}
     prediction_edges: tuple[float, ...] = ()
     trusted: tuple[str, ...] = ()
     libraries: dict[str, str]

@@ -1,4 +1,4 @@
-"""What a card says about data and quality: summaries of training columns, held-out metrics, a sample, versions."""
+"""What a card says about data: summaries of training columns, a sample, versions of libraries."""
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
 
-from model.card import FeatureSummary, Histogram, Metrics
-from model.columns import Floats, is_missing
+from model.card import FeatureSummary, Histogram
+from model.columns import is_missing
 from model.schema import Feature, FeatureKind, Scalar
 
 LIBRARIES = ("scikit-learn", "skops", "scipy", "numpy", "pandas")
@@ -20,17 +19,6 @@ BINS = 10
 def summarise(frame: pd.DataFrame, features: Iterable[Feature]) -> dict[str, FeatureSummary]:
     """Return a summary of each feature's column in `frame`."""
     return {feature.name: _of_column(frame[feature.name], feature) for feature in features}
-
-
-def held_out_metrics(truth: Sequence[bool], positive: Floats, threshold: float) -> Metrics:
-    """Return the metrics of probabilities of the positive class, shape (n,), against the truth, shape (n,)."""
-    return Metrics(
-        roc_auc=float(roc_auc_score(truth, positive)),
-        brier=float(brier_score_loss(truth, positive)),
-        log_loss=float(log_loss(truth, positive)),
-        accuracy=float(accuracy_score(truth, positive >= threshold)),
-        rows=len(positive),
-    )
 
 
 def sample_rows(frame: pd.DataFrame, features: Sequence[Feature], rows: int = 20) -> tuple[tuple[Scalar, ...], ...]:
