@@ -13,7 +13,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from model.errors import BrokenModel
-from model.files import sha256_of, write_atomically
+from model.files import place_of, sha256_of, write_atomically
 
 SCHEMA_FILE = "schema.json"
 # What fitted splines and imputers consist of and skops does not trust by itself: plain data and an array function.
@@ -54,22 +54,23 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = ()) -> Any:
             warnings.simplefilter("error", InconsistentVersionWarning)
             return skops.io.loads(content, trusted=[*TRUSTED, *trusted])
     except UntrustedTypesFoundException as error:
-        raise BrokenModel(f"{path} holds types that are not safe to load: {error}") from error
+        raise BrokenModel(f"{place_of(path)} holds types that are not safe to load: {error}") from error
     except InconsistentVersionWarning as error:
         made_by = error.original_sklearn_version
-        raise BrokenModel(f"{path} was made by scikit-learn {made_by}, not by the one here; train it again") from error
+        detail = f"was made by scikit-learn {made_by}, not by the one here; train it again"
+        raise BrokenModel(f"{place_of(path)} {detail}") from error
     except Exception as error:
-        raise BrokenModel(f"{path} is not a skops artifact that can be loaded: {error}") from error
+        raise BrokenModel(f"{place_of(path)} is not a skops artifact that can be loaded: {error}") from error
 
 
 def _verified(path: Path, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BrokenModel(f"the artifact {path} cannot be read: {error.strerror}") from error
+        raise BrokenModel(f"the artifact {place_of(path)} cannot be read: {error.strerror}") from error
     found = sha256_of(content)
     if found != sha256:
-        raise BrokenModel(f"the artifact {path} was altered: its SHA-256 is {found}, its card says {sha256}")
+        raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is {found}, its card says {sha256}")
     return content
 
 

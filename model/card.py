@@ -13,7 +13,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import BrokenModel
-from model.files import write_atomically
+from model.files import place_of, write_atomically
 from model.schema import Feature, Scalar, Schema
 
 
@@ -232,7 +232,7 @@ class Card(_Part):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise BrokenModel(f"{path} is not a model card: {where or 'JSON'}: {first['msg']}") from error
+            raise BrokenModel(f"{place_of(path)} is not a model card: {where or 'JSON'}: {first['msg']}") from error
 
     def save(self, path: Path) -> None:
         """Write the card as JSON, atomically."""

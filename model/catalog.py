@@ -7,14 +7,20 @@ scikit-learn nor pandas, since the web process uses it.
 
 import re
 import shutil
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from model.card import Card
 from model.errors import BrokenModel, RefusedModel, UnknownModel
-from model.files import FileCache, sha256_of, write_atomically
+from model.files import FileCache, place_of, sha256_of, sha256_of_file, write_atomically
+
+T = TypeVar("T")
 
 CARD_FILE = "card.json"
 ARTIFACT_FILE = "model.skops"
@@ -22,6 +28,7 @@ CURRENT_FILE = "current"
 SCHEMA_FILE = "schema.toml"
 DEFAULT_FILE = "default"
 FIRST_DEFAULT = "income"
+LIBRARY = "scikit-learn"
 VERSION_DIGITS = 12
 # Names come from URLs and headers; anything else could climb out of the directory.
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -34,6 +41,16 @@ def version_of(artifact_sha256: str, *more: Any) -> str:
     return sha256_of(repr((artifact_sha256, *more)).encode())[:VERSION_DIGITS]
 
 
+@dataclass(frozen=True)
+class Version:
+    """One version of a model as it lies on disk: its card where that can be read, and why it is broken, if it is."""
+
+    version: str
+    current: bool
+    card: Card | None
+    broken: str | None
+
+
 class Catalog:
     """The models in one directory; a version published by another process shows at the next call."""
 
@@ -42,6 +59,7 @@ class Catalog:
         self._default = default
         self._cards = FileCache(Card.load)
         self._versions = FileCache(_read_word)
+        self._checksums = FileCache(sha256_of_file)
         # Building a path costs more than the look at its file; bounded, since names come from outside.
         self._path = lru_cache(maxsize=1024)(self._checked_path)
 
@@ -73,21 +91,52 @@ class Catalog:
         """Return the version in use of a model (None: the default model); raises UnknownModel and BrokenModel."""
         name = self.default if name is None else name
         try:
-            return self._versions.get(self._path(name, CURRENT_FILE))
+            return _read(self._versions.get, self._path(name, CURRENT_FILE))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UnknownModel(self._no_such_model(name)) from error
 
     def card(self, name: str | None = None, version: str | None = None) -> Card:
         """Return a card (None: the default model, its current version); raises UnknownModel and BrokenModel."""
         name = self.default if name is None else name
-        current = self.current_version(name)
-        path = self._path(name, version or current, CARD_FILE)
+        wanted = version or self.current_version(name)
+        if not _SAFE.fullmatch(wanted):
+            raise UnknownModel(self._no_such_version(name, wanted))
+        path = self._path(name, wanted, CARD_FILE)
         try:
-            return self._cards.get(path)
+            card = _read(self._cards.get, path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if version in (None, current):
-                raise BrokenModel(f"the card of model {name!r}, {path}, is missing") from error
-            raise UnknownModel(f"model {name!r} has no version {version!r}; it has {current!r}") from error
+            if wanted not in self._versions_of(name):
+                raise UnknownModel(self._no_such_version(name, wanted)) from error
+            raise BrokenModel(f"the card {place_of(path)} is missing") from error
+        if (card.name, card.version) != (name, wanted):
+            raise BrokenModel(f"{place_of(path)} is the card of version {card.version!r} of {card.name!r}")
+        return card
+
+    def usable_card(self, name: str | None = None, version: str | None = None) -> Card:
+        """Return what `card` does, of a version that can be loaded here as far as its files tell.
+
+        Raises UnknownModel, and BrokenModel also where the artifact is missing or altered, or where it was made by
+        another scikit-learn version. The artifact is hashed once, and again only when its file has changed.
+        """
+        card = self.card(name, version)
+        path = self._path(card.name, card.version, ARTIFACT_FILE)
+        try:
+            found = _read(self._checksums.get, path)
+        except FileNotFoundError as error:
+            raise BrokenModel(f"the artifact {place_of(path)} is missing") from error
+        if found != card.artifact_sha256:
+            raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is not the card's")
+        _check_library(card)
+        return card
+
+    def versions(self, name: str) -> list[Version]:
+        """Return all versions of a model, the newest first, those without a card last; raises UnknownModel."""
+        try:
+            current = self.current_version(name)
+        except BrokenModel:
+            current = ""
+        found = [self._version(name, version, version == current) for version in self._versions_of(name)]
+        return sorted(found, key=lambda version: version.card.trained_at if version.card else "", reverse=True)
 
     def artifact_path(self, name: str | None = None, version: str | None = None) -> Path:
         """Return where the fitted pipeline of a version lies; raises as `card` does."""
@@ -134,6 +183,23 @@ class Catalog:
             _install(target, card, artifact, schema)
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
 
+    def _version(self, name: str, version: str, current: bool) -> Version:
+        card = None
+        try:
+            card = self.card(name, version)
+            self.usable_card(name, version)
+        except BrokenModel as error:
+            return Version(version, current, card, str(error))
+        return Version(version, current, card, None)
+
+    def _versions_of(self, name: str) -> list[str]:
+        """The versions that have a folder, and the current one, which should have one."""
+        folder = self._path(name)
+        found = {path.name for path in folder.glob("*/") if _SAFE.fullmatch(path.name)} if folder.is_dir() else set()
+        with suppress(BrokenModel):
+            found.add(self.current_version(name))
+        return sorted(found)
+
     def _checked_path(self, *parts: str) -> Path:
         if not all(_SAFE.fullmatch(part) for part in parts):
             raise UnknownModel(self._no_such_model(":".join(parts[:2])))
@@ -143,11 +209,40 @@ class Catalog:
         there_are = ", ".join(self.names()) or "none yet"
         return f"there is no model {name[:100]!r}; there are: {there_are}"
 
+    def _no_such_version(self, name: str, version: str) -> str:
+        there_are = ", ".join(self._versions_of(name))
+        return f"model {name!r} has no version {version[:100]!r}; there are: {there_are}"
+
+
+def _read(get: Callable[[Path], T], path: Path) -> T:
+    """What a cache makes of a file; one that is there but cannot be read is broken."""
+    try:
+        return get(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise BrokenModel(f"{place_of(path)} cannot be read: {error.strerror}") from error
+
+
+def _check_library(card: Card) -> None:
+    made_with, installed = card.libraries.get(LIBRARY), _installed(LIBRARY)
+    if made_with and installed and made_with != installed:
+        reason = f"made by {LIBRARY} {made_with}, but {installed} is installed; train it again"
+        raise BrokenModel(f"version {card.version} of model {card.name!r} was {reason}")
+
+
+@cache
+def _installed(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
 
 def _read_word(path: Path) -> str:
     word = path.read_text("utf-8", errors="replace").strip()
     if not _SAFE.fullmatch(word):
-        raise BrokenModel(f"{path} should hold a version or a name, but holds {word[:100]!r}")
+        raise BrokenModel(f"{path.parent.name}/{path.name} should hold a version or a name, but holds {word[:100]!r}")
     return word
 
 

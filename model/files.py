@@ -30,6 +30,17 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file of any size as 64 hex digits; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def place_of(path: Path) -> str:
+    """Return how a file of a model is called in messages: by its place among the models, not on this machine."""
+    return "/".join(path.parts[-3:])
+
+
 class FileCache(Generic[T]):
     """Values read from files, read again only when the file was replaced or written to."""
 

@@ -19,7 +19,7 @@ def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
     The form has one threshold for whichever model is chosen; one that decides without has no use for it.
 
     Raises:
-        UnknownModel: there is no such model.
+        UnknownModel, BrokenModel: there is no such model, or it cannot be used.
     """
     asked = UploadForm.of(given)
     model = asked.model or job.model
@@ -27,7 +27,7 @@ def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
     return replace(
         asked,
         model=model,
-        threshold=(asked.threshold or own) if catalog.card(model).decides_by_threshold else None,
+        threshold=(asked.threshold or own) if catalog.usable_card(model, asked.version).decides_by_threshold else None,
         filename=job.filename,
         encoding="utf-8",
     )

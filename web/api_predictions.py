@@ -38,7 +38,7 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 def create_prediction() -> Response:
     """Runs as a task like everything else; what is not done in time can be fetched later."""
     asked = _read_body()
-    card = services().catalog.card(asked.model)
+    card = services().catalog.usable_card(asked.model, asked.version)
     if asked.threshold is not None:
         parse_threshold(repr(asked.threshold), card)
     several = asked.records is not None

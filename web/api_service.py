@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import structlog
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
@@ -13,11 +13,12 @@ from redis.exceptions import RedisError
 from jobs.alive import ROLES, living
 from jobs.availability import store_availability
 from model.card import Card, sample_csv
+from model.catalog import Version
 from model.errors import BrokenModel, ModelError, UnknownModel
 from web.metrics import exposition
-from web.openapi import csv_answer, problems
+from web.openapi import csv_answer, parameters, parse, problems
 from web.problems import Problem
-from web.schemas import ModelDocument, ModelList, ModelPath
+from web.schemas import ModelDocument, ModelList, ModelPath, ModelQuery, VersionList
 from web.services import services
 
 api = APIBlueprint(
@@ -26,6 +27,9 @@ api = APIBlueprint(
 health = Blueprint("health", __name__)
 
 log = structlog.stdlib.get_logger(__name__)
+
+# What the list of all models leaves out.
+_LONG_PARTS = frozenset({"evaluation", "effects", "importance"})
 
 # A worker of each of these must answer before the service is ready.
 _NEEDED = tuple(role for role in ROLES if role != "reconciler")
@@ -37,20 +41,32 @@ def list_models() -> Response:
     return _json({"models": [_listed(name) for name in services().catalog.names()]})
 
 
-@api.get("/models/<name>", summary="Get a model", responses={200: ModelDocument, **problems(404, 503)})
+@api.get(
+    "/models/<name>",
+    summary="Get a model",
+    responses={200: ModelDocument, **problems(404, 422, 503)},
+    openapi_extensions={"parameters": parameters(ModelQuery)},
+)
 def get_model(path: ModelPath) -> Response:
     """A model: what it takes, what it predicts and how well."""
-    return _json(model_document(found_card(path.name)))
+    return _json(model_document(_asked_card(path.name)))
+
+
+@api.get("/models/<name>/versions", summary="List versions of a model", responses={200: VersionList, **problems(404)})
+def list_versions(path: ModelPath) -> Response:
+    """All versions of a model, the newest first; a broken one shows with the reason."""
+    return _json({"name": path.name, "versions": [_version_document(path.name, v) for v in found_versions(path.name)]})
 
 
 @api.get(
     "/models/<name>/sample.csv",
     summary="A small CSV to try",
-    responses={200: csv_answer("records that the model takes"), **problems(404, 503)},
+    responses={200: csv_answer("records that the model takes"), **problems(404, 422, 503)},
+    openapi_extensions={"parameters": parameters(ModelQuery)},
 )
 def get_sample(path: ModelPath) -> Response:
     """A few records of the training data."""
-    response = Response(sample_csv(found_card(path.name)), content_type="text/csv; charset=utf-8")
+    response = Response(sample_csv(_asked_card(path.name)), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{path.name}.sample.csv"'
     return response
 
@@ -64,9 +80,9 @@ def healthz() -> Response:
 @health.get("/readyz")
 def readyz() -> Response:
     """Whether Redis answers, a worker of each queue answers, and the default model can be loaded."""
-    missing = missing_parts()
+    missing, broken = missing_parts(), _broken_default()
     status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-    response = _json({"ready": not missing, "missing": missing}, status)
+    response = _json({"ready": not missing, "missing": missing, **({"broken": broken} if broken else {})}, status)
     if missing:
         response.headers["Retry-After"] = "1"
     return response
@@ -82,11 +98,7 @@ def metrics() -> Response:
 def missing_parts() -> list[str]:
     """Names of the parts of the service that do not answer."""
     found = services()
-    missing = []
-    try:
-        found.catalog.card()
-    except ModelError:
-        missing.append("model")
+    missing = ["model"] if _broken_default() else []
     try:
         missing += [f"{role} worker" for role in _NEEDED if not living(found.store.redis, role)]
         store_availability.found()
@@ -95,12 +107,42 @@ def missing_parts() -> list[str]:
     return missing
 
 
-def found_card(name: str) -> Card:
-    """The card of a model; raises Problem ``unknown_model`` with 404."""
+def _broken_default() -> str | None:
+    """Why the default model cannot be used, if it cannot."""
     try:
-        return services().catalog.card(name)
+        services().catalog.usable_card()
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def found_card(name: str) -> Card:
+    """The card of a model that can be used; raises Problem ``unknown_model`` with 404, and BrokenModel."""
+    try:
+        return services().catalog.usable_card(name)
     except UnknownModel as error:
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_model", str(error)) from error
+        raise _not_found(error) from error
+
+
+def found_versions(name: str) -> list[Version]:
+    """The versions of a model, broken or not; raises Problem ``unknown_model`` with 404."""
+    try:
+        return services().catalog.versions(name)
+    except UnknownModel as error:
+        raise _not_found(error) from error
+
+
+def _not_found(error: UnknownModel) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "unknown_model", str(error))
+
+
+def _asked_card(name: str) -> Card:
+    """The card of a model, of the version that the query asks for. Raises as ``found_card``; 422 for a version."""
+    version = parse(ModelQuery, request.args.to_dict()).version
+    if version is None:
+        return found_card(name)
+    found_versions(name)
+    return services().catalog.usable_card(name, version)
 
 
 def model_document(card: Card) -> dict[str, Any]:
@@ -110,16 +152,28 @@ def model_document(card: Card) -> dict[str, Any]:
         document["threshold"] = None
     base = url_for("models.get_model", name=card.name)
     links = {"self": base, "sample": f"{base}/sample.csv", "page": url_for("pages.model_page", name=card.name)}
+    links["versions"] = f"{base}/versions"
     return {**document, "default": card.name == services().catalog.default, "links": links}
 
 
 def _listed(name: str) -> dict[str, Any]:
     try:
-        return model_document(services().catalog.card(name))
+        document = model_document(services().catalog.usable_card(name))
     except BrokenModel as error:
         log.warning("model broken", model=name, error=str(error).partition("\n")[0])
-        default = name == services().catalog.default
-        return {"name": name, "broken": "the model's files are missing or damaged", "default": default}
+        return {"name": name, "broken": str(error), "default": name == services().catalog.default}
+    return {key: value for key, value in document.items() if key not in _LONG_PARTS}
+
+
+def _version_document(name: str, version: Version) -> dict[str, Any]:
+    self_link = url_for("models.get_model", name=name, version=version.version)
+    return {
+        "version": version.version,
+        "trained_at": version.card.trained_at if version.card else None,
+        "current": version.current,
+        "broken": version.broken,
+        "links": {"self": self_link},
+    }
 
 
 def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -53,11 +53,12 @@ class UploadForm:
     """What a client says of its upload, in the query or in form fields; texts as they came."""
 
     model: str | None = None
+    version: str | None = None
     filename: str | None = None
     threshold: str | None = None
     encoding: str | None = None
 
-    NAMES = ("model", "filename", "threshold", "encoding")
+    NAMES = ("model", "version", "filename", "threshold", "encoding")
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> "UploadForm":

@@ -26,7 +26,7 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         Problem: when no worker answers in time.
     """
     sample = _sample(body)
-    card = services.catalog.card(body.form.model)
+    card = services.catalog.usable_card(body.form.model, body.form.version)
     text = Utf8Stream(body.form.encoding)
     data = text.feed(sample)
     header = _header(data if b"\n" in data else data + text.finish(), card)

@@ -46,7 +46,7 @@ _REFUSALS = {
 # Code, status and seconds to wait of the core's other errors; the detail is the error's own text unless given here.
 _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] = {
     UnknownModel: ("unknown_model", HTTPStatus.UNPROCESSABLE_ENTITY, None, None),
-    BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the model cannot be loaded"),
+    BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     TooManyJobs: ("too_many_jobs", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     TooManyPredictions: ("too_many_predictions", HTTPStatus.TOO_MANY_REQUESTS, 1, None),
     Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),

@@ -19,6 +19,7 @@ class UploadQuery(_Model):
     """Parameters of an upload; in a multipart body they may be form fields instead."""
 
     model: str | None = Field(None, description="model to score with; by default the default model")
+    version: str | None = Field(None, description="version of the model; by default its current one")
     filename: str | None = Field(None, description="name of the file (raw bodies)")
     threshold: float | None = Field(None, ge=0, le=1, description="probability from which on a row is positive")
     encoding: str | None = Field(
@@ -103,6 +104,12 @@ class ModelPath(_Model):
     """A model."""
 
     name: str = Field(description="name of the model")
+
+
+class ModelQuery(_Model):
+    """Which version of a model."""
+
+    version: str | None = Field(None, description="version of the model; by default its current one")
 
 
 class Fault(_Model):
@@ -247,6 +254,7 @@ class PredictionRequest(_Model):
     """One record, or up to 1,000: values by the names of the model's features."""
 
     model: str | None = None
+    version: str | None = Field(None, description="version of the model; by default its current one")
     threshold: float | None = Field(None, ge=0, le=1, strict=True)
     record: dict[str, Any] | None = None
     records: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=1000)
@@ -284,14 +292,40 @@ class ModelDocument(BaseModel):
     default: bool
 
 
+class BrokenModelDocument(_Model):
+    """A model that cannot be used, and why."""
+
+    name: str
+    broken: str
+    default: bool
+
+
 class ModelList(_Model):
     """All models."""
 
-    models: list[ModelDocument]
+    models: list[ModelDocument | BrokenModelDocument]
+
+
+class VersionDocument(_Model):
+    """A version of a model; `broken` says why it cannot be used, if it cannot."""
+
+    version: str
+    trained_at: str | None
+    current: bool
+    broken: str | None
+    links: dict[str, str]
+
+
+class VersionList(_Model):
+    """All versions of a model, the newest first."""
+
+    name: str
+    versions: list[VersionDocument]
 
 
 class Readiness(_Model):
-    """Whether all parts answer, and which do not."""
+    """Whether all parts answer, and which do not; `broken`: why the default model cannot be used."""
 
     ready: bool
     missing: list[str]
+    broken: str | None = None

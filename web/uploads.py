@@ -143,7 +143,7 @@ class Upload:
 
     def _read_form(self) -> None:
         """Take over what the client says; of a form, again when its file begins, since fields stand before it."""
-        self._card = self._catalog.card(self._form.model)
+        self._card = self._catalog.usable_card(self._form.model, self._form.version)
         parse_threshold(self._form.threshold, self._card)
         self._encoding_asked = self._form.encoding
         self._text = Utf8Stream(self._form.encoding)
@@ -279,7 +279,7 @@ class Upload:
             raise UploadRefused(
                 "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
             )
-        card = self._catalog.card(self._form.model)
+        card = self._catalog.usable_card(self._form.model, self._form.version)
         columns = match_header(self._header, card).columns
         threshold = parse_threshold(self._form.threshold, card)
         return {

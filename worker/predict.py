@@ -23,7 +23,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
-_BROKEN = {"code": "broken_model", "detail": "the model cannot be loaded"}
 _DECIMALS = 6
 _EXAMPLES = 5
 
@@ -72,8 +71,8 @@ def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answe
     except ScoringFailed as error:
         log.warning("record not scored", model=request["model"], exc_info=error)
         return {"error": _FAILED}
-    except ModelError:
-        return {"error": _BROKEN}
+    except ModelError as error:
+        return {"error": {"code": "broken_model", "detail": str(error)}}
 
 
 def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> list[Answer]:
@@ -133,8 +132,8 @@ def _preview_safely(request: Mapping[str, Any]) -> Answer:
         return _preview(request)
     except ScoringFailed:
         return {"error": _FAILED}
-    except ModelError:
-        return {"error": _BROKEN}
+    except ModelError as error:
+        return {"error": {"code": "broken_model", "detail": str(error)}}
 
 
 def _preview(request: Mapping[str, Any]) -> Answer:

@@ -62,7 +62,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     except (UnknownModel, BrokenModel) as error:
         why = str(error).partition("\n")[0]  # of our own, about files; where it was raised says nothing
         log.error("model cannot be loaded", **_told(message, claimed), error=why)  # noqa: TRY400
-        _store().fail(message.job_id, f"version {claimed.version} of model {claimed.model!r} cannot be loaded")
+        _store().fail(message.job_id, f"the model cannot be used: {error}")
     except Exception as error:
         log.warning("chunk attempt failed", **_told(message, claimed), exc_info=error)
         _give_back(message, claimed)
