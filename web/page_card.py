@@ -39,6 +39,13 @@ def metrics(card: Card) -> list[ShownMetric]:
     ]
 
 
+def main_metric(card: Card) -> str:
+    """The title of the metric that importance is measured in: the first that there is of those."""
+    found = card.metrics
+    names = [name for name in ("roc_auc", "r2", "accuracy") if found and getattr(found, name) is not None]
+    return _METRICS[names[0]][0] if names else ""
+
+
 def _shown(value: float, share: bool) -> str:
     if share:
         return percent(value, 1)

@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from jobs.errors import JobsError, TooManyPredictions
 from jobs.state import Job, JobState, timestamp
 from model.card import Card
-from model.errors import UnknownModel
+from model.errors import BrokenModel, ModelError, UnknownModel
 from model.schema import Value
-from web import again, page_card, page_changes, page_forms, page_jobs, page_results
+from web import again, page_card, page_changes, page_evidence, page_forms, page_jobs, page_results
 from web.api_jobs import found_job, no_results
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
 from web.api_service import found_card
@@ -23,7 +23,7 @@ from web.job_list import list_page
 from web.openapi import parse
 from web.page_words import FAULT_WORDS, FILTERS, PROBLEM_WORDS
 from web.predictions import make_request
-from web.problems import Problem, to_problem
+from web.problems import Problem, problem_page, to_problem
 from web.schemas import JobsQuery
 from web.services import services
 from web.slots import Busy
@@ -49,13 +49,35 @@ def _forbid_stale_copies(response: Response) -> Response:
 @pages.get("/")
 def home() -> Response:
     """The quick form of the default model, and the upload."""
-    return _model_page(services().catalog.card())
+    return _model_page(services().catalog.usable_card())
 
 
 @pages.get("/models/<name>")
 def model_page(name: str) -> Response:
     """The quick form and the upload of a model, and its card."""
     return _model_page(found_card(name), with_card=True)
+
+
+@pages.get("/models/<name>/versions/<version>")
+def version_page(name: str, version: str) -> Response:
+    """The page of one version of a model."""
+    return _model_page(_found_version(name, version), with_card=True, pinned=True)
+
+
+@pages.get("/models/<name>/versions/<version>/prediction")
+def version_prediction(name: str, version: str) -> BaseResponse:
+    """The quick form of one version with its answer."""
+    card = _found_version(name, version)
+    if not request.args:
+        return redirect(url_for("pages.version_page", name=name, version=version), HTTPStatus.SEE_OTHER)
+    return _answer(card, url_for("pages.version_prediction", name=name, version=version), {}, pinned=True)
+
+
+def _found_version(name: str, version: str) -> Card:
+    try:
+        return services().catalog.usable_card(name, version)
+    except UnknownModel as error:
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown_model", str(error)) from error
 
 
 @pages.get("/models/<name>/prediction")
@@ -89,12 +111,12 @@ def prediction_page(prediction_id: str) -> Response:
     return _model_page(card, fields=fields, outcome=page_results.outcome(card, document))
 
 
-def _answer(card: Card, action: str, names: Mapping[str, str]) -> Response:
+def _answer(card: Card, action: str, names: Mapping[str, str], pinned: bool = False) -> Response:
     """The form with the probability of the record in the query, or with what is wrong with it."""
     reading = page_forms.read(card, request.args, names)
     fields = page_forms.fields(card, names, reading.typed, reading.faults)
     if reading.faults:
-        return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, action=action, fields=fields)
+        return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, action=action, fields=fields, pinned=pinned)
     request_ = make_request(card, [{"values": reading.values}], None)
     prediction_id, result = services().predictions.ask(request_, DEFAULT_WAIT_SECONDS)
     if result is None:
@@ -104,6 +126,7 @@ def _answer(card: Card, action: str, names: Mapping[str, str]) -> Response:
         card,
         action=action,
         fields=fields,
+        pinned=pinned,
         outcome=page_results.outcome(card, document),
         changes=_changes(card, reading.values, document),
         link=f"{action}?{urlencode({field.name: field.value for field in fields})}",
@@ -136,13 +159,44 @@ def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
 def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
     """The page of a model: its form, and what else is to be shown."""
     own_address = url_for("pages.model_prediction", name=card.name)
-    metrics = page_card.metrics(card)
+    if shown.get("pinned"):
+        own_address = url_for("pages.version_prediction", name=card.name, version=card.version)
+    if shown.get("with_card"):
+        shown |= _about(card)
     threshold = request.args.get("threshold", f"{card.threshold:g}")
     titles = {feature.name: feature.title for feature in card.features}
-    given = {"action": own_address, "threshold": threshold, "titles": titles, "metrics": metrics, **shown}
+    given = {"action": own_address, "threshold": threshold, "titles": titles, **shown}
     given.setdefault("fields", page_forms.blank_fields(card, {}))
-    others = [name for name in services().catalog.names() if name != card.name]
-    return make_response(render_template("model.html", card=card, others=others, **given), status)
+    return make_response(render_template("model.html", card=card, others=_others(card.name), **given), status)
+
+
+def _about(card: Card) -> dict[str, Any]:
+    """What the card's part of the page shows."""
+    return {
+        "metrics": page_card.metrics(card),
+        "evidence": page_evidence.evidence(card),
+        "importance_of": page_card.main_metric(card),
+        "versions": services().catalog.versions(card.name),
+    }
+
+
+def _others(name: str) -> list[str]:
+    return [other for other in services().catalog.names() if other != name]
+
+
+@pages.errorhandler(BrokenModel)
+def _broken_page(error: BrokenModel) -> Response:
+    """The page of a model that cannot be used says so, and why; it is there, so it is never 'not found'."""
+    problem, catalog = to_problem(error), services().catalog
+    assert problem is not None
+    shown_there = {"pages.home": catalog.default, "pages.probability": page_forms.CLASSIC_MODEL}
+    name = (request.view_args or {}).get("name") or shown_there.get(str(request.endpoint))
+    if name is None:
+        return problem_page(problem)
+    versions = catalog.versions(name)
+    title = next((version.card.title for version in versions if version.card), name)
+    shown = {"problem": problem, "name": name, "title": title, "versions": versions, "others": _others(name)}
+    return make_response(render_template("broken.html", **shown), problem.status, problem.headers)
 
 
 @pages.post("/jobs")
@@ -154,7 +208,7 @@ def create_job() -> BaseResponse:
             body = open_body(request, found.settings.max_upload_bytes, found.places.uploads)
             form = body.form
             job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
-    except (JobsError, UnknownModel) as error:
+    except (JobsError, ModelError) as error:
         return _refused(error, form)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
 
@@ -165,9 +219,9 @@ def _refused(error: Exception, form: UploadForm) -> Response:
     if problem is None:
         raise error
     try:
-        card = services().catalog.card(form.model)
-    except UnknownModel:
-        card = services().catalog.card()
+        card = services().catalog.usable_card(form.model, form.version)
+    except ModelError:
+        card = services().catalog.usable_card()
     threshold = f"{card.threshold:g}" if form.threshold is None else form.threshold
     response = _model_page(card, HTTPStatus(problem.status), refusal=problem, threshold=threshold)
     response.headers.extend(problem.headers)
@@ -211,7 +265,7 @@ def score_again(job_id: str) -> BaseResponse:
         body = again.body_of(found.store, job, form)
         with refusals_logged():
             new_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
-    except (JobsError, UnknownModel) as error:
+    except (JobsError, ModelError) as error:
         problem = to_problem(error)
         if problem is None:
             raise

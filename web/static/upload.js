@@ -79,7 +79,8 @@ async function trySample({ currentTarget }) {
 
 function request(file) {
   const isGzip = file.name.toLowerCase().endsWith(".gz");
-  const query = new URLSearchParams({ model: form.model.value, filename: file.name, threshold: form.threshold.value });
+  const fields = [...new FormData(form)].filter(([, value]) => typeof value === "string");
+  const query = new URLSearchParams([...fields, ["filename", file.name]]);
   const headers = { "Content-Type": "text/csv", ...(isGzip && { "Content-Encoding": "gzip" }) };
   return { query, headers, isGzip };
 }
