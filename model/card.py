@@ -232,7 +232,9 @@ class Card(_Part):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise BrokenModel(f"{place_of(path)} is not a model card: {where or 'JSON'}: {first['msg']}") from error
+            raise BrokenModel(
+                f"the card {place_of(path)} is not a model card: {where or 'JSON'}: {first['msg']}"
+            ) from error
 
     def save(self, path: Path) -> None:
         """Write the card as JSON, atomically."""

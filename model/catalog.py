@@ -109,7 +109,8 @@ class Catalog:
                 raise UnknownModel(self._no_such_version(name, wanted)) from error
             raise BrokenModel(f"the card {place_of(path)} is missing") from error
         if (card.name, card.version) != (name, wanted):
-            raise BrokenModel(f"{place_of(path)} is the card of version {card.version!r} of {card.name!r}")
+            of_other = f"version {card.version!r} of model {card.name!r}"
+            raise BrokenModel(f"the card {place_of(path)} is that of {of_other}")
         return card
 
     def usable_card(self, name: str | None = None, version: str | None = None) -> Card:

@@ -133,7 +133,8 @@ class Upload:
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
         self._shown, self._once = shown, once
         self._digest = hashlib.sha256()
-        self._read_form()
+        if not body.fields_may_follow:
+            self._read_form()
         self._head, self._tried = b"", 0
         self._header: Header | None = None
         self._cutter: Cutter | None = None
@@ -142,7 +143,7 @@ class Upload:
         store.check_room()
 
     def _read_form(self) -> None:
-        """Take over what the client says; of a form, again when its file begins, since fields stand before it."""
+        """Take over what the client says; of a form when its file begins, since fields stand before it."""
         self._card = self._catalog.usable_card(self._form.model, self._form.version)
         parse_threshold(self._form.threshold, self._card)
         self._encoding_asked = self._form.encoding
@@ -161,13 +162,15 @@ class Upload:
         """
         try:
             for block in self._body.blocks:
-                if not self._size:
+                if not self._size and self._body.fields_may_follow:
                     self._read_form()
                 self._size += len(block)
                 if self._once:
                     self._digest.update(block)
                 self._take(self._text.feed(block), final=False)
                 yield
+            if not self._size and self._body.fields_may_follow:
+                self._read_form()
             self._take(self._text.finish(), final=True)
             self._seal()
         except BaseException:

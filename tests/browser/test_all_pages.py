@@ -87,6 +87,17 @@ def test_scripts_that_come_late_move_nothing(page: Page, addresses: dict[str, st
     assert page.evaluate(SHIFT) == 0
 
 
+def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_open(new_page: NewPage) -> None:
+    page = new_page(viewport={"width": 390, "height": 800})
+    page.goto("/models/income")
+    for summary in page.locator("#about details > summary").all():
+        summary.click()
+    expect(page.locator("#roc-table")).to_be_visible()
+    expect(page.locator("#effect-age-table")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert_accessible(page)
+
+
 def test_the_description_of_the_api_has_no_faults_of_accessibility_when_it_is_opened(page: Page) -> None:
     open_page(page, DOCS)
     for name in ("List jobs", "Upload a CSV file"):

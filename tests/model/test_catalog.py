@@ -68,6 +68,44 @@ def test_a_new_version_and_a_new_model_show_without_a_restart(own_catalog: Catal
     assert reader.names() == ["churn", "income"]
 
 
+def test_versions_are_listed_the_newest_first_broken_ones_with_the_reason(own_catalog: Catalog) -> None:
+    older = own_catalog.card()
+    newer = publish_variant(own_catalog, "income", b"another artifact")
+    newest = older.model_copy(update={"trained_at": "2999-01-01T00:00:00Z", "artifact_sha256": "f" * 64})
+    newest = newest.model_copy(update={"version": "ffffffffffff"})
+    newest.save(own_catalog.directory / "income" / newest.version / "card.json")
+    (own_catalog.directory / "income" / ".half-way").mkdir()
+    found = {version.version: version for version in own_catalog.versions("income")}
+    assert next(iter(found)) == newest.version
+    assert set(found) == {older.version, newer.version, newest.version}
+    assert [name for name, version in found.items() if version.current] == [newer.version]
+    assert (found[older.version].broken, found[newer.version].broken) == (None, None)
+    assert "is missing" in str(found[newest.version].broken)
+    assert found[newest.version].card == newest
+    with pytest.raises(UnknownModel, match=f"there are: .*{older.version}"):
+        own_catalog.card("income", "eeeeeeeeeeee")
+    with pytest.raises(UnknownModel):
+        own_catalog.versions("nothing")
+
+
+def test_a_version_can_be_asked_for_while_what_is_current_cannot_be_told(own_catalog: Catalog) -> None:
+    card = own_catalog.usable_card()
+    (own_catalog.directory / "income" / "current").write_text("!")
+    with pytest.raises(BrokenModel, match="income/current should hold a version"):
+        own_catalog.usable_card()
+    assert own_catalog.usable_card("income", card.version) == card
+    assert [version.current for version in own_catalog.versions("income")] == [False]
+
+
+def test_what_cannot_be_read_is_broken_and_where_it_lies_is_not_told(own_catalog: Catalog) -> None:
+    artifact = own_catalog.artifact_path()
+    artifact.unlink()
+    artifact.mkdir()
+    with pytest.raises(BrokenModel, match="cannot be read: Is a directory") as caught:
+        own_catalog.usable_card()
+    assert str(own_catalog.directory) not in str(caught.value)
+
+
 def test_publishing_leaves_only_whole_versions(own_catalog: Catalog) -> None:
     card = publish_variant(own_catalog, "churn", b"an artifact")
     publish_variant(own_catalog, "churn", b"an artifact")

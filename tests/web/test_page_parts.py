@@ -1,15 +1,17 @@
 """The pure parts of the pages: what is drawn of a summary, and what would change a prediction."""
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from model.card import Card
+from model.card import CalibrationBin, Card, Evaluation, ModelKind, Scores, ValueEffect
 from model.catalog import Catalog
 from web.page_changes import changes, variants
 from web.page_chart import HEIGHT, chart
+from web.page_evidence import BOTTOM, LEFT, RIGHT, TOP, evidence
 from web.page_words import duration, grouped, percent_done, sentence, size
 
 RECORD = {
@@ -97,3 +99,68 @@ def test_words_for_numbers_sizes_and_times() -> None:
     assert [duration(s) for s in (0.2, 59, 61, 3725)] == ["less than a second", "59 s", "1 min 1 s", "1 h 2 min"]
     assert percent_done(0.9999) == "99%"
     assert sentence("a text") == "A text."
+
+
+def test_a_card_is_drawn_within_its_frame_and_stands_as_tables_too(card: Card) -> None:
+    found = evidence(card)
+    assert [plot.id for plot in found.plots] == ["roc", "calibration", "thresholds"]
+    assert [table.title for table in found.groups] == ["By sex", "By race"]
+    plots = [*found.plots, *(feature.plot for feature in found.effects if feature.plot)]
+    assert len(plots) == 5
+    for plot in plots:
+        assert all(len(row) == len(plot.header) for row in plot.rows)
+        assert plot.rows
+        for line in plot.lines:
+            assert all(LEFT <= x <= RIGHT and TOP <= y <= BOTTOM for x, y in line.points)
+    roc = found.plots[0].lines[0].points
+    assert (roc[0], roc[-1]) == ((LEFT, BOTTOM), (RIGHT, TOP))
+    assert card.evaluation is not None
+    women = card.evaluation.groups["sex"]["Female"]
+    row = next(row for row in found.groups[0].rows if row[0] == "Female")
+    assert row[1:] == [
+        f"{women.rows:,}",
+        *(
+            f"{share * 100:.1f}%"
+            for share in (
+                women.observed or 0,
+                women.predicted or 0,
+                women.predicted_positive or 0,
+                women.accuracy or 0,
+                women.true_positive_rate or 0,
+                women.false_positive_rate or 0,
+            )
+        ),
+    ]
+
+
+def test_effects_are_shown_as_factors_of_the_odds_the_widest_first(card: Card) -> None:
+    found = evidence(card).effects
+    assert [feature.title for feature in found[:2]] == ["Education", "Age"]
+    assert found[0].rows[0].value == "Doctorate"
+    effect = next(effect.effect for effect in card.effects["education"] if effect.value == "Doctorate")
+    assert found[0].rows[0].odds == f"\N{MULTIPLICATION SIGN} {math.exp(effect):.2f}"
+    assert all(-100 <= row.bar <= 100 for feature in found for row in feature.rows)
+
+
+def test_cards_of_other_kinds_are_drawn_as_far_as_they_go(card: Card) -> None:
+    bare = card.model_copy(update={"evaluation": None, "effects": {}, "importance": {"age": 0.03, "race": -0.001}})
+    found = evidence(bare)
+    assert (found.plots, found.groups, found.effects, found.confusion) == ([], [], [], None)
+    assert [(row.value, row.bar) for row in found.importance] == [("Age", 100.0), ("Race", 0.0)]
+    bins = (CalibrationBin(rows=3, predicted=-5, observed=-4), CalibrationBin(rows=3, predicted=2000, observed=1900))
+    number = {"kind": ModelKind.REGRESSOR, "classes": (), "positive_class": None, "scores": Scores.NONE}
+    (plot,) = evidence(bare.model_copy(update={**number, "evaluation": Evaluation(calibration=bins)})).plots
+    assert [words for _, words in plot.x_ticks] == ["-5", "496", "998", "1,499", "2,000"]
+    assert plot.rows[1] == ["2,000", "1,900", "3"]
+    classes = {"kind": ModelKind.MULTICLASS_CLASSIFIER, "classes": ("a", "b"), "positive_class": None}
+    counts = Evaluation(confusion=((3, 1), (0, 2000)))
+    confusion = evidence(bare.model_copy(update={**classes, "evaluation": counts})).confusion
+    assert confusion is not None
+    assert (confusion.header, confusion.rows) == (["Is", "a", "b"], [["a", "3", "1"], ["b", "0", "2,000"]])
+
+
+def test_effects_without_bounds_are_drawn(card: Card) -> None:
+    effects = (ValueEffect(value=17, effect=-900), ValueEffect(value=90, effect=900), ValueEffect(value=None, effect=0))
+    (feature,) = evidence(card.model_copy(update={"effects": {"age": effects, "race": ()}})).effects
+    assert feature.plot is not None
+    assert len(feature.plot.y_ticks) <= 7
