@@ -10,7 +10,8 @@ import pytest
 
 from model import income
 from model.card import Card, sample_csv
-from model.catalog import Catalog
+from model.catalog import Catalog, version_of
+from model.files import sha256_of
 from model.scorer import Scorer
 from tests.stack import Stack, problem_of
 from tests.web.reading import Page, ended_job, page_of, upload_by_form
@@ -26,6 +27,18 @@ def other(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
     folder = models / "income" / card.version
     shutil.copytree(elsewhere.directory / "income" / card.version, folder)
     yield Scorer.load(elsewhere)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def unreadable(models: Path, scorer: Scorer) -> Iterator[str]:
+    """A version whose file is the one that its card names, but no pipeline: only a worker can find that out."""
+    sha256 = sha256_of(b"no pipeline")
+    version = version_of(sha256)
+    folder = models / "income" / version
+    scorer.card.model_copy(update={"version": version, "artifact_sha256": sha256}).save(folder / "card.json")
+    (folder / "model.skops").write_bytes(b"no pipeline")
+    yield version
     shutil.rmtree(folder)
 
 
@@ -94,3 +107,17 @@ def test_the_page_of_a_version_predicts_and_uploads_with_it(service: Stack, othe
     assert answer.text("probability") == f"{other.predict_records([values]).positive[0] * 100:.2f}%"
     assert answer.values("post")["version"] == version
     assert "version" not in page_of(service, "/models/income").values("post")
+
+
+def test_what_only_a_worker_finds_broken_is_said_with_its_reason_too(service: Stack, unreadable: str) -> None:
+    reason = f"income/{unreadable}/model.skops is not a skops artifact"
+    asked = {"record": RECORD, "version": unreadable}
+    answer = service.request("POST", "/api/v1/predictions", json=asked)
+    assert problem_of(answer) == (503, "broken_model")
+    assert reason in answer.json()["detail"]
+    job = service.upload(service.get("/api/v1/models/income/sample.csv").content, version=unreadable).json()
+    assert job["state"] == "failed"
+    assert reason in job["error"]["detail"]
+    for said in (answer.text, job["error"]["detail"]):
+        assert str(service.folder) not in said
+    service.request("DELETE", job["links"]["self"])
