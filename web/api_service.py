@@ -28,9 +28,6 @@ health = Blueprint("health", __name__)
 
 log = structlog.stdlib.get_logger(__name__)
 
-# What the list of all models leaves out.
-_LONG_PARTS = frozenset({"evaluation", "effects", "importance"})
-
 # A worker of each of these must answer before the service is ready.
 _NEEDED = tuple(role for role in ROLES if role != "reconciler")
 
@@ -158,11 +155,10 @@ def model_document(card: Card) -> dict[str, Any]:
 
 def _listed(name: str) -> dict[str, Any]:
     try:
-        document = model_document(services().catalog.usable_card(name))
+        return model_document(services().catalog.usable_card(name))
     except BrokenModel as error:
         log.warning("model broken", model=name, error=str(error).partition("\n")[0])
         return {"name": name, "broken": str(error), "default": name == services().catalog.default}
-    return {key: value for key, value in document.items() if key not in _LONG_PARTS}
 
 
 def _version_document(name: str, version: Version) -> dict[str, Any]:
