@@ -3,7 +3,7 @@
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -16,11 +16,10 @@ from redis.exceptions import RedisError
 from jobs.errors import JobsError
 from jobs.once import FirstUpload, OnceOnly
 from jobs.state import Job, JobState, as_dict
-from model.errors import ModelError
 from web import results
 from web.bodies import Body, open_body
 from web.job_list import list_page
-from web.live import job_events, summary_document
+from web.live import card_of, job_events, summary_document
 from web.openapi import csv_answer, csv_body, event_stream, parameters, parse, problems
 from web.preflight import preflight
 from web.problems import Problem
@@ -255,18 +254,11 @@ def get_rejects(path: JobPath) -> Response:
     responses={200: SummaryDocument, **problems(404, 503)},
 )
 def get_summary(path: JobPath) -> Response:
-    """Counts of each prediction, a histogram of the probabilities, rejects by column and code; so far."""
+    """Counts of each prediction, a histogram of the probabilities, rejects by column and code, and how the values
+    differ from the training data; so far."""
     job = found_job(path.job_id)
-    edges = _value_edges(job)
-    return _json({"rows": as_dict(job, None)["rows"], **summary_document(services().store.summary(job.id), edges)})
-
-
-def _value_edges(job: Job) -> Sequence[float]:
-    """The bins of a regressor's predictions, as long as its card is there."""
-    try:
-        return services().catalog.card(job.model, job.version).prediction_edges
-    except ModelError:
-        return ()
+    counts = services().store.summary(job.id)
+    return _json({"rows": as_dict(job, None)["rows"], **summary_document(counts, card_of(services().catalog, job))})
 
 
 @api.get(

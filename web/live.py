@@ -1,13 +1,18 @@
 """A job as it happens: the stream of its events, and the summary of its results."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from jobs.state import Job
 from jobs.store import JobStore
+from model.card import Card
+from model.catalog import Catalog
+from model.drift import FeatureDrift, drift
+from model.errors import ModelError
 from web.watch import Watcher
 
 BINS = 20
@@ -43,8 +48,19 @@ def job_events(
             changed.wait(_LOOK_SECONDS)
 
 
-def summary_document(counts: dict[str, int], value_edges: Sequence[float] = ()) -> dict[str, Any]:
-    """The counts that the workers kept up, as the contract shows them; of a regressor, predictions by their bins."""
+def card_of(catalog: Catalog, job: Job) -> Card | None:
+    """The card of a job's model, if it is still there."""
+    try:
+        return catalog.card(job.model, job.version)
+    except ModelError:
+        return None
+
+
+def summary_document(counts: dict[str, int], card: Card | None) -> dict[str, Any]:
+    """The counts that the workers kept up, as the contract shows them; of a regressor, predictions by their bins.
+
+    Without a card, there are neither these nor a comparison with the training data.
+    """
     predictions: dict[str, int] = {}
     histogram, values = [0] * BINS, [0] * BINS
     rejects = []
@@ -56,13 +72,22 @@ def summary_document(counts: dict[str, int], value_edges: Sequence[float] = ()) 
             histogram[int(rest)] = count
         elif kind == "value":
             values[int(rest)] = count
-        else:
+        elif kind == "fault":
             code, _, column = rest.partition(":")
             rejects.append({"column": column or None, "code": code, "count": count})
     edges = [round(place / BINS, 2) for place in range(BINS + 1)]
     return {
         "predictions": predictions,
         "probability": {"edges": edges, "counts": histogram},
-        **({"values": {"edges": list(value_edges), "counts": values}} if value_edges else {}),
+        **(
+            {"values": {"edges": list(card.prediction_edges), "counts": values}}
+            if card and card.prediction_edges
+            else {}
+        ),
         "rejects": sorted(rejects, key=lambda reject: -reject["count"]),
+        "drift": _drift_document(drift(card, counts) if card else None),
     }
+
+
+def _drift_document(found: dict[str, FeatureDrift] | None) -> dict[str, Any] | None:
+    return None if found is None else {name: asdict(feature) for name, feature in found.items()}

@@ -9,11 +9,10 @@ from jobs.messages import decompress
 from jobs.records import read_record, unquote
 from jobs.state import Job, JobState
 from jobs.store import JobStore
-from model.card import Card
 from model.catalog import Catalog
-from model.errors import ModelError
-from web.live import summary_document
+from web.live import card_of, summary_document
 from web.page_chart import Chart, chart
+from web.page_drift import DriftChart, drift_charts
 
 SHOWN_RESULTS = 100
 SHOWN_PER_KIND = 3
@@ -74,6 +73,7 @@ class JobView:
     chart: Chart | None = None
     rejects: list[RejectKind] = field(default_factory=list)
     results: ResultTable | None = None
+    drift: list[DriftChart] = field(default_factory=list)
 
 
 def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
@@ -81,18 +81,16 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
     position = store.queue_position(job)
     if not job.state.ended or job.state is JobState.FAILED:
         return JobView(job, position)
-    card = _card(catalog, job)
-    summary = summary_document(store.summary(job.id), card.prediction_edges if card else ())
-    drawn = chart(summary, card, job.threshold)
-    return JobView(job, position, drawn, _reject_kinds(store, job, summary["rejects"]), _first_results(store, job))
-
-
-def _card(catalog: Catalog, job: Job) -> Card | None:
-    """The card of a job's model, if it is still there."""
-    try:
-        return catalog.card(job.model, job.version)
-    except ModelError:
-        return None
+    card, counts = card_of(catalog, job), store.summary(job.id)
+    summary = summary_document(counts, card)
+    return JobView(
+        job,
+        position,
+        chart(summary, card, job.threshold),
+        _reject_kinds(store, job, summary["rejects"]),
+        _first_results(store, job),
+        drift_charts(card, counts) if card else [],
+    )
 
 
 def _reject_kinds(store: JobStore, job: Job, counts: Iterable[dict[str, Any]]) -> list[RejectKind]:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobs.state import JobState
 from jobs.text import ENCODINGS
+from model.drift import Verdict
 
 # A time and a job's id: whatever looks like this is a place in the list.
 CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
@@ -188,6 +189,31 @@ class RejectCount(_Model):
     count: int
 
 
+class DriftBin(_Model):
+    """A bin of values, with its shares of the training records and of the file's valid ones."""
+
+    label: str
+    training: float
+    file: float
+
+
+class FeatureDrift(_Model):
+    """How one feature's values differ from those in training."""
+
+    psi: float = Field(description="population stability index over the bins")
+    verdict: Verdict = Field(description="by its size: from 0.1 `some`, from 0.25 `far`; `unclear`: too few rows")
+    words: str
+    rows: int = Field(description="rows whose record could be read")
+    missing: float = Field(description="share of rows without a value")
+    training_missing: float = Field(description="the same in training")
+    rejected: float = Field(description="share of rows whose value was rejected")
+    outside: float = Field(description="share of rows whose number is outside the range in training")
+    unseen: int = Field(description="rows with a value that is no category of the training data")
+    bins: list[DriftBin]
+    absent: list[str] = Field(description="categories of the training data that do not occur, chance aside")
+    rare: list[str] = Field(description="categories with less than a fifth of their share in training, chance aside")
+
+
 class SummaryDocument(_Model):
     """Counts of a job's results."""
 
@@ -196,6 +222,9 @@ class SummaryDocument(_Model):
     probability: Histogram
     values: Histogram | None = Field(None, description="a regressor's predictions by their bins, the outer ones open")
     rejects: list[RejectCount]
+    drift: dict[str, FeatureDrift] | None = Field(
+        None, description="how the values differ from the training data, by feature; null where it is not known"
+    )
 
 
 class JobList(_Model):

@@ -19,6 +19,7 @@ from model.validate import ParsedValues, parse_distinct
 from worker.assemble import Mended, join, records_with_line_ends, scored_text, shortest, six_decimals
 from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.rejects import FaultColumn, count_faults, error_texts, reject_lines
+from worker.spread import spread
 
 BINS = 20
 _ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
@@ -42,7 +43,7 @@ def score_chunk(
         ScoringFailed: when the model fails, without `apart`.
     """
     parsed = parse_chunk(chunk.data, layout)
-    columns, faults = validate(parsed, scorer)
+    columns, faults, spreads = validate(parsed, scorer)
     rejected, valid = _split(len(parsed), faults)
     kept = np.searchsorted(parsed.good, valid)
     scored = _predict(_select(columns, kept), valid, scorer, threshold, apart)
@@ -58,7 +59,7 @@ def score_chunk(
         scored=len(scored.rows),
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
-        summary=_summary(scored.predictions, scorer.card) | count_faults(faults),
+        summary=_summary(scored.predictions, scorer.card) | count_faults(faults) | spreads,
     )
 
 
@@ -91,17 +92,21 @@ def _rejects(
     return reject_lines(faults, lines, first_row, layout.delimiter)
 
 
-def validate(parsed: ParsedChunk, scorer: Scorer) -> tuple[dict[str, Column], list[FaultColumn]]:
-    """The good records' columns as values, and every fault of the chunk, those of whole records first."""
+def validate(parsed: ParsedChunk, scorer: Scorer) -> tuple[dict[str, Column], list[FaultColumn], dict[str, int]]:
+    """The good records' columns as values, every fault of the chunk, those of whole records first, and how values are
+    spread, as counts for the summary."""
     faults = [parsed.broken.faults] if parsed.broken else []
     columns: dict[str, Column] = {}
+    spreads: dict[str, int] = {}
     for feature in scorer.card.features:
         texts, codes = parsed.columns[feature.name]
         values = parse_distinct(feature, texts)
         columns[feature.name] = (values.values, codes)
         if len(values.faults):
             faults.append(_column_faults(values, codes, parsed.good))
-    return columns, faults
+        if summary := scorer.card.summary.get(feature.name):
+            spreads |= spread(feature.name, summary, values, codes)
+    return columns, faults, spreads
 
 
 def _column_faults(values: ParsedValues, codes: NDArray[np.int32], good: NDArray[np.int64]) -> FaultColumn:
@@ -121,7 +126,9 @@ def _split(count: int, faults: Sequence[FaultColumn]) -> tuple[NDArray[np.int64]
 
 
 def _select(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str, Column]:
-    """The given rows of dictionary-coded columns, without the distinct values that none of them has."""
+    """The given rows, ascending, of dictionary-coded columns, without the distinct values that none of them has."""
+    if all(len(codes) == len(rows) for _, codes in columns.values()):
+        return dict(columns)
     selected = {}
     for name, (values, codes) in columns.items():
         taken = codes[rows]

@@ -87,8 +87,8 @@ def test_scripts_that_come_late_move_nothing(page: Page, addresses: dict[str, st
     assert page.evaluate(SHIFT) == 0
 
 
-def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_open(new_page: NewPage) -> None:
-    page = new_page(viewport={"width": 390, "height": 800})
+def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_open(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
     page.goto("/models/income")
     for summary in page.locator("#about details > summary").all():
         summary.click()
@@ -119,6 +119,16 @@ def test_the_preview_of_a_file_has_no_faults_of_accessibility(page: Page) -> Non
     assert_accessible(page)
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
     expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    assert_accessible(page)
+
+
+def test_the_comparison_with_the_training_data_has_no_faults_of_accessibility(
+    page: Page, addresses: dict[str, str]
+) -> None:
+    page.goto(addresses["job"])
+    for closed in page.locator("#drift details > summary").all():
+        closed.click()
+    expect(page.locator("#drift table").first).to_be_visible()
     assert_accessible(page)
 
 

@@ -1,0 +1,109 @@
+"""What the page of a job draws of its values beside those of the training data. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model.card import Card
+from model.drift import Bin, FeatureDrift, Verdict, drift
+from web.page_words import grouped, percent
+
+WIDTH, HEIGHT = 300, 80
+_GAP = 0.15
+# Of more categories, the most frequent are drawn and the rest as one.
+_MOST_BARS = 12
+# A bin with any rows at all is seen.
+_LEAST_HEIGHT = 1
+# Far first, stable last.
+_ORDER = (Verdict.FAR, Verdict.SOME, Verdict.UNCLEAR, Verdict.STABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One of a pair of bars: a share, and the rectangle that shows it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A bin of values with its bars in training and in the file."""
+
+    bin: Bin
+    training: Bar
+    file: Bar
+
+
+@dataclass(frozen=True, slots=True)
+class DriftChart:
+    """A feature's values in the file beside those in training: its verdict in words, notes, and pairs of bars."""
+
+    name: str
+    title: str
+    verdict: Verdict
+    words: str
+    psi: float
+    notes: list[str]
+    pairs: list[Pair]
+
+
+def drift_charts(card: Card, counts: Mapping[str, int]) -> list[DriftChart]:
+    """What is drawn of the counts of a job's summary, what differs most first; nothing where that is not known."""
+    titles = {feature.name: feature.title for feature in card.features}
+    charts = [
+        DriftChart(name, titles[name], found.verdict, found.words, found.psi, _notes(found), _pairs(found.bins))
+        for name, found in (drift(card, counts) or {}).items()
+    ]
+    return sorted(charts, key=lambda chart: (_ORDER.index(chart.verdict), -chart.psi))
+
+
+def _notes(found: FeatureDrift) -> list[str]:
+    """What else is to be said of the values, each a sentence."""
+    notes = []
+    if found.rejected:
+        notes.append(f"Rejected in {_share(found.rejected)} of the rows.")
+    if found.missing or found.training_missing:
+        notes.append(
+            f"Missing in {_share(found.missing)} of the rows; in training in {_share(found.training_missing)}."
+        )
+    if found.outside:
+        notes.append(f"Outside the range of the training data in {_share(found.outside)} of the rows.")
+    if found.unseen:
+        notes.append(f"{grouped(found.unseen)} {'row has' if found.unseen == 1 else 'rows have'} an unknown category.")
+    if found.absent:
+        notes.append(f"In training, but not in this file: {', '.join(found.absent)}.")
+    if found.rare:
+        notes.append(f"Much rarer than in training: {', '.join(found.rare)}.")
+    return notes
+
+
+def _share(share: float) -> str:
+    return "under 0.1%" if 0 < share < 0.001 else percent(share, 1)
+
+
+def _pairs(bins: list[Bin]) -> list[Pair]:
+    shown = _fewer(bins)
+    highest = max((max(part.training, part.file) for part in shown), default=0.0) or 1.0
+    step = WIDTH / max(len(shown), 1)
+    width = round(step * (0.5 - _GAP), 1)
+
+    def bar(share: float, x: float) -> Bar:
+        height = max(_LEAST_HEIGHT, round(HEIGHT * share / highest, 1)) if share else 0
+        return Bar(round(x, 1), round(HEIGHT - height, 1), width, height)
+
+    return [
+        Pair(part, bar(part.training, (place + _GAP) * step), bar(part.file, (place + 0.5) * step))
+        for place, part in enumerate(shown)
+    ]
+
+
+def _fewer(bins: list[Bin]) -> list[Bin]:
+    """The bins, in their order; of many, the rarest as one."""
+    if len(bins) <= _MOST_BARS:
+        return bins
+    kept = sorted(bins, key=lambda part: -max(part.training, part.file))[: _MOST_BARS - 1]
+    others = [part for part in bins if part not in kept]
+    rest = Bin(f"{len(others)} others", sum(part.training for part in others), sum(part.file for part in others))
+    return [*(part for part in bins if part in kept), rest]
