@@ -30,7 +30,7 @@ _STAGES = (
     ("parsing the model's columns", "worker.score_chunk", "parse_chunk"),
     ("validating and encoding", "worker.score_chunk", "validate"),
     ("predicting", "model.scorer", "Scorer.predict_coded"),
-    ("formatting", "worker.score_chunk", "_fine_suffixes"),
+    ("formatting", "worker.score_chunk", "fine_suffixes"),
     ("appending to the records", "worker.score_chunk", "scored_text"),
 )
 
@@ -106,7 +106,7 @@ def _whole_way(data: bytes, model: Scorer, clock: Clock) -> None:
             stored = chunk.encode()
         with clock.stage("decompressing the input"):
             taken = InputChunk.decode(stored)
-        scored = score_chunk(taken, layout, model, None)
+        scored = score_chunk(taken, layout, [model], None)
         with clock.stage("compressing the results"):
             frame = compress(scored.output)
         with clock.stage("decompressing the results"):

@@ -47,6 +47,7 @@ class Job:
     delimiter: str
     line_end: str
     threshold: float | None
+    explain: int | None
     header: bytes
     input_header: bytes
     size: int
@@ -63,6 +64,12 @@ class Job:
     changed: float
     sealed: bool
     error: str | None
+    compared: tuple[str, str] | None = None
+
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        """Name and version of the model, and of the second one if two are compared."""
+        return [(self.model, self.version), *([self.compared] if self.compared else [])]
 
     @property
     def progress(self) -> float:
@@ -101,11 +108,13 @@ def as_dict(job: Job, queue_position: int | None) -> dict[str, Any]:
         "id": job.id,
         "state": job.state.value,
         "model": {"name": job.model, "version": job.version},
+        **({"models": [{"name": name, "version": version} for name, version in job.models]} if job.compared else {}),
         "filename": job.filename,
         "bytes": job.size,
         "encoding": job.encoding,
         "delimiter": job.delimiter,
         "threshold": job.threshold,
+        "explain": job.explain,
         "rows": {"total": job.total, "scored": job.scored, "rejected": job.rejected},
         "progress": job.progress,
         "rows_per_second": job.rows_per_second,
@@ -123,6 +132,14 @@ def number(raw: bytes | None) -> float | None:
     return float(raw) if raw else None
 
 
+def named_version(raw: bytes | None) -> tuple[str, str] | None:
+    """Name and version of a model as the store holds them, ``name@version``; None where there is none."""
+    if not raw:
+        return None
+    name, _, version = raw.decode().partition("@")
+    return name, version
+
+
 def job_of(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
     """The job with these fields, as the store holds them."""
     text = {name.decode(): value.decode() for name, value in raw.items()}
@@ -136,6 +153,7 @@ def job_of(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
         delimiter=text["delimiter"],
         line_end=text["line_end"],
         threshold=number(raw.get(b"threshold")),
+        explain=int(raw.get(b"explain", 0)) or None,
         header=raw[b"header"],
         input_header=raw[b"input_header"],
         size=int(text["size"]),
@@ -152,4 +170,5 @@ def job_of(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
         changed=float(text["changed"]),
         sealed=text["sealed"] == "1",
         error=text.get("error"),
+        compared=named_version(raw.get(b"compared")),
     )

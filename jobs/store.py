@@ -21,7 +21,7 @@ from jobs.keys import JobKeys
 from jobs.messages import InputChunk, Queue, compress
 from jobs.scripts import register_script
 from jobs.settings import Settings
-from jobs.state import Job, JobState, job_of, number
+from jobs.state import Job, JobState, job_of, named_version, number
 
 _SCAN_PAGE = 100
 # More than a web process has threads, each of which may need one.
@@ -52,7 +52,9 @@ def connect(settings: Settings, patient: bool = False) -> Redis:
 class NewJob:
     """What is known of a job when its header has been read.
 
-    ``columns`` maps features to the header's columns, ``added`` is the number of columns that the results have more.
+    ``columns`` maps features to the header's columns. ``added`` is the number of columns that the results have more, up
+    to ``error``, ``explain`` that of the features, each with its effect, that follow. ``compared`` is the name and
+    version of a second model.
     """
 
     model: str
@@ -67,6 +69,8 @@ class NewJob:
     columns: Mapping[str, int]
     width: int
     added: int = 3
+    explain: int | None = None
+    compared: tuple[str, str] | None = None
     shown: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -85,6 +89,13 @@ class ClaimedChunk:
     columns: dict[str, int]
     width: int
     added: int = 3
+    explain: int | None = None
+    compared: tuple[str, str] | None = None
+
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        """Name and version of the model, and of the second one if two are compared."""
+        return [(self.model, self.version), *([self.compared] if self.compared else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,8 @@ class JobStore:
             "columns": json.dumps(dict(new.columns)),
             "width": new.width,
             "added": new.added,
+            "explain": new.explain or 0,
+            "compared": "@".join(new.compared) if new.compared else "",
             "shown": int(new.shown),
             "created": now,
             "changed": now,
@@ -243,6 +256,8 @@ class JobStore:
             columns=json.loads(raw[b"columns"]),
             width=int(raw[b"width"]),
             added=int(raw.get(b"added", 3)),
+            explain=int(raw.get(b"explain", 0)) or None,
+            compared=named_version(raw.get(b"compared")),
         )
 
     def renew(self, job_id: str, chunk: int, owner: str) -> bool:

@@ -220,6 +220,11 @@ class Card(_Part):
         return ("prediction", *self.score_columns, "error")
 
     @property
+    def is_explained(self) -> bool:
+        """Whether each feature's effect on a prediction can be told."""
+        return self.additive
+
+    @property
     def decides_by_threshold(self) -> bool:
         """Whether a threshold turns the model's probability into its prediction."""
         return self.kind is ModelKind.BINARY_CLASSIFIER and self.scores is Scores.PROBABILITY

@@ -107,6 +107,10 @@ class Scorer:
             return self._explained(self._additive, code_frame(prepared, self.card.features), len(frame))
         return self._explained_by_trees(prepared)
 
+    def explain_coded(self, columns: Mapping[str, Column]) -> Explanation | None:
+        """Return what `explain` does, of dictionary-coded columns, as `predict_coded` takes them."""
+        return self._explained(len(next(iter(columns.values()))[1]), lambda: columns)
+
     def explain_records(self, records: Sequence[Mapping[str, Value]]) -> Explanation | None:
         """Return what `explain` does, of records as `Schema.validate_record` gives them."""
         if self._additive is not None:

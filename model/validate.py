@@ -1,7 +1,7 @@
 """Validating whole columns: each distinct text is parsed once, by the rules of `Feature.parse`. Pure."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,11 @@ class ParsedValues:
     values: NDArray[Any]
     at_fault: NDArray[np.int64]
     faults: Faults
+
+    def without_faults_at(self, places: NDArray[np.int64]) -> Self:
+        """The same without the faults of the texts at the given places, which are known."""
+        news = np.flatnonzero(~np.isin(self.at_fault, places))
+        return type(self)(self.values, self.at_fault[news], self.faults.take(news))
 
 
 def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:

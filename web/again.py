@@ -9,6 +9,7 @@ from jobs.state import Job
 from jobs.store import JobStore
 from model.catalog import Catalog
 from web.api_jobs import unknown_job
+from web.asked import model_labels, parse_models
 from web.bodies import Body, UploadForm
 from web.unscored import Unscorer
 
@@ -16,21 +17,32 @@ from web.unscored import Unscorer
 def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
     """What a person asks for: another model or threshold, else those of the job. The file keeps its name.
 
-    The form has one threshold for whichever model is chosen; one that decides without has no use for it.
+    The form has one threshold for whichever model is chosen; one that decides without has no use for it. Explanations
+    are kept where the model gives them.
 
     Raises:
         UnknownModel, BrokenModel: there is no such model, or it cannot be used.
+        UploadRefused: it is not one model or two.
     """
     asked = UploadForm.of(given)
-    model = asked.model or job.model
+    model = asked.model or models_of(job)
+    cards = parse_models(model, catalog, asked.version)
     own = None if job.threshold is None else repr(job.threshold)
+    decides = any(card.decides_by_threshold for card in cards)
+    explained = len(cards) == 1 and cards[0].is_explained and job.explain is not None
     return replace(
         asked,
         model=model,
-        threshold=(asked.threshold or own) if catalog.usable_card(model, asked.version).decides_by_threshold else None,
+        threshold=(asked.threshold or own) if decides else None,
+        explain=asked.explain or (str(min(job.explain or 1, len(cards[0].features))) if explained else None),
         filename=job.filename,
         encoding="utf-8",
     )
+
+
+def models_of(job: Job) -> str:
+    """The models of a job as an upload names them: their current versions, or, of one model, the two compared."""
+    return ",".join(model_labels(job.models))
 
 
 def body_of(store: JobStore, job: Job, form: UploadForm) -> Body:

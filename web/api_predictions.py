@@ -13,12 +13,12 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from jobs.errors import UploadRefused
 from model.card import Card
+from web.asked import parse_threshold
 from web.openapi import json_body, parameters, problems
 from web.predictions import make_request
 from web.problems import Problem, fault_detail, invalid_parameters
 from web.schemas import PendingDocument, Prediction, PredictionHeader, PredictionPath, PredictionRequest
 from web.services import services
-from web.uploads import parse_threshold
 from web.waiting import preferred_wait, prefers_async
 
 api = APIBlueprint(

@@ -57,8 +57,9 @@ class UploadForm:
     filename: str | None = None
     threshold: str | None = None
     encoding: str | None = None
+    explain: str | None = None
 
-    NAMES = ("model", "version", "filename", "threshold", "encoding")
+    NAMES = ("model", "version", "filename", "threshold", "encoding", "explain")
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> "UploadForm":

@@ -50,9 +50,10 @@ class ResultRow:
     error: str
 
     @classmethod
-    def of(cls, texts: list[str], width: int) -> "ResultRow":
-        """The row that stands in the results as these texts, the first ``width`` of them the record's own."""
-        return cls(texts[:width], texts[width:-1], texts[-1])
+    def of(cls, texts: list[str], width: int, after: int) -> "ResultRow":
+        """The row that stands in the results as these texts: ``width`` of its own, and ``after`` the error as many."""
+        error = len(texts) - after - 1
+        return cls(texts[:width], texts[width:error] + texts[error + 1 :], texts[error])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,9 @@ def _first_results(store: JobStore, job: Job) -> ResultTable | None:
             break
         rows += islice(_records(decompress(frame), job.delimiter), SHOWN_RESULTS - len(rows))
     header, own = (next(_records(line + b"\n", job.delimiter), []) for line in (job.header, job.input_header))
-    width = len(own)
-    return ResultTable(own, header[width:-1], [ResultRow.of(texts, width) for texts in rows]) if rows else None
+    width, after = len(own), 2 * (job.explain or 0)
+    answers = header[width : len(header) - after - 1] + header[len(header) - after :]
+    return ResultTable(own, answers, [ResultRow.of(texts, width, after) for texts in rows]) if rows else None
 
 
 def _records(lines: bytes, delimiter: str, most_fields: int | None = None) -> Iterator[list[str]]:

@@ -1,6 +1,7 @@
 """A look at the first bytes of a file before it is uploaded: how its columns map, and what its rows would meet."""
 
 import base64
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,10 +10,10 @@ from jobs.errors import UploadRefused
 from jobs.text import Utf8Stream
 from model.card import Card
 from model.schema import ColumnMatch
+from web.asked import count_matches, match_columns, parse_models, parse_threshold
 from web.bodies import Body
 from web.problems import Problem
 from web.services import Services
-from web.uploads import parse_threshold
 
 SAMPLE_BYTES = 64 * 1024
 _WAIT_SECONDS = 10.0
@@ -26,15 +27,16 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         Problem: when no worker answers in time.
     """
     sample = _sample(body)
-    card = services.catalog.usable_card(body.form.model, body.form.version)
+    cards = parse_models(body.form.model, services.catalog, body.form.version)
     text = Utf8Stream(body.form.encoding)
     data = text.feed(sample)
-    header = _header(data if b"\n" in data else data + text.finish(), card)
-    match = card.record_schema.match_columns(header.columns)
+    header = _header(data if b"\n" in data else data + text.finish(), cards)
+    match = match_columns(cards, header.columns)
     rows, count = _whole_records(data[header.size :], text, header)
     seen: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
-        seen = _ask(services, card, header, match, rows, parse_threshold(body.form.threshold, card))
+        # Of two models, the rows are looked at with the first.
+        seen = _ask(services, cards[0], header, match, rows, parse_threshold(body.form.threshold, *cards))
     return {
         "encoding": text.encoding,
         "delimiter": header.delimiter,
@@ -77,11 +79,8 @@ def _only_record(data: bytes, header: Header) -> list[Chunk]:
         raise
 
 
-def _header(data: bytes, card: Card) -> Header:
-    schema = card.record_schema
-    header = read_header(
-        data, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final=True
-    )
+def _header(data: bytes, cards: Sequence[Card]) -> Header:
+    header = read_header(data, count_matches(cards), final=True)
     if header is None:
         raise UploadRefused("no_header", "no header row in the first bytes")
     return header

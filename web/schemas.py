@@ -19,7 +19,11 @@ class _Model(BaseModel):
 class UploadQuery(_Model):
     """Parameters of an upload; in a multipart body they may be form fields instead."""
 
-    model: str | None = Field(None, description="model to score with; by default the default model")
+    model: str | None = Field(
+        None,
+        description="model to score with, by default the default model; two with a comma between are compared; "
+        "`name@version` is a version",
+    )
     version: str | None = Field(None, description="version of the model; by default its current one")
     filename: str | None = Field(None, description="name of the file (raw bodies)")
     threshold: float | None = Field(None, ge=0, le=1, description="probability from which on a row is positive")
@@ -29,6 +33,7 @@ class UploadQuery(_Model):
         "or `utf-16-le` or `utf-16-be` for a file without a byte order mark",
         json_schema_extra={"enum": ["", *ENCODINGS]},
     )
+    explain: int | None = Field(None, ge=1, description="so many of each row's strongest features, with their effects")
 
 
 class PreferHeader(_Model):
@@ -156,11 +161,13 @@ class JobDocument(_Model):
     id: str
     state: JobState
     model: ModelVersion
+    models: list[ModelVersion] | None = Field(None, description="both, where two are compared")
     filename: str
     bytes: int
     encoding: str
     delimiter: str
     threshold: float | None
+    explain: int | None
     rows: Rows
     progress: float = Field(ge=0, le=1)
     rows_per_second: float | None

@@ -13,17 +13,16 @@ from redis.exceptions import RedisError
 
 from jobs.availability import store_availability
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
-from jobs.errors import Detail, JobsError, UploadRefused
+from jobs.errors import JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.once import OnceOnly
 from jobs.queue import TaskSender
 from jobs.settings import Settings
 from jobs.store import JobStore, NewJob
 from jobs.text import Utf8Stream
-from model.card import Card
 from model.catalog import Catalog
 from model.errors import ModelError
-from model.schema import ColumnMatch
+from web.asked import Asked, count_matches
 from web.bodies import Body, UploadForm
 from web.problems import to_problem
 
@@ -31,7 +30,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 _MAX_NAME = 255
 _TOUCH_SECONDS = 5.0
-_THRESHOLD = pydantic.TypeAdapter(float)
 
 
 @contextmanager
@@ -53,63 +51,10 @@ def fingerprint(digest: Any, form: UploadForm) -> str:
     return str(whole.hexdigest())
 
 
-def parse_threshold(text: str | None, card: Card) -> float | None:
-    """The threshold of a request, or the model's own; None for a model that decides without one.
-
-    Raises:
-        UploadRefused: ``bad_threshold``.
-    """
-    if not text:
-        return card.threshold if card.decides_by_threshold else None
-    if not card.decides_by_threshold:
-        raise UploadRefused("bad_threshold", f"model {card.name!r} decides without a threshold; leave it out")
-    try:
-        threshold = _THRESHOLD.validate_python(text)
-    except pydantic.ValidationError:
-        threshold = -1.0
-    if not 0.0 <= threshold <= 1.0:
-        raise UploadRefused("bad_threshold", f"threshold {text[:40]!r} is not a number in 0..1")
-    return abs(threshold)
-
-
 def clean_name(name: str | None) -> str:
     """The last part of a file's name, without control characters; ``upload.csv`` where there is none."""
     plain = "".join(letter for letter in (name or "") if letter.isprintable()).replace("\\", "/")
     return PurePath(plain).name[-_MAX_NAME:] or "upload.csv"
-
-
-def match_header(header: Header, card: Card) -> ColumnMatch:
-    """Which column holds which feature.
-
-    Raises:
-        UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
-    """
-    match = card.record_schema.match_columns(header.columns)
-    if not match.columns and any(_is_number(name) for name in header.columns):
-        raise UploadRefused("no_header", "the first line holds data; a header row with the columns' names is needed")
-    if match.missing:
-        errors = [
-            Detail(
-                "missing_columns", f"column {column.name!r} is missing", column.name, did_you_mean=column.did_you_mean
-            )
-            for column in match.missing
-        ]
-        names = ", ".join(column.name for column in match.missing)
-        hint = "; lines must end in LF or CRLF" if b"\r" in header.raw else ""
-        raise UploadRefused(
-            "missing_columns", f"model {card.name!r} needs columns that are missing: {names}{hint}", errors
-        )
-    if match.duplicates:
-        errors = [
-            Detail("duplicate_columns", f"{name!r} is a second column for the same feature", name)
-            for name in match.duplicates
-        ]
-        raise UploadRefused("duplicate_columns", f"columns that stand twice: {', '.join(match.duplicates)}", errors)
-    return match
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).isdecimal()
 
 
 class Upload:
@@ -144,8 +89,7 @@ class Upload:
 
     def _read_form(self) -> None:
         """Take over what the client says; of a form when its file begins, since fields stand before it."""
-        self._card = self._catalog.usable_card(self._form.model, self._form.version)
-        parse_threshold(self._form.threshold, self._card)
+        self._asked = Asked.of(self._form, self._catalog)
         self._encoding_asked = self._form.encoding
         self._text = Utf8Stream(self._form.encoding)
 
@@ -212,28 +156,27 @@ class Upload:
         if not final and b"\n" not in self._head and len(self._head) < 2 * self._tried:
             return b""
         self._tried = len(self._head)
-        schema = self._card.record_schema
-        header = read_header(
-            self._head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final
-        )
+        header = read_header(self._head, count_matches(self._asked.cards), final)
         if header is None:
             self._head = self._head.lstrip(b"\r\n")
             return b""
-        match = match_header(header, self._card)
+        match, asked = self._asked.match_header(header), self._asked
         self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
         new = NewJob(
-            model=self._card.name,
-            version=self._card.version,
+            model=asked.cards[0].name,
+            version=asked.cards[0].version,
+            compared=(asked.compared.name, asked.compared.version) if asked.compared else None,
             filename=clean_name(self._form.filename),
             encoding=self._text.encoding,
             delimiter=header.delimiter,
             line_end=header.line_end.decode(),
-            threshold=parse_threshold(self._form.threshold, self._card),
-            header=header.with_columns(self._card.result_columns),
+            threshold=asked.threshold,
+            explain=asked.explain,
+            header=header.with_columns(asked.result_columns),
             input_header=header.raw,
             columns=match.columns,
             width=len(header.columns),
-            added=len(self._card.result_columns),
+            added=asked.added,
             shown=self._shown,
         )
         self._store.begin(new)
@@ -282,15 +225,16 @@ class Upload:
             raise UploadRefused(
                 "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
             )
-        card = self._catalog.usable_card(self._form.model, self._form.version)
-        columns = match_header(self._header, card).columns
-        threshold = parse_threshold(self._form.threshold, card)
+        asked = Asked.of(self._form, self._catalog)
+        columns = asked.match_header(self._header).columns
         return {
-            "model": card.name,
-            "version": card.version,
+            "model": asked.cards[0].name,
+            "version": asked.cards[0].version,
+            "compared": f"{asked.compared.name}@{asked.compared.version}" if asked.compared else "",
             "columns": pydantic.TypeAdapter(dict[str, int]).dump_json(columns).decode(),
             "filename": clean_name(self._form.filename),
-            "threshold": "" if threshold is None else repr(threshold),
-            "header": self._header.with_columns(card.result_columns),
-            "added": len(card.result_columns),
+            "threshold": "" if asked.threshold is None else repr(asked.threshold),
+            "explain": asked.explain or 0,
+            "header": self._header.with_columns(asked.result_columns),
+            "added": asked.added,
         }

@@ -22,13 +22,15 @@ Texts = tuple[pa.StringArray, NDArray[np.int32]]
 class Layout:
     """Where the model's features stand in a file: delimiter, number of columns, column of each feature.
 
-    `added` is the number of columns that the results have more, `error` the last of them.
+    `added` is the number of columns that the results have more, `error` the last of them; `explained` that of the
+    features, each with its effect, that follow.
     """
 
     delimiter: str
     width: int
     columns: Mapping[str, int]
     added: int = 3
+    explained: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None
         return None
     coded = pa.dictionary(pa.int32(), pa.string())
     names = [str(at) for at in range(layout.width)]
-    wanted = [names[at] for at in layout.columns.values()]
+    wanted = list({names[at]: None for at in layout.columns.values()})
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(text),

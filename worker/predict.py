@@ -142,7 +142,7 @@ def _preview(request: Mapping[str, Any]) -> Answer:
     data = base64.b64decode(request["sample"])
     added = len(model.card.result_columns)
     layout = Layout(request["delimiter"], request["width"], request["columns"], added)
-    scored = score_chunk(InputChunk(1, 0, data), layout, model, request["threshold"], apart=True)
+    scored = score_chunk(InputChunk(1, 0, data), layout, [model], request["threshold"], apart=True)
     faults = [
         {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}
         for name, count in scored.summary.items()

@@ -1,65 +1,74 @@
 """Scoring a chunk: bytes in; bytes, counts and reasons out. Pure, but for the model's own work."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.messages import InputChunk
-from jobs.records import RecordIndex, as_field
+from jobs.records import RecordIndex
 from jobs.store import ScoredChunk
-from model.card import Card, ModelKind, Scores
+from model.card import Card, ModelKind
 from model.columns import Column
-from model.faults import Faults
-from model.schema import Fault, FaultCode
+from model.schema import Feature
 from model.scorer import Predictions, Scorer
 from model.validate import ParsedValues, parse_distinct
-from worker.assemble import Mended, join, records_with_line_ends, scored_text, shortest, six_decimals
+from worker.answers import Question, failed, score
+from worker.assemble import Mended, records_with_line_ends, scored_text
 from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
-from worker.rejects import FaultColumn, count_faults, error_texts, reject_lines
+from worker.rejects import FaultColumn, count_faults, reject_lines
 from worker.spread import spread
+from worker.suffixes import fine_suffixes, suffixes
 
 BINS = 20
 _ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredRows:
-    """What the model said of the valid rows: their numbers, shape (k,), ascending, and their predictions."""
+class Validated:
+    """A chunk's good records as each model takes them, and every fault, those of whole records first.
 
-    rows: NDArray[np.int64]
-    predictions: Predictions
-    failed: FaultColumn
+    `columns` holds, per model, its dictionary-coded columns by feature; `spreads` counts their values for the summary.
+    """
+
+    columns: list[dict[str, Column]] = field(default_factory=list)
+    faults: list[FaultColumn] = field(default_factory=list)
+    spreads: dict[str, int] = field(default_factory=dict)
 
 
 def score_chunk(
-    chunk: InputChunk, layout: Layout, scorer: Scorer, threshold: float | None, apart: bool = False
+    chunk: InputChunk, layout: Layout, scorers: Sequence[Scorer], threshold: float | None, apart: bool = False
 ) -> ScoredChunk:
-    """Score the rows of a chunk; `apart` finds the rows that the model fails on, and rejects them alone.
+    """Score the rows of a chunk with one model, or with two to be compared.
+
+    `apart` finds the rows that a model fails on, and rejects them alone.
 
     Raises:
-        ScoringFailed: when the model fails, without `apart`.
+        ScoringFailed: when a model fails, without `apart`.
+        BrokenModel: when the layout has columns for explanations that the model does not give.
     """
     parsed = parse_chunk(chunk.data, layout)
-    columns, faults, spreads = validate(parsed, scorer)
+    found = validate(parsed, scorers)
+    faults = found.faults
     rejected, valid = _split(len(parsed), faults)
-    kept = np.searchsorted(parsed.good, valid)
-    scored = _predict(_select(columns, kept), valid, scorer, threshold, apart)
+    question = Question(scorers, found.columns, threshold, bool(layout.explained))
+    scored = score(question.of(np.searchsorted(parsed.good, valid)), valid, apart)
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
         rejected, _ = _split(len(parsed), faults)
     mended = parsed.broken.mended if parsed.broken else None
-    fine = _fine_suffixes(scored.predictions, scorer.card, layout.delimiter)
-    suffixes = _suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
+    cards = [scorer.card for scorer in scorers]
+    fine = fine_suffixes(scored.answers, cards, layout)
+    appended = suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
     return ScoredChunk(
-        output=scored_text(parsed.index, mended, suffixes),
+        output=scored_text(parsed.index, mended, appended),
         rejects=_rejects(parsed.index, mended, faults, chunk.first_row, layout),
         scored=len(scored.rows),
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
-        summary=_summary(scored.predictions, scorer.card) | count_faults(faults) | spreads,
+        summary=_summary(scored.answers.predictions[0], cards[0]) | count_faults(faults) | found.spreads,
     )
 
 
@@ -68,12 +77,12 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
     index, broken = read_records(chunk.data, layout)
     columns = [broken.faults] if broken else []
     _, left = _split(len(index), columns)
-    columns.append(_failed(left, _ATTEMPTS_USED_UP))
+    columns.append(failed(left, _ATTEMPTS_USED_UP))
     mended = broken.mended if broken else None
     rows = np.arange(len(index))
     nothing = pa.array([], pa.binary())
     return ScoredChunk(
-        output=scored_text(index, mended, _suffixes(len(index), rows[:0], nothing, columns, rows, layout)),
+        output=scored_text(index, mended, suffixes(len(index), rows[:0], nothing, columns, rows, layout)),
         rejects=_rejects(index, mended, columns, chunk.first_row, layout),
         scored=0,
         rejected=len(index),
@@ -92,21 +101,28 @@ def _rejects(
     return reject_lines(faults, lines, first_row, layout.delimiter)
 
 
-def validate(parsed: ParsedChunk, scorer: Scorer) -> tuple[dict[str, Column], list[FaultColumn], dict[str, int]]:
-    """The good records' columns as values, every fault of the chunk, those of whole records first, and how values are
-    spread, as counts for the summary."""
-    faults = [parsed.broken.faults] if parsed.broken else []
-    columns: dict[str, Column] = {}
-    spreads: dict[str, int] = {}
-    for feature in scorer.card.features:
-        texts, codes = parsed.columns[feature.name]
-        values = parse_distinct(feature, texts)
-        columns[feature.name] = (values.values, codes)
-        if len(values.faults):
-            faults.append(_column_faults(values, codes, parsed.good))
-        if summary := scorer.card.summary.get(feature.name):
-            spreads |= spread(feature.name, summary, values, codes)
-    return columns, faults, spreads
+def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
+    """The chunk as each of the models takes it; what two of them reject for the same value is one fault."""
+    found = Validated(faults=[parsed.broken.faults] if parsed.broken else [])
+    known: dict[str, tuple[Feature, ParsedValues]] = {}
+    for scorer in scorers:
+        columns: dict[str, Column] = {}
+        for feature in scorer.card.features:
+            texts, codes = parsed.columns[feature.name]
+            before, values = known.get(feature.name, (None, None))
+            if values is None or before != feature:
+                rejected = np.empty(0, np.int64) if values is None else values.at_fault
+                values = parse_distinct(feature, texts)
+                news = values.without_faults_at(rejected) if len(rejected) else values
+                if len(news.faults):
+                    found.faults.append(_column_faults(news, codes, parsed.good))
+            columns[feature.name] = (values.values, codes)
+            summary = scorer.card.summary.get(feature.name)
+            if summary and feature.name not in known:
+                found.spreads.update(spread(feature.name, summary, values, codes))
+            known.setdefault(feature.name, (feature, values))
+        found.columns.append(columns)
+    return found
 
 
 def _column_faults(values: ParsedValues, codes: NDArray[np.int32], good: NDArray[np.int64]) -> FaultColumn:
@@ -123,83 +139,6 @@ def _split(count: int, faults: Sequence[FaultColumn]) -> tuple[NDArray[np.int64]
     for column in faults:
         rejected[column.rows] = True
     return np.flatnonzero(rejected), np.flatnonzero(~rejected)
-
-
-def _select(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str, Column]:
-    """The given rows, ascending, of dictionary-coded columns, without the distinct values that none of them has."""
-    if all(len(codes) == len(rows) for _, codes in columns.values()):
-        return dict(columns)
-    selected = {}
-    for name, (values, codes) in columns.items():
-        taken = codes[rows]
-        used = np.bincount(taken, minlength=len(values)) > 0
-        selected[name] = (values, taken) if used.all() else (values[used], (np.cumsum(used) - 1)[taken])
-    return selected
-
-
-def _predict(
-    columns: dict[str, Column], rows: NDArray[np.int64], scorer: Scorer, threshold: float | None, apart: bool
-) -> ScoredRows:
-    if apart:
-        return _predict_apart(columns, rows, scorer, threshold)
-    return ScoredRows(rows, scorer.predict_coded(columns, threshold), _failed(rows[:0]))
-
-
-def _predict_apart(
-    columns: dict[str, Column], rows: NDArray[np.int64], scorer: Scorer, threshold: float | None
-) -> ScoredRows:
-    """Predict by halves: a part that the model fails on is halved, down to the single rows that it cannot score."""
-    waiting, done, failed = [np.arange(len(rows))], [], []
-    while waiting:
-        part = waiting.pop()
-        try:
-            done.append((part, scorer.predict_coded(_select(columns, part), threshold)))
-        except Exception:  # noqa: BLE001 - a model may raise anything; the row it fails on is rejected with a reason
-            if len(part) == 1:
-                failed.append(int(part[0]))
-            else:
-                waiting += np.array_split(part, 2)
-    if not done:
-        done = [(rows[:0], scorer.predict_coded(_select(columns, rows[:0]), threshold))]
-    places = np.concatenate([part for part, _ in done])
-    order = np.argsort(places)
-    predictions = Predictions.joined([prediction for _, prediction in done], order)
-    return ScoredRows(rows[places[order]], predictions, _failed(rows[np.sort(np.array(failed, np.int64))]))
-
-
-def _failed(rows: NDArray[np.int64], why: str = "the model could not score it") -> FaultColumn:
-    return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
-
-
-def _fine_suffixes(predictions: Predictions, card: Card, delimiter: str) -> pa.BinaryArray:
-    """What follows the records that were scored: prediction, scores and no error, each after a delimiter."""
-    separator = delimiter.encode()
-    if card.kind is ModelKind.REGRESSOR:
-        values = join(separator, shortest(predictions.values), separator)
-    else:
-        names = pa.array([separator + as_field(name, delimiter) + separator for name in card.classes], pa.binary())
-        values = names.take(pa.array(predictions.values))
-    write = six_decimals if card.scores is Scores.PROBABILITY else shortest
-    scores = [part for column in predictions.scores.T for part in (write(column), separator)]
-    return join(values, *scores)
-
-
-def _suffixes(
-    count: int,
-    scored: NDArray[np.int64],
-    fine: pa.BinaryArray,
-    faults: list[FaultColumn],
-    rejected: NDArray[np.int64],
-    layout: Layout,
-) -> pa.BinaryArray:
-    """What follows each of `count` records: those of the scored rows as given, the rejected ones' reasons."""
-    if not len(rejected):
-        return fine
-    wrong = join(layout.added * layout.delimiter.encode(), error_texts(faults, rejected))
-    places = np.empty(count, np.int64)
-    places[scored] = np.arange(len(scored))
-    places[rejected] = np.arange(len(scored), count)
-    return pa.concat_arrays([fine, wrong]).take(pa.array(places))
 
 
 def _summary(predictions: Predictions, card: Card) -> dict[str, int]:

@@ -90,11 +90,11 @@ def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
     most = get_settings().max_attempts
-    layout = Layout(claimed.delimiter, claimed.width, claimed.columns, claimed.added)
+    layout = Layout(claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0)
     if claimed.attempt > most:
         return reject_chunk(claimed.chunk, layout)
-    model = scorer(claimed.model, claimed.version)
-    return score_chunk(claimed.chunk, layout, model, claimed.threshold, apart=claimed.attempt > 1)
+    models = [scorer(name, version) for name, version in claimed.models]
+    return score_chunk(claimed.chunk, layout, models, claimed.threshold, apart=claimed.attempt > 1)
 
 
 @contextmanager

@@ -150,10 +150,10 @@ def test_scored_rows_and_rejects_chunk_by_chunk(scorer: Scorer, line_end: str) -
     ]
     row, chunks = 1, list[ScoredChunk]()
     for text in texts:
-        chunks.append(score_chunk(InputChunk(row, 0, text), layout, scorer, 0.5))
+        chunks.append(score_chunk(InputChunk(row, 0, text), layout, [scorer], 0.5))
         row += chunks[-1].scored + chunks[-1].rejected
     back = unscored(b",", *chunks, width=7)
-    again = score_chunk(InputChunk(1, 0, back), layout, scorer, 0.5)
+    again = score_chunk(InputChunk(1, 0, back), layout, [scorer], 0.5)
     assert again.output == b"".join(chunk.output for chunk in chunks)
     assert again.rejects == b"".join(chunk.rejects for chunk in chunks)
     assert [f"39,{RECORD},x,y", "1,2"] == back.decode().split(line_end)[6:8]

@@ -37,7 +37,7 @@ def touchy(scorer: Scorer) -> Scorer:
 
 
 def run(scorer: Scorer, text: str, apart: bool = False, first_row: int = 1) -> tuple[ScoredChunk, list[list[str]]]:
-    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, scorer, None, apart)
+    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, [scorer], None, apart)
     return scored, list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
 
 

@@ -10,7 +10,7 @@ from worker.score_chunk import score_chunk
 
 def counts(scorer: Scorer, feature: str, text: str) -> dict[str, int]:
     """What a chunk adds to a job's summary of one feature, by bin."""
-    summary = score_chunk(InputChunk(1, 0, text.encode()), LAYOUT, scorer, None).summary
+    summary = score_chunk(InputChunk(1, 0, text.encode()), LAYOUT, [scorer], None).summary
     names = bin_names(scorer.card.summary[feature])
     return {name: summary[key] for name in names if (key := count_name(feature, name)) in summary}
 
@@ -31,7 +31,7 @@ def test_what_is_missing_or_out_of_the_training_range_has_bins_of_its_own(scorer
     # Its pipeline takes no age that is missing; the values are counted nevertheless.
     lenient = card.model_copy(update={"features": (age, *card.features[1:]), "additive": False})
     chunk = InputChunk(1, 0, ages(3, 16, 17, 91, "?", "?", "x", 300).encode())
-    summary = score_chunk(chunk, LAYOUT, Scorer(lenient, scorer.pipeline), None, apart=True).summary
+    summary = score_chunk(chunk, LAYOUT, [Scorer(lenient, scorer.pipeline)], None, apart=True).summary
     found = {name: summary.get(count_name("age", name), 0) for name in bin_names(card.summary["age"])}
     assert {name: count for name, count in found.items() if count} == {"0": 1, "below": 2, "above": 1, "missing": 2}
     assert (summary["fault:not_a_number:age"], summary["fault:out_of_range:age"]) == (1, 1)
@@ -60,14 +60,14 @@ def test_the_counts_of_two_chunks_add_up_to_those_of_both_as_one(scorer: Scorer)
 
 def test_a_model_without_a_summary_of_its_training_data_is_scored_without_counts(scorer: Scorer) -> None:
     bare = Scorer(scorer.card.model_copy(update={"summary": {}}), scorer.pipeline)
-    summary = score_chunk(InputChunk(1, 0, ages(20, 30).encode()), LAYOUT, bare, None).summary
+    summary = score_chunk(InputChunk(1, 0, ages(20, 30).encode()), LAYOUT, [bare], None).summary
     assert not [name for name in summary if name.startswith("drift:")]
 
 
 def test_a_feature_of_which_only_missing_values_were_counted_in_training_has_two_bins(scorer: Scorer) -> None:
     card = scorer.card.model_copy(update={"summary": {"workclass": FeatureSummary(missing=3)}})
     text = "".join(f"39,{RECORD.replace('State-gov', name)}\n" for name in ("?", "Private", "Private"))
-    found = score_chunk(InputChunk(1, 0, text.encode()), LAYOUT, Scorer(card, scorer.pipeline), None).summary
+    found = score_chunk(InputChunk(1, 0, text.encode()), LAYOUT, [Scorer(card, scorer.pipeline)], None).summary
     assert {name: n for name, n in found.items() if name.startswith("drift:")} == {
         "drift:workclass:any": 2,
         "drift:workclass:missing": 1,

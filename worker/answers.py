@@ -1,0 +1,125 @@
+"""What the models of a job say of the valid rows of a chunk: each one's predictions, and how they come about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.columns import Column, Floats
+from model.errors import BrokenModel
+from model.faults import Faults
+from model.schema import Fault, FaultCode
+from model.scorer import Predictions, Scorer
+from worker.rejects import FaultColumn
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Predictions of n records by each model, and, where they are explained, each feature's effect, (n, features)."""
+
+    predictions: tuple[Predictions, ...]
+    effects: Floats | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], order: Rows) -> Self:
+        """The answers of all parts, of which there is at least one, in the given order of their rows."""
+        by_model = zip(*(part.predictions for part in parts), strict=True)
+        effects = [part.effects for part in parts if part.effects is not None]
+        return cls(
+            tuple(Predictions.joined(predictions, order) for predictions in by_model),
+            np.concatenate(effects)[order] if effects else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """The rows that were scored, shape (k,), ascending, with the answers, and those that a model failed on."""
+
+    rows: Rows
+    answers: Answers
+    failed: FaultColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Valid rows, by number, whose columns each of the models takes, and what is asked of them.
+
+    `columns` holds, per model, its dictionary-coded columns by feature.
+    """
+
+    scorers: Sequence[Scorer]
+    columns: Sequence[Mapping[str, Column]]
+    threshold: float | None
+    explained: bool
+
+    def of(self, rows: Rows) -> "Question":
+        """The same about some of the rows, by their places."""
+        return Question(self.scorers, [select(own, rows) for own in self.columns], self.threshold, self.explained)
+
+    def ask(self) -> Answers:
+        """The models' answers; raises ScoringFailed as they do."""
+        pairs = list(zip(self.scorers, self.columns, strict=True))
+        predictions = tuple(scorer.predict_coded(own, self.threshold) for scorer, own in pairs)
+        return Answers(predictions, _effects(*pairs[0]) if self.explained else None)
+
+
+def score(question: Question, rows: Rows, apart: bool) -> ScoredRows:
+    """Ask about the rows with these numbers; `apart` finds those that a model fails on.
+
+    Raises:
+        ScoringFailed: when a model fails, without `apart`.
+        BrokenModel: when explanations are asked of a model that has none.
+    """
+    if apart:
+        return _score_apart(question, rows)
+    return ScoredRows(rows, question.ask(), failed(rows[:0]))
+
+
+def failed(rows: Rows, why: str = "the model could not score it") -> FaultColumn:
+    """The rows with these numbers, rejected since they were not scored."""
+    return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
+
+
+def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
+    """The given rows, ascending, of dictionary-coded columns, without the distinct values that none of them has."""
+    if all(len(codes) == len(rows) for _, codes in columns.values()):
+        return dict(columns)
+    selected = {}
+    for name, (values, codes) in columns.items():
+        taken = codes[rows]
+        used = np.bincount(taken, minlength=len(values)) > 0
+        selected[name] = (values, taken) if used.all() else (values[used], (np.cumsum(used) - 1)[taken])
+    return selected
+
+
+def _effects(scorer: Scorer, columns: Mapping[str, Column]) -> Floats:
+    explanation = scorer.explain_coded(columns)
+    if explanation is None:
+        raise BrokenModel(f"model {scorer.card.name!r} cannot explain its predictions here")
+    return explanation.effects
+
+
+def _score_apart(question: Question, rows: Rows) -> ScoredRows:
+    """Ask by halves: a part that a model fails on is halved, down to the single rows that it cannot score."""
+    waiting, done, wrong = [np.arange(len(rows))], [], []
+    while waiting:
+        part = waiting.pop()
+        try:
+            done.append((part, question.of(part).ask()))
+        except BrokenModel:
+            raise
+        except Exception:  # noqa: BLE001 - a model may raise anything; the row it fails on is rejected with a reason
+            if len(part) == 1:
+                wrong.append(int(part[0]))
+            else:
+                waiting += np.array_split(part, 2)
+    if not done:
+        done = [(rows[:0], question.of(rows[:0]).ask())]
+    places = np.concatenate([part for part, _ in done])
+    order = np.argsort(places)
+    answers = Answers.joined([answer for _, answer in done], order)
+    return ScoredRows(rows[places[order]], answers, failed(rows[np.sort(np.array(wrong, np.int64))]))

@@ -1,0 +1,70 @@
+"""What is appended to each record: predictions, scores, the reason of a rejection, the strongest effects. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.records import as_field
+from model.card import Card, ModelKind, Scores
+from model.columns import Floats
+from model.scorer import Predictions
+from worker.answers import Answers
+from worker.assemble import join, shortest, six_decimals
+from worker.parse import Layout
+from worker.rejects import FaultColumn, error_texts
+
+_EFFECT_DECIMALS = 6
+
+
+def fine_suffixes(answers: Answers, cards: Sequence[Card], layout: Layout) -> pa.BinaryArray:
+    """What follows the records that were scored: each model's prediction and scores, no error, the effects."""
+    separator = layout.delimiter.encode()
+    parts: list[pa.Array | bytes] = []
+    for predictions, card in zip(answers.predictions, cards, strict=True):
+        parts += _answer(predictions, card, layout.delimiter, b"" if parts else separator)
+    if answers.effects is not None:
+        names = [separator + as_field(feature.name, layout.delimiter) + separator for feature in cards[0].features]
+        parts += _strongest(answers.effects, pa.array(names, pa.binary()), layout.explained)
+    return join(*parts)
+
+
+def suffixes(
+    count: int,
+    scored: NDArray[np.int64],
+    fine: pa.BinaryArray,
+    faults: list[FaultColumn],
+    rejected: NDArray[np.int64],
+    layout: Layout,
+) -> pa.BinaryArray:
+    """What follows each of `count` records: those of the scored rows as given, the rejected ones' reasons."""
+    if not len(rejected):
+        return fine
+    separator = layout.delimiter.encode()
+    wrong = join(layout.added * separator, error_texts(faults, rejected), 2 * layout.explained * separator)
+    places = np.empty(count, np.int64)
+    places[scored] = np.arange(len(scored))
+    places[rejected] = np.arange(len(scored), count)
+    return pa.concat_arrays([fine, wrong]).take(pa.array(places))
+
+
+def _answer(predictions: Predictions, card: Card, delimiter: str, before: bytes) -> list[pa.Array | bytes]:
+    """A model's prediction and scores, each with a delimiter after it, and `before` before the first."""
+    separator = delimiter.encode()
+    if card.kind is ModelKind.REGRESSOR:
+        parts = [before, shortest(predictions.values), separator]
+    else:
+        names = pa.array([before + as_field(name, delimiter) + separator for name in card.classes], pa.binary())
+        parts = [names.take(pa.array(predictions.values))]
+    write = six_decimals if card.scores is Scores.PROBABILITY else shortest
+    return parts + [part for column in predictions.scores.T for part in (write(column), separator)]
+
+
+def _strongest(effects: Floats, names: pa.BinaryArray, most: int) -> Iterator[pa.Array]:
+    """The names of each row's strongest features, and after each its effect; of equals, the first feature."""
+    rounded = np.round(effects, _EFFECT_DECIMALS) + 0.0  # no negative zero
+    order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :most]
+    for places in order.T:
+        yield names.take(pa.array(places))
+        yield shortest(rounded[np.arange(len(rounded)), places])
