@@ -108,6 +108,14 @@ def drift(card: Card, counts: Mapping[str, int]) -> dict[str, FeatureDrift] | No
     return found
 
 
+def joint_drift(cards: Sequence[Card], counts: Mapping[str, int]) -> dict[str, FeatureDrift] | None:
+    """The same for several models: each feature is compared with the training data of the first that knows it."""
+    known = [found for card in cards if (found := drift(card, counts)) is not None]
+    if not known:
+        return None
+    return known[0] | {name: feature for found in known[1:] for name, feature in found.items() if name not in known[0]}
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What was counted of a feature: valid values by bin, as `bin_names` orders them, and faults by code."""

@@ -45,6 +45,17 @@ def models_of(job: Job) -> str:
     return ",".join(model_labels(job.models))
 
 
+def choices(job: Job, catalog: Catalog) -> dict[str, str]:
+    """The models with which a job may be scored again, in words by what names them: each, or its own beside another."""
+    names = catalog.names()
+    found = {name: name for name in names}
+    if job.model in names:
+        found |= {f"{job.model},{name}": f"{job.model} and {name}, compared" for name in names if name != job.model}
+    if job.compared:
+        found.setdefault(models_of(job), " and ".join(model_labels(job.models)) + ", compared")
+    return found
+
+
 def body_of(store: JobStore, job: Job, form: UploadForm) -> Body:
     """The file of a job that has succeeded, a chunk at a time.
 

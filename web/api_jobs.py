@@ -19,7 +19,7 @@ from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
 from web.job_list import list_page
-from web.live import card_of, job_events, summary_document
+from web.live import cards_of, job_events, summary_document
 from web.openapi import csv_answer, csv_body, event_stream, parameters, parse, problems
 from web.preflight import preflight
 from web.problems import Problem
@@ -257,8 +257,9 @@ def get_summary(path: JobPath) -> Response:
     """Counts of each prediction, a histogram of the probabilities, rejects by column and code, and how the values
     differ from the training data; so far."""
     job = found_job(path.job_id)
-    counts = services().store.summary(job.id)
-    return _json({"rows": as_dict(job, None)["rows"], **summary_document(counts, card_of(services().catalog, job))})
+    found = services()
+    document = summary_document(found.store.summary(job.id), job, cards_of(found.catalog, job))
+    return _json({"rows": as_dict(job, None)["rows"], **document})
 
 
 @api.get(

@@ -1,10 +1,10 @@
 """What the page of a job draws of its values beside those of the training data. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model.card import Card
-from model.drift import Bin, FeatureDrift, Verdict, drift
+from model.drift import Bin, FeatureDrift, Verdict, joint_drift
 from web.page_words import grouped, percent
 
 WIDTH, HEIGHT = 300, 80
@@ -49,12 +49,12 @@ class DriftChart:
     pairs: list[Pair]
 
 
-def drift_charts(card: Card, counts: Mapping[str, int]) -> list[DriftChart]:
+def drift_charts(cards: Sequence[Card | None], counts: Mapping[str, int]) -> list[DriftChart]:
     """What is drawn of the counts of a job's summary, what differs most first; nothing where that is not known."""
-    titles = {feature.name: feature.title for feature in card.features}
+    titles = {feature.name: feature.title for card in cards[::-1] if card for feature in card.features}
     charts = [
         DriftChart(name, titles[name], found.verdict, found.words, found.psi, _notes(found), _pairs(found.bins))
-        for name, found in (drift(card, counts) or {}).items()
+        for name, found in (joint_drift([card for card in cards if card], counts) or {}).items()
     ]
     return sorted(charts, key=lambda chart: (_ORDER.index(chart.verdict), -chart.psi))
 

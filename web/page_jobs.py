@@ -10,8 +10,9 @@ from jobs.records import read_record, unquote
 from jobs.state import Job, JobState
 from jobs.store import JobStore
 from model.catalog import Catalog
-from web.live import card_of, summary_document
+from web.live import cards_of, summary_document
 from web.page_chart import Chart, chart
+from web.page_compare import Comparison, comparison
 from web.page_drift import DriftChart, drift_charts
 
 SHOWN_RESULTS = 100
@@ -75,6 +76,7 @@ class JobView:
     rejects: list[RejectKind] = field(default_factory=list)
     results: ResultTable | None = None
     drift: list[DriftChart] = field(default_factory=list)
+    comparison: Comparison | None = None
 
 
 def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
@@ -82,15 +84,16 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
     position = store.queue_position(job)
     if not job.state.ended or job.state is JobState.FAILED:
         return JobView(job, position)
-    card, counts = card_of(catalog, job), store.summary(job.id)
-    summary = summary_document(counts, card)
+    cards, counts = cards_of(catalog, job), store.summary(job.id)
+    summary = summary_document(counts, job, cards)
     return JobView(
         job,
         position,
-        chart(summary, card, job.threshold),
+        chart(summary, cards[0], None if job.compared else job.threshold),
         _reject_kinds(store, job, summary["rejects"]),
         _first_results(store, job),
-        drift_charts(card, counts) if card else [],
+        drift_charts(cards, counts),
+        comparison(summary, job),
     )
 
 

@@ -248,7 +248,8 @@ def job_page(job_id: str) -> Response:
 def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
     """The page of a job; ``shown`` is what was typed into the form that scores it again, and what is wrong with it."""
     found = services()
-    given = {"model": job.model, "threshold": job.threshold, "models": found.catalog.names(), **shown}
+    choices = again.choices(job, found.catalog)
+    given = {"model": again.models_of(job), "threshold": job.threshold, "choices": choices, **shown}
     view = page_jobs.view(found.store, found.catalog, job)
     return make_response(render_template("job.html", view=view, **given), status)
 

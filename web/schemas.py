@@ -221,6 +221,26 @@ class FeatureDrift(_Model):
     rare: list[str] = Field(description="categories with less than a fifth of their share in training, chance aside")
 
 
+class ModelSummary(ModelVersion):
+    """Counts of what one of two models predicted."""
+
+    predictions: dict[str, int]
+    probability: Histogram
+    values: Histogram | None = None
+
+
+class Agreement(_Model):
+    """How far two models agree; null where that makes no sense for the two."""
+
+    rows: int = Field(description="rows scored")
+    equal: int | None = Field(description="rows with the same prediction, of classifiers of the same classes")
+    share: float | None = Field(description="their share of the rows")
+    mean_difference: float | None = Field(
+        description="mean absolute difference of the probabilities (of more than two classes, half the sum over the "
+        "classes) or of a regressor's predictions"
+    )
+
+
 class SummaryDocument(_Model):
     """Counts of a job's results."""
 
@@ -228,6 +248,8 @@ class SummaryDocument(_Model):
     predictions: dict[str, int]
     probability: Histogram
     values: Histogram | None = Field(None, description="a regressor's predictions by their bins, the outer ones open")
+    models: list[ModelSummary] | None = Field(None, description="each of two models that are compared")
+    agreement: Agreement | None = Field(None, description="how far these agree")
     rejects: list[RejectCount]
     drift: dict[str, FeatureDrift] | None = Field(
         None, description="how the values differ from the training data, by feature; null where it is not known"

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from jobs.messages import InputChunk
 from jobs.records import RecordIndex
 from jobs.store import ScoredChunk
-from model.card import Card, ModelKind
 from model.columns import Column
 from model.schema import Feature
-from model.scorer import Predictions, Scorer
+from model.scorer import Scorer
 from model.validate import ParsedValues, parse_distinct
 from worker.answers import Question, failed, score
 from worker.assemble import Mended, records_with_line_ends, scored_text
@@ -21,8 +20,8 @@ from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.rejects import FaultColumn, count_faults, reject_lines
 from worker.spread import spread
 from worker.suffixes import fine_suffixes, suffixes
+from worker.summary import summarise
 
-BINS = 20
 _ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
@@ -68,7 +67,7 @@ def score_chunk(
         scored=len(scored.rows),
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
-        summary=_summary(scored.answers.predictions[0], cards[0]) | count_faults(faults) | found.spreads,
+        summary=summarise(scored.answers, cards) | count_faults(faults) | found.spreads,
     )
 
 
@@ -102,27 +101,38 @@ def _rejects(
 
 
 def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
-    """The chunk as each of the models takes it; what two of them reject for the same value is one fault."""
+    """The chunk as each of the models takes it; a value that two of them reject is one fault."""
     found = Validated(faults=[parsed.broken.faults] if parsed.broken else [])
     known: dict[str, tuple[Feature, ParsedValues]] = {}
+    counted: set[str] = set()
     for scorer in scorers:
         columns: dict[str, Column] = {}
         for feature in scorer.card.features:
-            texts, codes = parsed.columns[feature.name]
-            before, values = known.get(feature.name, (None, None))
-            if values is None or before != feature:
-                rejected = np.empty(0, np.int64) if values is None else values.at_fault
-                values = parse_distinct(feature, texts)
-                news = values.without_faults_at(rejected) if len(rejected) else values
-                if len(news.faults):
-                    found.faults.append(_column_faults(news, codes, parsed.good))
+            codes = parsed.columns[feature.name][1]
+            values = _parsed(feature, parsed, known, found.faults)
             columns[feature.name] = (values.values, codes)
             summary = scorer.card.summary.get(feature.name)
-            if summary and feature.name not in known:
+            if summary and feature.name not in counted:
+                counted.add(feature.name)
                 found.spreads.update(spread(feature.name, summary, values, codes))
-            known.setdefault(feature.name, (feature, values))
         found.columns.append(columns)
     return found
+
+
+def _parsed(
+    feature: Feature, parsed: ParsedChunk, known: dict[str, tuple[Feature, ParsedValues]], faults: list[FaultColumn]
+) -> ParsedValues:
+    """The distinct values of a column; what is wrong with them joins the faults, unless it is known from before."""
+    texts, codes = parsed.columns[feature.name]
+    before = known.get(feature.name)
+    if before and before[0] == feature:
+        return before[1]
+    values = parse_distinct(feature, texts)
+    news = values.without_faults_at(before[1].at_fault) if before else values
+    if len(news.faults):
+        faults.append(_column_faults(news, codes, parsed.good))
+    known.setdefault(feature.name, (feature, values))
+    return values
 
 
 def _column_faults(values: ParsedValues, codes: NDArray[np.int32], good: NDArray[np.int64]) -> FaultColumn:
@@ -139,21 +149,3 @@ def _split(count: int, faults: Sequence[FaultColumn]) -> tuple[NDArray[np.int64]
     for column in faults:
         rejected[column.rows] = True
     return np.flatnonzero(rejected), np.flatnonzero(~rejected)
-
-
-def _summary(predictions: Predictions, card: Card) -> dict[str, int]:
-    """Counts of each predicted class, of probabilities in 20 equal bins, of a regressor's predictions in its bins."""
-    counts: dict[str, int] = {}
-    if card.kind is ModelKind.REGRESSOR:
-        counts |= _counted("value", np.searchsorted(card.prediction_edges[1:-1], predictions.values, "right"))
-    else:
-        labels = np.bincount(predictions.values, minlength=len(card.classes)).tolist()
-        counts |= {f"prediction:{name}": n for name, n in zip(card.classes, labels, strict=True) if n}
-    if card.decides_by_threshold:
-        bins = np.minimum((predictions.positive * BINS).astype(np.int64), BINS - 1)
-        counts |= _counted("probability", bins)
-    return counts
-
-
-def _counted(kind: str, bins: NDArray[np.int64]) -> dict[str, int]:
-    return {f"{kind}:{place}": count for place, count in enumerate(np.bincount(bins).tolist()) if count}

@@ -60,7 +60,7 @@ def card(models: Path) -> Card:
 
 def test_what_differs_most_comes_first_and_bars_fit_their_chart(card: Card) -> None:
     counts = {"drift:age:0": 500, "drift:age:1": 1, "drift:sex:0": 331, "drift:sex:1": 669, "drift:race:4": 3}
-    charts = drift_charts(card, counts)
+    charts = drift_charts([card], counts)
     assert [chart.name for chart in charts] == ["age", "race", "sex"]
     for chart in charts:
         bars = [bar for pair in chart.pairs for bar in (pair.training, pair.file)]
@@ -71,7 +71,7 @@ def test_what_differs_most_comes_first_and_bars_fit_their_chart(card: Card) -> N
 
 
 def test_of_many_categories_the_most_frequent_are_drawn_and_the_rest_as_one(card: Card) -> None:
-    (chart,) = drift_charts(card, {"drift:education:0": 10, "drift:education:15": 10})
+    (chart,) = drift_charts([card], {"drift:education:0": 10, "drift:education:15": 10})
     assert len(chart.pairs) == 12
     assert chart.pairs[-1].bin.label == "5 others"
     assert sum(pair.bin.training for pair in chart.pairs) == pytest.approx(1)
@@ -79,5 +79,5 @@ def test_of_many_categories_the_most_frequent_are_drawn_and_the_rest_as_one(card
 
 
 def test_a_job_without_counts_or_a_card_without_summary_shows_nothing(card: Card) -> None:
-    assert drift_charts(card, {"prediction:>50K": 4}) == []
-    assert drift_charts(card.model_copy(update={"summary": {}}), {"drift:age:0": 500}) == []
+    assert drift_charts([card], {"prediction:>50K": 4}) == []
+    assert drift_charts([card.model_copy(update={"summary": {}})], {"drift:age:0": 500}) == []
