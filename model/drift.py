@@ -58,9 +58,10 @@ class FeatureDrift:
     """How one feature's values in a file differ from those in training.
 
     `rows` are those whose record could be read. `missing` and `training_missing` are shares of them and of the training
-    records, `rejected` of those whose value was rejected, `outside` of those whose number is out of the training range.
-    `unseen` counts values that are no category of the training data; `absent` and `rare` are categories of it that do
-    not occur, or in less than a fifth of their share there, though five rows or more were to be expected.
+    records, `rejected` of those whose value was rejected, `outside` of those whose number is out of the range allowed
+    or seen in training. `unseen` counts values that are no category of the training data; `absent` and `rare` are
+    categories of it that do not occur, or in less than a fifth of their share there, though five rows or more were to
+    be expected.
     """
 
     psi: float

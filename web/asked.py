@@ -128,6 +128,8 @@ def parse_models(text: str | None, catalog: Catalog, version: str | None = None)
         UploadRefused: ``bad_parameter``.
     """
     names = (text or "").split(",")
+    if len(names) > 1 and not all(name.strip() for name in names):
+        raise UploadRefused("bad_parameter", "between commas, a model's name is missing")
     if len(names) > _MOST_MODELS:
         raise UploadRefused("bad_parameter", f"at most {_MOST_MODELS} models are compared, not {len(names)}")
     if version and (len(names) > 1 or "@" in names[0]):

@@ -13,6 +13,8 @@ _GAP = 0.15
 _MOST_BARS = 12
 # A bin with any rows at all is seen.
 _LEAST_HEIGHT = 1
+# From that share of rejected values on, it is said first.
+_MANY_REJECTED = 0.05
 # Far first, stable last.
 _ORDER = (Verdict.FAR, Verdict.SOME, Verdict.UNCLEAR, Verdict.STABLE)
 
@@ -38,13 +40,17 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class DriftChart:
-    """A feature's values in the file beside those in training: its verdict in words, notes, and pairs of bars."""
+    """A feature's values in the file beside those in training: its verdict in words, notes, and pairs of bars.
+
+    `alarms` are what must not be overlooked, each a sentence.
+    """
 
     name: str
     title: str
     verdict: Verdict
     words: str
     psi: float
+    alarms: list[str]
     notes: list[str]
     pairs: list[Pair]
 
@@ -52,11 +58,16 @@ class DriftChart:
 def drift_charts(cards: Sequence[Card | None], counts: Mapping[str, int]) -> list[DriftChart]:
     """What is drawn of the counts of a job's summary, what differs most first; nothing where that is not known."""
     titles = {feature.name: feature.title for card in cards[::-1] if card for feature in card.features}
-    charts = [
-        DriftChart(name, titles[name], found.verdict, found.words, found.psi, _notes(found), _pairs(found.bins))
-        for name, found in (joint_drift([card for card in cards if card], counts) or {}).items()
-    ]
+    found = joint_drift([card for card in cards if card], counts) or {}
+    charts = [_chart(name, titles[name], feature) for name, feature in found.items()]
     return sorted(charts, key=lambda chart: (_ORDER.index(chart.verdict), -chart.psi))
+
+
+def _chart(name: str, title: str, found: FeatureDrift) -> DriftChart:
+    alarms = [found.words] if found.verdict in (Verdict.SOME, Verdict.FAR) else []
+    if found.rejected >= _MANY_REJECTED:
+        alarms.append(f"{title} is rejected in {_share(found.rejected)} of the rows.")
+    return DriftChart(name, title, found.verdict, found.words, found.psi, alarms, _notes(found), _pairs(found.bins))
 
 
 def _notes(found: FeatureDrift) -> list[str]:
@@ -69,7 +80,9 @@ def _notes(found: FeatureDrift) -> list[str]:
             f"Missing in {_share(found.missing)} of the rows; in training in {_share(found.training_missing)}."
         )
     if found.outside:
-        notes.append(f"Outside the range of the training data in {_share(found.outside)} of the rows.")
+        notes.append(
+            f"Out of the range that is allowed or was seen in training in {_share(found.outside)} of the rows."
+        )
     if found.unseen:
         notes.append(f"{grouped(found.unseen)} {'row has' if found.unseen == 1 else 'rows have'} an unknown category.")
     if found.absent:

@@ -214,7 +214,7 @@ class FeatureDrift(_Model):
     missing: float = Field(description="share of rows without a value")
     training_missing: float = Field(description="the same in training")
     rejected: float = Field(description="share of rows whose value was rejected")
-    outside: float = Field(description="share of rows whose number is outside the range in training")
+    outside: float = Field(description="share of rows whose number is out of the range allowed or seen in training")
     unseen: int = Field(description="rows with a value that is no category of the training data")
     bins: list[DriftBin]
     absent: list[str] = Field(description="categories of the training data that do not occur, chance aside")

@@ -26,7 +26,9 @@ def test_the_same_upload_sent_twice_is_one_job(service: Stack) -> None:
     assert "Idempotent-Replayed" not in first.headers
 
 
-@pytest.mark.parametrize("other", [{"data": FILE + FILE}, {"threshold": "0.4"}, {"filename": "b.csv"}])
+@pytest.mark.parametrize(
+    "other", [{"data": FILE + FILE}, {"threshold": "0.4"}, {"filename": "b.csv"}, {"explain": "1"}]
+)
 def test_a_key_is_for_one_body_and_its_parameters(service: Stack, other: dict[str, Any]) -> None:
     key = f"reused {sorted(other)}"
     with_key(service, key).raise_for_status()

@@ -68,7 +68,7 @@ def test_versions_of_one_model_are_told_apart_by_their_version(catalog: Catalog)
     assert names[2] == "prediction_income@0123456789ab"
 
 
-@pytest.mark.parametrize("model", ["income,income", "income,income-lean,income", "income,"])
+@pytest.mark.parametrize("model", ["income,income", "income,income-lean,income", "income,", ",", "income-lean,"])
 def test_a_model_beside_itself_and_more_than_two_are_refused(catalog: Catalog, model: str) -> None:
     assert refused(catalog, model=model) == "bad_parameter"
 

@@ -37,6 +37,7 @@ def test_a_file_unlike_the_training_data_is_said_so_in_words_and_numbers(service
     page = ended_job(service, job["links"]["page"])
     text = page.text("drift")
     assert "Hours per week is far higher than in training." in text
+    assert "Work class is rejected in 25.0% of the rows." in text
     assert "100 rows have an unknown category." in text
     assert "In training, but not in this file:" in text
     (table,) = [rows for n in range(1, 8) for rows in [page.rows(f"drift-table-{n}")] if rows[0][0] == "1 to 10.8"]
@@ -50,6 +51,8 @@ def test_a_sample_of_the_training_data_is_like_it(service: Stack) -> None:
     job = service.upload(header + b"\n" + rows).json()
     verdicts = {found["verdict"] for found in service.get(job["links"]["summary"]).json()["drift"].values()}
     assert verdicts <= {"stable", "unclear"}, "twenty rows are no reason for alarm"
+    text = ended_job(service, job["links"]["page"]).text("drift")
+    assert "too few valid rows to tell for" in text if "unclear" in verdicts else "Yes: every feature" in text
     service.request("POST", f"{job['links']['page']}/delete")
 
 
