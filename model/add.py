@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from model import intake
 from model.brought import Brought, Table, features_of, inspect, read_table
-from model.card import Card, ModelKind
+from model.card import Card, InputForm, ModelKind
 from model.catalog import ARTIFACT_FILE, Catalog, version_of
+from model.effects import effects_of, importance_of
 from model.errors import RefusedModel
 from model.evaluate import evaluate
 from model.explain import average_effects, is_additive
@@ -21,6 +23,7 @@ from model.hold_out import held_out
 from model.schema_file import SchemaFile
 from model.scorer import Scorer
 from model.summary import library_versions, sample_rows, summarise
+from model.tree_explain import obstacle_in_model
 
 _EDGES = 21
 
@@ -63,6 +66,7 @@ def add(order: Order, catalog: Catalog) -> Added:
     notes = list(brought.notes)
     if order.target:
         card = _evaluated(scorer, brought, order, notes)
+    card = card.model_copy(update=_what_matters(scorer, brought, order))
     text = _schema_of(card).dump()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / ARTIFACT_FILE
@@ -101,12 +105,20 @@ def _card(order: Order, brought: Brought, sha256: str, trusted: Sequence[str], s
         summary=summarise(frame, features),
         sample=sample_rows(frame, features, min(20, len(frame))),
         additive=is_additive(brought.pipeline, features),
+        by_trees=brought.takes is InputForm.FRAME and obstacle_in_model(brought.pipeline, features) is None,
         average_effects=average_effects(brought.pipeline, features, frame),
         prediction_edges=_edges(brought),
         trusted=tuple(trusted),
         libraries=library_versions(),
         artifact_sha256=sha256,
     )
+
+
+def _what_matters(scorer: Scorer, brought: Brought, order: Order) -> dict[str, Any]:
+    """What moves the model's answers: effects of values, or, where these do not add up, the worth of each feature."""
+    if scorer.card.additive:
+        return {"effects": effects_of(scorer.card, scorer.pipeline)}
+    return {"importance": importance_of(scorer, brought.frame, brought.truth)} if order.target else {}
 
 
 def _words(order: Order, positive: str | None) -> SchemaFile:
@@ -154,8 +166,9 @@ def _evaluated(scorer: Scorer, brought: Brought, order: Order, notes: list[str])
             return card
         truth, predictions = found
         words = "held-out records, by a twin of it that was fitted on the other four fifths of the data"
-    metrics, _ = evaluate(card, truth, predictions)
-    return card.model_copy(update={"metrics": metrics.model_copy(update={"measured_on": words})})
+    metrics, evaluation = evaluate(card, truth, predictions)
+    metrics = metrics.model_copy(update={"measured_on": words})
+    return card.model_copy(update={"metrics": metrics, "evaluation": evaluation})
 
 
 def _rows_of(table: Table, scorer: Scorer, brought: Brought, order: Order) -> tuple[pd.DataFrame, np.ndarray]:

@@ -7,6 +7,7 @@ import csv
 import io
 from enum import StrEnum
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model.errors import BrokenModel
 from model.files import place_of, write_atomically
 from model.schema import Feature, Scalar, Schema
+
+TREE_EXPLAINER = "shap"
+"""The library that explains tree models; an optional extra."""
 
 
 class ModelKind(StrEnum):
@@ -163,12 +167,12 @@ class Card(_Part):
 
     `classes` are those of a classifier, as text, in its pipeline's order; `scores` says what stands beside a
     prediction, `takes` what the pipeline is given. `prediction_edges` (regressors), 21 of them, are the bins in which
-    predictions are counted. `average_effects` (additive models) is the mean, over the training records, of each
-    feature's effect in log-odds: what explanations are relative to; `effects` are those of its values. `importance`
-    is, by feature, how much worse the first of the metrics gets when that feature's values are shuffled. `caution`
-    says in plain words what the model is not for. `sample` holds a few training records, values in
-    feature order, None for missing. `trusted` names the types, beyond those always trusted, that its artifact may hold.
-    `trained_at` is RFC 3339 in UTC.
+    predictions are counted. `by_trees` says that TreeSHAP can explain it. `average_effects` (additive models) is the
+    mean, over the training records, of each feature's effect in log-odds: what explanations are relative to;
+    `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics gets when
+    that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample` holds a few
+    training records, values in feature order, None for missing. `trusted` names the types, beyond those always
+    trusted, that its artifact may hold. `trained_at` is RFC 3339 in UTC.
     """
 
     name: str
@@ -191,6 +195,7 @@ class Card(_Part):
     summary: dict[str, FeatureSummary] = {}
     sample: tuple[tuple[Scalar, ...], ...] = ()
     additive: bool = False
+    by_trees: bool = False
     average_effects: dict[str, float] = {}
     effects: dict[str, tuple[ValueEffect, ...]] = {}
     importance: dict[str, float] = {}
@@ -222,7 +227,7 @@ class Card(_Part):
     @property
     def is_explained(self) -> bool:
         """Whether each feature's effect on a prediction can be told."""
-        return self.additive
+        return self.additive or (self.by_trees and find_spec(TREE_EXPLAINER) is not None)
 
     @property
     def decides_by_threshold(self) -> bool:

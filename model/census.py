@@ -21,6 +21,7 @@ from model.explain import average_effects, is_additive
 from model.schema import Feature, normalise_name
 from model.scorer import Scorer
 from model.summary import library_versions, sample_rows, summarise
+from model.tree_explain import obstacle_in_model
 
 NEGATIVE, POSITIVE = CLASSES = ("<=50K", ">50K")
 TRAINING, HELD_OUT = "adult.data.csv.gz", "adult.test.csv.gz"
@@ -93,6 +94,7 @@ class CensusModel:
             summary=summarise(frame, self.features),
             sample=sample_rows(frame, self.features),
             additive=is_additive(pipeline, self.features),
+            by_trees=obstacle_in_model(pipeline, self.features) is None,
             average_effects=average_effects(pipeline, self.features, frame),
             trusted=self.trusted,
             libraries=library_versions(),

@@ -109,7 +109,9 @@ class Scorer:
 
     def explain_coded(self, columns: Mapping[str, Column]) -> Explanation | None:
         """Return what `explain` does, of dictionary-coded columns, as `predict_coded` takes them."""
-        return self._explained(len(next(iter(columns.values()))[1]), lambda: columns)
+        if self._additive is not None:
+            return self._explained(self._additive, columns, len(next(iter(columns.values()))[1]))
+        return self._explained_by_trees(self._decoded(columns))
 
     def explain_records(self, records: Sequence[Mapping[str, Value]]) -> Explanation | None:
         """Return what `explain` does, of records as `Schema.validate_record` gives them."""

@@ -27,6 +27,7 @@ from sklearn.ensemble import (
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
+from model.card import TREE_EXPLAINER
 from model.columns import Floats
 from model.explain import Explanation, Unit
 from model.origins import UntraceableColumns, origins_of
@@ -98,13 +99,20 @@ class TreeExplainer:
 
 def obstacle(pipeline: Any, features: Sequence[Feature]) -> str | None:
     """Return why a fitted pipeline cannot be explained, a clause without a full stop, or None where it can be."""
+    if problem := obstacle_in_model(pipeline, features):
+        return problem
+    return None if find_spec(TREE_EXPLAINER) else NOT_INSTALLED
+
+
+def obstacle_in_model(pipeline: Any, features: Sequence[Feature]) -> str | None:
+    """Return what of the pipeline itself stands against explaining it, wherever that is tried, or None."""
     if problem := _model_obstacle(_split(pipeline)[1]):
         return problem
     try:
         _sums(pipeline, features)
     except UntraceableColumns as error:
         return str(error)
-    return None if find_spec("shap") else NOT_INSTALLED
+    return None
 
 
 def _split(pipeline: Any) -> tuple[Any, Any]:

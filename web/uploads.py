@@ -214,7 +214,11 @@ class Upload:
             fields["fingerprint"] = fingerprint(self._digest, self._form)
         sent = self._store.seal(self.job_id, once_key, **fields)
         seconds = round(time.monotonic() - self._began, 3)
-        known = {"job_id": self.job_id, "model": self._card.name, "chunks": self._chunks}
+        known = {
+            "job_id": self.job_id,
+            "model": ",".join(card.name for card in self._asked.cards),
+            "chunks": self._chunks,
+        }
         log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
         self._sender.score_chunks(self.job_id, sent)
 
