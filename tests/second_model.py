@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from model import artifact, income
+from model import artifact, census, income
 from model.card import Card
 from model.catalog import Catalog, version_of
 from model.income_features import FEATURES
@@ -28,8 +28,8 @@ LEAN = (AGE, EDUCATION, GAIN)
 
 def records() -> pd.DataFrame:
     """The training file's records, shape (n, 8): the features of `income`, and the capital gain."""
-    frame, _ = income.load_records(income.TRAINING)
-    raw = pd.read_csv(income.DATA / income.TRAINING, skipinitialspace=True)
+    frame, _ = income.load_records(census.TRAINING)
+    raw = pd.read_csv(census.DATA / census.TRAINING, skipinitialspace=True)
     return frame.assign(capital_gain=raw["capital-gain"].astype(float))
 
 
@@ -40,7 +40,7 @@ def train() -> Pipeline:
         ("education", OneHotEncoder(categories=[list(EDUCATION.categories)], sparse_output=False), ["education"]),
         ("capital_gain", StandardScaler(), ["capital_gain"]),
     ])  # fmt: skip
-    _, labels = income.load_records(income.TRAINING)
+    _, labels = income.load_records(census.TRAINING)
     return make_pipeline(columns, LogisticRegression()).fit(records(), labels)
 
 
@@ -49,7 +49,7 @@ def publish(catalog: Catalog) -> Card:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "model.skops"
         sha256 = artifact.save(train(), file)
-        card = catalog.card(income.NAME).model_copy(
+        card = catalog.card(income.MODEL.name).model_copy(
             update={
                 "name": NAME,
                 "title": "Income, from three features",

@@ -89,7 +89,9 @@ class RequestMetrics:
         # What no route takes is counted together: a client may make up as many addresses and methods as it likes.
         key = (rule.rule, asked.method, response.status_code) if rule else ("", "", response.status_code)
         seconds = self._known.get(key) or self._meet(key)
-        seconds.observe(time.perf_counter() - asked.environ[_BEGAN])
+        # What was no request at all did not come through the application, and took no time of it.
+        now = time.perf_counter()
+        seconds.observe(now - asked.environ.get(_BEGAN, now))
         return response
 
     def _meet(self, key: tuple[str, str, int]) -> Histogram:

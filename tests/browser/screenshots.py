@@ -6,7 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from model.income import TRAINING, load_records
+from model.census import TRAINING
+from model.income import load_records
 from model.train_income import ensure_trained
 from tests.browser.chromium import chromium_path, running_chromium
 from tests.browser.people import ANSWER

@@ -20,7 +20,7 @@ from jobs.broker_message import encode
 from jobs.messages import Queue, Task
 from jobs.settings import Settings
 from jobs.store import connect
-from model import artifact, income
+from model import artifact, census, income
 from model.catalog import Catalog, version_of
 from tests.stack import Stack, problem_of, wait_until
 from tests.web.records import HEADER, RECORD, ROW
@@ -33,7 +33,7 @@ POISONED = ROW.replace("White", SECRET)
 @pytest.fixture(scope="module")
 def touchy(models: Path) -> Iterator[str]:
     """A model that raises on a category which its card has, with the value in the text, as scikit-learn does."""
-    frame, labels = income.load_records(income.TRAINING)
+    frame, labels = income.load_records(census.TRAINING)
     encoder = ColumnTransformer([("race", OneHotEncoder(handle_unknown="error"), ["race"])])
     pipeline = make_pipeline(encoder, LogisticRegression()).fit(frame[:2000], labels[:2000])
     catalog = Catalog(models, "income")

@@ -11,7 +11,7 @@ from jobs.store import ScoredChunk
 from jobs.text import Utf8Stream
 from model.card import Card
 from model.scorer import Scorer
-from web.uploads import match_header
+from web.asked import Asked
 from worker.parse import Layout
 from worker.score_chunk import score_chunk
 
@@ -41,10 +41,10 @@ def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_b
     try:
         for chunk in cut(data, scorer.card, blocks, chunk_bytes, outcome):
             assert outcome.header is not None
-            columns = match_header(outcome.header, scorer.card).columns
+            columns = _asked(scorer.card).match_header(outcome.header).columns
             layout = Layout(outcome.header.delimiter, len(outcome.header.columns), columns)
             outcome.rows.append(chunk.rows)
-            scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, scorer, None)
+            scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None)
             assert scored.scored + scored.rejected == chunk.rows
             outcome.chunks.append(scored)
         if not outcome.rows:
@@ -76,13 +76,17 @@ def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcom
             outcome.encoding = text.encoding
             if header is None:
                 continue
-            match_header(header, card)
+            _asked(card).match_header(header)
             outcome.header, cutter, new = header, Cutter(header.delimiter, chunk_bytes), head[header.size :]
         if new:
             yield from cutter.feed(new)
         outcome.encoding = text.encoding
         if final:
             yield from cutter.finish()
+
+
+def _asked(card: Card) -> Asked:
+    return Asked((card,), threshold=None, explain=None)
 
 
 def _header(head: bytes, card: Card, final: bool) -> Header | None:

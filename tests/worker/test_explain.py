@@ -13,7 +13,8 @@ from jobs.store import ScoredChunk
 from model.columns import Column
 from model.errors import BrokenModel, ScoringFailed
 from model.explain import Explanation
-from model.income import HELD_OUT, load_records
+from model.census import HELD_OUT
+from model.income import load_records
 from model.scorer import Scorer
 from tests.worker.test_score_chunk import LAYOUT, RECORD, Touchy, ages
 from worker.parse import Layout
