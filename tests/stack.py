@@ -114,12 +114,12 @@ class Stack:
 @contextmanager
 def running_stack(folder: Path, models: Path | None = None, **settings: str) -> Iterator[Stack]:
     """Start the service as ``make run`` does and end it as Ctrl-C does."""
-    port = free_port()
+    port = int(settings.get("PORT") or free_port())
     folder.mkdir(exist_ok=True)
     if models and not (folder / "models").exists():
         (folder / "models").symlink_to(models)
-    environment = {**os.environ, "SCORELINE_DATA_DIR": str(folder), "PORT": str(port), **settings}
-    environment.pop("SCORELINE_REDIS_URL", None)
+    outside = {name: value for name, value in os.environ.items() if name != "SCORELINE_REDIS_URL"}
+    environment = {**outside, "SCORELINE_DATA_DIR": str(folder), "PORT": str(port), **settings}
     with (folder / "log").open("ab") as log:
         launcher = subprocess.Popen(
             [sys.executable, "-m", "jobs.launch"], cwd=ROOT, env=environment, stdout=log, stderr=log

@@ -1,0 +1,114 @@
+"""What has to hold when all is over."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from jobs import keys
+from jobs.messages import Queue
+from tests.chaos.clients import Notes
+from tests.chaos.house import House
+from tests.chaos.records import Known, is_near
+
+_SPARE_BYTES = 2 * 1024 * 1024
+_TINY = {"Content-Type": "text/csv", "Prefer": "wait=5"}
+
+
+def is_well(client: httpx.Client, known: Known) -> bool:
+    """Whether the service is ready, answers a single prediction and scores a file, all at the first try."""
+    header = ",".join(known.values)
+    try:
+        if client.get("/readyz").status_code != 200:
+            return False
+        answer = client.post("/api/v1/predictions", json={"record": known.values}, headers={"Prefer": "wait=2"})
+        if answer.status_code != 200 or not is_near(answer.json()["probability"], known):
+            return False
+        job = client.post("/api/v1/jobs", content=f"{header}\n{known.text}\n", headers=_TINY)
+        return job.status_code == 200 and job.json()["state"] == "succeeded"
+    except httpx.HTTPError:
+        return False
+
+
+def promised_predictions(house: House, notes: Notes) -> list[str]:
+    """Single predictions that were answered with 202, and cannot be had."""
+    lost = []
+    for path in notes.promised:
+        answer = house.stack.get(path)
+        deadline = time.monotonic() + 30
+        while answer.status_code == 202 and time.monotonic() < deadline:
+            time.sleep(0.2)
+            answer = house.stack.get(path)
+        if answer.status_code != 200:
+            lost.append(f"{path}: {answer.status_code} after a promise")
+    return lost
+
+
+def all_jobs(house: House) -> list[dict[str, Any]]:
+    """Every job that the service knows, also those whose acknowledgement was lost on its way."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = house.stack.get("/api/v1/jobs", params={"limit": 200, "cursor": cursor} if cursor else {"limit": 200})
+        document = page.raise_for_status().json()
+        found += document["jobs"]
+        cursor = document["next_cursor"]
+    return found
+
+
+def jobs_that_broke_a_promise(jobs: list[dict[str, Any]]) -> list[str]:
+    """Jobs that have not succeeded, and files of which there are two although their key was the same."""
+    failed = [f"{job['filename']}: {job['state']}" for job in jobs if job["state"] != "succeeded"]
+    named = Counter(job["filename"] for job in jobs if job["filename"].startswith("file"))
+    return failed + [f"{name}: {count} jobs of one key" for name, count in named.items() if count > 1]
+
+
+def keys_without_lifetime(house: House) -> list[str]:
+    """Keys of the store, Celery's own too, that would stay for ever."""
+    redis: Any = house.redis()
+    return sorted(f"{key.decode()} has no lifetime" for key in redis.scan_iter(count=1000) if redis.ttl(key) == -1)
+
+
+def leftovers(house: House, seconds: float = 60) -> list[str]:
+    """Messages, leases and waiting requests that are still there; what is in hand gets a while to end."""
+    deadline = time.monotonic() + seconds
+    while (left := _leftovers(house)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return left
+
+
+def _leftovers(house: House) -> list[str]:
+    redis: Any = house.redis()
+    counts = {
+        **{f"messages on {queue.value}": redis.llen(keys.queue(queue.value)) for queue in Queue},
+        "unfinished jobs": redis.zcard(keys.UNFINISHED),
+        "waiting predictions": redis.zcard(keys.PREDICTIONS),
+        **{part: sum(1 for _ in redis.scan_iter(f"{keys.job('*')}:{part}", count=1000))
+           for part in ("input", "inflight", "leases", "counts")},
+    }  # fmt: skip
+    return [f"left over: {count} {what}" for what, count in counts.items() if count]
+
+
+def memory(house: House) -> int:
+    """Bytes that the store uses."""
+    redis: Any = house.redis()
+    return int(redis.info("memory")["used_memory"])
+
+
+def delete_everything(house: House, jobs: list[dict[str, Any]]) -> None:
+    """Delete the jobs as users do, and what only time removes."""
+    for job in jobs:
+        house.stack.request("DELETE", job["links"]["self"]).raise_for_status()
+    redis: Any = house.redis()
+    for pattern in (keys.prediction("*"), f"{keys.PREFIX}idempotency:*", keys.reply("*")):
+        for key in list(redis.scan_iter(pattern, count=1000)):
+            redis.unlink(key)
+
+
+def memory_that_stayed(house: House, before: int, seconds: float = 30) -> list[str]:
+    """What the store uses more than before it all."""
+    deadline = time.monotonic() + seconds
+    while (now := memory(house)) > before + _SPARE_BYTES and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return [f"the store uses {now - before} bytes more than before"] if now > before + _SPARE_BYTES else []
