@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,9 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=Path("var/chaos.md"), help="where the report goes")
     parser.add_argument("--keep", type=Path, help="folder for the logs and data, kept afterwards")
     arguments = parser.parse_args()
+    # Either way everything that was started is ended, too; a shell's background jobs ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(130))
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
