@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, description="attempts at scoring a chunk before its rows are rejected")
     task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
+    predict_seconds: int = Field(10, ge=1, description="longest time that one attempt at single predictions may take")
+    worker_memory_mib: int = Field(2048, ge=256, description="memory that one worker process may take, in MiB")
     store_timeout_seconds: float = Field(2.5, gt=0, description="longest wait for an answer of Redis")
     max_memory_mib: int = Field(4096, ge=64, description="memory limit of the embedded server")
     full_ratio: float = Field(0.8, gt=0, le=1, description="share of the store's memory limit at which uploads get 503")

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from celery.signals import after_setup_task_logger, worker_ready, worker_shutting_down
+from celery.signals import after_setup_task_logger, worker_process_init, worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
@@ -16,6 +16,7 @@ from jobs.messages import Queue
 from jobs.settings import get_settings
 from jobs.store import connect
 from worker.celery_app import app
+from worker.memory import limit_memory
 from worker.models import scorer
 
 # People wait for pages and single predictions: where a machine is short of time, the bulk of the work stands back.
@@ -38,6 +39,7 @@ def main() -> None:
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
+    worker_process_init.connect(lambda **_: limit_memory(settings.worker_memory_mib), weak=False)
     _show_signs_of_life(queue, processes)
     app.start([
         "--quiet",

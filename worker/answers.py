@@ -1,7 +1,11 @@
 """What the models of a job say of the valid rows of a chunk: each one's predictions, and how they come about."""
 
+import io
+import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -12,6 +16,7 @@ from model.errors import BrokenModel
 from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
+from worker.isolated import isolated
 from worker.rejects import FaultColumn
 
 Rows = NDArray[np.int64]
@@ -33,6 +38,23 @@ class Answers:
             tuple(Predictions.joined(predictions, order) for predictions in by_model),
             np.concatenate(effects)[order] if effects else None,
         )
+
+    def encode(self) -> bytes:
+        """The answers as bytes, without pickle: whoever made them may not be trusted."""
+        arrays = [part for made in self.predictions for part in (made.values, made.scores)]
+        buffer = io.BytesIO()
+        for array in (*arrays, *([] if self.effects is None else [self.effects])):
+            np.save(buffer, array, allow_pickle=False)
+        return buffer.getvalue()
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self:
+        """The answers that `encode` made this from."""
+        buffer, arrays = io.BytesIO(encoded), []
+        while buffer.tell() < len(encoded):
+            arrays.append(np.load(buffer, allow_pickle=False))
+        effects = arrays.pop() if len(arrays) % 2 else None
+        return cls(tuple(Predictions(*pair) for pair in zip(arrays[::2], arrays[1::2], strict=True)), effects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +89,17 @@ class Question:
         return Answers(predictions, _effects(*pairs[0]) if self.explained else None)
 
 
-def score(question: Question, rows: Rows, apart: bool) -> ScoredRows:
+def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
     """Ask about the rows with these numbers; `apart` finds those that a model fails on.
+
+    With `isolated_seconds`, also those that take their process down or take longer than that.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
         BrokenModel: when explanations are asked of a model that has none.
     """
+    if isolated_seconds:
+        return _score_isolated(question, rows, isolated_seconds)
     if apart:
         return _score_apart(question, rows)
     return ScoredRows(rows, question.ask(), failed(rows[:0]))
@@ -117,8 +143,32 @@ def _score_apart(question: Question, rows: Rows) -> ScoredRows:
                 wrong.append(int(part[0]))
             else:
                 waiting += np.array_split(part, 2)
-    if not done:
-        done = [(rows[:0], question.of(rows[:0]).ask())]
+    return _put_together(question, rows, done, wrong)
+
+
+def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRows:
+    """Ask by parts in another process, and where one takes it down, about that part row by row."""
+    question.of(rows[:0]).ask()  # what cannot be asked at all is found here
+    waiting = deque(np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1))
+    done, wrong = [], []
+    while waiting:
+        works = [partial(_work, question, part) for part in waiting]
+        for answer in isolated(works, seconds):
+            done.append((waiting.popleft(), Answers.decode(answer)))
+        part = waiting.popleft() if waiting else rows[:0]
+        if len(part) == 1:
+            wrong.append(int(part[0]))
+        else:
+            waiting.extendleft(np.split(part, len(part))[::-1] if len(part) else ())
+    return _put_together(question, rows, done, wrong)
+
+
+def _work(question: Question, part: Rows) -> bytes:
+    return question.of(part).ask().encode()
+
+
+def _put_together(question: Question, rows: Rows, done: list[tuple[Rows, Answers]], wrong: list[int]) -> ScoredRows:
+    done = done or [(rows[:0], question.of(rows[:0]).ask())]
     places = np.concatenate([part for part, _ in done])
     order = np.argsort(places)
     answers = Answers.joined([answer for _, answer in done], order)

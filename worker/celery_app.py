@@ -1,12 +1,31 @@
 """The Celery application of the workers: its settings and its queues. ``python -m worker`` starts it with a role."""
 
+from typing import Any
+
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from kombu.entity import Queue as KombuQueue
 
 from jobs import keys
 from jobs.broker_message import QUEUE_OF
-from jobs.messages import Queue
+from jobs.messages import Queue, Task
 from jobs.settings import Settings, get_settings
+
+# Celery would wait longer each time, and find a store that was away for a minute only half a minute after its return.
+_PATIENCE = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.0}
+
+
+class _Connection(Connection):
+    """A connection that is tried again every second."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Connection:
+        super().ensure_connection(*args, **_PATIENCE | kwargs)
+        return self
+
+
+class _Amqp(AMQP):  # type: ignore[misc] # Celery has no types
+    Connection = _Connection
 
 
 def create_celery(settings: Settings) -> Celery:
@@ -15,7 +34,7 @@ def create_celery(settings: Settings) -> Celery:
     Celery delivers at least once, or sometimes not at all; the store decides what is done (see ``jobs.store``). So
     results are ignored here, and a message may be lost or come twice.
     """
-    app = Celery("scoreline")
+    app = Celery("scoreline", amqp=_Amqp)
     app.conf.update(
         broker_url=_broker_url(settings),
         broker_transport_options=_transport_options(settings),
@@ -34,6 +53,7 @@ def create_celery(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         task_publish_retry=False,
         task_time_limit=settings.task_seconds,
+        task_annotations={Task.PREDICT.value: {"time_limit": settings.predict_seconds}},
         worker_prefetch_multiplier=1,
         # Celery sleeps all of it if a task is in hand; a chunk takes far less, and one that does not is sent again.
         worker_soft_shutdown_timeout=3,

@@ -4,9 +4,12 @@ import base64
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
+import orjson
 import structlog
 
 from jobs.messages import InputChunk
@@ -15,6 +18,7 @@ from model.card import Card, ModelKind, Scores
 from model.errors import ModelError, ScoringFailed
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
+from worker.isolated import isolated
 from worker.models import scorer
 from worker.parse import Layout
 from worker.score_chunk import score_chunk
@@ -25,18 +29,27 @@ Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
 _DECIMALS = 6
 _EXAMPLES = 5
+# What a record that never ends may take of an attempt before it is given up.
+_SHARE_OF_A_RECORD = 1 / 3
 
 
-def answer_all(waiting: Sequence[WaitingPrediction], most_attempts: int) -> list[tuple[WaitingPrediction, Answer]]:
-    """Each request with its answer. Requests of one model that come for the first time are scored together."""
+def answer_all(
+    waiting: Sequence[WaitingPrediction], most_attempts: int, seconds: float
+) -> list[tuple[WaitingPrediction, Answer]]:
+    """Each request with its answer. Requests of one model that come for the first time are scored together.
+
+    One that comes for the third time has twice taken its process down, or more than the given time: it is then scored
+    in processes of its own.
+    """
     answers: dict[str, Answer] = {}
     together: dict[tuple[str, str, float | None], list[WaitingPrediction]] = {}
     for prediction in waiting:
         request = prediction.request
         if prediction.attempt > most_attempts:
-            answers[prediction.id] = {"error": _FAILED}
+            answers[prediction.id] = _answer_no_more(request)
         elif prediction.attempt > 1 or request["kind"] != "predict":
-            answers[prediction.id] = _answer_alone(request)
+            part_seconds = seconds * _SHARE_OF_A_RECORD if prediction.attempt > 2 else None
+            answers[prediction.id] = _answer_alone(request, part_seconds)
         else:
             key = (request["model"], request["version"], request["threshold"])
             together.setdefault(key, []).append(prediction)
@@ -59,10 +72,35 @@ def _answer_group(group: Sequence[WaitingPrediction]) -> dict[str, Answer]:
     return {waiting.id: {"items": [next(items) for _ in waiting.request["records"]]} for waiting in group}
 
 
-def _answer_alone(request: Mapping[str, Any]) -> Answer:
+def _answer_no_more(request: Mapping[str, Any]) -> Answer:
     if request["kind"] == "preview":
-        return _preview_safely(request)
+        return {"error": _FAILED}
+    return {"items": [{"error": record.get("error", _FAILED)} for record in request["records"]]}
+
+
+def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = None) -> Answer:
+    if request["kind"] == "preview":
+        return _preview_safely(request, isolated_seconds)
+    if isolated_seconds:
+        return {"items": _predict_isolated(request["records"], request, isolated_seconds)}
     return {"items": [_predict_one(record, request) for record in request["records"]]}
+
+
+def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], seconds: float) -> list[Answer]:
+    """Answers to records; those that take their process down get an error."""
+    with suppress(ModelError):
+        scorer(request["model"], request["version"])  # loaded here, once, and not in each of the processes
+    answers: list[Answer] = []
+    while len(answers) < len(records):
+        works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]
+        answers += map(orjson.loads, isolated(works, seconds))
+        if len(answers) < len(records):
+            answers.append({"error": _FAILED})
+    return answers
+
+
+def _predict_one_as_json(record: Mapping[str, Any], request: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(_predict_one(record, request))
 
 
 def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
@@ -127,22 +165,23 @@ def prediction_documents(predictions: Predictions, card: Card, threshold: float 
     ]
 
 
-def _preview_safely(request: Mapping[str, Any]) -> Answer:
+def _preview_safely(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
     try:
-        return _preview(request)
+        return _preview(request, isolated_seconds)
     except ScoringFailed:
         return {"error": _FAILED}
     except ModelError as error:
         return {"error": {"code": "broken_model", "detail": str(error)}}
 
 
-def _preview(request: Mapping[str, Any]) -> Answer:
+def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
     """What scoring the first records of a file gives: counts of faults, and a few predictions."""
     model = scorer(request["model"], request["version"])
     data = base64.b64decode(request["sample"])
     added = len(model.card.result_columns)
     layout = Layout(request["delimiter"], request["width"], request["columns"], added)
-    scored = score_chunk(InputChunk(1, 0, data), layout, [model], request["threshold"], apart=True)
+    chunk = InputChunk(1, 0, data)
+    scored = score_chunk(chunk, layout, [model], request["threshold"], apart=True, isolated_seconds=isolated_seconds)
     faults = [
         {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}
         for name, count in scored.summary.items()

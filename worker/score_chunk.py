@@ -38,11 +38,18 @@ class Validated:
 
 
 def score_chunk(
-    chunk: InputChunk, layout: Layout, scorers: Sequence[Scorer], threshold: float | None, apart: bool = False
+    chunk: InputChunk,
+    layout: Layout,
+    scorers: Sequence[Scorer],
+    threshold: float | None,
+    apart: bool = False,
+    isolated_seconds: float | None = None,
 ) -> ScoredChunk:
     """Score the rows of a chunk with one model, or with two to be compared.
 
     `apart` finds the rows that a model fails on, and rejects them alone.
+
+    With `isolated_seconds`, also those that take its process down or take longer than that.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
@@ -53,7 +60,7 @@ def score_chunk(
     faults = found.faults
     rejected, valid = _split(len(parsed), faults)
     question = Question(scorers, found.columns, threshold, bool(layout.explained))
-    scored = score(question.of(np.searchsorted(parsed.good, valid)), valid, apart)
+    scored = score(question.of(np.searchsorted(parsed.good, valid)), valid, apart, isolated_seconds)
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
         rejected, _ = _split(len(parsed), faults)

@@ -28,6 +28,9 @@ from worker.score_chunk import reject_chunk, score_chunk
 
 log = structlog.stdlib.get_logger(__name__)
 
+# What a row that never ends may take of an attempt; it is waited for twice, with its part and alone.
+_SHARE_OF_A_PART = 1 / 4
+
 
 @cache
 def _redis() -> Redis:
@@ -89,12 +92,14 @@ def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
 
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
-    most = get_settings().max_attempts
+    """Score a chunk as a whole at first, then by parts, then by parts in processes of their own, then not at all."""
+    settings, attempt = get_settings(), claimed.attempt
     layout = Layout(claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0)
-    if claimed.attempt > most:
+    if attempt > settings.max_attempts:
         return reject_chunk(claimed.chunk, layout)
     models = [scorer(name, version) for name, version in claimed.models]
-    return score_chunk(claimed.chunk, layout, models, claimed.threshold, apart=claimed.attempt > 1)
+    seconds = settings.task_seconds * _SHARE_OF_A_PART if attempt > 2 else None
+    return score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
 
 
 @contextmanager
@@ -123,7 +128,8 @@ def predict_task(**arguments: Any) -> None:
     """Answer single predictions and previews that still wait."""
     waiting = _predictions().waiting(Predict.decode(arguments))
     if waiting:
-        _predictions().finish(answer_all(waiting, get_settings().max_attempts))
+        settings = get_settings()
+        _predictions().finish(answer_all(waiting, settings.max_attempts, settings.predict_seconds))
 
 
 @task_failure.connect
