@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format requirements bench fuzz clean FORCE
+.PHONY: help run test lint format requirements bench fuzz chaos clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ bench: $(DEV) ## measure side by side with others and write bench/RESULTS.md (AR
 
 fuzz: $(DEV) ## send files, records and requests of all kinds, at length (ARGS="--inputs 1000000 --examples 2000")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: $(DEV) ## kill, freeze and starve a running service and report what was lost (ARGS="--seed 1 --kills 70")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 clean: ## remove .venv and caches; jobs and models under var/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

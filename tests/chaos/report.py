@@ -1,6 +1,7 @@
 """The report of a run, as Markdown for people and as JSON for programs."""
 
 import json
+import os
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -32,6 +33,9 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "single_promises": len(notes.promised),
         "recovery_seconds": _spread(outcome, "kill"),
         "recovery_seconds_other": _spread(outcome, ""),
+        "slow_recoveries": sum(1 for name, seconds in outcome.recoveries if name.startswith("kill") and seconds > 10),
+        "cores": os.cpu_count(),
+        "load_average": round(statistics.mean(outcome.loads), 1),
         "memory_bytes": {"before": before, "with_all_jobs": full, "after_deleting": after},
         "failures": outcome.failures,
     }

@@ -1,5 +1,6 @@
 """One run: a house, clients, faults in an order that the seed decides, and the checks at the end."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     met_work: int = 0
     recoveries: list[tuple[str, float]] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
     jobs: int = 0
@@ -125,6 +127,7 @@ class Run:
         known = self._random.choice(self._records.good)
         with httpx.Client(base_url=self._house.stack.url, timeout=5) as client:
             _wait(lambda: checks.is_well(client, known), _LONGEST_RECOVERY)
+        self._outcome.loads.append(os.getloadavg()[0])
         if name:
             self._outcome.recoveries.append((name, time.monotonic() - began))
             self._options.say(f"   well again after {time.monotonic() - began:.1f} s")
