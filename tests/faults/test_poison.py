@@ -20,7 +20,7 @@ ROWS, POISONOUS_ROW = 300, 170
 # Long records make several chunks of few rows: uploads are cut at blocks of 64 KiB at the earliest.
 NOTE = "x" * 1000
 SETTINGS = {
-    "SCORELINE_LEASE_SECONDS": "2",
+    "SCORELINE_LEASE_SECONDS": "4",
     "SCORELINE_TASK_SECONDS": "5",
     "SCORELINE_PREDICT_SECONDS": "4",
     "SCORELINE_WORKER_MEMORY_MIB": "512",
