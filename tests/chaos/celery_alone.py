@@ -79,13 +79,16 @@ class Alone:
     def kill(self, random: Random) -> None:
         """Kill a child of the worker, the worker, or the broker, as often as a chaos run does."""
         target = random.choices(["child", "worker", "store"], [5, 3, 4])[0]
-        with suppress(psutil.Error, IndexError):
+        random.choice(wait_until(lambda: self._find(target))).send_signal(signal.SIGKILL)
+
+    def _find(self, target: str) -> list[psutil.Process]:
+        """What was killed a moment ago may not be back yet."""
+        with suppress(psutil.Error):
             if target == "store":
-                [process] = [p for p in self.store.children() if p.name() == "valkey-server"]
-            else:
-                [parent] = [p for p in self.worker.children() if "celery" in " ".join(p.cmdline())]
-                process = parent if target == "worker" else random.choice(parent.children())
-            process.send_signal(signal.SIGKILL)
+                return [p for p in self.store.children() if p.name() == "valkey-server"]
+            workers = [p for p in self.worker.children() if "celery" in " ".join(p.cmdline())]
+            return workers if target == "worker" else [child for parent in workers for child in parent.children()]
+        return []
 
     def stop(self) -> None:
         for process in (self.worker, self.store):

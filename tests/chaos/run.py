@@ -94,7 +94,7 @@ class Run:
                 self._options.say("the time is over")
                 return
             if rows_left > 0:
-                rows = min(rows_left, self._random.randint(share // 3, share * 2))
+                rows = min(rows_left, self._random.randint(share // 2, share * 3 // 2))
                 rows_left -= self._begin_files(clients, rows)
             self._strike(fault, clients)
         if rows_left > 0:

@@ -17,6 +17,7 @@ from model import artifact
 from model.card import Card, ModelKind
 from model.catalog import Catalog, version_of
 from model.schema import Feature, FeatureKind, Value
+from model.scorer import Scorer
 from model.summary import library_versions
 
 NAME = "poison"
@@ -50,23 +51,30 @@ def publish_poison(models: Path) -> None:
     """Put the model into a folder of models."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "model.skops"
-        sha256 = artifact.save(_pipeline(), file)
-        card = Card(
-            name=NAME,
-            version=version_of(sha256),
-            kind=ModelKind.BINARY_CLASSIFIER,
-            title="Poison",
-            description="A model that some records are poison for.",
-            target="Whether it is well",
-            classes=CLASSES,
-            positive_class=POSITIVE,
-            features=FEATURES,
-            trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            training_rows=101,
-            libraries=library_versions(),
-            artifact_sha256=sha256,
-        )
-        Catalog(models, NAME).publish(card, file)
+        Catalog(models, NAME).publish(_card(artifact.save(_pipeline(), file)), file)
+
+
+def poison_scorer() -> Scorer:
+    """The model in this process."""
+    return Scorer(_card("0" * 64), _pipeline())
+
+
+def _card(sha256: str) -> Card:
+    return Card(
+        name=NAME,
+        version=version_of(sha256),
+        kind=ModelKind.BINARY_CLASSIFIER,
+        title="Poison",
+        description="A model that some records are poison for.",
+        target="Whether it is well",
+        classes=CLASSES,
+        positive_class=POSITIVE,
+        features=FEATURES,
+        trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        training_rows=101,
+        libraries=library_versions(),
+        artifact_sha256=sha256,
+    )
 
 
 def _pipeline() -> Pipeline:
