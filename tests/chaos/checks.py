@@ -34,14 +34,15 @@ def is_well(client: httpx.Client, known: Known) -> bool:
 def promised_predictions(house: House, notes: Notes) -> list[str]:
     """Single predictions that were answered with 202, and cannot be had."""
     lost = []
-    for path in notes.promised:
-        answer = house.stack.get(path)
-        deadline = time.monotonic() + 30
-        while answer.status_code == 202 and time.monotonic() < deadline:
-            time.sleep(0.2)
-            answer = house.stack.get(path)
-        if answer.status_code != 200:
-            lost.append(f"{path}: {answer.status_code} after a promise")
+    with house.stack.client() as client:
+        for path in notes.promised:
+            answer = client.get(path)
+            deadline = time.monotonic() + 30
+            while answer.status_code == 202 and time.monotonic() < deadline:
+                time.sleep(0.2)
+                answer = client.get(path)
+            if answer.status_code != 200:
+                lost.append(f"{path}: {answer.status_code} after a promise")
     return lost
 
 
@@ -98,8 +99,9 @@ def memory(house: House) -> int:
 
 def delete_everything(house: House, jobs: list[dict[str, Any]]) -> None:
     """Delete the jobs as users do, and what only time removes."""
-    for job in jobs:
-        house.stack.request("DELETE", job["links"]["self"]).raise_for_status()
+    with house.stack.client() as client:
+        for job in jobs:
+            client.delete(job["links"]["self"]).raise_for_status()
     redis: Any = house.redis()
     for pattern in (keys.prediction("*"), f"{keys.PREFIX}idempotency:*", keys.reply("*")):
         for key in list(redis.scan_iter(pattern, count=1000)):
