@@ -41,7 +41,8 @@ def create_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=settings.store_timeout_seconds,
-        task_queues=[KombuQueue(name.value, routing_key=name.value) for name in Queue],
+        # Undeclared: messages are put on the lists themselves, and kombu's bindings would be keys without a lifetime.
+        task_queues=[KombuQueue(name.value, routing_key=name.value, no_declare=True) for name in Queue],
         task_default_queue=Queue.BULK.value,
         task_create_missing_queues=False,
         task_routes={task.value: {"queue": queue.value} for task, queue in QUEUE_OF.items()},
