@@ -117,7 +117,8 @@ class JobStore:
         # redis-py types each answer as decoded or not; ours are bytes.
         self.redis: Any = redis
         self._settings = settings
-        self._window_until, self._known_window = 0.0, 0
+        # Never none: a job of which nothing has been handed out would wait for its first result for ever.
+        self._window_until, self._known_window = 0.0, 2 * settings.bulk_processes
         names = ("append", "seal", "abandon", "touch", "claim", "record", "release", "overdue", "end")
         self._scripts = {name: register_script(redis, name, "totals", "common") for name in names}
 
@@ -290,11 +291,12 @@ class JobStore:
         return list(answer[1]) if len(answer) > 1 else []
 
     def overdue(self) -> Iterator[tuple[str, int]]:
-        """Chunks that were sent and neither recorded nor leased, to be sent again; one round trip a job."""
+        """Chunks to be sent: those sent and neither recorded nor leased, or never; one round trip a job."""
         ids = [raw.decode() for raw in self.redis.zrange(keys.UNFINISHED, 0, -1)]
         all_queued = int(self._all_queued(ids))
         for job_id in ids:
-            due = self._run("overdue", job_id, self._settings.lease_seconds, _LONGEST_GRACE_SECONDS, all_queued)
+            grace = self._settings.lease_seconds
+            due = self._run("overdue", job_id, grace, _LONGEST_GRACE_SECONDS, all_queued, self._window())
             yield from ((job_id, int(chunk)) for chunk in due)
             if not due and not self.redis.exists(JobKeys.of(job_id).job):
                 self.redis.zrem(keys.UNFINISHED, job_id)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from redis.exceptions import RedisError
 
 from jobs import keys
 from jobs.alive import Node, SignOfLife, living
@@ -14,7 +15,7 @@ from jobs.once import FirstUpload, OnceOnly, StillUploading
 from jobs.settings import Settings
 from jobs.state import Job, JobState
 from jobs.store import JobStore, NewJob, ScoredChunk, connect
-from tests.stack import wait_until
+from tests.stack import free_port, wait_until
 
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
 SCORED = ScoredChunk(b"1,2,x\n", b"", 1, 0, summary={"prediction:x": 1})
@@ -177,6 +178,22 @@ def test_living_workers_widen_the_window(store: JobStore, settings: Settings) ->
     assert sum(map(len, sent)) == 12
     SignOfLife(store.redis, "bulk", Node("here", 1, 3)).end()
     assert [node.pid for node in living(store.redis, "bulk")] == [2]
+
+
+def test_a_process_that_could_not_count_the_workers_hands_chunks_out_all_the_same(store: JobStore) -> None:
+    store.begin(NEW)
+    there, store.redis = store.redis, connect(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    with pytest.raises(RedisError):
+        store.append(NEW.id, 0, InputChunk(1, 1, b"1,2\n"))
+    store.redis = there
+    assert store.append(NEW.id, 0, InputChunk(1, 1, b"1,2\n")) == [0]
+
+
+def test_chunks_that_nobody_has_handed_out_are_sent_by_the_reconciler(store: JobStore, settings: Settings) -> None:
+    nobody = JobStore(store.redis, settings.model_copy(update={"bulk_processes": 0}))
+    job_id = upload(nobody, 3)
+    assert list(store.overdue()) == [(job_id, 0), (job_id, 1)]
+    assert list(store.overdue()) == []
 
 
 def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
