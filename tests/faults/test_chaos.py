@@ -1,4 +1,4 @@
-"""A short run of ``make chaos``: kills, freezes, resets and shortages while clients go on; nothing is lost."""
+"""A short run of ``make chaos``: kills, resets and shortages while clients go on; nothing is lost."""
 
 from pathlib import Path
 
@@ -11,13 +11,11 @@ from tests.chaos.run import Options, Run
 # What the other tests of this folder do not do. What takes longer, or a C compiler, is in the long form.
 SHORT = {
     "kill a web worker",
-    "kill the interactive worker",
     "kill the store",
     "reset clients' connections",
     "reset connections to the store",
     "full disk",
     "full memory",
-    "restart everything, as a power cut does",
 }
 
 
@@ -28,10 +26,10 @@ def chosen(fault: Fault) -> bool:
 @pytest.mark.parametrize("seed", [4])
 def test_nothing_is_lost_whatever_happens(tmp_path: Path, models: Path, scorer: Scorer, seed: int) -> None:
     quick = {"SCORELINE_LEASE_SECONDS": "2", "SCORELINE_STORE_TIMEOUT_SECONDS": "1"}
-    options = Options(seed, kills=3, rows=20_000, longest=3.0, settings=quick, chosen=chosen)
+    options = Options(seed, kills=2, rows=8_000, longest=2.0, settings=quick, chosen=chosen)
     outcome = Run(options, tmp_path, models, scorer).go()
     # How long it took is measured by the long form; here a slow machine may take its time.
     assert [failure for failure in outcome.failures if "to recover" not in failure] == []
     assert {fault.partition(" ")[0] for fault in outcome.faults} == {name.partition(" ")[0] for name in SHORT}
-    assert outcome.rows == 20_000
+    assert outcome.rows == 8_000
     assert outcome.notes.counts["single: 200"] > 0
