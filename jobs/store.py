@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
 from jobs import keys
 from jobs.alive import living
@@ -24,28 +21,11 @@ from jobs.settings import Settings
 from jobs.state import Job, JobState, job_of, named_version, number
 
 _SCAN_PAGE = 100
-# More than a web process has threads, each of which may need one.
-_MOST_CONNECTIONS = 4096
 # Whoever is turned away is told to come again when a place is likely to be free: at the latest, and where that is open.
 _LONGEST_RETRY_SECONDS = 600
 _UNKNOWN_END_SECONDS = 10
 # Longest time between two sendings of a chunk that nobody has taken.
 _LONGEST_GRACE_SECONDS = 60
-
-
-def connect(settings: Settings, patient: bool = False) -> Redis:
-    """A client of the server in the settings; a patient one (a worker's) sits out a restart of the server."""
-    backoff = ExponentialBackoff(cap=1.0, base=0.05)
-    retry = Retry(backoff, 15 if patient else 1, (RedisConnectionError,))
-    timeout = settings.store_timeout_seconds
-    return Redis.from_url(
-        settings.store_url,
-        socket_timeout=4 * timeout if patient else timeout,
-        socket_connect_timeout=timeout,
-        retry=retry,
-        health_check_interval=25,
-        max_connections=_MOST_CONNECTIONS,
-    )
 
 
 @dataclass(frozen=True, slots=True)

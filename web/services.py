@@ -5,10 +5,11 @@ from typing import cast
 
 from flask import current_app
 
+from jobs.connection import connect
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import Settings
-from jobs.store import JobStore, connect
+from jobs.store import JobStore
 from model.catalog import Catalog
 from web.metrics import RequestMetrics, ServiceMetrics
 from web.predictions import PredictionClient

@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
 from jobs.availability import store_availability
+from jobs.connection import connect
 from jobs.logs import configure_logging
 from jobs.messages import Queue
 from jobs.settings import get_settings
-from jobs.store import connect
 from worker.celery_app import app
 from worker.memory import limit_memory
 from worker.models import scorer

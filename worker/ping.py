@@ -5,8 +5,8 @@ import socket
 import sys
 
 from jobs.alive import ROLES, living
+from jobs.connection import connect
 from jobs.settings import get_settings
-from jobs.store import connect
 
 
 def main() -> int:

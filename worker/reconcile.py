@@ -9,12 +9,13 @@ from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
 from jobs.availability import store_availability
+from jobs.connection import connect
 from jobs.logs import configure_logging
 from jobs.messages import Predict
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import get_settings
-from jobs.store import JobStore, connect
+from jobs.store import JobStore
 
 log = structlog.stdlib.get_logger(__name__)
 

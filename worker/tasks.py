@@ -13,12 +13,13 @@ from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.connection import connect
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import get_settings
-from jobs.store import ClaimedChunk, JobStore, ScoredChunk, connect
+from jobs.store import ClaimedChunk, JobStore, ScoredChunk
 from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.models import scorer

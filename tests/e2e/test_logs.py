@@ -17,9 +17,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from jobs import keys
 from jobs.broker_message import encode
+from jobs.connection import connect
 from jobs.messages import Queue, Task
 from jobs.settings import Settings
-from jobs.store import connect
 from model import artifact, census, income
 from model.catalog import Catalog, version_of
 from tests.stack import Stack, problem_of, wait_until

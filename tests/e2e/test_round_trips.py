@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from redis.connection import AbstractConnection
 
 from jobs import keys
+from jobs.connection import connect
 from jobs.messages import Queue
 from jobs.settings import Settings, get_settings
-from jobs.store import connect
 from tests.stack import wait_until
 from tests.web.records import HEADER, RECORD, ROW
 from web import create_app

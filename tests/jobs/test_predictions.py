@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from jobs import keys
+from jobs.connection import connect
 from jobs.messages import Predict, Queue
 from jobs.predictions import PredictionStore, StoredPrediction, WaitingPrediction, new_id
 from jobs.settings import Settings
-from jobs.store import connect
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from jobs.connection import connect
 from jobs.keys import JobKeys
 from jobs.settings import Settings
-from jobs.store import JobStore, connect
+from jobs.store import JobStore
 from tests.stack import Stack
 from tests.web.reading import Page, ended_job, page_of
 from tests.web.records import HEADER, ROW

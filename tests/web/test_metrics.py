@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobs.connection import connect
 from jobs.settings import Settings
-from jobs.store import connect
 from web import create_app
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from jobs.connection import connect
 from jobs.settings import Settings
-from jobs.store import JobStore, NewJob, connect
+from jobs.store import JobStore, NewJob
 from model.income_features import FEATURES
 from tests.stack import Stack, wait_until
 from tests.web.reading import Page, ended_job, page_of, upload_by_form

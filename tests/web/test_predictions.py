@@ -9,10 +9,10 @@ import pytest
 from redis.exceptions import RedisError
 
 from jobs import keys
+from jobs.connection import connect
 from jobs.messages import Predict, Queue
 from jobs.predictions import PredictionStore
 from jobs.settings import Settings
-from jobs.store import connect
 from tests.stack import wait_until
 from web.predictions import PredictionClient
 from web.slots import Slots

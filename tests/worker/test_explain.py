@@ -10,10 +10,10 @@ import pytest
 
 from jobs.messages import InputChunk
 from jobs.store import ScoredChunk
+from model.census import HELD_OUT
 from model.columns import Column
 from model.errors import BrokenModel, ScoringFailed
 from model.explain import Explanation
-from model.census import HELD_OUT
 from model.income import load_records
 from model.scorer import Scorer
 from tests.worker.test_score_chunk import LAYOUT, RECORD, Touchy, ages

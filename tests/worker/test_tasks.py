@@ -7,10 +7,10 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.signals import task_failure
 
 from jobs import keys
+from jobs.connection import connect
 from jobs.messages import Queue
 from jobs.queue import TaskSender
 from jobs.settings import Settings
-from jobs.store import connect
 from worker import tasks
 
 
