@@ -25,7 +25,12 @@ def chosen(fault: Fault) -> bool:
 
 @pytest.mark.parametrize("seed", [4])
 def test_nothing_is_lost_whatever_happens(tmp_path: Path, models: Path, scorer: Scorer, seed: int) -> None:
-    quick = {"SCORELINE_LEASE_SECONDS": "2", "SCORELINE_STORE_TIMEOUT_SECONDS": "1"}
+    # The key of an upload whose web process was killed is free again after the idle time.
+    quick = {
+        "SCORELINE_LEASE_SECONDS": "2",
+        "SCORELINE_STORE_TIMEOUT_SECONDS": "1",
+        "SCORELINE_UPLOAD_IDLE_SECONDS": "3",
+    }
     options = Options(seed, kills=2, rows=8_000, longest=2.0, settings=quick, chosen=chosen)
     outcome = Run(options, tmp_path, models, scorer).go()
     # How long it took is measured by the long form; here a slow machine may take its time.
