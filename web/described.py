@@ -1,6 +1,6 @@
 """What the API's description says of the models that are there: their names, and the records that each takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,22 +14,27 @@ Schema = dict[str, Any]
 def with_models(document: dict[str, Any], cards: Sequence[Card], default: str) -> dict[str, Any]:
     """The description, complete: parameters that name a model list the models, and a record has their features."""
     described = deepcopy(document)
-    for schema in _schemas_of_model(described):
-        schema |= {"type": "string", "enum": ["", *(card.name for card in cards)]}
+    said: dict[str, Schema] = {
+        "model": {"type": "string", "enum": ["", *(card.name for card in cards)]},
+        "version": {"type": "string", "enum": ["", *(card.version for card in cards)]},
+        "explain": {"type": "integer", "minimum": 1, "maximum": max((len(card.features) for card in cards), default=1)},
+    }
+    for name, schema in _schemas_of_models(described, said):
+        schema.update(said[name])
         schema.pop("anyOf", None)
     body = described["paths"]["/api/v1/predictions"]["post"]["requestBody"]
     body["content"]["application/json"]["schema"] = _request(cards, default)
     return described
 
 
-def _schemas_of_model(document: dict[str, Any]) -> Iterator[Schema]:
-    """The schemas of the parameters and form fields that name a model."""
+def _schemas_of_models(document: dict[str, Any], names: Collection[str]) -> Iterator[tuple[str, Schema]]:
+    """The parameters and form fields of these names, which are about models, and their schemas."""
     for operations in document["paths"].values():
         for operation in operations.values():
-            yield from (one["schema"] for one in operation.get("parameters", ()) if one["name"] == "model")
+            yield from ((one["name"], one["schema"]) for one in operation.get("parameters", ()) if one["name"] in names)
             content = operation.get("requestBody", {}).get("content", {})
-            if "multipart/form-data" in content:
-                yield content["multipart/form-data"]["schema"]["properties"]["model"]
+            fields = content.get("multipart/form-data", {}).get("schema", {}).get("properties", {})
+            yield from ((name, fields[name]) for name in names if name in fields)
 
 
 def _request(cards: Sequence[Card], default: str) -> Schema:
@@ -78,8 +83,20 @@ def _feature(feature: Feature) -> Schema:
 
 
 def _value(feature: Feature) -> Schema:
-    if feature.kind is FeatureKind.CATEGORY:
-        return {"type": "string", "enum": list(feature.categories)}
+    match feature.kind:
+        case FeatureKind.CATEGORY:
+            return {"type": "string", "enum": list(feature.categories)}
+        case FeatureKind.BOOLEAN:
+            return {"type": "boolean"}
+        case FeatureKind.DATE:
+            return {"type": "string", "format": "date"}
+        case FeatureKind.TEXT:
+            return {"type": "string"}
+        case FeatureKind.NUMBER:
+            return _number(feature)
+
+
+def _number(feature: Feature) -> Schema:
     limits = {"minimum": feature.minimum, "maximum": feature.maximum}
     kind = "integer" if feature.integer else "number"
     return {"type": kind} | {name: limit for name, limit in limits.items() if limit is not None}

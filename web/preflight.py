@@ -10,7 +10,7 @@ from jobs.errors import UploadRefused
 from jobs.text import Utf8Stream
 from model.card import Card
 from model.schema import ColumnMatch
-from web.asked import count_matches, match_columns, parse_models, parse_threshold
+from web.asked import Asked, count_matches, match_columns
 from web.bodies import Body
 from web.problems import Problem
 from web.services import Services
@@ -27,7 +27,8 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         Problem: when no worker answers in time.
     """
     sample = _sample(body)
-    cards = parse_models(body.form.model, services.catalog, body.form.version)
+    asked = Asked.of(body.form, services.catalog)
+    cards = asked.cards
     text = Utf8Stream(body.form.encoding)
     data = text.feed(sample)
     header = _header(data if b"\n" in data else data + text.finish(), cards)
@@ -36,7 +37,7 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     seen: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
         # Of two models, the rows are looked at with the first.
-        seen = _ask(services, cards[0], header, match, rows, parse_threshold(body.form.threshold, *cards))
+        seen = _ask(services, cards[0], header, match, rows, asked.threshold)
     return {
         "encoding": text.encoding,
         "delimiter": header.delimiter,

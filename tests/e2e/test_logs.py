@@ -89,7 +89,7 @@ def test_a_poisonous_record_is_told_of_without_what_is_in_it(service: Stack, tou
     events = {line["event"]: line for line in of_job(service, job["id"])}
     failed, poison = events["chunk attempt failed"], events["poison: rows rejected"]
     assert (failed["error"], failed["cause"], failed["attempt"]) == ("ScoringFailed", "ValueError", 1)
-    assert any("score_chunk.py" in place for place in failed["raised_at"])
+    assert any("answers.py" in place for place in failed["raised_at"])
     assert (poison["rows"], poison["attempt"]) == (1, 2)
     single = service.request("POST", "/api/v1/predictions", json={"model": touchy, "record": RECORD | {"race": SECRET}})
     assert problem_of(single) == (422, "scoring_failed")
@@ -115,7 +115,7 @@ def test_bytes_that_gunicorn_cannot_read_are_not_repeated(service: Stack) -> Non
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(f"{POISONED}\r\nGET /?{SECRET} HTTP/1.1\r\n\r\n".encode())
         assert b" 400 " in connection.recv(1024)
-    wait_until(lambda: [line for line in lines(service) if line["event"].startswith("Invalid request")])
+    wait_until(lambda: [line for line in lines(service) if line["event"].startswith("a request was refused")])
     log_is_without_the_secret(service)
 
 

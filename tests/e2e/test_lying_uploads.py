@@ -25,10 +25,10 @@ def resident(stack: Stack) -> int:
 
 
 def sent(service: Stack, text: bytes) -> bytes:
-    """The beginning of the answer to a request that is over when its bytes have been sent."""
+    """All that is answered to a request that is over when its bytes have been sent."""
     with clients(service, 1, text) as [connection]:
         connection.shutdown(socket.SHUT_WR)
-        return connection.recv(4096)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/score", "/api/v1/preflight", "/jobs", "/api/v1/predictions"])

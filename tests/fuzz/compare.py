@@ -64,7 +64,7 @@ def check_rows(outcome: Outcome, wanted: Opened, judged: list[Row], scorer: Scor
     """Every record once, in order, kept as it came, with its prediction or its faults."""
     fine = [row for row in judged if not row.faults and not row.broken]
     predictions = scorer.predict_records([row.values for row in fine]) if fine else None
-    answers = iter(zip(predictions.labels.tolist(), predictions.positive.tolist(), strict=True) if predictions else ())
+    answers = iter(zip(predictions.values.tolist(), predictions.positive.tolist(), strict=True) if predictions else ())
     written = read(outcome.output.decode(), wanted.delimiter)
     assert written.open_quote_row is None
     assert len(written.records) == len(judged)

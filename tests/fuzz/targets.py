@@ -22,6 +22,7 @@ from tests.fuzz.contract import DELIMITERS
 from web.api_predictions import invalid_record, parse_object
 from web.bodies import open_body
 from web.schemas import PredictionRequest
+from web.slots import Slots
 
 Target = Callable[[bytes, Scorer], None]
 
@@ -116,7 +117,7 @@ def _received(data: bytes, headers: dict[str, str], block: int) -> tuple[str, An
     builder.content_length = len(data)
     request: Any = PlainRequest(builder.get_environ())
     try:
-        taken = open_body(request, _MOST_BODY_BYTES)
+        taken = open_body(request, _MOST_BODY_BYTES, Slots(1, "uploads"))
         text = b"".join(taken.blocks)
     except UploadRefused as refused:
         return "refused", refused.code

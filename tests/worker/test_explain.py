@@ -13,7 +13,7 @@ from jobs.store import ScoredChunk
 from model.census import HELD_OUT
 from model.columns import Column
 from model.errors import BrokenModel, ScoringFailed
-from model.explain import Explanation
+from model.explain import Explanation, Unit
 from model.income import load_records
 from model.scorer import Scorer
 from tests.worker.test_score_chunk import LAYOUT, RECORD, Touchy, ages
@@ -63,7 +63,8 @@ class Even(Scorer):
 
     def explain_coded(self, columns: Mapping[str, Column]) -> Explanation:
         rows = len(columns["age"][1])
-        return Explanation(0.0, np.tile([0.5, -0.25, -2e-7, -0.5, 0.25, 1 / 3, 1e-6], (rows, 1)))
+        effects = np.tile([0.5, -0.25, -2e-7, -0.5, 0.25, 1 / 3, 1e-6], (rows, 1))
+        return Explanation(np.zeros(rows), effects, Unit.LOG_ODDS)
 
 
 def test_equal_effects_stand_in_the_order_of_the_features_in_the_fewest_digits(scorer: Scorer) -> None:

@@ -28,7 +28,7 @@ def test_the_last_attempt_rejects_the_poisonous_row_alone(kind: str) -> None:
     records[13] = poison.POISON[kind]
     text = "".join(f"{record['dose']},{record['word']}\n" for record in records)
     chunk = InputChunk(1, len(records), text.encode())
-    scored = score_chunk(chunk, LAYOUT, poison.poison_scorer(), None, apart=True, isolated_seconds=1)
+    scored = score_chunk(chunk, LAYOUT, [poison.poison_scorer()], None, apart=True, isolated_seconds=1)
     assert (scored.scored, scored.rejected, scored.scoring_failed) == (19, 1, 1)
     assert scored.rejects.startswith(b"14,")
     assert scored.output.splitlines()[12:15:2] == [b"10,fine,no,0.000000,"] * 2
