@@ -224,7 +224,7 @@ class Scorer:
     @cached_property
     def _tree_explainer(self) -> TreeExplainer | None:
         # Made when it is first asked for: its library takes a second to load, and scoring files does not need it.
-        return TreeExplainer.of(self.pipeline, self.card.features) if self.card.takes is InputForm.FRAME else None
+        return TreeExplainer.of(self.pipeline, self.card.features) if self.card.by_trees else None
 
     def _explained(self, model: AdditiveModel, columns: Mapping[str, Column], rows: int) -> Explanation:
         with self._failures(rows):

@@ -100,12 +100,13 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
 
 
 def _predict_one_as_json(record: Mapping[str, Any], request: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(_predict_one(record, request))
+    # Without an explanation, which goes through all of the model and may be what takes the process down.
+    return orjson.dumps(_predict_one(record, request, explained=False))
 
 
-def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
+def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any], explained: bool = True) -> Answer:
     try:
-        return _predict([record], request)[0]
+        return _predict([record], request, explained)[0]
     except ScoringFailed as error:
         log.warning("record not scored", model=request["model"], exc_info=error)
         return {"error": _FAILED}
@@ -113,15 +114,19 @@ def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any]) -> Answe
         return {"error": {"code": "broken_model", "detail": str(error)}}
 
 
-def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> list[Answer]:
+def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], explained: bool = True) -> list[Answer]:
     """Predictions of records as the schema validates them; a record that holds an error keeps it."""
     model = scorer(request["model"], request["version"])
     values = [record["values"] for record in records if "values" in record]
-    answers = iter(_documents(values, model, request["threshold"]) if values else ())
+    answers = iter(_documents(values, model, request["threshold"], explained) if values else ())
     return [next(answers) if "values" in record else {"error": record["error"]} for record in records]
 
 
-def _documents(values: Sequence[Mapping[str, Any]], model: Scorer, threshold: float | None) -> list[Answer]:
+def _documents(
+    values: Sequence[Mapping[str, Any]], model: Scorer, threshold: float | None, explained: bool
+) -> list[Answer]:
+    if not explained:
+        return prediction_documents(model.predict_records(values, threshold), model.card, threshold)
     predictions, explanation = model.predict_and_explain_records(values, threshold)
     documents = prediction_documents(predictions, model.card, threshold)
     if explanation is None:

@@ -124,7 +124,7 @@ def test_the_sample_takes_one_click(page: Page) -> None:
 def break_off(route: Route, service: Stack) -> None:
     """Break an upload's connection after its first row, in such a way that the service still waits for the rest."""
     path, key = route.request.url.removeprefix(service.url), route.request.headers["idempotency-key"]
-    headers = {"Host": "localhost", "Content-Type": "text/csv", "Content-Length": "1000", "Idempotency-Key": key}
+    headers = {"Host": "localhost", "Content-Type": "text/csv", "Content-Length": "100000", "Idempotency-Key": key}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     connection = socket.create_connection(("127.0.0.1", service.port))
     route.request.frame.page.once("close", lambda _: connection.close())
