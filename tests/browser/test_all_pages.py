@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.people import ANSWER, PEOPLE, csv_file
 from tests.stack import Stack
@@ -61,10 +61,11 @@ def assert_accessible(page: Page) -> None:
 def test_a_page_is_small_and_still_asks_nobody_else_fits_the_screen_and_is_accessible(
     page: Page, service: Stack, addresses: dict[str, str], kind: str
 ) -> None:
-    sizes: dict[str, int] = {}
-    page.on("response", lambda answer: sizes.update({answer.url: len(answer.body())}))
+    requests: list[Request] = []
+    page.on("requestfinished", requests.append)
     open_page(page, addresses[kind])
     assert page.evaluate(SHIFT) < 0.01
+    sizes = {request.url: request.sizes()["responseBodySize"] for request in requests}
     assert all(url.startswith(service.url) for url in sizes)
     assert any(url.endswith(".js") for url in sizes)
     assert kind == "docs" or 0 < sum(sizes.values()) < LIMIT_BYTES, sizes

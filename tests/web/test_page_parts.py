@@ -9,6 +9,7 @@ import pytest
 
 from model.card import CalibrationBin, Card, Evaluation, ModelKind, Scores, ValueEffect
 from model.catalog import Catalog
+from tests.stack import Stack
 from web.page_changes import changes, variants
 from web.page_chart import HEIGHT, chart
 from web.page_evidence import BOTTOM, LEFT, RIGHT, TOP, evidence
@@ -164,3 +165,13 @@ def test_effects_without_bounds_are_drawn(card: Card) -> None:
     (feature,) = evidence(card.model_copy(update={"effects": {"age": effects, "race": ()}})).effects
     assert feature.plot is not None
     assert len(feature.plot.y_ticks) <= 7
+
+
+def test_a_page_is_compressed_for_who_takes_that(service: Stack) -> None:
+    packed = service.get("/models/income", headers={"Accept-Encoding": "gzip"})
+    plain = service.get("/models/income", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) < len(plain.content) / 4
+    assert "Content-Encoding" not in plain.headers
+    assert packed.text == plain.text
+    assert "Accept-Encoding" in packed.headers["Vary"]
