@@ -62,7 +62,7 @@ def test_a_page_is_small_and_still_asks_nobody_else_fits_the_screen_and_is_acces
     page: Page, service: Stack, addresses: dict[str, str], kind: str
 ) -> None:
     requests: list[Request] = []
-    page.on("requestfinished", lambda request: requests.append(request))
+    page.on("requestfinished", lambda request: requests.append(request))  # noqa: PLW0108 - it takes no builtin
     open_page(page, addresses[kind])
     assert page.evaluate(SHIFT) < 0.01
     sizes = {request.url: request.sizes()["responseBodySize"] for request in requests}
