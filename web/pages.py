@@ -52,7 +52,8 @@ def _forbid_stale_copies(response: Response) -> Response:
 @pages.after_request
 def _compress(response: Response) -> Response:
     """Pages shrink to a sixth; they hold no secret that the length could give away."""
-    if not response.is_streamed and request.accept_encodings.quality("gzip") and len(response.data) > _NOT_WORTH_IT_BYTES:
+    taken = request.accept_encodings.quality("gzip") > 0
+    if taken and not response.is_streamed and len(response.data) > _NOT_WORTH_IT_BYTES:
         response.set_data(gzip.compress(response.data, _FAST, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     response.vary.add("Accept-Encoding")
