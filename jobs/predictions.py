@@ -55,6 +55,7 @@ class PredictionStore:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis: Any = redis
         self._seconds = settings.prediction_seconds
+        self._hold_seconds = settings.predict_seconds + _GRACE_SECONDS
         self._most_waiting = settings.max_waiting_predictions
         names = ("submit", "take", "finish", "overdue")
         self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
@@ -87,10 +88,21 @@ class PredictionStore:
         return [WaitingPrediction(prediction_id, 1, dict(request)) for prediction_id, request in pairs]
 
     def take(self, ids: Sequence[str]) -> list[WaitingPrediction]:
-        """The requests with these ids that still wait, each counted as one more attempt."""
-        answers = self._scripts["take"](keys=list(map(keys.prediction, ids)))
+        """The requests with these ids that still wait, each counted as one more attempt.
+
+        They are then held: who asks for them again gets them only after an attempt's time, or when they are let go.
+        """
+        names = [keys.PREDICTIONS, *map(keys.prediction, ids)]
+        answers = self._scripts["take"](keys=names, args=[self._hold_seconds, *ids])
         taken = zip(ids, answers[0::2], answers[1::2], strict=True)
         return [WaitingPrediction(i, attempt, orjson.loads(raw)) for i, attempt, raw in taken if attempt]
+
+    def let_go(self, ids: Iterable[str]) -> None:
+        """Requests are in nobody's hands any more: whoever had them has died."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for name in map(keys.prediction, ids):
+                pipe.hdel(name, "held")
+            pipe.execute()
 
     def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
         """Store answers, and put them on the lists where they are waited for; a round trip for each of these."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -137,4 +137,7 @@ def predict_task(**arguments: Any) -> None:
 def _ask_again_one_by_one(sender: CeleryTask, exception: BaseException, kwargs: dict[str, Any], **_: Any) -> None:
     """One of them may be what the process died of, or hangs on: each is tried again alone, and counted."""
     if sender.name == Task.PREDICT.value and isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
-        _sender().predict(Predict((prediction_id,)) for prediction_id in Predict.decode(kwargs).ids)
+        ids = Predict.decode(kwargs).ids
+        with suppress(RedisError):  # then they are asked for again when their time in hand is over
+            _predictions().let_go(ids)
+        _sender().predict(Predict((prediction_id,)) for prediction_id in ids)

@@ -46,6 +46,7 @@ def test_small_requests_travel_in_the_message_and_are_taken_when_it_is_lost(stor
     waiting = store.waiting(sent(store))
     assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
     assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 2, requests[second])]
+    store.let_go([second])
     assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 3, requests[second])]
 
 
@@ -58,11 +59,26 @@ def test_large_requests_stay_in_the_store_until_they_are_taken(store: Prediction
 def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
-    [first], [second] = (store.take([name]) for _ in range(2))
+    [first] = store.take([name])
+    store.let_go([name])
+    [second] = store.take([name])
     assert second.attempt == first.attempt + 1
     store.finish([(second, {"b": 1})])
     assert store.take([name]) == []
     assert store.overdue() == []
+
+
+def test_what_is_in_a_workers_hands_is_not_taken_by_another(store: PredictionStore) -> None:
+    name = new_id()
+    store.submit({name: {"a": 1}})
+    store.redis.zadd(keys.PREDICTIONS, {name: 0})
+    [first] = store.take([name])
+    # It was about to be sent again; a second message for it neither counts as an attempt nor runs beside the first.
+    assert store.overdue() == []
+    assert store.take([name]) == []
+    store.redis.hset(keys.prediction(name), "held", 0)
+    [second] = store.take([name])
+    assert second.attempt == first.attempt + 1
 
 
 def test_what_nobody_took_is_sent_again(store: PredictionStore) -> None:

@@ -9,6 +9,7 @@ from celery.signals import task_failure
 from jobs import keys
 from jobs.connection import connect
 from jobs.messages import Queue
+from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import Settings
 from worker import tasks
@@ -24,6 +25,7 @@ def test_a_lost_task_is_asked_for_again_one_by_one(
 ) -> None:
     redis = connect(server)
     redis.flushall()
+    monkeypatch.setattr(tasks, "_predictions", lambda: PredictionStore(redis, server))
     monkeypatch.setattr(tasks, "_sender", lambda: TaskSender(redis, server))
     arguments = {"ids": ["one", "two"], "requests": [{}, {}]}
     task_failure.send(sender=tasks.predict_task, exception=exception, args=(), kwargs=arguments)
