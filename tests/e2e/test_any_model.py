@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 
 from model.add import Order, add
 from model.catalog import Catalog
-from tests.stack import Stack, running_stack
+from tests.stack import Stack, running_stack, wait_until
 
 TREE = "sklearn.tree._tree.Tree"
 TREE_PREDICTOR = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
@@ -112,6 +112,17 @@ def added(
     order = Order(folder / "model.skops", name, folder / "data.csv", "answer", trust=example.trust)
     add(order, Catalog(stack.folder / "models"))
     return name, example
+
+
+def test_the_first_start_trains_the_models_that_ship(stack: Stack) -> None:
+    names = wait_until(lambda: (found := stack.get("/api/v1/models").json()["models"])[1:] and found)
+    assert {"income", "income-full"} <= {model["name"] for model in names}
+    record = stack.get("/api/v1/models/income-full/sample.csv").text.splitlines()
+    answer = dict(zip(record[0].split(","), record[1].split(","), strict=True))
+    found = stack.request("POST", "/api/v1/predictions", json={"model": "income-full", "record": answer}).json()
+    assert found["effects_in"] == "log_odds"
+    total = found["baseline"] + sum(part["effect"] for part in found["contributions"])
+    assert 1 / (1 + np.exp(-total)) == pytest.approx(found["probability"], abs=1e-6)
 
 
 def expected(example: Example) -> tuple[list[str], np.ndarray]:

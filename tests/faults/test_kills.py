@@ -161,11 +161,10 @@ def test_a_killed_web_leaves_nothing_of_an_upload_in_hand(stack: Stack, upload: 
     assert stack.get("/api/v1/jobs").json()["jobs"] == before
 
 
-def test_jobs_are_still_there_after_a_restart(tmp_path: Path, upload: bytes) -> None:
-    # Without models there, the first start trains one into this folder.
-    with running_stack(tmp_path / "var", **QUICK) as stack:
+def test_jobs_are_still_there_after_a_restart(tmp_path: Path, upload: bytes, models: Path) -> None:
+    with running_stack(tmp_path / "var", models, **QUICK) as stack:
         done, results = stack.score(upload[:1_000_000].rpartition(b"\n")[0])
         job = begun(stack, upload)
-    with running_stack(tmp_path / "var", **QUICK) as stack:
+    with running_stack(tmp_path / "var", models, **QUICK) as stack:
         assert stack.get(done["links"]["results"]).content == results
         check_results(stack, job)
