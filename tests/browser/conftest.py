@@ -18,11 +18,6 @@ SLOWEST_MS = 30_000
 NewPage = Callable[..., Page]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if any(WITHOUT in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
-        terminalreporter.write_line(WITHOUT, yellow=True)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium_path()
