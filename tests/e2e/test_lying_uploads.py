@@ -43,7 +43,7 @@ def sent(service: Stack, text: bytes) -> bytes:
 ])  # fmt: skip
 def test_a_length_that_is_not_true_is_refused(service: Stack, path: str, length: list[str]) -> None:
     if path == "/api/v1/preflight" and length == ["Content-Length: 99999"]:
-        return  # a preflight takes the beginning of a file
+        pytest.skip("a preflight takes the beginning of a file")
     kind = "application/json" if path.endswith("predictions") else "text/csv"
     before = service.get("/api/v1/jobs").json()["jobs"]
     answer = sent(service, head("POST", path, f"Content-Type: {kind}", *length) + FILE)
