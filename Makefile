@@ -7,7 +7,12 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 UV_VERSION := 0.13.9
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# The files name every package, down to the last. Compiling is left to all cores, or to the first import.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
+COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib
+
+# A dozen processes start, and each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format requirements bench fuzz chaos clean FORCE
@@ -63,6 +68,7 @@ $(RUNTIME): requirements.txt $(shell test -x $(BIN)/python || echo FORCE)
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) -r requirements.txt
+	@$(COMPILE)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)

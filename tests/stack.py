@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,29 @@ class Stack:
 
     folder: Path
     port: int
-    launcher: subprocess.Popen[bytes]
+    environment: dict[str, str]
+    launcher: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Start it as ``make run`` does, and wait until it is ready."""
+        with (self.folder / "log").open("ab") as log:
+            command = [sys.executable, "-m", "jobs.launch"]
+            self.launcher = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+        wait_until(lambda: self.ready() or self.launcher.poll() is not None)
+        assert self.launcher.poll() is None, (self.folder / "log").read_text()
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        self.launcher.terminate()
+        self.launcher.wait(timeout=30)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=90)
+        # Nothing is encrypted here; otherwise each client would read all the certificates that there are.
+        return httpx.Client(base_url=self.url, timeout=90, verify=False)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         with self.client() as client:
@@ -63,7 +78,7 @@ class Stack:
 
     def score(self, data: bytes, **query: Any) -> tuple[dict[str, Any], bytes]:
         """Upload a CSV; the ended job and its results."""
-        job = self.upload(data, **query).raise_for_status().json()
+        job = self.ended(self.upload(data, **query).raise_for_status().json())
         assert job["state"] == "succeeded", job
         return job, self.get(job["links"]["results"]).raise_for_status().content
 
@@ -81,23 +96,30 @@ class Stack:
 
     def ended(self, job: dict[str, Any], seconds: float = 90) -> dict[str, Any]:
         """The job once it has ended."""
+        return self.job_when(job, lambda now: now["state"] in ("succeeded", "failed", "canceled"), seconds)
 
-        def look() -> dict[str, Any] | None:
-            try:
-                now: dict[str, Any] = self.get(job["links"]["self"]).raise_for_status().json()
-            except httpx.HTTPError:
-                return None
-            return now if now["state"] in ("succeeded", "failed", "canceled") else None
+    def job_when(
+        self, job: dict[str, Any], condition: Callable[[dict[str, Any]], bool], seconds: float = 90
+    ) -> dict[str, Any]:
+        """The job once the condition holds for it."""
 
-        found: dict[str, Any] = wait_until(look, seconds)
-        return found
+        def look() -> bool:
+            nonlocal job
+            with suppress(httpx.HTTPError):
+                job = self.get(job["links"]["self"]).raise_for_status().json()
+                return condition(job)
+            return False
+
+        wait_until(look, seconds)
+        return job
 
     @contextmanager
     def frozen(self, *words: str) -> Iterator[None]:
         """Processes that stand still for a while, as on a machine that has no time for them."""
         processes = self.processes(*words)
         for process in processes:
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # one that was about to end
+                process.suspend()
         try:
             yield
         finally:
@@ -114,25 +136,19 @@ class Stack:
 
 @contextmanager
 def running_stack(folder: Path, models: Path | None = None, **settings: str) -> Iterator[Stack]:
-    """Start the service as ``make run`` does and end it as Ctrl-C does."""
+    """A service of its own for as long as it is needed."""
     port = int(settings.get("PORT") or free_port())
     folder.mkdir(exist_ok=True)
     if models and not (folder / "models").exists():
         (folder / "models").symlink_to(models)
     outside = {name: value for name, value in os.environ.items() if name != "SCORELINE_REDIS_URL"}
     environment = {**outside, "SCORELINE_DATA_DIR": str(folder), "PORT": str(port), **settings}
-    with (folder / "log").open("ab") as log:
-        launcher = subprocess.Popen(
-            [sys.executable, "-m", "jobs.launch"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-        stack = Stack(folder, port, launcher)
-        try:
-            wait_until(lambda: stack.ready() or launcher.poll() is not None)
-            assert launcher.poll() is None, (folder / "log").read_text()
-            yield stack
-        finally:
-            launcher.terminate()
-            launcher.wait(timeout=30)
+    stack = Stack(folder, port, environment)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
 
 
 def problem_of(response: httpx.Response) -> tuple[int, str]:

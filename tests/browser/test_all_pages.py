@@ -1,6 +1,6 @@
 """What holds for every page: accessible, small, still, in both schemes and all widths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -50,14 +50,18 @@ def open_page(page: Page, address: str) -> None:
         expect(page.get_by_role("button", name="Schemas")).to_be_visible()
 
 
-LIGHT, DARK = ("light", {}), ("dark", {"runOnly": ["color-contrast", "link-in-text-block"]})
+LIGHT: tuple[Any, Any] = ("light", {})
+DARK: tuple[Any, Any] = ("dark", {"runOnly": ["color-contrast", "link-in-text-block"]})
 
 
-def assert_accessible(page: Page, *schemes: tuple[str, Any]) -> None:
-    """Axe finds nothing; of its rules, only those about colours can answer differently in the other scheme."""
-    for scheme, options in schemes or (LIGHT, DARK):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        found = Axe().run(page, options=options)
+def assert_accessible(page: Page, part: str | None = None, schemes: Sequence[tuple[Any, Any]] = (LIGHT, DARK)) -> None:
+    """Axe finds nothing, on the page or in a part of it.
+
+    Of its rules, only those about colours can answer differently in the other scheme.
+    """
+    for scheme, options in schemes:
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page, context=part, options=options)
         assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
 
 
@@ -100,7 +104,7 @@ def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_o
     expect(page.locator("#roc-table")).to_be_visible()
     expect(page.locator("#effect-age-table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert_accessible(page)
+    assert_accessible(page, "#about")
 
 
 def test_the_description_of_the_api_has_no_faults_of_accessibility_when_it_is_opened(page: Page) -> None:
@@ -114,18 +118,18 @@ def test_the_description_of_the_api_has_no_faults_of_accessibility_when_it_is_op
     page.get_by_role("button", name="Execute").first.click()
     expect(page.get_by_text("Response body").first).to_be_visible()
     page.get_by_role("button", name="Expand all").first.click()
-    # Axe needs long for so large a page; the colours of the dark one are looked at where it is closed.
-    assert_accessible(page, LIGHT)
+    # Axe needs long for what is so large; the colours of the dark page are looked at where it is closed.
+    assert_accessible(page, ".opblock.is-open", [LIGHT])
 
 
 def test_the_preview_of_a_file_has_no_faults_of_accessibility(page: Page) -> None:
     page.goto("/")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE.replace("sex", "gender")))
     expect(page.locator("#preview")).to_contain_text("cannot be scored")
-    assert_accessible(page)
+    assert_accessible(page, "#preview")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
     expect(page.locator("#preview")).to_contain_text("This is how the file is read")
-    assert_accessible(page)
+    assert_accessible(page, "#preview")
 
 
 def test_the_comparison_with_the_training_data_has_no_faults_of_accessibility(
@@ -135,7 +139,7 @@ def test_the_comparison_with_the_training_data_has_no_faults_of_accessibility(
     for closed in page.locator("#drift details > summary").all():
         closed.click()
     expect(page.locator("#drift table").first).to_be_visible()
-    assert_accessible(page)
+    assert_accessible(page, "#drift")
 
 
 def test_the_answer_moves_nothing_that_the_reader_did_not_ask_for(page: Page) -> None:

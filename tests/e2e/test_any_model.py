@@ -96,7 +96,7 @@ EXAMPLES = {make.__name__: make for make in (iris, breast_cancer, diabetes, digi
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("any-model")) as found:
+    with running_stack(tmp_path_factory.mktemp("any-model"), SCORELINE_WEB_PROCESSES="1") as found:
         yield found
 
 

@@ -134,12 +134,8 @@ def test_an_unknown_prediction_is_not_found(service: Stack, prediction_id: str) 
 
 def test_many_at_once_each_get_their_own_answer(service: Stack) -> None:
     ages = list(range(17, 91)) * 3
-    with service.client() as client, concurrent.futures.ThreadPoolExecutor(32) as pool:
-
-        def ask(age: int) -> Any:
-            return client.post("/api/v1/predictions", json={"record": {**RECORD, "age": age}}).raise_for_status().json()
-
-        answers = list(pool.map(ask, ages))
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda age: predict(service, record={**RECORD, "age": age}).json(), ages))
     assert [answer["contributions"][0]["value"] for answer in answers] == ages
     assert len({answer["id"] for answer in answers}) == len(ages)
 

@@ -62,13 +62,8 @@ def kill_the_server(stack: Stack) -> None:
 
 def freeze_the_worker(stack: Stack) -> None:
     """Long enough for its leases to run out, then on as if nothing had been."""
-    [parent] = parents(stack, "-m worker bulk")
-    frozen = [parent, *parent.children()]
-    for process in frozen:
-        process.send_signal(signal.SIGSTOP)
-    stack_has_lost_leases(stack)
-    for process in frozen:
-        process.send_signal(signal.SIGCONT)
+    with stack.frozen("-m worker bulk"):
+        stack_has_lost_leases(stack)
 
 
 def stack_has_lost_leases(stack: Stack) -> None:
@@ -112,12 +107,8 @@ def download(stack: Stack, job: dict[str, Any]) -> bytes | None:
 def begun(stack: Stack, upload: bytes) -> dict[str, Any]:
     """A job of which a part is done."""
     response = stack.request("POST", "/api/v1/jobs", files={"file": ("large.csv", upload)})
-    job: dict[str, Any] = response.raise_for_status().json()
-    headers = {
-        "If-None-Match": f'"{int(response.headers["ETag"].strip(chr(34)).split("-")[0]) + 2}-0"',
-        "Prefer": "wait=30",
-    }
-    assert stack.get(job["links"]["self"], headers=headers).json()["state"] == "running"
+    job = stack.job_when(response.raise_for_status().json(), lambda now: bool(now["rows"]["scored"]))
+    assert job["state"] == "running"
     return job
 
 
@@ -161,10 +152,10 @@ def test_a_killed_web_leaves_nothing_of_an_upload_in_hand(stack: Stack, upload: 
     assert stack.get("/api/v1/jobs").json()["jobs"] == before
 
 
-def test_jobs_are_still_there_after_a_restart(tmp_path: Path, upload: bytes, models: Path) -> None:
-    with running_stack(tmp_path / "var", models, **QUICK) as stack:
-        done, results = stack.score(upload[:1_000_000].rpartition(b"\n")[0])
-        job = begun(stack, upload)
-    with running_stack(tmp_path / "var", models, **QUICK) as stack:
-        assert stack.get(done["links"]["results"]).content == results
-        check_results(stack, job)
+def test_jobs_are_still_there_after_a_restart(stack: Stack, upload: bytes) -> None:
+    done, results = stack.score(upload[:1_000_000].rpartition(b"\n")[0])
+    job = begun(stack, upload)
+    stack.stop()
+    stack.start()
+    assert stack.get(done["links"]["results"]).content == results
+    check_results(stack, job)

@@ -58,7 +58,7 @@ def test_the_cards_figures_are_those_of_scikit_learn(card: Card, truth: Any, pos
 
 def test_the_intervals_are_those_of_repeated_measurement(card: Card, truth: Any, positive: Floats) -> None:
     assert card.metrics is not None
-    random, draws = np.random.default_rng(0), 300
+    random, draws = np.random.default_rng(0), 100
     samples = [random.integers(0, len(truth), len(truth)) for _ in range(draws)]
     measures = {"roc_auc": sk.roc_auc_score, "brier": sk.brier_score_loss, "log_loss": sk.log_loss}
     for name, measure in measures.items():

@@ -14,11 +14,25 @@ export function showTimes(root = document) {
   }
 }
 
-/** A page as a document, with the status of the answer. Rejects where the service cannot be reached. */
+// A button that is replaced or pushed away while it is held down takes the click with it.
+let released = Promise.resolve();
+addEventListener("pointerdown", ({ target }) => {
+  if (!target.closest("a, button, summary")) return;
+  released = new Promise((resolve) => {
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(resolve), { once: true });
+  });
+});
+
+/**
+ * A page as a document, with the status of the answer; not before a button that is held down has been let go.
+ * Rejects where the service cannot be reached.
+ */
 export async function fetchPage(address, options = {}) {
   const response = await fetch(address, { headers: { Accept: "text/html" }, ...options });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   showTimes(page);
+  await released;
+  options.signal?.throwIfAborted();
   return { status: response.status, page };
 }
 
