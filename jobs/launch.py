@@ -246,7 +246,13 @@ def _train_if_missing(settings: Settings, environment: Mapping[str, str], stack:
     ).returncode
     if status:
         raise CannotStart(f"training the model failed with status {status}")
-    rest = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
+    # What starts meanwhile goes first. There are no threads yet, so that it is safe to act between fork and exec.
+    rest = subprocess.Popen(  # noqa: S603
+        command,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: os.nice(19),  # noqa: PLW1509
+    )
     stack.callback(rest.wait)
     stack.callback(rest.terminate)
 

@@ -1,4 +1,4 @@
-"""Web and workers are replaced one after the other under load, and nobody notices."""
+"""The web, then all workers are replaced under load, and nobody notices."""
 
 import signal
 import threading
@@ -86,11 +86,12 @@ def reload_web(service: Stack) -> None:
     wait_until(lambda: len({child.pid for child in old.children()} - children) >= len(children))
 
 
-def replace_worker(service: Stack, kind: str) -> None:
-    old = parent(service, f"-m worker {kind}")
-    old.terminate()
-    old.wait(timeout=60)
-    wait_until(lambda: service.processes(f"-m worker {kind}") and service.ready(), 120)
+def replace_workers(service: Stack) -> None:
+    old = [parent(service, f"-m worker {kind}") for kind in ("bulk", "interactive")]
+    for worker in old:
+        worker.terminate()
+    psutil.wait_procs(old, timeout=60)
+    wait_until(lambda: len(service.processes("-m worker")) >= 2 * len(old) and service.ready(), 120)
 
 
 def test_web_and_workers_are_replaced_under_load_and_no_request_fails(service: Stack) -> None:
@@ -98,9 +99,8 @@ def test_web_and_workers_are_replaced_under_load_and_no_request_fails(service: S
         more(done)
         reload_web(service)
         more(done)
-        for kind in ("bulk", "interactive"):
-            replace_worker(service, kind)
-            more(done)
+        replace_workers(service)
+        more(done)
 
 
 def test_a_reload_answers_who_waits_and_finishes_what_is_being_sent(service: Stack) -> None:
