@@ -214,9 +214,9 @@ def _chi_square_95(degrees: int) -> float:
 
 def _labels(feature: Feature, summary: FeatureSummary) -> list[str]:
     if summary.histogram:
-        edges = summary.histogram.edges
-        between = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
-        return [*between, f"under {edges[0]:.4g}", f"over {edges[-1]:.4g}", MISSING]
+        texts = [f"{edge:,.4g}" if abs(edge) < 1000 else f"{edge:,.0f}" for edge in summary.histogram.edges]
+        between = [f"{low} to {high}" for low, high in pairwise(texts)]
+        return [*between, f"under {texts[0]}", f"over {texts[-1]}", MISSING]
     if summary.counts is not None:
         return [*(feature.labels.get(name, name) for name in summary.counts), "not in training", MISSING]
     return ["any value", MISSING]

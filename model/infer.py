@@ -57,8 +57,10 @@ def _number(common: dict[str, Any], numbers: pd.Series) -> Feature:
     minimum, maximum = -_rounded_up(margin - low), _rounded_up(high + margin)
     if low >= 0:
         minimum = max(minimum, 0.0)
-    middle = _plain(float(numbers.quantile(0.5, interpolation="lower")))
     integer = bool((numbers == numbers.round()).all())
+    median = float(numbers.quantile(0.5, interpolation="lower"))
+    # It stands in the form, where nobody wants to read fifteen digits.
+    middle = _plain(median if integer else float(f"{median:.4g}"))
     limits = {"minimum": _plain(minimum), "maximum": _plain(maximum)}
     return Feature(**common, **limits, kind=FeatureKind.NUMBER, integer=integer, default=middle, example=middle)
 

@@ -238,7 +238,7 @@ class Feature(BaseModel):
 
     @property
     def _range(self) -> str:
-        low, high = ("" if limit is None else f"{limit:g}" for limit in (self.minimum, self.maximum))
+        low, high = ("" if limit is None else f"{limit:.15g}" for limit in (self.minimum, self.maximum))
         return f"{low}..{high}"
 
     @property
