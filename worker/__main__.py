@@ -1,6 +1,7 @@
 """Starts a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
 
 import argparse
+import gc
 import logging
 import os
 import threading
@@ -39,7 +40,7 @@ def main() -> None:
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
-    worker_process_init.connect(lambda **_: limit_memory(settings.worker_memory_mib), weak=False)
+    worker_process_init.connect(lambda **_: _settle(settings.worker_memory_mib), weak=False)
     _show_signs_of_life(queue, processes)
     app.start([
         "--quiet",
@@ -53,6 +54,12 @@ def main() -> None:
         "--without-mingle",
         "--without-heartbeat",
     ])  # fmt: skip
+
+
+def _settle(memory_mib: int) -> None:
+    """Begin a forked process: its memory has a limit, and what was loaded for good is no garbage to look for."""
+    limit_memory(memory_mib)
+    gc.freeze()
 
 
 def _hand_lines_on(**_: object) -> None:
