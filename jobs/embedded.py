@@ -104,7 +104,8 @@ def server_options(settings: Settings, folder: Path) -> dict[str, str]:
         "no-appendfsync-on-rewrite": "no",
         "aof-load-truncated": "yes",
         "auto-aof-rewrite-percentage": "100",
-        "auto-aof-rewrite-min-size": "64mb",
+        # Rewriting takes a core for a second; half a gigabyte is read back while the workers start.
+        "auto-aof-rewrite-min-size": "512mb",
         "maxmemory": f"{settings.max_memory_mib}mb",
         "maxmemory-policy": "noeviction",
         # Chunks are megabytes: freeing them in a thread keeps the others' commands from waiting.
