@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 UV_VERSION := 0.13.9
-# The files name every package, down to the last. Compiling is left to all cores, or to the first import.
+# The files name every package, down to the last. Compiling is left to all cores, or to the first import; what cannot be
+# compiled is not imported either.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
-COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib
 
 # A dozen processes start, and each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -68,7 +69,7 @@ $(RUNTIME): requirements.txt $(shell test -x $(BIN)/python || echo FORCE)
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) -r requirements.txt
-	@$(COMPILE)
+	@$(COMPILE) || true
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)

@@ -16,10 +16,11 @@ export function showTimes(root = document) {
 
 // A button that is replaced or pushed away while it is held down takes the click with it.
 let released = Promise.resolve();
-addEventListener("pointerdown", ({ target }) => {
-  if (!target.closest("a, button, summary")) return;
+const ENDS_OF_A_PRESS = ["pointerup", "pointercancel", "contextmenu"];
+addEventListener("pointerdown", ({ target, button }) => {
+  if (button !== 0 || !target.closest("a, button, summary")) return;
   released = new Promise((resolve) => {
-    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(resolve), { once: true });
+    for (const end of ENDS_OF_A_PRESS) addEventListener(end, () => setTimeout(resolve), { once: true });
   });
 });
 
