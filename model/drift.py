@@ -214,7 +214,7 @@ def _chi_square_95(degrees: int) -> float:
 
 def _labels(feature: Feature, summary: FeatureSummary) -> list[str]:
     if summary.histogram:
-        texts = [f"{edge:,.4g}" if abs(edge) < 1000 else f"{edge:,.0f}" for edge in summary.histogram.edges]
+        texts = [f"{edge:,.4g}" if not 1000 <= abs(edge) < 1e15 else f"{edge:,.0f}" for edge in summary.histogram.edges]
         between = [f"{low} to {high}" for low, high in pairwise(texts)]
         return [*between, f"under {texts[0]}", f"over {texts[-1]}", MISSING]
     if summary.counts is not None:

@@ -60,7 +60,8 @@ def _number(common: dict[str, Any], numbers: pd.Series) -> Feature:
     integer = bool((numbers == numbers.round()).all())
     median = float(numbers.quantile(0.5, interpolation="lower"))
     # It stands in the form, where nobody wants to read fifteen digits.
-    middle = _plain(median if integer else float(f"{median:.4g}"))
+    short = float(f"{median:.4g}")
+    middle = _plain(short if not integer and low <= short <= high else median)
     limits = {"minimum": _plain(minimum), "maximum": _plain(maximum)}
     return Feature(**common, **limits, kind=FeatureKind.NUMBER, integer=integer, default=middle, example=middle)
 
