@@ -15,6 +15,10 @@ from typing import Any
 import httpx
 import psutil
 
+from jobs import keys
+from jobs.connection import connect
+from jobs.settings import Settings
+
 ROOT = Path(__file__).parent.parent
 CSV = {"Content-Type": "text/csv"}
 
@@ -112,6 +116,11 @@ class Stack:
 
         wait_until(look, seconds)
         return job
+
+    def knows_key(self, idempotency_key: str) -> bool:
+        """Whether an upload has come so far that its key is taken."""
+        with connect(Settings(data_dir=self.folder)) as redis:
+            return bool(redis.exists(keys.idempotency(idempotency_key)))
 
     @contextmanager
     def frozen(self, *words: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.test_jobs_api import FILE, GOOD
-from tests.stack import CSV, Stack, problem_of
+from tests.stack import CSV, Stack, problem_of, wait_until
 
 
 def with_key(service: Stack, key: str, data: bytes = FILE, wait: int = 60, **query: Any) -> httpx.Response:
@@ -53,6 +53,7 @@ def test_two_at_the_same_instant_become_one_job(service: Stack) -> None:
 
     def slowly() -> Iterator[bytes]:
         yield FILE
+        wait_until(lambda: service.knows_key("instant"))
         early = [with_key(service, "instant") for _ in range(3)]
         assert [problem_of(response) for response in early] == [(409, "still_uploading")] * 3
         assert all("Retry-After" in response.headers for response in early)

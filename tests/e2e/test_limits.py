@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from jobs import keys
 from jobs.connection import connect
 from jobs.settings import Settings
 from tests.e2e.test_jobs_api import FILE, LARGE
@@ -53,11 +52,6 @@ def test_too_many_predictions_are_turned_away_and_those_accepted_go_through(smal
     for _, address in accepted:
         assert wait_until(lambda address=address: (got := small.get(address)).status_code == 200 and got.json())
     assert small.request("POST", "/api/v1/predictions", json={"record": RECORD}).status_code == 200
-
-
-def is_taken(stack: Stack, idempotency_key: str) -> bool:
-    """Whether an upload has come so far that its key is known."""
-    return bool(connect(Settings(data_dir=stack.folder)).exists(keys.idempotency(idempotency_key)))
 
 
 @contextmanager
@@ -124,7 +118,7 @@ def test_who_sends_or_reads_too_slowly_is_let_go(small: Stack) -> None:
     with clients(small, 1, head("GET", job["links"]["results"])) as [reader], clients(small, 2) as writers:
         for writer, text in zip(writers, (upload, record), strict=True):
             writer.sendall(text)
-        wait_until(lambda: is_taken(small, key["Idempotency-Key"]))
+        wait_until(lambda: small.knows_key(key["Idempotency-Key"]))
         assert problem_of(small.request("POST", "/api/v1/jobs", content=FILE, headers={**CSV, **key}))[0] == 409
         assert [dribble(writer)[:12] for writer in writers] == [b"HTTP/1.1 408", b"HTTP/1.1 400"]
         wait_until(lambda: not holds(small, reader))
@@ -141,7 +135,7 @@ def test_a_key_of_an_upload_whose_web_was_killed_is_free_after_a_while(small: St
         return small.request("POST", "/api/v1/jobs", content=FILE, headers=encoded).status_code
 
     with clients(small, 1, begin + FILE):
-        wait_until(lambda: is_taken(small, headers["Idempotency-Key"].encode().decode("latin-1")))
+        wait_until(lambda: small.knows_key(headers["Idempotency-Key"].encode().decode("latin-1")))
         assert again() == 409
         web = small.processes("gunicorn", "web.wsgi")
         for process in web:
