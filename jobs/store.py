@@ -185,7 +185,7 @@ class JobStore:
         self._run("touch", job_id, self._settings.upload_idle_seconds)
 
     def seal(self, job_id: str, once_key: str | None = None, **fields: str | bytes | int | float) -> list[int]:
-        """The upload is whole, and durable from here on; answers the chunks to send now.
+        """The upload is whole, and durable from here on; answers the chunks to send now: none, if its job has failed.
 
         ``once_key`` is the key under which the upload's idempotency key lies; the fields then hold ``fingerprint``.
 
@@ -382,7 +382,8 @@ def _expected(answer: Any) -> list[Any]:
     if answer is None:
         raise UploadForgotten("the upload stood still for too long")
     if isinstance(answer, bytes):
-        raise UploadEnded(f"the job was {answer.decode()} before all of the file had come")
+        how, _, reason = answer.decode().partition(": ")
+        raise UploadEnded(f"the job {how} before all of the file had come{reason and ': '}{reason}")
     return list(answer)
 
 

@@ -1,10 +1,11 @@
--- The upload is whole: the job shows, and no crash loses it. Answers the chunks to send and how the job
--- ended if that was its end, the state of a job that has ended meanwhile, or false if it was forgotten.
+-- The upload is whole: the job shows, and no crash loses it. Answers the chunks to send and how the job ended if that
+-- was its end, or false if it was forgotten. A job that has failed meanwhile shows with its reason, as one that fails
+-- later; for one that was canceled there is nothing to show, and its ending is the answer.
 local id, window, grace = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local fields = redis.call('HMGET', JOB, 'state', 'sealed', 'retention', 'created')
 if not fields[1] then return false end
 if fields[2] == '1' then return {{}} end
-if ended(fields[1]) then return fields[1] end
+if fields[1] == 'canceled' then return 'was canceled' end
 for position = 4, #ARGV, 2 do redis.call('HSET', JOB, ARGV[position], ARGV[position + 1]) end
 local at, retention = now(), tonumber(fields[3])
 redis.call('HSET', JOB, 'sealed', 1, 'expires', at + retention)
@@ -18,6 +19,10 @@ extend(JOBS, retention)
 extend(UNFINISHED, retention)
 keep(retention)
 count(TOTALS, 'jobs:accepted')
+if ended(fields[1]) then
+    changed(id, at)
+    return {{}}
+end
 local ending = finish_if_complete(id, at)
 if ending then return {{}, ending} end
 changed(id, at)

@@ -162,6 +162,19 @@ def test_an_upload_whose_job_was_canceled_ends_and_the_job_stays(store: JobStore
     assert store.redis.ttl(JobKeys.of(new.id).job) > 3600
 
 
+def test_an_upload_whose_job_failed_before_it_was_whole_is_that_job(store: JobStore) -> None:
+    store.begin(NEW)
+    store.append(NEW.id, 0, InputChunk(1, 1, b"1,2\n"))
+    store.fail(NEW.id, "the model is broken")
+    with pytest.raises(UploadEnded, match="the job failed before all of the file had come: the model is broken"):
+        store.append(NEW.id, 1, InputChunk(2, 1, b"1,2\n"))
+    assert store.seal(NEW.id, total=1) == []
+    job = found(store, NEW.id)
+    assert (job.state, job.total, job.error) == (JobState.FAILED, 1, "the model is broken")
+    assert [one.id for one in store.page(10, None, None)] == [NEW.id]
+    assert store.seal(NEW.id, total=1) == []
+
+
 def test_an_abandoned_upload_leaves_nothing(store: JobStore) -> None:
     job_id = upload(store, 2, seal=False)
     store.abandon(job_id)
