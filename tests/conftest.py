@@ -1,12 +1,14 @@
 """What tests share: trained models and one running service for all that do no harm to it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from jobs.settings import Settings
 from model.catalog import Catalog
@@ -17,10 +19,12 @@ from tests.stack import ROOT, Stack, running_stack, wait_until
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the trained default model."""
-    folder = tmp_path_factory.mktemp("models")
-    ensure_trained(folder)
-    return folder
+    """A folder of this process's own with the default model, which is trained once for all test processes."""
+    own = tmp_path_factory.getbasetemp()
+    trained = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "trained"
+    with FileLock(f"{trained}.lock"):
+        ensure_trained(trained)
+    return Path(shutil.copytree(trained, own / "models"))
 
 
 @pytest.fixture(scope="session")

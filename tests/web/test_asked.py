@@ -1,5 +1,6 @@
 """What an upload asks for: which models, which threshold, what explained."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from jobs.errors import UploadRefused
 from model.card import Scores
 from model.catalog import Catalog
 from model.errors import UnknownModel
-from model.train_income import ensure_trained
 from tests import second_model
 from web.asked import Asked, parse_explain, parse_models, parse_threshold
 from web.bodies import UploadForm
@@ -18,9 +18,8 @@ NAMES = ["age", "workclass", "education", "marital_status", "race", "sex", "hour
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    folder: Path = tmp_path_factory.mktemp("two models")
-    ensure_trained(folder)
+def catalog(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    folder = shutil.copytree(models, tmp_path_factory.mktemp("two models") / "models")
     catalog = Catalog(folder, "income")
     second_model.publish(catalog)
     return catalog
