@@ -156,3 +156,20 @@ def test_bins_that_are_empty_on_both_sides_and_bins_of_one_side_stay_finite(card
     apart = found(other, {"drift:age:2": 500_000})["age"]
     assert math.isfinite(apart.psi)
     assert (apart.verdict, apart.words) == (Verdict.FAR, "Age is far higher than in training.")
+
+
+def test_bins_are_named_as_people_write_numbers(card: Card) -> None:
+    summary = FeatureSummary(
+        histogram=Histogram(edges=(-0.00123456, 0.5, 40_000, 1_234_567.8, 1e40), counts=(1, 1, 1, 1))
+    )
+    counts = {count_name("age", name): 1000 for name in bin_names(summary)}
+    bins = found(card.model_copy(update={"summary": {"age": summary}}), counts)["age"].bins
+    assert [part.label for part in bins] == [
+        "-0.001235 to 0.5",
+        "0.5 to 40,000",
+        "40,000 to 1,234,568",
+        "1,234,568 to 1e+40",
+        "under -0.001235",
+        "over 1e+40",
+        "missing",
+    ]

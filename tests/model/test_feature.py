@@ -8,6 +8,7 @@ from model.income_features import AGE, EDUCATION, HOURS_PER_WEEK, WORKCLASS
 from model.schema import Fault, Feature, FeatureKind
 
 WEIGHT = Feature(name="weight", title="Weight", kind=FeatureKind.NUMBER, unit="kg", minimum=0)
+POPULATION = Feature(name="population", title="Population", kind=FeatureKind.NUMBER, minimum=0, maximum=40_000_000)
 READING = Feature(name="reading", title="Reading", kind=FeatureKind.NUMBER, missing_allowed=True)
 ANSWER = Feature(name="answer", title="Answer", kind=FeatureKind.CATEGORY, categories=("None", "NA", "Some"))
 
@@ -101,6 +102,7 @@ def test_not_a_number(feature: Feature, text: str) -> None:
         (AGE, "-39", "out_of_range", "-39 is outside 17..90"),
         (HOURS_PER_WEEK, "0", "out_of_range", "0 is outside 1..99"),
         (WEIGHT, "-0.001", "out_of_range", "-0.001 is outside 0.."),
+        (POPULATION, "-1", "out_of_range", "-1 is outside 0..40000000"),
         (
             WORKCLASS,
             "Privat",
