@@ -25,7 +25,7 @@ run: $(RUNTIME) ## start everything on http://127.0.0.1:8000 (HOST, PORT and SCO
 	@exec $(BIN)/python -m jobs.launch
 
 test: $(DEV) ## run all tests (ARGS="tests/jobs -k csv" narrows it)
-	@$(BIN)/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## ruff and mypy
 	$(BIN)/python -m ruff check .

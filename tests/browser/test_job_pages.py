@@ -167,7 +167,18 @@ def test_a_job_is_canceled(page: Page, held: Held) -> None:
     page.get_by_role("link", name="waiting.csv").click()
     page.get_by_role("button", name="Cancel the job").click()
     expect(page.locator("#job-state")).to_contain_text("canceled before it was done")
-    expect(page.get_by_role("link", name="Download the finished rows")).to_be_visible()
+    expect(page.locator("#job")).to_contain_text("No row of it was done")
+    expect(page.get_by_role("link", name="Download")).to_have_count(0)
+
+
+def test_what_was_done_of_a_canceled_job_can_be_downloaded(page: Page, half_done: Held) -> None:
+    page.goto(half_done.page)
+    page.get_by_role("button", name="Cancel the job").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the finished rows").click()
+    half_done.let_go()
+    rows = len(download.value.path().read_bytes().splitlines()) - 1
+    assert 0 < rows < LONG
 
 
 def test_a_connection_that_breaks_is_said_and_made_again(page: Page, held: Held) -> None:

@@ -2,7 +2,7 @@
 // The pages work without any of this; everything here only saves the reader a page load.
 
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 
 /** Show times in the reader's time zone; pointing at one still shows it in UTC. */
 export function showTimes(root = document) {
