@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from threadpoolctl import threadpool_limits
 
 from jobs.settings import Settings
 from model.catalog import Catalog
 from model.scorer import Scorer
 from model.train_income import ensure_trained
 from tests.stack import ROOT, Stack, running_stack, wait_until
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in the service: trees on a busy machine take a hundred times as long where threads wait for each other."""
+    with threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,15 @@
 """A real income model, trained once and published into a folder of the test run's own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
 from model import census, income, income_full
 from model.card import Card
 from model.catalog import Catalog
 from model.scorer import Scorer
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in the service: trees on a busy machine take a hundred times as long where threads wait for each other."""
-    with threadpool_limits(1, user_api="openmp"):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -76,10 +76,9 @@ def test_the_card_describes_the_training_data(card: Card) -> None:
     assert card.source.licence == "CC BY 4.0"
 
 
-def test_a_second_start_does_not_train_again(tmp_path: Path) -> None:
-    assert "trained in" in ensure_trained(tmp_path)
-    assert "is there" in ensure_trained(tmp_path)
-    assert "trained in" in ensure_trained(tmp_path, force=True)
+def test_a_second_start_does_not_train_again_unless_it_is_told_to(own_catalog: Catalog) -> None:
+    assert "is there" in ensure_trained(own_catalog.directory)
+    assert "trained in" in ensure_trained(own_catalog.directory, force=True)
 
 
 def test_an_altered_artifact_is_trained_again(own_catalog: Catalog) -> None:
