@@ -129,7 +129,7 @@ class Upload:
         return self.job_id
 
     def abandon(self) -> None:
-        """Leave nothing behind; a job that has ended, canceled or failed, stays to say so."""
+        """Leave nothing behind; a job that shows and has ended, canceled or failed, stays to say so."""
         if self.job_id:
             self._store.abandon(self.job_id)
         if self._once:

@@ -175,8 +175,12 @@ def test_an_upload_whose_job_failed_before_it_was_whole_is_that_job(store: JobSt
     assert store.seal(NEW.id, total=1) == []
 
 
-def test_an_abandoned_upload_leaves_nothing(store: JobStore) -> None:
+@pytest.mark.parametrize("failed", [False, True])
+def test_an_abandoned_upload_leaves_nothing(store: JobStore, failed: bool) -> None:
     job_id = upload(store, 2, seal=False)
+    if failed:
+        store.record(job_id, 0, SCORED)
+        store.fail(job_id, "the model is broken")
     store.abandon(job_id)
     assert [key for key in store.redis.keys("*") if job_id.encode() in key] == []
     assert store.redis.zcard(keys.UNFINISHED) == 0
