@@ -201,9 +201,8 @@ def test_results_are_not_ready_before_the_end_and_a_canceled_job_stays_so(servic
     assert (canceled.status_code, canceled.json()["state"]) == (200, "canceled")
     assert canceled.json()["progress"] < 1
     assert problem_of(service.get(job["links"]["results"])) == (409, "job_canceled")
-    partial = service.get(job["links"]["results"], params={"partial": "true"}).text.splitlines()
-    assert partial[0] == f"{HEADER},prediction,probability,error"
-    assert set(partial[1:]) <= {f"{GOOD},<=50K,0.150521,"}
+    partial = service.get(job["links"]["results"], params={"partial": "true"}).text
+    assert partial == f"{HEADER},prediction,probability,error\n"
     assert service.get(job["links"]["self"]).json()["state"] == "canceled"
     assert service.request("DELETE", job["links"]["self"]).status_code == 204
     assert problem_of(service.get(job["links"]["self"])) == (404, "unknown_job")

@@ -168,9 +168,12 @@ def test_an_upload_whose_job_failed_before_it_was_whole_is_that_job(store: JobSt
     store.fail(NEW.id, "the model is broken")
     with pytest.raises(UploadEnded, match="the job failed before all of the file had come: the model is broken"):
         store.append(NEW.id, 1, InputChunk(2, 1, b"1,2\n"))
-    assert store.seal(NEW.id, total=1) == []
+    once_key = keys.idempotency("failed early")
+    assert store.seal(NEW.id, once_key, total=1, fingerprint="f") == []
     job = found(store, NEW.id)
     assert (job.state, job.total, job.error) == (JobState.FAILED, 1, "the model is broken")
+    assert store.redis.hget(once_key, "job") == NEW.id.encode()
+    assert min(store.redis.ttl(key) for key in (once_key, JobKeys.of(NEW.id).job)) > 3600
     assert [one.id for one in store.page(10, None, None)] == [NEW.id]
     assert store.seal(NEW.id, total=1) == []
 
