@@ -35,17 +35,19 @@ _LIKELIEST_CLASS = (
 )
 _LIKELIEST_CLASS_NAMES = ("XGBClassifier", "LGBMClassifier")
 _THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
-# With more parts than this that the pipeline does not answer, it is not the rows that are at fault.
-_MAX_PARTS = 4000
+# With so many parts that the pipeline does not answer, the rest of them are not looked into row by row.
+_MAX_FAILED_PARTS = 400
+# So many records show whether an answer depends on the other records asked about.
+_ASKED_ALONE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What the pipeline says of n records.
 
-    `answered`, shape (n,): whether it says anything; `predicted`, shape (n,) or (n, targets): what its `predict` says of
-    those that it answers, of a classifier indices into its classes; `answers`, shape (n, s): its probabilities, decision
-    values, scores or distances. `refusal` is what it raised on the first record that it does not answer.
+    `answered`, shape (n,), has m records of which it says anything. `predicted`, shape (m,) or (m, targets): what its
+    `predict` says of these, of a classifier indices into its classes; `answers`, shape (m, s): its probabilities,
+    decision values, scores or distances. `refusal` is what it raised on a record that it does not answer.
     """
 
     answered: NDArray[np.bool_]
@@ -56,12 +58,12 @@ class Reference:
 
     def without_scores(self) -> "Reference":
         """The same with nothing beside the predictions."""
-        return replace(self, answers=np.empty((len(self.answered), 0)), scores=Scores.NONE)
+        return replace(self, answers=np.empty((len(self.predicted), 0)), scores=Scores.NONE)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How labels come about: by which rule, and from which threshold on, None where none gives the pipeline's labels."""
+    """How labels come about: by which rule, and from which threshold on; None where none gives `predict`'s labels."""
 
     labels_by: LabelRule
     threshold: float | None
@@ -89,6 +91,16 @@ def answers_at_all(found: PipelineInspection) -> Callable[[pd.DataFrame], bool]:
     return answers
 
 
+def with_several_targets(found: PipelineInspection, frame: pd.DataFrame) -> PipelineInspection:
+    """Return the inspection, told apart by an answer: a regressor does not say how many targets it has."""
+    if found.kind is not ModelKind.REGRESSOR:
+        return found
+    some = frame.dropna().head(1) if _raised(found, frame.head(1)) else frame.head(1)
+    answer = _dense(found.pipeline.predict(given(some, found.form)))
+    several = answer.ndim == 2 and answer.shape[1] > 1
+    return replace(found, kind=ModelKind.MULTIOUTPUT_REGRESSOR) if several else found
+
+
 def why_not(found: PipelineInspection, frame: pd.DataFrame) -> str:
     """Return what the pipeline raises on a frame that it does not take, in one line."""
     error = _raised(found, frame)
@@ -107,6 +119,10 @@ def ask(found: PipelineInspection, frame: pd.DataFrame) -> Reference:
     predicted = _predicted(found, rows)
     if not _same(predicted, _predicted(found, rows)):
         raise RefusedModel("the pipeline's predict changes its answer from call to call; fix its random_state")
+    some = np.linspace(0, len(rows) - 1, min(_ASKED_ALONE, len(rows))).astype(int)
+    alone = [_predicted(found, rows.iloc[[place]]) for place in some]
+    if not _same(predicted[some], np.concatenate(alone)):
+        raise RefusedModel("the pipeline's answer to a record depends on the others that it is asked about with it")
     scores, answers = _scores(found, rows)
     reference = Reference(answered, predicted, answers, scores, refusal)
     if np.isnan(answers).any():
@@ -115,7 +131,7 @@ def ask(found: PipelineInspection, frame: pd.DataFrame) -> Reference:
 
 
 def decide(found: PipelineInspection, reference: Reference, positive: int) -> Decision:
-    """Return how labels come about so that they are what `predict` says on all rows; `positive` is the class asked for."""
+    """Return how labels come about, so that on all rows they are what `predict` says; `positive` is a class's index."""
     probabilities = reference.answers
     if reference.scores is not Scores.PROBABILITY or found.kind not in (
         ModelKind.BINARY_CLASSIFIER,
@@ -150,20 +166,32 @@ def _takes_the_likeliest(pipeline: Any) -> bool:
 
 
 def _answered(found: PipelineInspection, frame: pd.DataFrame) -> tuple[NDArray[np.bool_], str | None]:
-    """Which rows the pipeline answers, found by halves, and what it raises on the first that it does not."""
+    """Which rows the pipeline answers, and what it raises on one that it does not.
+
+    Asked by rows that lack the same values, since that is what most often stops a pipeline, and from there by halves.
+    """
     answered = np.ones(len(frame), np.bool_)
-    waiting, refusal, parts = [np.arange(len(frame))], None, 0
+    if _raised(found, frame) is None:
+        return answered, None
+    waiting = [np.asarray(rows) for rows in frame.groupby(_lacking(frame)).indices.values()]
+    refusal, failed = None, 0
     while waiting:
         part = waiting.pop()
         error = _raised(found, frame.iloc[part])
         if error is None:
             continue
-        parts += 1
-        if len(part) == 1 or parts > _MAX_PARTS:
+        failed += 1
+        if len(part) == 1 or failed > _MAX_FAILED_PARTS:
             answered[part], refusal = False, _one_line(error)
         else:
             waiting += np.array_split(part, 2)[::-1]
     return answered, refusal
+
+
+def _lacking(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """A number for each row, shape (n,), that is equal where the same values are missing."""
+    packed = np.packbits(frame.isna().to_numpy(), axis=1)
+    return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _raised(found: PipelineInspection, frame: pd.DataFrame) -> BaseException | None:
@@ -180,20 +208,16 @@ def _predicted(found: PipelineInspection, rows: pd.DataFrame) -> NDArray[Any]:
     answer = _dense(found.pipeline.predict(given(rows, found.form)))
     answer = answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
     match found.kind:
-        case ModelKind.REGRESSOR:
+        case ModelKind.REGRESSOR | ModelKind.MULTIOUTPUT_REGRESSOR:
             numbers = answer.astype(np.float64)
-            if not np.isfinite(numbers).all():
-                raise RefusedModel(
-                    f"the pipeline predicts NaN or infinity for {int((~np.isfinite(numbers)).sum())} rows"
-                )
+            if wrong := int((~np.isfinite(numbers)).sum()):
+                raise RefusedModel(f"the pipeline predicts NaN or infinity for {wrong:,} rows")
             return numbers
         case ModelKind.OUTLIER_DETECTOR:
             return (answer > 0).astype(np.int64)
         case ModelKind.MULTIOUTPUT_CLASSIFIER:
-            labels = [
-                label_places(column.tolist(), own) for column, own in zip(answer.T, found.target_classes, strict=True)
-            ]
-            return np.column_stack(labels)
+            columns = zip(answer.T, found.target_classes, strict=True)
+            return np.column_stack([_places(labels.tolist(), classes) for labels, classes in columns])
         case _:
             return _places(answer.tolist(), found.classes)
 
@@ -224,8 +248,7 @@ def _ways_to_score(found: PipelineInspection) -> list[tuple[Scores, str, int]]:
     match found.kind:
         case ModelKind.BINARY_CLASSIFIER | ModelKind.MULTICLASS_CLASSIFIER:
             decisions = 1 if found.kind is ModelKind.BINARY_CLASSIFIER else classes
-            ways = [(Scores.PROBABILITY, "predict_proba", classes), (Scores.DECISION, "decision_function", decisions)]
-            return ways
+            return [(Scores.PROBABILITY, "predict_proba", classes), (Scores.DECISION, "decision_function", decisions)]
         case ModelKind.OUTLIER_DETECTOR:
             return [(Scores.SCORE, score_method(found.pipeline), 1)]
         case ModelKind.CLUSTERER:
