@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model.effects import importance_of
 from sklearn import metrics as sk
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -13,7 +14,6 @@ from sklearn.pipeline import Pipeline
 from model import census, income
 from model.card import Card, Evaluation, Metrics, ModelKind, Scores
 from model.columns import Floats
-from model.effects import importance_of
 from model.evaluate import auc_interval, evaluate, wilson
 from model.scorer import Predictions, Scorer
 

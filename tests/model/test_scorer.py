@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from model.explain import AdditiveModel
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -12,7 +13,6 @@ from model import census, income
 from model.card import Card, ModelKind
 from model.columns import code_frame
 from model.errors import BrokenModel, ScoringFailed
-from model.explain import AdditiveModel
 from model.income_features import FEATURES
 from model.scorer import Scorer
 

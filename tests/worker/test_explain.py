@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from model.explain import Explanation, Unit
 
 from jobs.messages import InputChunk
 from jobs.store import ScoredChunk
 from model.census import HELD_OUT
 from model.columns import Column
 from model.errors import BrokenModel, ScoringFailed
-from model.explain import Explanation, Unit
 from model.income import load_records
 from model.scorer import Scorer
 from tests.worker.test_score_chunk import LAYOUT, RECORD, Touchy, ages
