@@ -144,7 +144,7 @@ def _asked_card(name: str) -> Card:
 
 def model_document(card: Card) -> dict[str, Any]:
     """A card as the contract shows it."""
-    left_out = {"explanation": {"average_effects"}, "sample": True, "record_schema": True}
+    left_out: dict[str, Any] = {"explanation": {"average_effects"}, "sample": True, "record_schema": True}
     document = card.model_dump(mode="json", exclude=left_out)
     if not card.decides_by_threshold:
         document["threshold"] = None

@@ -49,17 +49,17 @@ class BoostedModel:
         self._sums = columns.sums
         self._library = library
         self.libraries = frozenset({library})
-        self.method = f"TreeSHAP, as {type(model).__name__} itself gives it"
+        self.method = f"exact contributions by {type(model).__name__} itself"
         self.unit = _unit(library, model)
 
     @property
     def cells(self) -> int:
         """Every column, for each class."""
-        return int(self._sums.shape[0]) * len(getattr(self._model, "classes_", ()) or (0,))
+        return int(self._sums.shape[0]) * (len(self._model.classes_) if is_classifier(self._model) else 1)
 
     def attribute(self, given: Any) -> Attribution:
         """Return the effects on every margin, relative to the training records as the trees count them."""
-        found = _CONTRIBUTIONS[self._library](self._model, _plain(given))
+        found = _CONTRIBUTIONS[self._library](self._model, given)
         width = self._sums.shape[0] + 1
         by_output = np.asarray(found, dtype=np.float64).reshape(len(found), -1, width)
         values = by_output.transpose(0, 2, 1)
@@ -67,7 +67,7 @@ class BoostedModel:
 
     def raw_outputs(self, given: Any) -> Floats:
         """Return the margin."""
-        margin = np.asarray(_MARGINS[self._library](self._model, _plain(given)), dtype=np.float64)
+        margin = np.asarray(_MARGINS[self._library](self._model, given), dtype=np.float64)
         return margin.reshape(len(margin), -1)
 
 
@@ -87,7 +87,8 @@ def _unit(library: str, model: Any) -> Unit:
     return Unit.SCORE if unit is Unit.LOG_ODDS else unit
 
 
-def _plain(given: Any) -> Any:
+def _dense(given: Any) -> Any:
+    """Return a matrix with its zeros; XGBoost is not to see them, since to it what a sparse matrix lacks is missing."""
     return given.toarray() if issparse(given) else given
 
 
@@ -128,7 +129,7 @@ def _catboost_pool(model: Any, given: Any) -> Any:
     import catboost  # noqa: PLC0415 - optional
 
     return catboost.Pool(
-        given, cat_features=model.get_cat_feature_indices(), text_features=model.get_text_feature_indices()
+        _dense(given), cat_features=model.get_cat_feature_indices(), text_features=model.get_text_feature_indices()
     )
 
 
@@ -139,7 +140,7 @@ _OBJECTIVES: dict[str, Callable[[Any], str | None]] = {
 }
 _CONTRIBUTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "xgboost": lambda model, given: _xgboost_predict(model, given, pred_contribs=True),
-    "lightgbm": lambda model, given: model.predict(given, pred_contrib=True),
+    "lightgbm": lambda model, given: model.predict(_dense(given), pred_contrib=True),
     "catboost": lambda model, given: model.get_feature_importance(_catboost_pool(model, given), type="ShapValues"),
 }
 _MARGINS: dict[str, Callable[[Any, Any], Any]] = {

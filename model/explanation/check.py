@@ -71,13 +71,14 @@ def _problem(explainer: PipelineExplainer, given: Any) -> str | None:
     totals = explainer.attribution(given).totals
     if not _equal(totals, explainer.attributor.raw_outputs(given)):
         return "its effects do not add up to its raw output"
-    if not _agree(totals, explainer.unit, explainer.pipeline, given):
+    if not np.isfinite(explainer.explain(given).output).all() or not _agree(totals, explainer, given):
         return "its effects do not add up to what it predicts"
     return None
 
 
-def _agree(totals: Floats, unit: Unit, pipeline: Any, given: Any) -> bool:
+def _agree(totals: Floats, explainer: PipelineExplainer, given: Any) -> bool:
     """Tell whether raw outputs, shape (n, outputs), lead to what the whole pipeline answers, where that can be seen."""
+    unit, pipeline = explainer.unit, explainer.pipeline
     if unit in (Unit.TARGET, Unit.LOG_TARGET):
         return _equal(np.exp(totals) if unit is Unit.LOG_TARGET else totals, _columns(pipeline.predict(given)))
     if unit is Unit.PROBABILITY:
