@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model.effects import importance_of
 from sklearn import metrics as sk
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -15,6 +14,7 @@ from model import census, income
 from model.card import Card, Evaluation, Metrics, ModelKind, Scores
 from model.columns import Floats
 from model.evaluate import auc_interval, evaluate, wilson
+from model.explanation.effects import importance_of
 from model.scorer import Predictions, Scorer
 
 NO_SCORES = {"scores": Scores.NONE}
