@@ -122,7 +122,8 @@ def _tidy(name: str, content: bytes) -> bytes:
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None or array.ndim != 1:
         return content
-    tidy = np.zeros_like(array)
+    # Not zeros_like, which leaves the gaps as they come.
+    tidy = np.zeros(array.shape, array.dtype)
     for field in array.dtype.names:
         tidy[field] = array[field]
     # Its bytes as they are: `np.save` copies records field by field into a buffer of its own, gaps included.

@@ -28,7 +28,7 @@ class Unsound(ValueError):
 
 def check(pipeline: Any) -> None:
     """Raise Unsound where a part of a loaded pipeline holds indices that C code cannot follow safely."""
-    for part in _parts(pipeline):
+    for part in parts_of(pipeline):
         for kind, check_part in _CHECKS:
             if isinstance(part, kind):
                 check_part(part)
@@ -37,7 +37,7 @@ def check(pipeline: Any) -> None:
         _check_owner(part)
 
 
-def _parts(pipeline: Any) -> Iterator[Any]:
+def parts_of(pipeline: Any) -> Iterator[Any]:
     """Yield every object that a pipeline is made of, itself included, each once."""
     pending, seen = [pipeline], {id(pipeline)}
     while pending:
