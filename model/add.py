@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model import intake
 from model.brought import Brought, Table, features_of, inspect, read_table
 from model.card import Card, InputForm, ModelKind
 from model.catalog import ARTIFACT_FILE, Catalog, version_of
@@ -20,6 +19,7 @@ from model.evaluate import evaluate
 from model.explain import average_effects, is_additive
 from model.files import sha256_of
 from model.hold_out import held_out
+from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.schema_file import SchemaFile
 from model.scorer import Scorer
 from model.summary import library_versions, sample_rows, summarise
@@ -39,6 +39,9 @@ class Order:
     test: Path | None = None
     schema: Path | None = None
     trust: Sequence[str] = field(default=())
+    module: Path | None = None
+    key: str | None = None
+    trust_version: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,15 @@ def add(order: Order, catalog: Catalog) -> Added:
     Raises RefusedModel where it cannot become one; nothing is then left behind.
     """
     catalog.check_name(order.name)
-    taken = intake.take(order.file, order.trust)
+    taken = load_pipeline(
+        order.file, order.trust, module=order.module, key=order.key, trust_version=order.trust_version
+    )
     table = read_table(order.data)
     schema = SchemaFile.load(order.schema) if order.schema else None
     brought = inspect(taken.pipeline, table, order.target, schema)
-    sha256 = sha256_of(taken.content)
-    card = _card(order, brought, sha256, taken.trusted, schema)
+    card = _card(order, brought, taken, schema)
     scorer = Scorer(card, taken.pipeline)
-    notes = list(brought.notes)
+    notes = [*taken.notes, *brought.notes]
     if order.target:
         card = _evaluated(scorer, brought, order, notes)
     card = card.model_copy(update=_what_matters(scorer, brought, order))
@@ -71,13 +75,14 @@ def add(order: Order, catalog: Catalog) -> Added:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / ARTIFACT_FILE
         file.write_bytes(taken.content)
-        catalog.publish(card, file, text)
+        catalog.publish(card, file, text, taken.module)
     return Added(card, notes, catalog.schema_path(card))
 
 
-def _card(order: Order, brought: Brought, sha256: str, trusted: Sequence[str], schema: SchemaFile | None) -> Card:
+def _card(order: Order, brought: Brought, taken: LoadedPipeline, schema: SchemaFile | None) -> Card:
     """The card of what was brought, without how well it does."""
     features, frame = brought.features, brought.frame
+    sha256 = sha256_of(taken.content)
     classes = brought.classes
     positive = classes[-1] if brought.kind is ModelKind.BINARY_CLASSIFIER else None
     if schema and schema.positive_class is not None:
@@ -108,7 +113,8 @@ def _card(order: Order, brought: Brought, sha256: str, trusted: Sequence[str], s
         by_trees=brought.takes is InputForm.FRAME and obstacle_in_model(brought.pipeline, features) is None,
         average_effects=average_effects(brought.pipeline, features, frame),
         prediction_edges=_edges(brought),
-        trusted=tuple(trusted),
+        trusted=taken.trusted,
+        module_sha256=None if taken.module is None else sha256_of(taken.module),
         libraries=library_versions(),
         artifact_sha256=sha256,
     )

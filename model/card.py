@@ -172,7 +172,8 @@ class Card(_Part):
     `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics gets when
     that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample` holds a few
     training records, values in feature order, None for missing. `trusted` names the types, beyond those always
-    trusted, that its artifact may hold. `trained_at` is RFC 3339 in UTC.
+    trusted, that its artifact may hold; `module_sha256` is the checksum of the module of its own that it needs, if any.
+    `trained_at` is RFC 3339 in UTC.
     """
 
     name: str
@@ -201,6 +202,7 @@ class Card(_Part):
     importance: dict[str, float] = {}
     prediction_edges: tuple[float, ...] = ()
     trusted: tuple[str, ...] = ()
+    module_sha256: str | None = None
     libraries: dict[str, str]
     artifact_sha256: str
     source: DataSource | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.card import Card
-from model.catalog import ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE, Catalog
+from model.catalog import ARTIFACT_FILE, CARD_FILE, MODULE_FILE, SCHEMA_FILE, Catalog
 from model.errors import ModelError
 from model.train_income import DIRECTORY
 
@@ -61,12 +61,26 @@ def _command(
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, help="the pipeline: a .skops file, or with --trust a .joblib or .pkl file")
+    command.add_argument(
+        "file",
+        type=Path,
+        help="the model: a skops archive, a pickle (with --trust), a file of XGBoost, "
+        "LightGBM, CatBoost or ONNX, or the folder of an MLflow model; told by its content",
+    )
     command.add_argument("--name", required=True, help="name of the model, as requests and addresses have it")
     command.add_argument("--data", type=Path, required=True, help="CSV file of the training data")
     command.add_argument("--target", help="the column of the data that is predicted")
     command.add_argument(
         "--test", type=Path, help="CSV file of records that the pipeline has never seen, to measure it on"
+    )
+    command.add_argument(
+        "--module", type=Path, help="Python file with the model's own classes and functions; needs --trust"
+    )
+    command.add_argument("--key", help="the entry of a dictionary that is the model, where several are")
+    command.add_argument(
+        "--trust-version",
+        action="store_true",
+        help="take a model of another scikit-learn version, and check its answers",
     )
     command.add_argument("--schema", type=Path, help="an edited schema.toml, instead of what the data shows")
     command.add_argument(
@@ -81,8 +95,9 @@ def _add(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     from model.add import Order, add  # noqa: PLC0415
 
     order = Order(
-        options.file, options.name, options.data, options.target, options.test, options.schema, tuple(options.trust)
-    )
+        options.file, options.name, options.data, options.target, options.test, options.schema, tuple(options.trust),
+        options.module, options.key, options.trust_version,
+    )  # fmt: skip
     added = add(order, catalog)
     card = added.card
     kind = card.kind.value.replace("_", " ")
@@ -136,7 +151,7 @@ def _export(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     folder = catalog.artifact_path(card.name, card.version).parent
     output = options.output or Path(f"{card.name}-{card.version}.zip")
     with zipfile.ZipFile(output, "w") as archive:
-        for name in (ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE):
+        for name in (ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE, MODULE_FILE):
             if (folder / name).is_file():
                 archive.write(folder / name, name)
     return [f"{output} holds {card.name} {card.version}"]

@@ -97,7 +97,9 @@ def _check_neighbours(tree: KDTree | BallTree) -> None:
     _require(np.array_equal(np.sort(order), np.arange(rows)), f"{what} with a point that is not there")
     start, end = nodes["idx_start"], nodes["idx_end"]
     _require(np.all((start >= 0) & (start <= end) & (end <= rows)), f"{what} with points that are not there")
-    _require(bounds.ndim == 3 and bounds.shape[1] == count and bounds.shape[2] == data.shape[1], f"{what} without bounds")
+    _require(
+        bounds.ndim == 3 and bounds.shape[1] == count and bounds.shape[2] == data.shape[1], f"{what} without bounds"
+    )
     _require(bounds.shape[0] == (2 if isinstance(tree, KDTree) else 1), f"{what} without bounds")
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
     _require(np.all(2 * inner + 2 < count), f"{what} with a child that is not there")
@@ -125,7 +127,9 @@ def _check_support_vectors(machine: BaseLibSVM) -> None:
     vectors = machine.support_vectors_.shape[0]
     two = machine._impl in {"c_svc", "nu_svc"}
     pairs = classes * (classes - 1) // 2 if two else 1
-    _require(np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that are not there")
+    _require(
+        np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that are not there"
+    )
     expected = (classes - 1 if two else 1, vectors)
     _require(machine._dual_coef_.shape == expected, f"{what} with coefficients that are not there")
     _require((total if two else vectors) == vectors, f"{what} with vectors that are not there")
