@@ -15,6 +15,7 @@ from model.custom_module import PREFIX, import_module, module_name
 from model.errors import BrokenModel, RefusedModel
 from model.native import boosters
 from model.native.onnx_model import from_onnx
+from model.native.tree_checks import check_archive
 from model.onboarding import formats
 from model.onboarding.bundles import unpacked
 from model.onboarding.estimators import check_model
@@ -178,6 +179,7 @@ def _read_skops(content: bytes, source: _Source) -> Any:
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise RefusedModel(f"{source.path} is not a skops file that can be read: {reason}; save it again") from error
+    _native(lambda: check_archive(content), source.path)
     try:
         return artifact.loads(content, source.path, trusted)
     except BrokenModel as error:
