@@ -15,13 +15,14 @@ from model.train_income import DIRECTORY
 
 EVERYTHING = "everything"
 # Where nobody watches a terminal, that often a line of the log says how far it is.
-_PROGRESS_SECONDS = 10
+_PROGRESS_SECONDS = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is 0, or 1 after one line that says what was wrong."""
     options = _parser().parse_args(arguments)
     catalog = Catalog(options.directory)
+    _progress.begin()
     try:
         lines = options.run(options, catalog)
         _progress.clear()
@@ -148,6 +149,10 @@ class _ProgressLine:
     def __init__(self) -> None:
         self._last = time.monotonic()
         self._shown = False
+
+    def begin(self) -> None:
+        """Count the time from now on."""
+        self._last = time.monotonic()
 
     def show(self, text: str) -> None:
         """Say what is being done."""

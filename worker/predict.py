@@ -180,13 +180,10 @@ def prediction_documents(predictions: Predictions, card: Card, threshold: float 
 
 def _predicted(predictions: Predictions, card: Card) -> list[Any]:
     """What is predicted of each record: a class or a number; of several targets, one for each by name."""
-    columns = [
-        [classes[value] for value in values.tolist()] if classes else values.tolist()
-        for values, classes in predictions.by_target(card)
-    ]
+    told = predictions.told(card)
     if not card.kind.has_several_targets:
-        return columns[0]
-    return [dict(zip(card.targets, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [row[0] for row in told]
+    return [dict(zip(card.targets, row, strict=False)) for row in told]
 
 
 def _preview_safely(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
