@@ -1,6 +1,6 @@
 """Which input each column comes from that a fitted encoder makes, so that effects of columns sum back to inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class Lineage:
         """The columns, `width` of them if it is known, that an encoder makes; raises UntraceableColumns."""
         return replace(self, origins=tuple(origins_of(encoder, list(self.origins), width)))
 
-    def of_columns(self, columns: Sequence[int]) -> "Lineage":
+    def of_columns(self, columns: Iterable[int]) -> "Lineage":
         """Some of the columns, by their places."""
         return replace(self, origins=tuple(self.origins[column] for column in columns))
 

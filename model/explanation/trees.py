@@ -67,7 +67,7 @@ class TreeModel:
             raise NotExplainable(f"this {type(model).__name__} starts from the predictions of another model")
         if isinstance(model, HISTOGRAM) and model.is_categorical_ is not None:
             self._categories = model._preprocessor
-            columns = columns.through(self._categories, model.n_features_in_)
+            columns = columns.of_columns(np.argsort(~model.is_categorical_, kind="stable"))
         self._sums = columns.sums
         self.unit = _unit(model)
         self.libraries = frozenset({LIBRARY} if _size(model) > LARGEST_FOREST else ())
