@@ -283,7 +283,9 @@ class PredictionDocument(_Model):
     decisions: dict[str, float] | None = None
     threshold: float | None = None
     baseline: float | None = Field(None, description="with the effects, sums to the model's raw output")
-    effects_in: str | None = Field(None, description="unit of baseline and effects: `log_odds`, `target`, …")
+    effects_in: str | None = Field(
+        None, description="unit of baseline and effects: `log_odds`, `uncalibrated_score`, …"
+    )
     contributions: list[Contribution] | None = None
     links: dict[str, str]
 

@@ -49,7 +49,7 @@ class BoostedModel:
         self._sums = columns.sums
         self._library = library
         self.libraries = frozenset({library})
-        self.method = f"exact contributions by {type(model).__name__} itself"
+        self.method = f"the exact contributions of {type(model).__name__} itself"
         self.unit = _unit(library, model)
 
     @property

@@ -60,7 +60,7 @@ _LOG_ODDS = (
 class LinearModel:
     """Attributes what a fitted linear model answers, as sums of coefficient times value, exactly."""
 
-    method = "exact effects of a linear model"
+    method = "the exact effects of a linear model"
     libraries: frozenset[str] = frozenset()
     is_centred = False
 
