@@ -39,6 +39,7 @@ class BoostedModel:
     """Attributes the margin of a fitted booster, as its scikit-learn interface has it, to features."""
 
     is_centred = True
+    is_linear = False
 
     def __init__(self, model: Any, columns: Lineage) -> None:
         """Raise NotExplainable where the model is of no library that is known."""

@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from model.explanation.explanation import NotExplainable
-from model.schema import Feature
+from model.schema import Feature, normalise_name
 
 Origins = list[int]
 
@@ -50,6 +50,9 @@ class Lineage:
         own = [feature.name for feature in features]
         if (named := getattr(pipeline, "feature_names_in_", None)) is None:
             return cls(tuple(own), len(own), tuple(range(len(own))))
+        # LightGBM writes its own underscores into the names of columns.
+        if [*map(normalise_name, own)] == [normalise_name(str(name)) for name in named]:
+            named = own
         names = dict.fromkeys([*own, *map(str, named)])
         places = {name: place for place, name in enumerate(names)}
         return cls(tuple(names), len(own), tuple(places[str(name)] for name in named))

@@ -63,6 +63,7 @@ class LinearModel:
     method = "the exact effects of a linear model"
     libraries: frozenset[str] = frozenset()
     is_centred = False
+    is_linear = True
 
     def __init__(self, model: Any, columns: Lineage) -> None:
         """Take a model of `MODELS` apart; raises NotExplainable where its columns cannot be traced."""

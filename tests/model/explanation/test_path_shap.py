@@ -17,8 +17,9 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeRegressor
 
-from model.explanation.path_shap import PathShap, Tree
-from model.explanation.trees import _trees
+from model.explanation import trees as tree_models
+from model.explanation.path_shap import PathShap, Trees
+from model.explanation.trees import blocks_of
 
 COLUMNS = 5
 RANDOM = np.random.default_rng(0)
@@ -45,23 +46,23 @@ def shapley(game: Game) -> Any:
     ])  # fmt: skip
 
 
-def expected_value(tree: Tree, row: Any, known: frozenset[int]) -> Any:
-    """The answer of a tree to a record of which some columns are known: the average over both branches elsewhere."""
-    left = tree.goes_left(row[np.newaxis])[0]
+def expected_value(trees: Trees, row: Any, known: frozenset[int]) -> Any:
+    """The answer of trees to a record of which some columns are known: the average over both branches elsewhere."""
+    left = trees.goes_left(row[np.newaxis])[0]
 
     def below(node: int) -> Any:
-        if tree.left[node] < 0:
-            return tree.values[node]
-        if int(tree.column[node]) in known:
-            return below(tree.left[node] if left[node] else tree.right[node])
-        children = [tree.left[node], tree.right[node]]
-        return np.average([below(child) for child in children], axis=0, weights=tree.weight[children])
+        if trees.left[node] < 0:
+            return trees.values[node]
+        if int(trees.column[node]) in known:
+            return below(trees.left[node] if left[node] else trees.right[node])
+        children = [trees.left[node], trees.right[node]]
+        return np.average([below(child) for child in children], axis=0, weights=trees.weight[children])
 
-    return below(0)
+    return sum(below(root) for root in trees.roots)
 
 
-def expected_sum(trees: list[Tree], row: Any, known: frozenset[int]) -> Any:
-    return sum(expected_value(tree, row, known) for tree in trees)
+def expected_sum(blocks: list[Trees], row: Any, known: frozenset[int]) -> Any:
+    return sum(expected_value(block, row, known) for block in blocks)
 
 
 CASES = {
@@ -77,23 +78,24 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_are_those_of_shapleys_formula(name: str) -> None:
+def test_values_are_those_of_shapleys_formula(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_models, "NODES_OF_A_BLOCK", 70)  # some blocks of several trees, some of one
     model, matrix, target = CASES[name]
     model.fit(matrix, target)
     rows = matrix[:8]
     if getattr(model, "is_categorical_", None) is not None:
         rows = model._preprocessor.transform(rows)
-    for trees in _trees(model):
-        found = PathShap(trees, COLUMNS).values(rows)
+    for blocks in blocks_of(model):
+        found = PathShap(blocks, COLUMNS).values(rows)
         for row, values in zip(rows, found, strict=True):
-            expected = shapley(partial(expected_sum, trees, row))
+            expected = shapley(partial(expected_sum, blocks, row))
             np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
 
 
 def test_a_branch_that_no_training_record_took_divides_nothing_by_zero() -> None:
     """As where the weights of all its records are zero."""
     model = DecisionTreeRegressor(max_depth=5, random_state=0).fit(NUMBERS, TARGET)
-    tree = _trees(model)[0][0]
+    tree = blocks_of(model)[0][0]
     below = [int(tree.left[0])]
     for node in below:
         tree.weight[node] = 0
@@ -108,8 +110,7 @@ def test_an_unknown_category_counts_as_missing_as_it_does_in_the_model() -> None
     frame["a"] = frame["a"].map(lambda code: f"word {code}", na_action="ignore").astype("category")
     model = HistGradientBoostingRegressor(max_iter=5).fit(frame, TARGET)
     others = frame.assign(a=pd.Categorical(["never seen"] * len(frame)))
-    trees = _trees(model)[0]
-    answers = PathShap(trees, COLUMNS)
+    answers = PathShap(blocks_of(model)[0], COLUMNS)
     totals = answers.values(model._preprocessor.transform(others)).sum(axis=1)[:, 0] + answers.baselines[0]
     offset = float(np.ravel(model._baseline_prediction)[0])
     np.testing.assert_allclose(totals + offset, model.predict(others), rtol=0, atol=1e-9)
