@@ -65,6 +65,8 @@ def add(order: Order, catalog: Catalog) -> Added:
     card = card.model_copy(update=explanation_fields(Scorer(card, taken.pipeline), brought.frame))
     scorer = Scorer(card, taken.pipeline)
     notes = list(brought.notes)
+    if card.explanation_obstacle:
+        notes.append(f"its predictions are not explained: {card.explanation_obstacle}")
     if order.target:
         card = _evaluated(scorer, brought, order, notes)
     card = card.model_copy(update=_what_matters(scorer, brought, order))

@@ -59,7 +59,15 @@ class Lineage:
 
     def through(self, encoder: Any, width: int | None = None) -> "Lineage":
         """The columns, `width` of them if it is known, that an encoder makes; raises UntraceableColumns."""
-        return replace(self, origins=tuple(origins_of(encoder, list(self.origins), width)))
+        inputs = self._in_order_of(getattr(encoder, "feature_names_in_", ()))
+        return replace(self, origins=tuple(origins_of(encoder, inputs, width)))
+
+    def _in_order_of(self, names: Sequence[str]) -> Origins:
+        """Return the origins as an encoder counts them that knows its columns by name, in whatever order they come."""
+        places = {self.names[origin]: origin for origin in self.origins}
+        if len(places) == len(self.origins) and places.keys() == set(names):
+            return [places[name] for name in names]
+        return list(self.origins)
 
     def of_columns(self, columns: Iterable[int]) -> "Lineage":
         """Some of the columns, by their places."""

@@ -51,6 +51,8 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
 )
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -62,7 +64,7 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
@@ -113,6 +115,9 @@ def said(model: Any, given: Any, unit: Unit) -> Any:
         return model.predict(given)
     if unit is Unit.LOG_TARGET:
         return np.log(model.predict(given))
+    if isinstance(model, Pipeline) and isinstance(model[-1], MultinomialNB):
+        joint = model[-1].predict_joint_log_proba(model[:-1].transform(given))
+        return joint[:, 1] - joint[:, 0] if joint.shape[1] == 2 else joint.max(axis=1)
     answers = model.predict_proba(given) if unit is Unit.PROBABILITY else model.decision_function(given)
     if answers.ndim == 1:
         return answers
@@ -124,6 +129,10 @@ CLASSIFIERS = {
     "by gradient, log loss": (behind_blocks(SGDClassifier(loss="log_loss", random_state=0)), Unit.LOG_ODDS),
     "by gradient, hinge": (behind_blocks(SGDClassifier(random_state=0)), Unit.SCORE),
     "linear svc": (behind_blocks(LinearSVC()), Unit.SCORE),
+    "naive bayes": (
+        make_pipeline(make_column_transformer((OneHotEncoder(handle_unknown="ignore"), CATEGORIES)), MultinomialNB()),
+        Unit.LOG_ODDS,
+    ),
     "ridge": (behind_blocks(RidgeClassifier()), Unit.SCORE),
     "discriminant": (behind_blocks(LinearDiscriminantAnalysis(), dense=True), Unit.LOG_ODDS),
     "forest": (behind_blocks(FOREST), Unit.PROBABILITY),
@@ -172,6 +181,7 @@ def test_effects_add_up_to_what_a_classifier_says(name: str, labels: Any) -> Non
 REGRESSORS = {
     "least squares": (behind_blocks(LinearRegression()), Unit.TARGET),
     "ridge": (behind_blocks(Ridge()), Unit.TARGET),
+    "support vectors": (of_numbers(StandardScaler(), SVR(kernel="linear")), Unit.TARGET),
     "lasso": (behind_blocks(Lasso()), Unit.TARGET),
     "elastic net": (behind_blocks(ElasticNet()), Unit.TARGET),
     "by gradient": (behind_blocks(make_pipeline(StandardScaler(with_mean=False), SGDRegressor())), Unit.TARGET),
@@ -364,7 +374,8 @@ def test_texts_and_arrays_without_names_are_taken_as_the_pipeline_takes_them() -
 REFUSED = {
     "PolynomialFeatures multiplies columns": of_numbers(PolynomialFeatures(2), Ridge()),
     "Normalizer may mix its columns": of_numbers(Normalizer(), Ridge()),
-    "nothing explains a SVC": of_numbers(SVC()),
+    "this SVC is not linear": of_numbers(SVC()),
+    "nothing explains a KNeighborsClassifier": of_numbers(KNeighborsClassifier()),
     "nothing explains a StackingClassifier": of_numbers(StackingClassifier([("a", LOGISTIC)], cv=2)),
     "counts votes": of_numbers(VotingClassifier([("a", LOGISTIC)])),
     "averages what its parts do not add up in": of_numbers(VotingClassifier([("a", LOGISTIC)], voting="soft")),
@@ -384,6 +395,14 @@ def test_what_cannot_be_explained_has_a_reason(reason: str) -> None:
     if "linear trees" not in reason:
         assert reason in str(obstacle(model, FEATURES))
         assert explainer_of(model, FEATURES) is None
+
+
+def test_columns_are_known_by_name_where_a_wrapper_does_not_say_in_which_order_they_were() -> None:
+    model = TransformedTargetRegressor(behind_blocks(Ridge())).fit(PEOPLE[PEOPLE.columns[::-1]], AMOUNT)
+    straight = TransformedTargetRegressor(behind_blocks(Ridge())).fit(PEOPLE, AMOUNT)
+    del model.feature_names_in_
+    found, expected = (checked_explainer(each, FEATURES, PEOPLE).explain(PEOPLE) for each in (model, straight))
+    np.testing.assert_allclose(found.effects, expected.effects, rtol=0, atol=1e-6)
 
 
 def test_a_pipeline_of_dropped_columns_needs_no_feature_for_them() -> None:
