@@ -1,7 +1,7 @@
 """A prediction in plain words: the probability, the decision, and what pushed it up or down. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,19 @@ from web.page_forms import text_of, value_in_words
 from web.page_words import grouped_digits, percent, signed
 
 _BAR_WIDTH = 100.0
-_LOG_ODDS = "log_odds"
+_LARGEST_LOGARITHM = 700.0
 # Log-odds, or shares of the strongest push, from which on a push is called by the word.
 _STRENGTHS = ((1.0, "{} it strongly"), (0.35, "{} it"), (0.05, "{} it a little"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """How effects in one unit are shown: the title of their column, what they push, where the average record stands."""
+
+    title: str
+    pushed: str
+    average: Callable[[float], str]
+    as_factors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +55,8 @@ class Outcome:
 
     `figure` is shown large, and `unit` beside it; `probability` and `threshold` are those of a binary classifier,
     `shares` the scores of all classes where there are more, the highest first. `pushes` are the strongest first, none
-    for models without explanation; `average` is where the average record
-    stands, and `in_odds` says whether effects are shown as factors of the odds.
+    for models without explanation; `average` is where the average record stands, `pushed` what they push, and
+    `effects_title` says how effects are shown.
     """
 
     figure: str
@@ -57,7 +67,8 @@ class Outcome:
     threshold: float | None
     shares: list[Share]
     average: str | None
-    in_odds: bool
+    effects_title: str
+    pushed: str
     pushes: list[Push]
 
     @property
@@ -73,6 +84,7 @@ def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     answer = prediction["prediction"]
     shown = grouped_digits(answer) if card.kind is ModelKind.REGRESSOR else answer
     scores = prediction.get("probabilities") or prediction.get("decisions") or {}
+    unit = _unit_of(prediction)
     return Outcome(
         figure=shown if probability is None else percent(probability, 2),
         unit="" if probability is None else "probability",
@@ -81,8 +93,9 @@ def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
         probability=probability,
         threshold=prediction.get("threshold"),
         shares=sorted((Share(name, score) for name, score in scores.items()), key=lambda share: -share.score),
-        average=_average(prediction),
-        in_odds=prediction.get("effects_in") == _LOG_ODDS,
+        average=None if prediction.get("baseline") is None else unit.average(prediction["baseline"]),
+        effects_title=unit.title,
+        pushed=unit.pushed,
         pushes=_pushes(card, prediction),
     )
 
@@ -94,19 +107,23 @@ def texts(prediction: Mapping[str, Any]) -> dict[str, str]:
 
 def _pushes(card: Card, prediction: Mapping[str, Any]) -> list[Push]:
     contributions = prediction.get("contributions") or ()
-    in_log_odds = prediction.get("effects_in") == _LOG_ODDS
+    as_factors = _unit_of(prediction).as_factors
     features = {feature.name: feature for feature in card.features}
     strongest = max((abs(part["effect"]) for part in contributions), default=0.0) or 1.0
     return [
         Push(
             title=features[part["feature"]].title,
             value=value_in_words(features[part["feature"]], part["value"]),
-            words=_in_words(part["effect"], 1.0 if in_log_odds else strongest),
-            effect=f"\N{MULTIPLICATION SIGN} {math.exp(part['effect']):.2f}" if in_log_odds else signed(part["effect"]),
+            words=_in_words(part["effect"], 1.0 if as_factors else strongest),
+            effect=_factor(part["effect"]) if as_factors else signed(part["effect"]),
             bar=round(_BAR_WIDTH * part["effect"] / strongest, 1),
         )
         for part in sorted(contributions, key=lambda part: -abs(part["effect"]))
     ]
+
+
+def _factor(logarithm: float) -> str:
+    return f"\N{MULTIPLICATION SIGN} {_exp(logarithm):.2f}"
 
 
 def _in_words(effect: float, strong: float) -> str:
@@ -116,11 +133,24 @@ def _in_words(effect: float, strong: float) -> str:
     return next(found, "Hardly changes it")
 
 
-def _average(prediction: Mapping[str, Any]) -> str | None:
-    """Where the average record of the training data stands, in the unit in which the answer is shown."""
-    baseline = prediction.get("baseline")
-    if baseline is None:
-        return None
-    if prediction.get("effects_in") == _LOG_ODDS:
-        return percent(1 / (1 + math.exp(-baseline)), 2)
-    return percent(baseline, 2) if prediction.get("effects_in") == "probability" else grouped_digits(baseline)
+def _exp(logarithm: float) -> float:
+    return math.exp(min(logarithm, _LARGEST_LOGARITHM))
+
+
+def _unit_of(prediction: Mapping[str, Any]) -> _Unit:
+    return _UNITS.get(prediction.get("effects_in", ""), _TARGET)
+
+
+_TARGET = _Unit("Effect", "answer", grouped_digits)
+_UNITS = {
+    "log_odds": _Unit("Odds", "probability", lambda odds: percent(1 / (1 + _exp(-odds)), 2), as_factors=True),
+    "probability": _Unit("Effect", "probability", lambda share: percent(share, 2)),
+    "log_target": _Unit("Factor", "answer", lambda logarithm: grouped_digits(_exp(logarithm)), as_factors=True),
+    "score": _Unit("Effect", "score", lambda score: f"a score of {grouped_digits(score)}"),
+    "uncalibrated_score": _Unit(
+        "Effect", "score before calibration", lambda score: f"a score of {grouped_digits(score)} before calibration"
+    ),
+    "transformed_target": _Unit(
+        "Effect", "transformed answer", lambda value: f"{grouped_digits(value)} on the scale that it was trained on"
+    ),
+}

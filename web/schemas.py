@@ -297,7 +297,9 @@ class PredictionDocument(_Model):
     threshold: float | None = Field(None, description="null where the model decides without one")
     warnings: list[Fault] | None = Field(None, description="values that never occurred in training")
     baseline: float | None = Field(None, description="with the effects, sums to the model's raw output")
-    effects_in: str | None = Field(None, description="unit of baseline and effects: `log_odds`, `target`, …")
+    effects_in: str | None = Field(
+        None, description="unit of baseline and effects: `log_odds`, `uncalibrated_score`, …"
+    )
     contributions: list[Contribution] | None = None
     links: dict[str, str]
 
