@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,8 @@ from model.native import ubjson
 from model.trusted_types import nodes_of, schema_of
 
 _CATEGORICAL = 1
+_SECONDS = 300
+_TRY_CATBOOST = "import sys, catboost; catboost.CatBoost().load_model(blob=sys.stdin.buffer.read())"
 # A brace, and the mark of a length; in JSON a quote, a space or a brace follows it.
 _UBJSON = (b"{L", b"{i", b"{U", b"{I", b"{l")
 _XGBOOST, _LIGHTGBM = "a tree of XGBoost", "a tree of LightGBM"
@@ -32,6 +36,8 @@ def check_archive(content: bytes) -> None:
             elif name == "lightgbm.basic.Booster":
                 state = node["content"]["content"]
                 check_lightgbm(json.loads(state.get("_handle", state.get("handle"))["content"]))
+            elif name.startswith("catboost.core.CatBoost"):
+                check_catboost(archive.read(node["content"]["content"]["__model"]["file"]))
 
 
 def check_xgboost(content: bytes) -> None:
@@ -62,6 +68,16 @@ def check_lightgbm(text: str) -> None:
     count = int(header.get("max_feature_idx", "-1")) + 1
     for block in blocks:
         _check_lightgbm_tree(_values(block.partition("\nend of trees")[0]), count)
+
+
+def check_catboost(content: bytes) -> None:
+    """Raise Unsound where CatBoost cannot read a model: its parser takes the process down, so another one tries first."""
+    length = int.from_bytes(content[4:8], "little")
+    require(content.startswith(b"CBM1") and len(content) >= 8 + length, "a model of CatBoost that ends too early")
+    tried = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _TRY_CATBOOST], input=content, capture_output=True, timeout=_SECONDS, check=False
+    )
+    require(tried.returncode == 0, "a model that CatBoost cannot read")
 
 
 def _check_xgboost_tree(tree: Any, count: int) -> None:
