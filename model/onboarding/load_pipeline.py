@@ -13,6 +13,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from model import artifact, trusted_types
 from model.custom_module import PREFIX, import_module, module_name
 from model.errors import BrokenModel, RefusedModel
+from model.integrity import Unsound
 from model.native import boosters
 from model.native.onnx_model import from_onnx
 from model.native.tree_checks import check_archive
@@ -207,6 +208,8 @@ def _native(read: Any, path: Path) -> Any:
         return read()
     except RefusedModel as error:
         raise RefusedModel(f"{path} cannot be taken: {error}") from error
+    except Unsound as error:
+        raise RefusedModel(f"{path} holds {error}; save the model again") from error
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
         how = trusted_types.how_to_install(library)

@@ -46,7 +46,7 @@ def check_round_trip(path: Path, trust: tuple[str, ...], model: Any, frame: Any)
     assert loaded.trusted == ()
     assert same(loaded.pipeline, model, frame)
     assert same(again, model, frame)
-    assert load_pipeline(path, trust).content == loaded.content
+    assert artifact.dumps(model) == artifact.dumps(again) == loaded.content
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_damaged_file_is_refused(tumours: Data, tmp_path: Path, refused: Calla
     ("path", "value", "words"),
     [
         (("left_children", 0), 10**6, "child"),
-        (("right_children", 0), 0, "parents"),
+        (("right_children", 0), 1, "parents"),
         (("split_indices", 0), 10**6, "feature"),
     ],
 )

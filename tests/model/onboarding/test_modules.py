@@ -1,0 +1,166 @@
+"""Models with classes and functions of their own: the module comes along, by its hash, or the model is refused."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from model import artifact
+from model.custom_module import import_module, module_name
+from model.errors import BrokenModel, RefusedModel
+from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+
+Refused = Callable[..., str]
+SOURCE = """
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Scaled(TransformerMixin, BaseEstimator):
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return np.asarray(X) * self.factor * {weight}
+
+
+def doubled(X):
+    return np.asarray(X) * 2
+"""
+TRAIN = """
+import sys; sys.path.insert(0, ".")
+import joblib, pandas as pd
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+{definitions}
+model = make_pipeline(Scaled(2.0), FunctionTransformer(doubled), LogisticRegression())
+model.fit(*load_iris(return_X_y=True))
+{save}
+"""
+
+
+def trained(folder: Path, definitions: str, save: str = 'joblib.dump(model, "model.pkl")') -> Path:
+    """A model that a script of its own has trained and saved, in a process of its own."""
+    (folder / "train.py").write_text(TRAIN.format(definitions=definitions, save=save))
+    subprocess.run([sys.executable, "train.py"], cwd=folder, check=True)
+    return folder / "model.pkl"
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    path = tmp_path / "my_features.py"
+    path.write_text(SOURCE.replace("{weight}", "1"))
+    return path
+
+
+@pytest.fixture
+def data() -> Any:
+    from sklearn.datasets import load_iris
+
+    return load_iris(return_X_y=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("definitions", "save"),
+    [
+        ("from my_features import Scaled, doubled", 'joblib.dump(model, "model.pkl")'),
+        (SOURCE.replace("{weight}", "1"), 'joblib.dump(model, "model.pkl")'),
+        (
+            SOURCE.replace("{weight}", "1"),
+            'import cloudpickle; open("model.pkl", "wb").write(cloudpickle.dumps(model))',
+        ),
+        ("from my_features import Scaled, doubled", 'import skops.io; skops.io.dump(model, "model.pkl")'),
+    ],
+    ids=["module", "script", "cloudpickle", "skops"],
+)
+def test_a_model_comes_with_its_module(
+    tmp_path: Path, module: Path, data: Any, refused: Refused, definitions: str, save: str
+) -> None:
+    path = trained(tmp_path, definitions, save)
+    assert "--module" in refused(path)
+    loaded = load_pipeline(path, (EVERYTHING,), module=module)
+    assert loaded.module == module.read_bytes()
+    name = module_name(loaded.module)
+    assert loaded.trusted == (f"{name}.Scaled", f"{name}.doubled")
+    again = artifact.loads(loaded.content, path, loaded.trusted)
+    assert np.array_equal(again.predict_proba(data), loaded.pipeline.predict_proba(data))
+
+
+def test_a_module_needs_trust(tmp_path: Path, module: Path, refused: Refused) -> None:
+    path = trained(tmp_path, "from my_features import Scaled, doubled")
+    assert "Add --trust" in refused(path, (), module=module)
+
+
+def test_a_class_that_the_module_does_not_define_is_named(tmp_path: Path, module: Path, refused: Refused) -> None:
+    path = trained(tmp_path, "from my_features import Scaled, doubled")
+    module.write_text("x = 1\n")
+    assert "does not define" in refused(path, module=module)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import nothing_like_it\n", "needs the module 'nothing_like_it'"),
+        ("raise ValueError('no luck')\n", "ValueError: no luck"),
+        ("import sys\nsys.exit(3)\n", "it exits"),
+        ("raise KeyboardInterrupt\n", "KeyboardInterrupt"),
+        ("def broken(:\n", "SyntaxError"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_refused(
+    tmp_path: Path, module: Path, refused: Refused, source: str, words: str
+) -> None:
+    path = trained(tmp_path, "from my_features import Scaled, doubled")
+    module.write_text(source)
+    assert words in refused(path, module=module)
+
+
+def test_two_versions_with_different_code_live_side_by_side(tmp_path: Path, module: Path, data: Any) -> None:
+    path = trained(tmp_path, "from my_features import Scaled, doubled")
+    one = load_pipeline(path, (EVERYTHING,), module=module)
+    module.write_text(SOURCE.replace("{weight}", "10"))
+    other = load_pipeline(path, (EVERYTHING,), module=module)
+    assert one.content != other.content
+    both = [artifact.loads(loaded.content, path, loaded.trusted) for loaded in (one, other)]
+    assert np.array_equal(both[1][0].transform(data), both[0][0].transform(data) * 10)
+
+
+def test_workers_import_the_module_only_if_it_is_the_one_of_the_card(tmp_path: Path, module: Path) -> None:
+    path = trained(tmp_path, "from my_features import Scaled, doubled")
+    loaded = load_pipeline(path, (EVERYTHING,), module=module)
+    sha256 = artifact.sha256_of(module.read_bytes())
+    (tmp_path / "model.skops").write_bytes(loaded.content)
+    archive = artifact.sha256_of(loaded.content)
+    artifact.load(tmp_path / "model.skops", archive, loaded.trusted, module, sha256)
+    module.write_text("import os\n")
+    with pytest.raises(BrokenModel, match="the module of a model was altered"):
+        artifact.load(tmp_path / "model.skops", archive, loaded.trusted, module, sha256)
+    with pytest.raises(BrokenModel, match="it exits"):
+        import_module(b"raise SystemExit")
+
+
+def test_a_package_of_ones_own_is_one_module_here(tmp_path: Path, module: Path, data: Any) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").touch()
+    (tmp_path / "mine" / "features.py").write_text(module.read_text())
+    path = trained(tmp_path, "from mine.features import Scaled, doubled")
+    loaded = load_pipeline(path, (EVERYTHING,), module=tmp_path / "mine" / "features.py")
+    assert loaded.pipeline.predict(data).shape == (150,)
