@@ -12,6 +12,7 @@ an object, whose state is set, must not be called with arguments of the file's c
 
 import importlib
 import json
+import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -184,8 +185,9 @@ def _is_defined_in(found: type, module: str) -> bool:
     return module == found.__module__ or module.endswith(f".{found.__module__}")
 
 
-@cache
 def _is_there(package: str) -> bool:
+    if sys.modules.get(package) is not None:
+        return True
     try:
         return find_spec(package) is not None
     except (ImportError, ValueError):

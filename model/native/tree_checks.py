@@ -54,7 +54,10 @@ def check_xgboost(content: bytes) -> None:
     if trees is None:
         return
     parameters = learner["learner_model_param"]
-    count, outputs = int(parameters["num_feature"]), max(int(parameters.get(name, 0)) for name in ("num_class", "num_target"))
+    count, outputs = (
+        int(parameters["num_feature"]),
+        max(int(parameters.get(name, 0)) for name in ("num_class", "num_target")),
+    )
     require(len(groups) == len(trees), f"{_XGBOOST} without its class")
     check_features(np.array(groups, dtype=np.int64), max(outputs, 1), f"{_XGBOOST}, by its class,")
     for tree in trees:

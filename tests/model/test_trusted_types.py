@@ -74,7 +74,7 @@ def fitted_instances() -> list[Any]:
                 for data in (X, np.abs(X)):
                     try:
                         found.append(estimator.fit(data, target))
-                    except (ValueError, TypeError, AttributeError, IndexError):
+                    except (ValueError, TypeError, AttributeError, IndexError, FloatingPointError):
                         continue
                     break
                 else:

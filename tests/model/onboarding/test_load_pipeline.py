@@ -167,7 +167,12 @@ def test_other_files_are_named_for_what_they_look_like(
 
 @pytest.mark.parametrize(
     ("member", "words"),
-    [("archive/data.pkl", "PyTorch"), ("model.weights.h5", "Keras"), ("a.npy", "NumPy arrays"), ("x", "without a skops")],
+    [
+        ("archive/data.pkl", "PyTorch"),
+        ("model.weights.h5", "Keras"),
+        ("a.npy", "NumPy arrays"),
+        ("x", "without a skops"),
+    ],
 )
 def test_zip_archives_are_named_for_what_is_in_them(tmp_path: Path, refused: Refused, member: str, words: str) -> None:
     with zipfile.ZipFile(tmp_path / "file", "w") as archive:
@@ -232,9 +237,7 @@ def test_a_scaler_beside_the_model_is_refused(fitted: Pipeline, tmp_path: Path, 
         (lambda _: 3, "does not predict"),
     ],
 )
-def test_what_does_not_predict_is_refused(
-    iris: Data, tmp_path: Path, refused: Refused, make: Any, words: str
-) -> None:
+def test_what_does_not_predict_is_refused(iris: Data, tmp_path: Path, refused: Refused, make: Any, words: str) -> None:
     joblib.dump(make(iris[0]), tmp_path / "m.pkl")
     assert words in refused(tmp_path / "m.pkl")
 

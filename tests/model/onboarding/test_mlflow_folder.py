@@ -53,7 +53,9 @@ def test_a_pipeline_of_scikit_learn_with_its_signature(fitted: Pipeline, iris: D
 
 def test_boosters_in_their_own_formats(iris: Data, tmp_path: Path) -> None:
     booster = xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(*iris)
-    folder = described(tmp_path / "x", {"xgboost": {"data": "model.xgb", "model_class": "xgboost.sklearn.XGBClassifier"}})
+    folder = described(
+        tmp_path / "x", {"xgboost": {"data": "model.xgb", "model_class": "xgboost.sklearn.XGBClassifier"}}
+    )
     booster.save_model(folder / "model.json")
     (folder / "model.json").rename(folder / "model.xgb")
     assert same(load_pipeline(folder).pipeline, booster, iris[0])

@@ -1,25 +1,18 @@
 """Models with classes and functions of their own: the module comes along, by its hash, or the model is refused."""
 
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-import joblib
 import numpy as np
-import pandas as pd
 import pytest
-import skops.io
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.datasets import load_iris
 
 from model import artifact
 from model.custom_module import import_module, module_name
-from model.errors import BrokenModel, RefusedModel
+from model.errors import BrokenModel
 from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
 
 Refused = Callable[..., str]
@@ -45,56 +38,56 @@ def doubled(X):
 """
 TRAIN = """
 import sys; sys.path.insert(0, ".")
-import joblib, pandas as pd
+import cloudpickle, joblib, skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+import mine.features, my_features
+
+def fitted(scaled, doubled):
+    model = make_pipeline(scaled(2.0), FunctionTransformer(doubled), LogisticRegression(max_iter=1000))
+    return model.fit(*load_iris(return_X_y=True))
+
+ours = fitted(my_features.Scaled, my_features.doubled)
+joblib.dump(ours, "module.pkl")
+skops.io.dump(ours, "module.skops")
+joblib.dump(fitted(mine.features.Scaled, mine.features.doubled), "package.pkl")
 {definitions}
-model = make_pipeline(Scaled(2.0), FunctionTransformer(doubled), LogisticRegression())
-model.fit(*load_iris(return_X_y=True))
-{save}
+joblib.dump(fitted(Scaled, doubled), "script.pkl")
+open("cloudpickle.pkl", "wb").write(cloudpickle.dumps(fitted(Scaled, doubled)))
 """
+ORIGINAL = SOURCE.replace("{weight}", "1")
 
 
-def trained(folder: Path, definitions: str, save: str = 'joblib.dump(model, "model.pkl")') -> Path:
-    """A model that a script of its own has trained and saved, in a process of its own."""
-    (folder / "train.py").write_text(TRAIN.format(definitions=definitions, save=save))
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that a script has trained and saved in a process of its own, with its own classes and those of modules."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "__init__.py").touch()
+    for name in ("my_features.py", "mine/features.py"):
+        (folder / name).write_text(ORIGINAL)
+    (folder / "train.py").write_text(TRAIN.replace("{definitions}", ORIGINAL))
     subprocess.run([sys.executable, "train.py"], cwd=folder, check=True)
-    return folder / "model.pkl"
+    return folder
 
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
     path = tmp_path / "my_features.py"
-    path.write_text(SOURCE.replace("{weight}", "1"))
+    path.write_text(ORIGINAL)
     return path
 
 
 @pytest.fixture
 def data() -> Any:
-    from sklearn.datasets import load_iris
-
     return load_iris(return_X_y=True)[0]
 
 
-@pytest.mark.parametrize(
-    ("definitions", "save"),
-    [
-        ("from my_features import Scaled, doubled", 'joblib.dump(model, "model.pkl")'),
-        (SOURCE.replace("{weight}", "1"), 'joblib.dump(model, "model.pkl")'),
-        (
-            SOURCE.replace("{weight}", "1"),
-            'import cloudpickle; open("model.pkl", "wb").write(cloudpickle.dumps(model))',
-        ),
-        ("from my_features import Scaled, doubled", 'import skops.io; skops.io.dump(model, "model.pkl")'),
-    ],
-    ids=["module", "script", "cloudpickle", "skops"],
-)
-def test_a_model_comes_with_its_module(
-    tmp_path: Path, module: Path, data: Any, refused: Refused, definitions: str, save: str
-) -> None:
-    path = trained(tmp_path, definitions, save)
+@pytest.mark.parametrize("name", ["module.pkl", "module.skops", "script.pkl", "cloudpickle.pkl"])
+def test_a_model_comes_with_its_module(trained: Path, module: Path, data: Any, refused: Refused, name: str) -> None:
+    path = trained / name
     assert "--module" in refused(path)
     loaded = load_pipeline(path, (EVERYTHING,), module=module)
     assert loaded.module == module.read_bytes()
@@ -104,13 +97,13 @@ def test_a_model_comes_with_its_module(
     assert np.array_equal(again.predict_proba(data), loaded.pipeline.predict_proba(data))
 
 
-def test_a_module_needs_trust(tmp_path: Path, module: Path, refused: Refused) -> None:
-    path = trained(tmp_path, "from my_features import Scaled, doubled")
+def test_a_module_needs_trust(trained: Path, module: Path, refused: Refused) -> None:
+    path = trained / "module.pkl"
     assert "Add --trust" in refused(path, (), module=module)
 
 
-def test_a_class_that_the_module_does_not_define_is_named(tmp_path: Path, module: Path, refused: Refused) -> None:
-    path = trained(tmp_path, "from my_features import Scaled, doubled")
+def test_a_class_that_the_module_does_not_define_is_named(trained: Path, module: Path, refused: Refused) -> None:
+    path = trained / "module.pkl"
     module.write_text("x = 1\n")
     assert "does not define" in refused(path, module=module)
 
@@ -126,15 +119,15 @@ def test_a_class_that_the_module_does_not_define_is_named(tmp_path: Path, module
     ],
 )
 def test_a_module_that_cannot_be_imported_is_refused(
-    tmp_path: Path, module: Path, refused: Refused, source: str, words: str
+    trained: Path, module: Path, refused: Refused, source: str, words: str
 ) -> None:
-    path = trained(tmp_path, "from my_features import Scaled, doubled")
+    path = trained / "module.pkl"
     module.write_text(source)
     assert words in refused(path, module=module)
 
 
-def test_two_versions_with_different_code_live_side_by_side(tmp_path: Path, module: Path, data: Any) -> None:
-    path = trained(tmp_path, "from my_features import Scaled, doubled")
+def test_two_versions_with_different_code_live_side_by_side(trained: Path, module: Path, data: Any) -> None:
+    path = trained / "module.pkl"
     one = load_pipeline(path, (EVERYTHING,), module=module)
     module.write_text(SOURCE.replace("{weight}", "10"))
     other = load_pipeline(path, (EVERYTHING,), module=module)
@@ -143,8 +136,10 @@ def test_two_versions_with_different_code_live_side_by_side(tmp_path: Path, modu
     assert np.array_equal(both[1][0].transform(data), both[0][0].transform(data) * 10)
 
 
-def test_workers_import_the_module_only_if_it_is_the_one_of_the_card(tmp_path: Path, module: Path) -> None:
-    path = trained(tmp_path, "from my_features import Scaled, doubled")
+def test_workers_import_the_module_only_if_it_is_the_one_of_the_card(
+    trained: Path, tmp_path: Path, module: Path
+) -> None:
+    path = trained / "module.pkl"
     loaded = load_pipeline(path, (EVERYTHING,), module=module)
     sha256 = artifact.sha256_of(module.read_bytes())
     (tmp_path / "model.skops").write_bytes(loaded.content)
@@ -157,10 +152,6 @@ def test_workers_import_the_module_only_if_it_is_the_one_of_the_card(tmp_path: P
         import_module(b"raise SystemExit")
 
 
-def test_a_package_of_ones_own_is_one_module_here(tmp_path: Path, module: Path, data: Any) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "__init__.py").touch()
-    (tmp_path / "mine" / "features.py").write_text(module.read_text())
-    path = trained(tmp_path, "from mine.features import Scaled, doubled")
-    loaded = load_pipeline(path, (EVERYTHING,), module=tmp_path / "mine" / "features.py")
+def test_a_package_of_ones_own_is_one_module_here(trained: Path, data: Any) -> None:
+    loaded = load_pipeline(trained / "package.pkl", (EVERYTHING,), module=trained / "mine" / "features.py")
     assert loaded.pipeline.predict(data).shape == (150,)

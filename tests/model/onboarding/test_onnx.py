@@ -52,9 +52,7 @@ def test_a_pipeline_with_an_input_for_each_column(tumours: Data, tmp_path: Path)
     frame = tumours[0].astype({"size": object})
     columns = make_column_transformer((OneHotEncoder(), ["size"]), remainder="passthrough")
     model = make_pipeline(columns, RandomForestClassifier(n_estimators=3, random_state=0)).fit(frame, tumours[1])
-    kinds = [
-        (name, StringTensorType([None, 1]) if name == "size" else FloatTensorType([None, 1])) for name in frame
-    ]
+    kinds = [(name, StringTensorType([None, 1]) if name == "size" else FloatTensorType([None, 1])) for name in frame]
     loaded = load_pipeline(saved(to_onnx(model, initial_types=kinds), tmp_path / "m"))
     assert loaded.features == tuple(frame)
     assert (loaded.pipeline.predict(frame) == model.predict(frame)).mean() > 0.99
