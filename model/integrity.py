@@ -144,6 +144,7 @@ def _check_owner(part: Any) -> None:
     width = state.get("n_features_in_") if isinstance(state, dict) else None
     if not isinstance(width, int | np.integer):
         return
+    width = int(width)
     if isinstance(state.get("tree_"), Tree):
         require(state["tree_"].n_features == width, "a tree for another number of features than its model")
     for predictor in _flat(state.get("_predictors")):

@@ -1,9 +1,10 @@
 """Which types in a skops archive are known to be safe, beyond those that skops itself trusts.
 
-A type is trusted in the one form in which skops stores it (its *loader*), never by name alone: a name that is trusted as
-an object, whose state is set, must not be called with arguments of the file's choice. What is trusted this way
+A type is trusted in the one form in which skops stores it (its *loader*), never by name alone: a name that is trusted
+as an object, whose state is set, must not be called with arguments of the file's choice. What is trusted this way
 
-- holds data: estimators, kernels, splitters, losses and the like, whose constructors and states do nothing by themselves;
+- holds data: estimators, kernels, splitters, losses and the like, whose constructors and states do nothing by
+  themselves;
 - is a function that computes from arrays and touches nothing else;
 - is an array of indices that C code follows unchecked (trees, neighbour searches, sparse matrices): these are trusted
   because `model.integrity` checks them once they are loaded;
@@ -151,8 +152,11 @@ def _is_safe(name: str, loader: str) -> bool:
         return module.startswith("scipy.sparse.") and attribute in SPARSE
     if loader == FUNCTION:
         return name in _functions()
-    if loader not in DATA_LOADERS:
-        return False
+    return loader in DATA_LOADERS and _holds_data(name, loader)
+
+
+def _holds_data(name: str, loader: str) -> bool:
+    module, _, attribute = name.rpartition(".")
     if name in OWN or name in BOOSTERS:
         return loader == OBJECT
     if module in HOLDERS:

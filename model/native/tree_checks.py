@@ -74,7 +74,10 @@ def check_lightgbm(text: str) -> None:
 
 
 def check_catboost(content: bytes) -> None:
-    """Raise Unsound where CatBoost cannot read a model: its parser takes the process down, so another one tries first."""
+    """Raise Unsound where CatBoost cannot read a model.
+
+    Its parser can take a process down, so another process tries first.
+    """
     length = int.from_bytes(content[4:8], "little")
     require(content.startswith(b"CBM1") and len(content) >= 8 + length, "a model of CatBoost that ends too early")
     tried = subprocess.run(  # noqa: S603

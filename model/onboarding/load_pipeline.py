@@ -34,8 +34,8 @@ class LoadedPipeline:
     """A fitted pipeline, and what its file says of it.
 
     `pipeline` is the estimator as it was brought; `content` the skops archive that workers load, the same bytes for the
-    same pipeline; `trusted` the types in it beyond those that are always trusted; `module` the source of a module of its
-    own. `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
+    same pipeline; `trusted` the types in it beyond those always trusted; `module` the source of its own module.
+    `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
     those that an MLflow signature names), `classes` names of the classes in the pipeline's order: each where the file
     tells. `notes` are for the person who adds it; `format` says what the file was.
     """
@@ -86,8 +86,8 @@ def load_pipeline(
     `trust` names types, or EVERYTHING. `module` is a Python file with the classes and functions of its own, `key` the
     entry of a dictionary that is the model; `trust_version` takes one of another scikit-learn version.
 
-    Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is not
-    one fitted model that predicts.
+    Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is
+    not one fitted model that predicts.
     """
     if str(path).startswith(("models:/", "runs:/")):
         raise RefusedModel(
@@ -169,10 +169,7 @@ def _read_pickle(content: bytes, source: _Source) -> Any:
 def _read_skops(content: bytes, source: _Source) -> Any:
     try:
         content = artifact.canonical(content, source.module_names)
-        library = trusted_types.missing_library(content)
-        if library is not None:
-            how = trusted_types.how_to_install(library)
-            raise RefusedModel(f"{source.path} needs {library}, which is not installed here; {how}")
+        _refuse_missing_library(content, source)
         _refuse_unknown_names(content, source)
         trusted = _trusted(content, source, Format.SKOPS)
     except RefusedModel:
@@ -194,6 +191,13 @@ def _read_skops(content: bytes, source: _Source) -> Any:
         raise RefusedModel(f"{error}; it was made by scikit-learn {made_by}: train it again") from error
     check_silent_changes(found, made_by, source.path)
     return found
+
+
+def _refuse_missing_library(content: bytes, source: _Source) -> None:
+    library = trusted_types.missing_library(content)
+    if library is not None:
+        how = trusted_types.how_to_install(library)
+        raise RefusedModel(f"{source.path} needs {library}, which is not installed here; {how}")
 
 
 def _made_by(error: BrokenModel) -> str | None:
@@ -253,8 +257,8 @@ def _refuse_unknown_names(content: bytes, source: _Source) -> None:
         module, name = str(node.get("__module__")), str(node.get("__class__"))
         if "<lambda>" in name or "<locals>" in name:
             raise RefusedModel(
-                f"{source.path} holds a lambda or a function within a function; define it at the top of a Python file, use "
-                f"that in the pipeline, and give the file with --module"
+                f"{source.path} holds a lambda or a function within a function; define it at the top of a Python file, "
+                "use that in the pipeline, and give the file with --module"
             )
         if module == "__main__":
             raise RefusedModel(f"{source.path} needs {name!r} of the script that made it (`__main__`); {MODULE_ADVICE}")

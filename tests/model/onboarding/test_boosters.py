@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM and CatBoost: wrappers, boosters and files of their own, stored in their own formats, without trust."""
+"""XGBoost, LightGBM and CatBoost: wrappers, boosters and files of their own, stored in their own formats."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def check_round_trip(path: Path, trust: tuple[str, ...], model: Any, frame: Any)
     [
         lambda: xgb(enable_categorical=True),
         lambda: xgb(booster="dart", enable_categorical=True),
-        lambda: lgb(),
+        lgb,
         lambda: cat(cat_features=["size"]),
     ],
 )
@@ -69,13 +69,13 @@ def test_wrappers_with_categories_of_their_own(tumours: Data, tmp_path: Path, ma
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: xgb(),
+        xgb,
         lambda: xgb(xgboost.XGBRegressor),
         lambda: xgb(xgboost.XGBRFClassifier),
         lambda: xgb(booster="gblinear"),
-        lambda: lgb(),
+        lgb,
         lambda: lgb(lightgbm.LGBMRegressor),
-        lambda: cat(),
+        cat,
         lambda: cat(catboost.CatBoostRegressor),
     ],
 )

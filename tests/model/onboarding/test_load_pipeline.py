@@ -71,7 +71,7 @@ def test_a_pickle_is_known_by_its_content_whatever_its_name(
     content = skops.io.dumps(fitted) if "skops" in name else pickle.dumps(fitted)
     (tmp_path / name).write_bytes(compress(content) if compress else content)
     if "skops" not in name:
-        with pytest.raises(RefusedModel, match="any program.*--trust"):
+        with pytest.raises(RefusedModel, match=r"any program.*--trust"):
             load_pipeline(tmp_path / name)
     loaded = load_pipeline(tmp_path / name, (EVERYTHING,))
     assert same(loaded.pipeline, fitted, iris[0])

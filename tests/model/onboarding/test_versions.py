@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import skops.io
 import sklearn.base
+import skops.io
 from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
