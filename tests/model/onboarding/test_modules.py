@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from sklearn.datasets import load_iris
 
 from model import artifact
+from model.catalog import Catalog
+from model.cli import main
 from model.custom_module import import_module, module_name
 from model.errors import BrokenModel
 from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
@@ -26,7 +29,8 @@ class Scaled(TransformerMixin, BaseEstimator):
         self.factor = factor
 
     def fit(self, X, y=None):
-        self.fitted_ = True
+        self.n_features_in_ = X.shape[1]
+        self.feature_names_in_ = np.array(X.columns, dtype=object)
         return self
 
     def transform(self, X):
@@ -47,7 +51,7 @@ import mine.features, my_features
 
 def fitted(scaled, doubled):
     model = make_pipeline(scaled(2.0), FunctionTransformer(doubled), LogisticRegression(max_iter=1000))
-    return model.fit(*load_iris(return_X_y=True))
+    return model.fit(*load_iris(return_X_y=True, as_frame=True))
 
 ours = fitted(my_features.Scaled, my_features.doubled)
 joblib.dump(ours, "module.pkl")
@@ -150,6 +154,38 @@ def test_workers_import_the_module_only_if_it_is_the_one_of_the_card(
         artifact.load(tmp_path / "model.skops", archive, loaded.trusted, module, sha256)
     with pytest.raises(BrokenModel, match="it exits"):
         import_module(b"raise SystemExit")
+
+
+def test_a_model_with_a_module_works_in_a_process_that_knows_nothing_of_it(
+    trained: Path, tmp_path: Path, module: Path, data: Any
+) -> None:
+    frame, target = load_iris(return_X_y=True, as_frame=True)
+    frame.assign(species=target).to_csv(tmp_path / "iris.csv", index=False)
+    add = ["add", str(trained / "module.pkl"), "--name", "flowers", "--data", str(tmp_path / "iris.csv")]
+    options = ["--target", "species", "--trust", "--module", str(module)]
+    assert main(["--directory", str(tmp_path / "models"), *add, *options]) == 0
+    module.unlink()
+    catalog = Catalog(tmp_path / "models")
+    card = catalog.usable_card("flowers")
+    code = (
+        "import sys; from pathlib import Path; from model.catalog import Catalog; from model.scorer import Scorer; "
+        f"scorer = Scorer.load(Catalog(Path({str(tmp_path / 'models')!r})), 'flowers'); print(type(scorer.pipeline[0]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"{module_name(ORIGINAL.encode())}.Scaled" in found.stdout
+    stored = catalog.module_path(card)
+    assert stored is not None
+    assert stored.read_text() == ORIGINAL
+    assert (
+        main(["--directory", str(tmp_path / "models"), "export", "flowers", "--output", str(tmp_path / "e.zip")]) == 0
+    )
+    assert "module.py" in zipfile.ZipFile(tmp_path / "e.zip").namelist()
+    stored.write_text("import os\n")
+    with pytest.raises(BrokenModel, match=r"module flowers/.*/module.py was altered"):
+        catalog.usable_card("flowers")
+    stored.unlink()
+    with pytest.raises(BrokenModel, match=r"module flowers/.*/module.py is missing"):
+        catalog.usable_card("flowers")
 
 
 def test_a_package_of_ones_own_is_one_module_here(trained: Path, data: Any) -> None:
