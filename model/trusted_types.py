@@ -95,12 +95,13 @@ EXTRAS = {
 
 def untrusted(content: bytes) -> tuple[str, ...]:
     """Return the names in a skops archive that are not known to be safe, sorted; raises what skops raises."""
-    return _split(content)[1]
+    schema = schema_of(content)
+    return tuple(sorted(set(skops.io.get_untrusted_types(data=content)) - set(_safe_names(schema))))
 
 
 def known_safe(content: bytes) -> tuple[str, ...]:
-    """Return the names in a skops archive that skops does not trust by itself, and that are known to be safe here."""
-    return _split(content)[0]
+    """Return the names in a skops archive that are known to be safe here, whether skops trusts them or not."""
+    return tuple(sorted(_safe_names(schema_of(content))))
 
 
 def schema_of(content: bytes) -> Any:
@@ -135,13 +136,11 @@ def how_to_install(library: str) -> str:
     return f"if it is a file of your own, give it with --module {library}.py; else install it here and for the workers"
 
 
-def _split(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    found = skops.io.get_untrusted_types(data=content)
+def _safe_names(schema: Any) -> set[str]:
     loaders = defaultdict(set)
-    for node in nodes_of(schema_of(content)):
+    for node in nodes_of(schema):
         loaders[f"{node.get('__module__')}.{node.get('__class__')}"].add(node["__loader__"])
-    safe = {name for name in found if loaders[name] and all(_is_safe(name, loader) for loader in loaders[name])}
-    return tuple(sorted(safe)), tuple(sorted(set(found) - safe))
+    return {name for name, forms in loaders.items() if all(_is_safe(name, form) for form in forms)}
 
 
 def _is_safe(name: str, loader: str) -> bool:

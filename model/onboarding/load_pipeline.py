@@ -23,7 +23,7 @@ from model.onboarding.estimators import check_model
 from model.onboarding.formats import Format
 from model.onboarding.mlflow_folder import is_mlflow, read_folder
 from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickled
-from model.onboarding.versions import check_silent_changes, check_version
+from model.onboarding.versions import MOVED, check_silent_changes, check_version
 
 EVERYTHING = "everything"
 """What `--trust` stands for without a type: the whole file, whatever it may do."""
@@ -67,10 +67,10 @@ class _Source:
 
     @property
     def module_names(self) -> dict[str, str]:
-        """The names by which a file may call its own module, and the one under which it is imported."""
+        """The names by which a file may call modules, and those under which they are imported."""
         if self.module is None or self.module_path is None:
-            return {}
-        return dict.fromkeys(("__main__", self.module_path.stem), module_name(self.module))
+            return MOVED
+        return MOVED | dict.fromkeys(("__main__", self.module_path.stem), module_name(self.module))
 
 
 def load_pipeline(

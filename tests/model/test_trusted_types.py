@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import skops.io
 from scipy.sparse import csr_matrix
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_classification
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -192,6 +193,24 @@ def test_a_model_that_lets_through_fewer_features_than_its_trees_ask_for_is_not_
     model = RandomForestClassifier(n_estimators=2).fit(X, y)
     model.n_features_in_ = 2
     with pytest.raises(BrokenModel, match="more features than its model"):
+        artifact.loads(artifact.dumps(model), tmp_path)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_boosting_whose_trees_have_no_place_in_its_answer_is_not_loaded(tmp_path: Path, classes: int) -> None:
+    model = GradientBoostingClassifier(n_estimators=2).fit(X, np.arange(len(X)) % classes)
+    if classes == 2:
+        model.estimators_ = np.column_stack([model.estimators_] * 3)
+    else:
+        model.init_.classes_ = model.init_.classes_[:2]
+    with pytest.raises(BrokenModel, match="a gradient boosting"):
+        artifact.loads(artifact.dumps(model), tmp_path)
+
+
+def test_clusters_in_another_space_are_not_loaded(tmp_path: Path) -> None:
+    model = KMeans(2, n_init=1).fit(X)
+    model.n_features_in_ = 3
+    with pytest.raises(BrokenModel, match="another space"):
         artifact.loads(artifact.dumps(model), tmp_path)
 
 
