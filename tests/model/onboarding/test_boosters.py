@@ -46,7 +46,7 @@ def check_round_trip(path: Path, trust: tuple[str, ...], model: Any, frame: Any)
     assert loaded.trusted == ()
     assert same(loaded.pipeline, model, frame)
     assert same(again, model, frame)
-    assert artifact.dumps(model) == artifact.dumps(again) == loaded.content
+    assert artifact.dumps(again) == loaded.content == load_pipeline(path, trust).content
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,10 @@ def test_a_damaged_file_is_refused(tumours: Data, tmp_path: Path, refused: Calla
     xgb(enable_categorical=True).fit(*tumours).save_model(tmp_path / "x.json")
     lgb().fit(*tumours).booster_.save_model(tmp_path / "l.txt")
     cat(cat_features=["size"]).fit(*tumours).save_model(str(tmp_path / "c.cbm"))
-    for name in ("x.json", "c.cbm"):
+    for name, words in (("x.json", "by its library"), ("l.txt", "LightGBM"), ("c.cbm", "ends too early")):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) // 2])
-        assert "cannot be read by its library" in refused(tmp_path / name, ())
+        assert words in refused(tmp_path / name, ())
 
 
 @pytest.mark.parametrize(
