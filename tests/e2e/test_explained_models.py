@@ -15,6 +15,8 @@ import pytest
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import make_pipeline as make_balanced_pipeline
 from lightgbm import LGBMClassifier
+from model.add import Order, add
+from model.intake import EVERYTHING
 from scipy.special import logit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -23,11 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 
-from model.add import Order, add
 from model.catalog import Catalog
 from model.census import TRAINING
 from model.income import load_records
-from model.intake import EVERYTHING
 from tests.stack import Stack
 
 ROWS = 600
