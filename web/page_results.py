@@ -1,15 +1,20 @@
-"""A prediction in plain words: the probability, the decision, and what pushed it up or down. Pure."""
+"""A prediction in plain words: the probability, the decision, what pushed it up or down, what is unusual. Pure."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.card import Card, ModelKind
-from web.page_forms import text_of, value_in_words
+from model.card import Card
+from model.schema import Fault
+from web.page_forms import notice, text_of, value_in_words
 from web.page_words import grouped_digits, percent, signed
 
 _BAR_WIDTH = 100.0
+_MOST_IN_SHORT = 3
+# Of very wide records, so many pushes are shown, the first of them at once.
+SHOWN_PUSHES = 12
+_MOST_PUSHES = 100
 _LOG_ODDS = "log_odds"
 # Log-odds, or shares of the strongest push, from which on a push is called by the word.
 _STRENGTHS = ((1.0, "{} it strongly"), (0.35, "{} it"), (0.05, "{} it a little"))
@@ -43,48 +48,92 @@ class Share:
 class Outcome:
     """A prediction as the page shows it.
 
-    `figure` is shown large, and `unit` beside it; `probability` and `threshold` are those of a binary classifier,
-    `shares` the scores of all classes where there are more, the highest first. `pushes` are the strongest first, none
-    for models without explanation; `average` is where the average record
-    stands, and `in_odds` says whether effects are shown as factors of the odds.
+    `figure` is shown large, and `unit` beside it; `targets` are the predictions of a model of several, by name, instead
+    of a figure. `probability` and `threshold` are those of a binary classifier, `own_threshold` says whether that is
+    the model's, `shares` the scores of all classes where there are more, the highest first. `beside` is what stands
+    beside the prediction of other kinds, in words. `pushes` are the strongest first, none for models without
+    explanation, and `more_pushes` how many are left out; `average` is where the average record stands, and `in_odds`
+    says whether effects are shown as factors of the odds. `notices` tell of values that never occurred in training, by
+    the titles of their features.
     """
 
     figure: str
     unit: str
     prediction: str
     positive: bool
+    targets: dict[str, str]
     probability: float | None
     threshold: float | None
+    own_threshold: bool
     shares: list[Share]
+    beside: str | None
     average: str | None
     in_odds: bool
     pushes: list[Push]
+    more_pushes: int
+    notices: list[tuple[str, str]]
 
     @property
     def short(self) -> str:
         """The answer in a few words."""
+        if self.targets:
+            first = [f"{name}: {shown}" for name, shown in self.targets.items()][:_MOST_IN_SHORT]
+            return ", ".join(first) + (", …" if len(self.targets) > len(first) else "")
         shown = " ".join(filter(None, (self.figure, self.unit)))
         return shown if self.probability is None else f"{shown}, {self.prediction}"
 
 
 def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     """The prediction of one record as the page shows it; ``prediction`` is the document of the API."""
-    probability = prediction.get("probability")
+    probability, threshold = prediction.get("probability"), prediction.get("threshold")
     answer = prediction["prediction"]
-    shown = grouped_digits(answer) if card.kind is ModelKind.REGRESSOR else answer
+    targets = {name: _shown(value) for name, value in answer.items()} if isinstance(answer, dict) else {}
+    shown = "" if targets else _shown(answer)
     scores = prediction.get("probabilities") or prediction.get("decisions") or {}
+    pushes = _pushes(card, prediction)
     return Outcome(
         figure=shown if probability is None else percent(probability, 2),
         unit="" if probability is None else "probability",
         prediction=shown,
         positive=answer == card.positive_class,
+        targets=targets,
         probability=probability,
-        threshold=prediction.get("threshold"),
+        threshold=threshold,
+        own_threshold=threshold == card.threshold,
         shares=sorted((Share(name, score) for name, score in scores.items()), key=lambda share: -share.score),
+        beside=_beside(card, prediction),
         average=_average(prediction),
         in_odds=prediction.get("effects_in") == _LOG_ODDS,
-        pushes=_pushes(card, prediction),
+        pushes=pushes[:_MOST_PUSHES],
+        more_pushes=max(len(pushes) - _MOST_PUSHES, 0),
+        notices=_notices(card, prediction),
     )
+
+
+def _shown(answer: str | float) -> str:
+    return answer if isinstance(answer, str) else grouped_digits(answer)
+
+
+def _beside(card: Card, prediction: Mapping[str, Any]) -> str | None:
+    """What else the model says of the record, in a sentence."""
+    score, distance, decision = (prediction.get(name) for name in ("score", "distance", "decision"))
+    if score is not None:
+        return f"Score {grouped_digits(score)}: the lower, the more unusual; below 0 it is an outlier."
+    if distance is not None:
+        return f"Distance from the centre of its cluster: {grouped_digits(distance)}."
+    if decision is not None:
+        return f"Decision value {grouped_digits(decision)}: above 0 it is {card.positive_class}."
+    return None
+
+
+def _notices(card: Card, prediction: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is unusual about the record, with the title of the feature."""
+    features = {feature.name: feature for feature in card.features}
+    warnings = [
+        Fault(warning["code"], warning["detail"], warning["column"], warning["value"])
+        for warning in prediction.get("warnings") or ()
+    ]
+    return [(features[str(w.column)].title, notice(features[str(w.column)], w)) for w in warnings]
 
 
 def texts(prediction: Mapping[str, Any]) -> dict[str, str]:

@@ -22,10 +22,13 @@ from sklearn.svm import LinearSVC
 from model.add import Order, add
 from model.catalog import Catalog, version_of
 from model.files import sha256_of
+from model.schema import Feature, FeatureKind, UnseenPolicy
+from model.schema_file import SchemaFile
 
 ROWS = 80
 TARGET = "the answer"
 MOST_INSPECTED = 100
+PETS = ("none", "cat", "two dogs", "Kätzchen")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Kind:
     inputs: pd.DataFrame
     target: pd.Series
     trust: tuple[str, ...] = ()
+    features: tuple[Feature, ...] = ()
 
     @property
     def answers(self) -> list[str]:
@@ -48,8 +52,9 @@ def _numbers(columns: int, rows: int = ROWS) -> pd.DataFrame:
     return pd.DataFrame(values, columns=[f"size_{n}" for n in range(columns)])
 
 
-def _fitted(pipeline: Any, inputs: pd.DataFrame, target: Any, *trust: str) -> Kind:
-    return Kind(pipeline.fit(inputs, target), inputs, pd.Series(np.asarray(target)), trust)
+def _fitted(pipeline: Any, inputs: pd.DataFrame, target: Any, **known: Any) -> Kind:
+    """``known``: what of the kind is not found out by itself."""
+    return Kind(pipeline.fit(inputs, target), inputs, pd.Series(np.asarray(target)), **known)
 
 
 def _split(values: pd.Series, words: list[str]) -> np.ndarray:
@@ -64,9 +69,19 @@ def _people() -> pd.DataFrame:
         {
             "age": rng.integers(18, 90, ROWS),
             "income": rng.normal(3000, 900, ROWS).round(2),
-            "pet": rng.choice(["none", "cat", "two dogs", "Kätzchen"], ROWS),
+            "pet": rng.choice(PETS, ROWS),
         }
     )
+
+
+def _schema(**update: Any) -> tuple[Feature, ...]:
+    """What the records of people are, as their owner writes it; ``update`` holds for all three features."""
+    features = (
+        Feature(name="age", title="Age", kind=FeatureKind.NUMBER, minimum=18, maximum=90, integer=True),
+        Feature(name="income", title="Monthly income", kind=FeatureKind.NUMBER, unit="euros"),
+        Feature(name="pet", title="Pet", kind=FeatureKind.CATEGORY, categories=PETS),
+    )
+    return tuple(feature.model_copy(update=update) for feature in features)
 
 
 def _columns(frame: pd.DataFrame, *categories: str) -> Any:
@@ -78,13 +93,18 @@ def binary() -> Kind:
     """Two classes with a probability; one of them is called `none`."""
     frame = _people()
     mood = np.where(frame["age"] + 10 * (frame["pet"] == "none") > 55, "none", "some more")
-    return _fitted(make_pipeline(_columns(frame, "pet"), LogisticRegression()), frame, mood)
+    return _fitted(make_pipeline(_columns(frame, "pet"), LogisticRegression()), frame, mood, features=_schema())
 
 
 def margins() -> Kind:
     """Two classes with a decision value, not a probability."""
     frame = _people()
-    return _fitted(make_pipeline(_columns(frame, "pet"), LinearSVC()), frame, _split(frame["income"], ["low", "high"]))
+    return _fitted(
+        make_pipeline(_columns(frame, "pet"), LinearSVC()),
+        frame,
+        _split(frame["income"], ["low", "high"]),
+        features=_schema(),
+    )
 
 
 def votes() -> Kind:
@@ -92,7 +112,7 @@ def votes() -> Kind:
     frame = _numbers(2)
     voters = [("lines", Perceptron(random_state=0)), ("bells", GaussianNB()), ("most", DummyClassifier())]
     return _fitted(
-        VotingClassifier(voters), frame, _split(frame["size_0"], ["No", "Yes"]), "sklearn.utils._bunch.Bunch"
+        VotingClassifier(voters), frame, _split(frame["size_0"], ["No", "Yes"]), trust=("sklearn.utils._bunch.Bunch",)
     )
 
 
@@ -114,7 +134,21 @@ def letters() -> Kind:
 def price() -> Kind:
     """A number is predicted."""
     frame = _people()
-    return _fitted(make_pipeline(_columns(frame, "pet"), LinearRegression()), frame, frame["income"] * 2 - frame["age"])
+    return _fitted(
+        make_pipeline(_columns(frame, "pet"), LinearRegression()),
+        frame,
+        frame["income"] * 2 - frame["age"],
+        features=_schema(),
+    )
+
+
+def unseen() -> Kind:
+    """Values that never occurred in training are scored with a warning."""
+    frame = _people()
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer((StandardScaler(), ["age", "income"]), (encoder, ["pet"]))
+    pipeline = make_pipeline(columns, LogisticRegression())
+    return _fitted(pipeline, frame, _split(frame["age"], ["new", "old"]), features=_schema(unseen=UnseenPolicy.WARN))
 
 
 def reviews() -> Kind:
@@ -160,7 +194,12 @@ def gaps() -> Kind:
             ["pet"],
         ),
     )
-    return _fitted(make_pipeline(columns, LogisticRegression()), frame, _split(frame["income"].fillna(0), ["a", "b"]))
+    return _fitted(
+        make_pipeline(columns, LogisticRegression()),
+        frame,
+        _split(frame["income"].fillna(0), ["a", "b"]),
+        features=_schema(missing_allowed=True),
+    )
 
 
 def names() -> Kind:
@@ -202,7 +241,7 @@ def wide751() -> Kind:
 
 KINDS: dict[str, Callable[[], Kind]] = {
     make.__name__: make
-    for make in (binary, margins, votes, classes, letters, price, reviews, visits, gaps, names, wide58, wide751)
+    for make in (binary, margins, votes, classes, letters, price, unseen, reviews, visits, gaps, names, wide58, wide751)
 }
 
 
@@ -214,7 +253,11 @@ def add_kind(name: str, kind: Kind, models: Path, folder: Path) -> None:
         _publish(name, kind, artifact, Catalog(models))
         return
     kind.inputs.assign(**{TARGET: kind.target.to_numpy()}).to_csv(data, index=False)
-    add(Order(artifact, name, data, TARGET, trust=kind.trust), Catalog(models))
+    schema = None
+    if kind.features:
+        schema = folder / f"{name}.toml"
+        schema.write_text(SchemaFile(title=name, description="", target=TARGET, features=kind.features).dump())
+    add(Order(artifact, name, data, TARGET, schema=schema, trust=kind.trust), Catalog(models))
 
 
 def _publish(name: str, kind: Kind, artifact: Path, catalog: Catalog) -> None:
