@@ -101,7 +101,7 @@ def evidence(card: Card) -> Evidence:
     return Evidence(
         plots=[plot for plot in plots if plot],
         confusion=_confusion(card, found) if found.confusion else None,
-        groups=[_group_table(card, name, figures) for name, figures in found.groups.items()],
+        groups=[_group_table(card, *group, place) for place, group in enumerate(found.groups.items(), 1)],
         effects=_all_effects(card),
         importance=_importance(card),
     )
@@ -203,7 +203,7 @@ def _confusion(card: Card, found: Evaluation) -> Table:
     return Table("confusion", "What is so, and what it predicts", ["Is", *card.classes], rows)
 
 
-def _group_table(card: Card, name: str, figures: dict[str, GroupFigures]) -> Table:
+def _group_table(card: Card, name: str, figures: dict[str, GroupFigures], place: int) -> Table:
     feature = next((feature for feature in card.features if feature.name == name), None)
     columns = _group_columns(card, list(figures.values()))
     rows = [
@@ -215,7 +215,7 @@ def _group_table(card: Card, name: str, figures: dict[str, GroupFigures]) -> Tab
         for value, group in figures.items()
     ]
     header = [feature.title if feature else name, "Rows", *columns.values()]
-    return Table(f"group-{name}", f"By {header[0].lower()}", header, rows)
+    return Table(f"group-{place}", f"By {header[0].lower()}", header, rows)
 
 
 def _group_columns(card: Card, figures: Sequence[GroupFigures]) -> dict[str, str]:
@@ -242,14 +242,14 @@ def _all_effects(card: Card) -> list[FeatureEffects]:
     found = [(features[name], effects) for name, effects in card.effects.items() if name in features and effects]
     strongest = max((abs(effect.effect) for _, effects in found for effect in effects), default=0.0) or 1.0
     found.sort(key=lambda pair: -_reach(pair[1]))
-    return [_feature_effects(feature, effects, strongest) for feature, effects in found]
+    return [_feature_effects(*pair, strongest, place) for place, pair in enumerate(found, 1)]
 
 
 def _reach(effects: Sequence[ValueEffect]) -> float:
     return max(effect.effect for effect in effects) - min(effect.effect for effect in effects)
 
 
-def _feature_effects(feature: Feature, effects: Sequence[ValueEffect], strongest: float) -> FeatureEffects:
+def _feature_effects(feature: Feature, effects: Sequence[ValueEffect], strongest: float, place: int) -> FeatureEffects:
     def in_words(effect: ValueEffect) -> str:
         return f"{_factor(effect.effect)} ({value_in_words(feature, effect.value)})"
 
@@ -260,11 +260,11 @@ def _feature_effects(feature: Feature, effects: Sequence[ValueEffect], strongest
         EffectRow(value_in_words(feature, e.value), _factor(e.effect), round(100 * e.effect / strongest, 1))
         for e in order
     ]
-    plot = _effect_plot(feature, effects) if is_number else None
+    plot = _effect_plot(feature, effects, place) if is_number else None
     return FeatureEffects(feature.title, f"{in_words(lowest)} to {in_words(highest)}", rows, plot)
 
 
-def _effect_plot(feature: Feature, effects: Sequence[ValueEffect]) -> Plot | None:
+def _effect_plot(feature: Feature, effects: Sequence[ValueEffect], place: int) -> Plot | None:
     points = [(float(effect.value), effect.effect) for effect in effects if isinstance(effect.value, int | float)]
     if len(points) < 2:
         return None
@@ -280,7 +280,7 @@ def _effect_plot(feature: Feature, effects: Sequence[ValueEffect]) -> Plot | Non
         values = [float(round(value)) for value in values]
     odds = _doublings(low, high)
     return Plot(
-        id=f"effect-{feature.name}",
+        id=f"effect-{place}",
         title=f"{feature.title}: the odds, compared with the average record",
         words="",
         x_title=" in ".join(filter(None, (feature.title, feature.unit))),

@@ -7,6 +7,7 @@ from urllib.parse import quote_plus, urlencode
 
 from model.card import Card
 from model.schema import Fault, FaultCode, Feature, FeatureKind, Scalar, Value
+from web.page_words import warning_words
 
 CLASSIC_MODEL = "income"
 CLASSIC_NAMES = {"workclass": "work", "marital_status": "status", "hours_per_week": "hours"}
@@ -24,11 +25,6 @@ _WRONG: dict[str, str] = {
     FaultCode.UNKNOWN_CATEGORY: "is not one of the choices",
     FaultCode.NOT_A_BOOLEAN: "is neither yes nor no",
     FaultCode.NOT_A_DATE: "is not a date",
-}
-_UNSEEN: dict[str, str] = {
-    FaultCode.NOT_AN_INTEGER: "is not a whole number, as all values were in training",
-    FaultCode.OUT_OF_RANGE: "is outside of what occurred in training",
-    FaultCode.UNKNOWN_CATEGORY: "did not occur in training",
 }
 # So many categories are named in a hint; of more, only how many there are is said.
 _MOST_NAMED = 8
@@ -248,10 +244,9 @@ def message(feature: Feature, fault: Fault) -> str:
 
 def notice(feature: Feature, warning: Fault) -> str:
     """What is said of a value that never occurred in training: what it is, and what becomes of it."""
-    words = _UNSEEN.get(warning.code, "did not occur in training")
     is_missing = feature.parse(warning.value or "", suggest=False) is None
     then = "It is taken as not known." if is_missing else "It is scored all the same."
-    return f"“{warning.value}” {words}. {then}"
+    return f"“{warning.value}” {warning_words(warning.code)}. {then}"
 
 
 def text_of(value: Scalar) -> str:

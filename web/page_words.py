@@ -101,6 +101,12 @@ FAULT_WORDS = {
     "scoring_failed": "could not be scored by the model",
 }
 """What is wrong with a value or a whole row, by the code of the fault."""
+WARNING_WORDS = {
+    "not_an_integer": "is not a whole number, as all values were in training",
+    "out_of_range": "is outside of what occurred in training",
+    "unknown_category": "did not occur in training",
+}
+"""What is unusual about a value that is scored all the same, by the code of the warning."""
 _OTHER = ("This did not work", "Go back and try again, or start from the home page.")
 
 
@@ -117,6 +123,11 @@ def next_step(code: str) -> str:
 def fault_words(code: str) -> str:
     """What is wrong with a value or a row, by the code of the fault."""
     return FAULT_WORDS.get(code, code.replace("_", " "))
+
+
+def warning_words(code: str) -> str:
+    """What is unusual about a value that is scored all the same, by the code of the warning."""
+    return WARNING_WORDS.get(code, "did not occur in training")
 
 
 def sentence(text: str) -> str:
@@ -200,6 +211,7 @@ FILTERS = {
         problem_heading,
         next_step,
         fault_words,
+        warning_words,
         sentence,
         grouped,
         grouped_digits,

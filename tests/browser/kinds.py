@@ -1,13 +1,14 @@
-"""A dozen kinds of models as people bring them, tiny, for the tests of the pages: trained once for all that use them."""
+"""A dozen kinds of models as people bring them, tiny, for the tests of the pages: trained once for all of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import skops.io
+from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
@@ -17,17 +18,23 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptro
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import LinearSVC, OneClassSVM
+from sklearn.tree import DecisionTreeClassifier
 
 from model.add import Order, add
+from model.card import Card, LabelRule, ModelKind, Scores
 from model.catalog import Catalog, version_of
 from model.files import sha256_of
 from model.schema import Feature, FeatureKind, UnseenPolicy
 from model.schema_file import SchemaFile
+from model.summary import library_versions
 
 ROWS = 80
 TARGET = "the answer"
 MOST_INSPECTED = 100
+OUTLIER_CLASSES = ("outlier", "normal")
+TREE = "sklearn.tree._tree.Tree"
+PLAIN: dict[str, Any] = {"classes": (), "positive_class": None, "threshold": None, "scores": Scores.NONE}
 PETS = ("none", "cat", "two dogs", "Kätzchen")
 
 
@@ -37,14 +44,18 @@ class Kind:
 
     pipeline: Any
     inputs: pd.DataFrame
-    target: pd.Series
+    target: Any
     trust: tuple[str, ...] = ()
     features: tuple[Feature, ...] = ()
+    card: dict[str, Any] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[str]:
         """What the pipeline itself predicts for its inputs, as text."""
-        return [str(value) for value in self.pipeline.predict(self.inputs).tolist()]
+        predicted = self.pipeline.predict(self.inputs).tolist()
+        if self.card.get("kind") is ModelKind.OUTLIER_DETECTOR:
+            return [OUTLIER_CLASSES[value > 0] for value in predicted]
+        return [" ".join(map(str, value)) if isinstance(value, list) else str(value) for value in predicted]
 
 
 def _numbers(columns: int, rows: int = ROWS) -> pd.DataFrame:
@@ -54,7 +65,7 @@ def _numbers(columns: int, rows: int = ROWS) -> pd.DataFrame:
 
 def _fitted(pipeline: Any, inputs: pd.DataFrame, target: Any, **known: Any) -> Kind:
     """``known``: what of the kind is not found out by itself."""
-    return Kind(pipeline.fit(inputs, target), inputs, pd.Series(np.asarray(target)), **known)
+    return Kind(pipeline.fit(inputs, target), inputs, target, **known)
 
 
 def _split(values: pd.Series, words: list[str]) -> np.ndarray:
@@ -227,6 +238,45 @@ def names() -> Kind:
     )
 
 
+def likeliest() -> Kind:
+    """Two classes with a probability, but no threshold that gives the pipeline's own labels."""
+    frame = _numbers(2)
+    known = {"threshold": None, "labels_by": LabelRule.PREDICT, "classes": ("no", "yes"), "positive_class": "yes"}
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    return _fitted(pipeline, frame, _split(frame["size_0"], ["no", "yes"]), card=known)
+
+
+def targets() -> Kind:
+    """Two numbers are predicted at once."""
+    frame = _numbers(3)
+    known = {"kind": ModelKind.MULTIOUTPUT_REGRESSOR, "targets": ("heat load", "Kühllast"), **PLAIN}
+    return _fitted(LinearRegression(), frame, frame[["size_0", "size_1"]] * 3 + 1, card=known)
+
+
+def labels() -> Kind:
+    """Two classes are predicted at once."""
+    frame = _numbers(3)
+    truth = np.column_stack([_split(frame["size_0"], ["no", "yes"]), _split(frame["size_1"], ["a", "b", "none"])])
+    classes = {"targets": ("sells", "grade"), "target_classes": (("no", "yes"), ("a", "b", "none"))}
+    known = {"kind": ModelKind.MULTIOUTPUT_CLASSIFIER, **PLAIN, **classes}
+    return _fitted(DecisionTreeClassifier(random_state=0), frame, truth, card=known, trust=(TREE,))
+
+
+def outliers() -> Kind:
+    """A detector of outliers."""
+    frame = _numbers(2)
+    known = {**PLAIN, "kind": ModelKind.OUTLIER_DETECTOR, "classes": OUTLIER_CLASSES, "scores": Scores.SCORE}
+    pipeline = make_pipeline(StandardScaler(), OneClassSVM(nu=0.2))
+    return _fitted(pipeline, frame, None, card=known)
+
+
+def clusters() -> Kind:
+    """Records that are alike, together."""
+    frame = _numbers(2)
+    known = {**PLAIN, "kind": ModelKind.CLUSTERER, "classes": ("0", "1", "2"), "scores": Scores.DISTANCE}
+    return _fitted(KMeans(3, random_state=0), frame, None, card=known)
+
+
 def wide58() -> Kind:
     """58 columns."""
     frame = _numbers(58)
@@ -241,7 +291,10 @@ def wide751() -> Kind:
 
 KINDS: dict[str, Callable[[], Kind]] = {
     make.__name__: make
-    for make in (binary, margins, votes, classes, letters, price, unseen, reviews, visits, gaps, names, wide58, wide751)
+    for make in (
+        *(binary, margins, votes, classes, letters, price, unseen, reviews, visits, gaps, names, wide58, wide751),
+        *(likeliest, targets, labels, outliers, clusters),
+    )
 }
 
 
@@ -249,10 +302,10 @@ def add_kind(name: str, kind: Kind, models: Path, folder: Path) -> None:
     """Add it to a folder of models, as its owner would; `folder` is for the files that this takes."""
     artifact, data = folder / f"{name}.skops", folder / f"{name}.csv"
     skops.io.dump(kind.pipeline, artifact)
-    if len(kind.inputs.columns) > MOST_INSPECTED:
+    if kind.card or len(kind.inputs.columns) > MOST_INSPECTED:
         _publish(name, kind, artifact, Catalog(models))
         return
-    kind.inputs.assign(**{TARGET: kind.target.to_numpy()}).to_csv(data, index=False)
+    kind.inputs.assign(**{TARGET: np.asarray(kind.target)}).to_csv(data, index=False)
     schema = None
     if kind.features:
         schema = folder / f"{name}.toml"
@@ -261,13 +314,23 @@ def add_kind(name: str, kind: Kind, models: Path, folder: Path) -> None:
 
 
 def _publish(name: str, kind: Kind, artifact: Path, catalog: Catalog) -> None:
-    """Publish a model of so many numbers that finding out about each would take minutes, on the card of one of fewer."""
+    """Publish a model of numbers with a card written by hand, where it is not, or not soon, found out what it is."""
     sha256 = sha256_of(artifact.read_bytes())
-    card = catalog.card("wide58")
-    features = tuple(
-        card.features[0].model_copy(update={"name": column, "title": column}) for column in kind.inputs.columns
+    inputs = kind.inputs
+    card = Card(
+        **{"classes": ("no", "yes"), "positive_class": "yes", "kind": ModelKind.BINARY_CLASSIFIER, **kind.card},
+        name=name,
+        version=version_of(sha256),
+        title=name,
+        description="",
+        target=TARGET,
+        features=tuple(Feature(name=column, title=column, kind=FeatureKind.NUMBER) for column in inputs.columns),
+        trained_at="2026-01-31T12:00:00Z",
+        training_rows=len(inputs),
+        sample=tuple(map(tuple, inputs.head(3).to_numpy().tolist())),
+        prediction_edges=(),
+        trusted=kind.trust,
+        libraries=library_versions(),
+        artifact_sha256=sha256,
     )
-    sample = tuple(map(tuple, kind.inputs.head(3).to_numpy().tolist()))
-    known = {"summary": {}, "effects": {}, "average_effects": {}, "importance": {}, "additive": False}
-    update = {"name": name, "version": version_of(sha256), "features": features, "artifact_sha256": sha256, **known}
-    catalog.publish(card.model_copy(update={**update, "title": name, "sample": sample}), artifact)
+    catalog.publish(card, artifact)
