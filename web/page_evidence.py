@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from model.card import CalibrationBin, Card, Evaluation, GroupFigures, ModelKind, ValueEffect
 from model.schema import Feature, FeatureKind
 from web.page_forms import value_in_words
-from web.page_words import grouped, grouped_digits, percent
+from web.page_words import factor, grouped, grouped_digits, percent
 
 # Of the drawing, in its own units: the area in which lines run, with room for words around it.
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 470.0, 34.0, 280.0
 _MOST_TICKS = 6
-_LARGEST_LOG_ODDS = 700.0
 _ROC_ROWS = 21
 _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -251,13 +250,13 @@ def _reach(effects: Sequence[ValueEffect]) -> float:
 
 def _feature_effects(feature: Feature, effects: Sequence[ValueEffect], strongest: float, place: int) -> FeatureEffects:
     def in_words(effect: ValueEffect) -> str:
-        return f"{_factor(effect.effect)} ({value_in_words(feature, effect.value)})"
+        return f"{factor(effect.effect)} ({value_in_words(feature, effect.value)})"
 
     is_number = feature.kind is FeatureKind.NUMBER
     lowest, highest = (pick(effects, key=lambda effect: effect.effect) for pick in (min, max))
     order = effects if is_number else sorted(effects, key=lambda effect: -effect.effect)
     rows = [
-        EffectRow(value_in_words(feature, e.value), _factor(e.effect), round(100 * e.effect / strongest, 1))
+        EffectRow(value_in_words(feature, e.value), factor(e.effect), round(100 * e.effect / strongest, 1))
         for e in order
     ]
     plot = _effect_plot(feature, effects, place) if is_number else None
@@ -286,11 +285,11 @@ def _effect_plot(feature: Feature, effects: Sequence[ValueEffect], place: int) -
         x_title=" in ".join(filter(None, (feature.title, feature.unit))),
         y_title="Odds",
         x_ticks=[(_across((value - left) / width), _short(value)) for value in values],
-        y_ticks=[(_up((tick - low) / height), _factor(tick)) for tick in odds],
+        y_ticks=[(_up((tick - low) / height), factor(tick)) for tick in odds],
         lines=[_line(None, [scaled(*point) for point in points])],
         guide=_line(None, [scaled(left, 0.0), scaled(right, 0.0)]),
         header=[feature.title, "Odds"],
-        rows=[[value_in_words(feature, x), _factor(y)] for x, y in points],
+        rows=[[value_in_words(feature, x), factor(y)] for x, y in points],
     )
 
 
@@ -330,12 +329,6 @@ def _share_ticks(place: Callable[[float], float]) -> list[Tick]:
 
 def _share(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else percent(value, 1)
-
-
-def _factor(log_odds: float) -> str:
-    """What an effect multiplies the odds by."""
-    odds = math.exp(min(log_odds, _LARGEST_LOG_ODDS))
-    return f"\N{MULTIPLICATION SIGN} {odds:,.2f}" if odds >= 0.1 else f"\N{MULTIPLICATION SIGN} {odds:.2g}"
 
 
 def _short(value: float) -> str:

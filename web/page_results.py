@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.card import Card
-from model.schema import Fault
+from model.schema import Fault, shown
 from web.page_forms import notice, text_of, value_in_words
-from web.page_words import grouped_digits, percent, signed
+from web.page_words import factor, grouped_digits, percent, signed
 
 _BAR_WIDTH = 100.0
 _MOST_IN_SHORT = 3
@@ -77,24 +77,24 @@ class Outcome:
     def short(self) -> str:
         """The answer in a few words."""
         if self.targets:
-            first = [f"{name}: {shown}" for name, shown in self.targets.items()][:_MOST_IN_SHORT]
+            first = [f"{name}: {value}" for name, value in self.targets.items()][:_MOST_IN_SHORT]
             return ", ".join(first) + (", …" if len(self.targets) > len(first) else "")
-        shown = " ".join(filter(None, (self.figure, self.unit)))
-        return shown if self.probability is None else f"{shown}, {self.prediction}"
+        answer = " ".join(filter(None, (self.figure, self.unit)))
+        return answer if self.probability is None else f"{answer}, {self.prediction}"
 
 
 def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     """The prediction of one record as the page shows it; ``prediction`` is the document of the API."""
     probability, threshold = prediction.get("probability"), prediction.get("threshold")
     answer = prediction["prediction"]
-    targets = {name: _shown(value) for name, value in answer.items()} if isinstance(answer, dict) else {}
-    shown = "" if targets else _shown(answer)
+    targets = {name: _in_words(value) for name, value in answer.items()} if isinstance(answer, dict) else {}
+    predicted = "" if targets else _in_words(answer)
     scores = prediction.get("probabilities") or prediction.get("decisions") or {}
     pushes = _pushes(card, prediction)
     return Outcome(
-        figure=shown if probability is None else percent(probability, 2),
+        figure=predicted if probability is None else percent(probability, 2),
         unit="" if probability is None else "probability",
-        prediction=shown,
+        prediction=predicted,
         positive=answer == card.positive_class,
         targets=targets,
         probability=probability,
@@ -110,7 +110,7 @@ def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _shown(answer: str | float) -> str:
+def _in_words(answer: str | float) -> str:
     return answer if isinstance(answer, str) else grouped_digits(answer)
 
 
@@ -149,16 +149,16 @@ def _pushes(card: Card, prediction: Mapping[str, Any]) -> list[Push]:
     return [
         Push(
             title=features[part["feature"]].title,
-            value=value_in_words(features[part["feature"]], part["value"]),
-            words=_in_words(part["effect"], 1.0 if in_log_odds else strongest),
-            effect=f"\N{MULTIPLICATION SIGN} {math.exp(part['effect']):.2f}" if in_log_odds else signed(part["effect"]),
+            value=shown(value_in_words(features[part["feature"]], part["value"])),
+            words=_effect_in_words(part["effect"], 1.0 if in_log_odds else strongest),
+            effect=factor(part["effect"]) if in_log_odds else signed(part["effect"]),
             bar=round(_BAR_WIDTH * part["effect"] / strongest, 1),
         )
         for part in sorted(contributions, key=lambda part: -abs(part["effect"]))
     ]
 
 
-def _in_words(effect: float, strong: float) -> str:
+def _effect_in_words(effect: float, strong: float) -> str:
     """What an effect does; from `strong` on it does so strongly."""
     verb = "Raises" if effect > 0 else "Lowers"
     found = (words.format(verb) for least, words in _STRENGTHS if abs(effect) >= least * strong)
@@ -171,5 +171,10 @@ def _average(prediction: Mapping[str, Any]) -> str | None:
     if baseline is None:
         return None
     if prediction.get("effects_in") == _LOG_ODDS:
-        return percent(1 / (1 + math.exp(-baseline)), 2)
+        return percent(_probability(baseline), 2)
     return percent(baseline, 2) if prediction.get("effects_in") == "probability" else grouped_digits(baseline)
+
+
+def _probability(log_odds: float) -> float:
+    """The probability of log-odds, however large these are."""
+    return 0.5 * (1 + math.tanh(log_odds / 2))

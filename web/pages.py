@@ -91,7 +91,7 @@ def _asked() -> dict[str, Any]:
 def version_prediction(name: str, version: str) -> BaseResponse:
     """The quick form of one version with its answer."""
     card = _found_version(name, version)
-    if request.method == "GET" and not request.args:
+    if request.method != "POST" and not request.args:
         return redirect(url_for("pages.version_page", name=name, version=version), HTTPStatus.SEE_OTHER)
     return _answer(card, url_for("pages.version_prediction", name=name, version=version), {}, pinned=True)
 
@@ -107,7 +107,7 @@ def _found_version(name: str, version: str) -> Card:
 def model_prediction(name: str) -> BaseResponse:
     """The quick form with its answer; the address can be shared, and what is too long for one comes in a body."""
     card = found_card(name)
-    if request.method == "GET" and not request.args:
+    if request.method != "POST" and not request.args:
         return redirect(url_for("pages.model_page", name=name), HTTPStatus.SEE_OTHER)
     return _answer(card, url_for("pages.model_prediction", name=name), {})
 
@@ -158,7 +158,7 @@ def _answer(card: Card, action: str, names: Mapping[str, str], pinned: bool = Fa
 
 def _given() -> Mapping[str, str]:
     """The form's parameters. Raises RequestEntityTooLarge."""
-    if request.method == "GET":
+    if request.method != "POST":
         return request.args
     request.max_content_length = request.max_form_memory_size = _MOST_FORM_BYTES
     request.max_form_parts = _MOST_FORM_PARTS

@@ -104,7 +104,7 @@ def test_warned_rows_are_counted_on_the_page_of_their_job(page: Page, kinds: dic
     expect(page.locator("#job")).to_contain_text("with a warning2")
     expect(page.locator("#warnings")).to_contain_text("2 of the 4 scored rows have values that never occurred")
     expect(page.locator("#warnings tbody tr")).to_have_text(
-        [r"petdid not occur in training2", "ageis outside of what occurred in training1"]
+        [r"petdid not occur in training2", "ageis outside the range seen in training1"]
     )
     expect(page.locator("#results tbody tr").nth(1)).to_contain_text("Hamster")
     expect(page.locator("#results thead")).to_contain_text("warnings")

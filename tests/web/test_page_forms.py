@@ -69,7 +69,7 @@ def test_an_unseen_value_is_taken_as_its_policy_says(
         assert plan.error
         assert (grade.warning, plan.warning) == (None, None)
     else:
-        assert grade.warning == f"“9” is outside of what occurred in training. {words}"
+        assert grade.warning == f"“9” is outside the range seen in training. {words}"
         assert plan.warning == f"“gold” did not occur in training. {words}"
         assert (grade.error, plan.error) == (None, None)
         assert grade.described_by == "field-1-hint field-1-warning"
