@@ -8,7 +8,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings
-from web import api_jobs, api_predictions, api_service, pages, problems
+from web import api_errors, api_jobs, api_predictions, api_service, ids, pages, problems
 from web.hosts import OwnHosts, target_host
 from web.openapi import INFO, register_docs
 from web.problems import Problem
@@ -49,9 +49,9 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.extensions["scoreline"] = services or create_services(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
     problems.register(app)
-    for api in (api_jobs.api, api_predictions.api, api_service.api):
+    ids.register(app.url_map)
+    for api in (api_jobs.api, api_predictions.api, api_service.api, api_errors.api, api_service.health):
         app.register_api(api)
-    app.register_blueprint(api_service.health)
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none

@@ -8,9 +8,9 @@ from jobs.records import read_record
 from jobs.state import Job
 from jobs.store import JobStore
 from model.catalog import Catalog
-from web.api_jobs import unknown_job
 from web.asked import model_labels, parse_models
 from web.bodies import Body, UploadForm
+from web.ids import unknown_job
 from web.unscored import Unscorer
 
 

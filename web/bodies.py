@@ -21,7 +21,8 @@ _MAX_HELD_BYTES = 8 * _BLOCK_BYTES
 # Compressed or wrapped bytes may outnumber the CSV's by this factor, and by a little.
 _MOST_OVERHEAD = 2
 _MAX_PARTS = 64
-_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", ""})
+# The last but one is what programs send that know no name for what they have.
+_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", "application/octet-stream", ""})
 _GZIP_MAGIC = b"\x1f\x8b"
 
 # What files that are no CSV begin with.

@@ -1,7 +1,7 @@
 """Which hosts are the service's own, so that a page of another site cannot reach it under a name of its own.
 
 In DNS rebinding, a page at ``http://evil.example`` has that name point to this machine once it is loaded, and is then
-of the same origin as the service: its requests carry ``Host: evil.example``. An address cannot point elsewhere, so where
+of the same origin as the service: its requests carry ``Host: evil.example``. An address cannot point elsewhere: where
 the service listens on every address of the machine, any address is its own, while a name has to be listed.
 """
 

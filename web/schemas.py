@@ -12,11 +12,13 @@ from model.drift import Verdict
 CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 
 
-class _Model(BaseModel):
+class Described(BaseModel):
+    """A model of the description; what else comes with it counts for nothing."""
+
     model_config = ConfigDict(extra="ignore")
 
 
-class UploadQuery(_Model):
+class UploadQuery(Described):
     """Parameters of an upload; in a multipart body they may be form fields instead."""
 
     model: str | None = Field(
@@ -36,43 +38,7 @@ class UploadQuery(_Model):
     explain: int | None = Field(None, ge=1, description="so many of each row's strongest features, with their effects")
 
 
-class PreferHeader(_Model):
-    """How long to wait."""
-
-    prefer: str | None = Field(None, alias="Prefer", description="`wait=N`: wait up to N seconds, at most 60")
-
-
-class UploadHeader(PreferHeader):
-    """How long to wait, and what makes an upload one and the same."""
-
-    idempotency_key: str | None = Field(
-        None,
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="the same key and file again: the first job",
-    )
-
-
-class PredictionHeader(_Model):
-    """How long to wait."""
-
-    prefer: str | None = Field(None, alias="Prefer", description="`wait=N` (default 10) or `respond-async`")
-
-
-class JobHeader(PreferHeader):
-    """Conditional request and long poll."""
-
-    if_none_match: str | None = Field(None, alias="If-None-Match", description="ETag of the job as last seen")
-
-
-class EventsHeader(_Model):
-    """Where to go on."""
-
-    last_event_id: str | None = Field(None, alias="Last-Event-ID", description="id of the last event received")
-
-
-class ResultsQuery(_Model):
+class ResultsQuery(Described):
     """What of the results, and how."""
 
     escape: Literal["formulas"] | None = Field(None, description="make fields harmless that a spreadsheet would run")
@@ -80,13 +46,13 @@ class ResultsQuery(_Model):
     partial: bool = Field(False, description="of a canceled job: the finished leading rows")
 
 
-class RejectsQuery(_Model):
+class RejectsQuery(Described):
     """How."""
 
     escape: Literal["formulas"] | None = Field(None, description="make fields harmless that a spreadsheet would run")
 
 
-class JobsQuery(_Model):
+class JobsQuery(Described):
     """A page of the list of jobs."""
 
     limit: int = Field(50, ge=1, le=200, description="most jobs on the page")
@@ -94,31 +60,13 @@ class JobsQuery(_Model):
     state: JobState | None = Field(None, description="only jobs in this state")
 
 
-class JobPath(_Model):
-    """A job."""
-
-    job_id: str = Field(description="id of the job")
-
-
-class PredictionPath(_Model):
-    """A prediction."""
-
-    prediction_id: str = Field(description="id of the prediction")
-
-
-class ModelPath(_Model):
-    """A model."""
-
-    name: str = Field(description="name of the model")
-
-
-class ModelQuery(_Model):
+class ModelQuery(Described):
     """Which version of a model."""
 
     version: str | None = Field(None, description="version of the model; by default its current one")
 
 
-class Fault(_Model):
+class Fault(Described):
     """One of the things that are wrong."""
 
     code: str
@@ -129,7 +77,7 @@ class Fault(_Model):
     did_you_mean: str | None = None
 
 
-class ProblemDocument(_Model):
+class ProblemDocument(Described):
     """Problem details (RFC 9457)."""
 
     type: str
@@ -140,14 +88,14 @@ class ProblemDocument(_Model):
     errors: list[Fault] = []
 
 
-class ModelVersion(_Model):
+class ModelVersion(Described):
     """A version of a model."""
 
     name: str
     version: str
 
 
-class Rows(_Model):
+class Rows(Described):
     """Counts of a job's rows."""
 
     total: int | None
@@ -155,7 +103,7 @@ class Rows(_Model):
     rejected: int
 
 
-class JobDocument(_Model):
+class JobDocument(Described):
     """A job."""
 
     id: str
@@ -181,14 +129,14 @@ class JobDocument(_Model):
     links: dict[str, str]
 
 
-class Histogram(_Model):
+class Histogram(Described):
     """Counts of rows by probability; bin n lies between edges n and n + 1."""
 
     edges: list[float]
     counts: list[int]
 
 
-class RejectCount(_Model):
+class RejectCount(Described):
     """How often one fault occurred in one column (null: the record as a whole)."""
 
     column: str | None
@@ -196,7 +144,7 @@ class RejectCount(_Model):
     count: int
 
 
-class DriftBin(_Model):
+class DriftBin(Described):
     """A bin of values, with its shares of the training records and of the file's valid ones."""
 
     label: str
@@ -204,7 +152,7 @@ class DriftBin(_Model):
     file: float
 
 
-class FeatureDrift(_Model):
+class FeatureDrift(Described):
     """How one feature's values differ from those in training."""
 
     psi: float = Field(description="population stability index over the bins")
@@ -229,7 +177,7 @@ class ModelSummary(ModelVersion):
     values: Histogram | None = None
 
 
-class Agreement(_Model):
+class Agreement(Described):
     """How far two models agree; null where that makes no sense for the two."""
 
     rows: int = Field(description="rows scored")
@@ -241,7 +189,7 @@ class Agreement(_Model):
     )
 
 
-class SummaryDocument(_Model):
+class SummaryDocument(Described):
     """Counts of a job's results."""
 
     rows: Rows
@@ -256,14 +204,14 @@ class SummaryDocument(_Model):
     )
 
 
-class JobList(_Model):
+class JobList(Described):
     """A page of jobs, newest first."""
 
     jobs: list[JobDocument]
     next_cursor: str | None
 
 
-class Contribution(_Model):
+class Contribution(Described):
     """What one feature adds to the model's raw output, relative to the average training record."""
 
     feature: str
@@ -271,7 +219,7 @@ class Contribution(_Model):
     effect: float
 
 
-class PredictionDocument(_Model):
+class PredictionDocument(Described):
     """A prediction of one record."""
 
     id: str
@@ -288,7 +236,7 @@ class PredictionDocument(_Model):
     links: dict[str, str]
 
 
-class PredictionList(_Model):
+class PredictionList(Described):
     """Predictions of several records, in order: each a prediction or an error."""
 
     id: str
@@ -300,7 +248,7 @@ class Prediction(RootModel[PredictionDocument | PredictionList]):
     """The answer for one record or for several."""
 
 
-class PendingDocument(_Model):
+class PendingDocument(Described):
     """A prediction that is not there yet."""
 
     id: str
@@ -308,7 +256,7 @@ class PendingDocument(_Model):
     links: dict[str, str]
 
 
-class PredictionRequest(_Model):
+class PredictionRequest(Described):
     """One record, or up to 1,000: values by the names of the model's features."""
 
     model: str | None = None
@@ -318,7 +266,7 @@ class PredictionRequest(_Model):
     records: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=1000)
 
 
-class PreflightDocument(_Model):
+class PreflightDocument(Described):
     """What an upload that begins like this would meet."""
 
     encoding: str
@@ -350,7 +298,7 @@ class ModelDocument(BaseModel):
     default: bool
 
 
-class BrokenModelDocument(_Model):
+class BrokenModelDocument(Described):
     """A model that cannot be used, and why."""
 
     name: str
@@ -358,32 +306,7 @@ class BrokenModelDocument(_Model):
     default: bool
 
 
-class ModelList(_Model):
+class ModelList(Described):
     """All models."""
 
     models: list[ModelDocument | BrokenModelDocument]
-
-
-class VersionDocument(_Model):
-    """A version of a model; `broken` says why it cannot be used, if it cannot."""
-
-    version: str
-    trained_at: str | None
-    current: bool
-    broken: str | None
-    links: dict[str, str]
-
-
-class VersionList(_Model):
-    """All versions of a model, the newest first."""
-
-    name: str
-    versions: list[VersionDocument]
-
-
-class Readiness(_Model):
-    """Whether all parts answer, and which do not; `broken`: why the default model cannot be used."""
-
-    ready: bool
-    missing: list[str]
-    broken: str | None = None
