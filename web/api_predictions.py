@@ -1,6 +1,7 @@
 """The API's endpoints for single predictions."""
 
 import json
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from jobs.errors import UploadRefused
 from model.card import Card
 from web.asked import parse_threshold
+from web.bodies import has_arrived
 from web.ids import unknown_prediction
 from web.openapi import answer, json_body, operation_name, parameters, problems
 from web.predictions import make_request
@@ -95,7 +97,7 @@ def _read_body() -> PredictionRequest:
         raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
     request.max_content_length = _MAX_BODY_BYTES
     try:
-        with services().places.records.held():
+        with nullcontext() if has_arrived(request) else services().places.records.held(request.remote_addr or ""):
             text = request.get_data(cache=False)
         if len(text) >= _MAX_BODY_BYTES:  # of a body without a length, the rest is cut off without a word
             raise _too_large()
