@@ -47,7 +47,7 @@ from web.schemas import (
 from web.services import services
 from web.slots import Held
 from web.uploads import Upload, fingerprint, refusals_logged
-from web.waiting import preferred_wait
+from web.waiting import applied, preferred_wait, prefers_end
 from web.watch import wait_for_change
 
 api = APIBlueprint(
@@ -90,15 +90,13 @@ def create_job() -> Response:
     ended = seconds is not None and job.state.ended
     response = job_response(job, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED)
     response.headers["Location"] = job_url(job_id)
-    if seconds is not None:
-        response.headers["Preference-Applied"] = f"wait={seconds:.0f}"
-    return response
+    return _with_preference(response)
 
 
 _SCORE: dict[str, Any] = {
     "summary": "Score a CSV file in one request",
     "responses": {
-        200: csv_answer("the results, streamed while the upload still runs", "Location"),
+        200: csv_answer("the results, streamed while the upload still runs", "Location", "X-Accel-Buffering"),
         **problems(400, 408, 409, 413, 415, 422, 429, 503),
     },
     "openapi_extensions": {"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
@@ -158,7 +156,7 @@ def score() -> Response:
     blocks = results.followed_results(found.store, found.watcher, job, results.as_it_is)
     response = _download(blocks, job, "scored")
     response.headers["Location"] = job_url(job.id)
-    return response
+    return results.unbuffered(response)
 
 
 def _drain(received: Iterator[None]) -> None:
@@ -190,20 +188,28 @@ def list_jobs() -> Response:
     summary="Get a job",
     responses={
         200: answer(JobDocument, "the job", "ETag", "Retry-After", "Preference-Applied"),
-        304: no_content("the job is as `If-None-Match` says", "ETag"),
+        304: no_content("the job is as `If-None-Match` says", "ETag", "Preference-Applied"),
         **problems(404, 503),
     },
     openapi_extensions={"x-parameters": parameters(header=JobHeader)},
 )
 def get_job(path: JobPath) -> Response:
-    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended."""
-    seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
-    known = _known_revision()
+    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended, with ``until=ended`` too only
+    when it has ended."""
+    prefer = request.headers.get("Prefer")
+    seconds = preferred_wait(prefer) or 0.0
+    known = None if prefers_end(prefer) else _known_revision()
     job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
     if job is None:
         raise unknown_job(path.job_id)
-    response = job_response(job, HTTPStatus.OK)
+    response = _with_preference(job_response(job, HTTPStatus.OK))
     response.make_conditional(request)
+    return response
+
+
+def _with_preference(response: Response) -> Response:
+    if heeded := applied(request.headers.get("Prefer")):
+        response.headers["Preference-Applied"] = heeded
     return response
 
 
@@ -232,7 +238,7 @@ def delete_job(path: JobPath) -> Response:
     "/jobs/<job:job_id>/results",
     summary="Download the scored CSV",
     responses={
-        200: csv_answer("the input's records with prediction, probability and error"),
+        200: csv_answer("the input's records with prediction, probability and error", "X-Accel-Buffering"),
         **problems(404, 409, 422, 503),
     },
     openapi_extensions={"x-parameters": parameters(ResultsQuery)},
@@ -245,12 +251,8 @@ def get_results(path: JobPath) -> Response:
     if query.follow and not (query.partial and job.state is JobState.CANCELED):
         if job.state in (JobState.FAILED, JobState.CANCELED):
             raise no_results(job)
-        return results.csv_response(
-            results.followed_results(found.store, found.watcher, job, transform),
-            job.filename,
-            "scored",
-            found.places.downloads,
-        )
+        blocks = results.followed_results(found.store, found.watcher, job, transform)
+        return results.unbuffered(_download(blocks, job, "scored"))
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
         raise no_results(job)
     return results.csv_response(
@@ -308,7 +310,7 @@ def get_events(path: JobPath) -> Response:
     blocks = Held(found.places.waiting, stream_with_context(events))
     response = Response(blocks, mimetype="text/event-stream", direct_passthrough=True)
     response.headers["Cache-Control"] = "no-cache"
-    return response
+    return results.unbuffered(response)
 
 
 @api.post(

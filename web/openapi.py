@@ -36,7 +36,7 @@ _HEADERS = {
     "Preference-Applied": "what of `Prefer` was heeded",
     "Retry-After": "seconds after which to ask again",
     "Vary": "the request headers that decide what the answer is",
-    "X-Accel-Buffering": "`no`: a proxy is to pass each event on at once",
+    "X-Accel-Buffering": "`no`: a proxy is to pass each part on at once",
 }
 MODELS: dict[str, type[BaseModel]] = {}
 """The models to which operations refer, by their names in the description."""

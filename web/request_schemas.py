@@ -10,7 +10,11 @@ from web.schemas import Described
 class PreferHeader(Described):
     """How long to wait."""
 
-    prefer: str | None = Field(None, alias="Prefer", description="`wait=N`: wait up to N seconds, at most 60")
+    prefer: str | None = Field(
+        None,
+        alias="Prefer",
+        description="`wait=N`: wait up to N seconds, at most 60, for a change; with `, until=ended`, for the end",
+    )
 
 
 class UploadHeader(Described):

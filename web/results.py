@@ -42,6 +42,12 @@ def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Sl
     return response
 
 
+def unbuffered(response: Response) -> Response:
+    """The response, of which a proxy is to pass on each part when it comes: nginx would else gather them."""
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
 def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The blocks in small pieces: the time that a client may take for each is bounded, and slow ones need some."""
     for block in blocks:
