@@ -15,7 +15,7 @@ from jobs.alive import living
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.job_log import log_end, log_start
 from jobs.keys import JobKeys
-from jobs.messages import InputChunk, Queue, compress
+from jobs.messages import InputChunk, Queue, Rejects, compress
 from jobs.scripts import register_script
 from jobs.settings import Settings
 from jobs.state import Job, JobState, job_of, named_version, number
@@ -80,7 +80,10 @@ class ClaimedChunk:
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunk:
-    """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary."""
+    """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary.
+
+    ``field_counts`` are those of the records that have another number of fields than the header, by their place in it.
+    """
 
     output: bytes
     rejects: bytes
@@ -88,6 +91,7 @@ class ScoredChunk:
     rejected: int
     scoring_failed: int = 0
     summary: Mapping[str, int] = field(default_factory=dict)
+    field_counts: Mapping[int, int] = field(default_factory=dict)
 
 
 class JobStore:
@@ -252,7 +256,7 @@ class JobStore:
     def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
         """Store a chunk's result if there is none yet; answers the chunks to send next."""
         summary = [item for pair in scored.summary.items() for item in pair]
-        rejects = compress(scored.rejects) if scored.rejects else b""
+        rejects = Rejects(scored.rejects, scored.field_counts).encode() if scored.rejects else b""
         answer = self._run(
             "record",
             job_id,
@@ -355,7 +359,7 @@ class JobStore:
         return frame
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
-        """A chunk's lines of the rejects file as a Zstandard frame, or None if it has none."""
+        """A chunk's lines of the rejects file, as ``Rejects`` encodes them, or None if it has none."""
         frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
         return frame
 

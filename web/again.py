@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from jobs.messages import decompress
+from jobs.messages import Rejects, decompress
 from jobs.records import read_record
 from jobs.state import Job
 from jobs.store import JobStore
@@ -75,4 +75,4 @@ def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
         rejects, output = store.rejects(job.id, number), store.output(job.id, number)
         if output is None:
             raise unknown_job(job.id)
-        yield unscorer.feed(decompress(output), decompress(rejects) if rejects else b"")
+        yield unscorer.feed(decompress(output), Rejects.decode(rejects) if rejects else Rejects(b"", {}))

@@ -75,6 +75,7 @@ def score_chunk(
         rejected=len(rejected),
         scoring_failed=len(scored.failed.rows),
         summary=summarise(scored.answers, cards) | count_faults(faults) | found.spreads,
+        field_counts=parsed.broken.field_counts if parsed.broken else {},
     )
 
 
@@ -94,6 +95,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
         rejected=len(index),
         scoring_failed=len(left),
         summary=count_faults(columns),
+        field_counts=broken.field_counts if broken else {},
     )
 
 
