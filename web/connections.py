@@ -9,6 +9,7 @@ Nothing of Scoreline is imported here: the master process would then keep it, an
 
 import errno
 import re
+import select
 import selectors
 import socket
 import threading
@@ -67,12 +68,9 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """The next bytes. Only the time that the client takes counts, not what is done between two calls."""
-        before, began = self.sock.gettimeout(), time.monotonic()
-        self.sock.settimeout(self._left if before is None else min(self._left, before))
-        try:
-            data: bytes = super().chunk(size_hint)
-        finally:
-            self.sock.settimeout(before)
+        began = time.monotonic()
+        self._await_news()
+        data: bytes = super().chunk(size_hint)
         self._came += len(data)
         self._left -= time.monotonic() - began
         if self._came >= _PACE_BYTES:
@@ -80,6 +78,15 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
         elif self._left <= 0:
             raise TimeoutError("the body comes too slowly")
         return data
+
+    def _await_news(self) -> None:
+        """Wait until there is something to read; the socket's own time-out is also that of whoever writes to it."""
+        patience = self.sock.gettimeout()
+        seconds = self._left if patience is None else min(self._left, patience)
+        news = select.poll()
+        news.register(self.sock, select.POLLIN)
+        if not news.poll(max(0.0, seconds) * 1000):
+            raise TimeoutError("nothing has come")
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn has no types

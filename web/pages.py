@@ -268,6 +268,14 @@ def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Res
     return make_response(render_template("job.html", view=view, **given), status)
 
 
+@pages.get("/jobs/<job:job_id>/again")
+@pages.get("/jobs/<job:job_id>/cancel")
+@pages.get("/jobs/<job:job_id>/delete")
+def after_action(job_id: str) -> BaseResponse:
+    """Back to the job, whose page has the forms: for who loads the page again that an action answered with."""
+    return redirect(url_for("pages.job_page", job_id=found_job(job_id).id), HTTPStatus.SEE_OTHER)
+
+
 @pages.post("/jobs/<job:job_id>/again")
 def score_again(job_id: str) -> BaseResponse:
     """Make a new job of the rows of one that has succeeded, for another threshold or model; its page then shows it."""
