@@ -16,6 +16,7 @@ from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.job_log import log_end, log_start
 from jobs.keys import JobKeys
 from jobs.messages import InputChunk, Queue, Rejects, compress
+from jobs.once import FirstUpload, Overtaken
 from jobs.scripts import register_script
 from jobs.settings import Settings
 from jobs.state import Job, JobState, job_of, named_version, number
@@ -195,10 +196,13 @@ class JobStore:
 
         Raises:
             UploadForgotten, UploadEnded: when there is no upload to go on with.
+            Overtaken: when another upload under the idempotency key was whole before.
         """
         flat = [item for pair in fields.items() for item in pair]
         arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
         answer = self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else [])
+        if isinstance(answer, bytes) and answer.startswith(b"first "):
+            raise Overtaken(FirstUpload(*answer.decode().split()[1:]), str(fields["fingerprint"]))
         sent, *endings = _expected(answer)
         log_end(job_id, *endings)
         return list(sent)

@@ -12,7 +12,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
-from jobs.once import FirstUpload, OnceOnly
+from jobs.once import FirstUpload, OnceOnly, Overtaken
 from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
@@ -82,7 +82,10 @@ def create_job() -> Response:
     first = once.begin() if once else None
     if first:
         return _replayed(first)
-    job_id = _received(once)
+    try:
+        job_id = _received(once)
+    except Overtaken as other:
+        return _first_upload(other.first, other.fingerprint)
     seconds = preferred_wait(request.headers.get("Prefer"))
     job = wait_for_change(services().watcher, services().store, job_id, None, seconds or 0.0)
     if job is None:
@@ -128,7 +131,12 @@ def _replayed(first: FirstUpload) -> Response:
     body, digest = _body(), hashlib.sha256()
     for block in body.blocks:
         digest.update(block)
-    if fingerprint(digest, body.form) != first.fingerprint:
+    return _first_upload(first, fingerprint(digest, body.form))
+
+
+def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
+    """The answer to an upload that comes after another one with its key; raises ``idempotency_key_reused``."""
+    if own_fingerprint != first.fingerprint:
         detail = "the first upload with this idempotency key had another body or other parameters"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
     response = job_response(found_job(first.job_id), HTTPStatus.OK)

@@ -33,7 +33,7 @@ class JobUploadHeader(PreferHeader, UploadHeader):
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="the same key and file again: the first job",
+        description="the same key and file again: the first job. Hard to guess, such as a UUID: keys are for everybody",
     )
 
 
