@@ -16,6 +16,7 @@ from jobs.once import FirstUpload, OnceOnly, Overtaken
 from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
+from web.formulas import formula_escaper
 from web.ids import unknown_job
 from web.job_documents import found_job, job_document, job_response, job_url, json_response, no_results
 from web.job_list import list_page
@@ -349,7 +350,7 @@ def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:
 
 
 def _transform(job: Job, escape: str | None) -> results.Transform:
-    return results.formula_escaper(job.delimiter) if escape == "formulas" else results.as_it_is
+    return formula_escaper(job.delimiter) if escape == "formulas" else results.as_it_is
 
 
 def _known_revision() -> int | None:
