@@ -63,7 +63,8 @@ class ClaimedChunk:
 class ScoredChunk:
     """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary.
 
-    ``warned`` rows are scored ones.
+    ``warned`` rows are scored ones. ``field_counts`` are those of the records that have another number of fields than
+    the header, by their place in the chunk.
     """
 
     output: bytes
@@ -73,3 +74,4 @@ class ScoredChunk:
     warned: int = 0
     scoring_failed: int = 0
     summary: Mapping[str, int] = field(default_factory=dict)
+    field_counts: Mapping[int, int] = field(default_factory=dict)

@@ -15,7 +15,8 @@ from jobs.chunks import ClaimedChunk, NewJob, ScoredChunk
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.job_log import log_end, log_start
 from jobs.keys import JobKeys
-from jobs.messages import InputChunk, Queue, compress
+from jobs.messages import InputChunk, Queue, Rejects, compress
+from jobs.once import FirstUpload, Overtaken
 from jobs.scripts import register_script
 from jobs.settings import Settings
 from jobs.state import Job, JobState, job_of, named_version, number
@@ -131,10 +132,13 @@ class JobStore:
 
         Raises:
             UploadForgotten, UploadEnded: when there is no upload to go on with.
+            Overtaken: when another upload under the idempotency key was whole before.
         """
         flat = [item for pair in fields.items() for item in pair]
         arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
         answer = self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else [])
+        if isinstance(answer, bytes) and answer.startswith(b"first "):
+            raise Overtaken(FirstUpload(*answer.decode().split()[1:]), str(fields["fingerprint"]))
         sent, *endings = _expected(answer)
         log_end(job_id, *endings)
         return list(sent)
@@ -193,7 +197,7 @@ class JobStore:
     def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
         """Store a chunk's result if there is none yet; answers the chunks to send next."""
         summary = [item for pair in scored.summary.items() for item in pair]
-        rejects = compress(scored.rejects) if scored.rejects else b""
+        rejects = Rejects(scored.rejects, scored.field_counts).encode() if scored.rejects else b""
         answer = self._run(
             "record",
             job_id,
@@ -297,7 +301,7 @@ class JobStore:
         return frame
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
-        """A chunk's lines of the rejects file as a Zstandard frame, or None if it has none."""
+        """A chunk's lines of the rejects file, as ``Rejects`` encodes them, or None if it has none."""
         frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
         return frame
 

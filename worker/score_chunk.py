@@ -82,6 +82,7 @@ def score_chunk(
         | count_faults(faults)
         | count_faults(warnings, "warning")
         | found.spreads,
+        field_counts=parsed.broken.field_counts if parsed.broken else {},
     )
 
 
@@ -101,6 +102,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
         rejected=len(index),
         scoring_failed=len(left),
         summary=count_faults(columns),
+        field_counts=broken.field_counts if broken else {},
     )
 
 
