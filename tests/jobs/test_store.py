@@ -297,6 +297,16 @@ def test_an_idempotency_key_is_known_from_the_moment_its_job_is_whole(store: Job
     assert store.redis.ttl(once.key) > 3600
 
 
+def test_a_question_for_an_idempotency_key_asked_twice_is_the_first_upload_both_times(
+    store: JobStore, settings: Settings
+) -> None:
+    """As when the answer to the first was lost on its way, and the client asked again."""
+    once = OnceOnly(store.redis, settings, "key")
+    assert [once.begin(), once.begin()] == [None, None]
+    with pytest.raises(StillUploading):
+        OnceOnly(store.redis, settings, "key").begin()
+
+
 def test_a_web_that_died_keeps_no_key(store: JobStore, settings: Settings) -> None:
     once = OnceOnly(store.redis, settings, "key")
     once.begin()
