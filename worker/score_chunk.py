@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
 from jobs.records import RecordIndex
-from jobs.store import ScoredChunk
 from model.columns import Column
 from model.schema import Feature
 from model.scorer import Scorer
@@ -49,10 +49,11 @@ def score_chunk(
 
     `apart` finds the rows that a model fails on, and rejects them alone.
 
-    With `isolated_seconds`, also those that take its process down or take longer than that.
+    With `isolated_seconds`, which all of it may take, also those that take its process down or never end.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
+        OSError: when the system has no process to give.
         BrokenModel: when the layout has columns for explanations that the model does not give.
     """
     parsed = parse_chunk(chunk.data, layout)
