@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 
 from jobs import keys
-from jobs.alive import living
+from jobs.alive import Node, living
 from jobs.job_log import log_end, log_start
 from jobs.keys import JobKeys
 from jobs.messages import InputChunk, Queue, compress
@@ -130,15 +130,17 @@ class ChunkStore:
         """
         return bool(self._run("give_back", job_id, chunk, f"{task} ", int(failed)))
 
-    def cannot_load(self, job_id: str, chunk: int, owner: str, host: str, reason: str) -> None:
-        """Give a claimed chunk back since this host cannot load its model: another one may, or this one later.
+    def cannot_load(self, job_id: str, chunk: int, owner: str, worker: Node, reason: str) -> None:
+        """Give a claimed chunk back since this worker cannot load its model: another one may, or this one later.
 
-        The job fails when that has been so for a while on every host where a bulk worker lives, and no chunk was
-        recorded in between; its error then has each host's reason.
+        The job fails when that has been so for a while for every bulk worker that lives, and no chunk was recorded in
+        between; its error then has the reason on each host.
         """
         seconds = (_PAUSE_SECONDS, self._settings.model_wait_seconds)
         alive = keys.alive(Queue.BULK.value)
-        ending = self._run("cannot_load", job_id, job_id, chunk, owner, host, reason, *seconds, more_keys=[alive])
+        ending = self._run(
+            "cannot_load", job_id, job_id, chunk, owner, worker.name, reason, *seconds, more_keys=[alive]
+        )
         log_end(job_id, ending)
 
     def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:

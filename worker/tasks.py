@@ -1,5 +1,6 @@
 """The tasks: what Celery delivers. Each asks the store first, and does nothing where nothing is left to do."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.alive import Node
 from jobs.availability import store_availability
 from jobs.chunks import ClaimedChunk, ScoredChunk
 from jobs.connection import connect
@@ -78,7 +80,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     except (UnknownModel, BrokenModel) as error:
         log.exception("model cannot be loaded", **_told(message, claimed))
         reason = " ".join(str(error).split())[:_MAX_REASON]
-        _store().cannot_load(message.job_id, message.chunk, claimed.owner, socket.gethostname(), reason)
+        _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
     except OSError:
         raise  # what the system did not give says nothing of the chunk, which is sent again when its lease is over
     except Exception as error:
@@ -91,6 +93,11 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
             log.warning("poison: rows rejected", **_told(message, claimed), rows=scored.scoring_failed)
         sent = _store().record(message.job_id, message.chunk, scored)
         _sender().score_chunks(message.job_id, sent)
+
+
+def _worker() -> Node:
+    """The worker that this process belongs to."""
+    return Node(socket.gethostname(), os.getppid(), 1)
 
 
 def _told(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:

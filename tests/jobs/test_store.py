@@ -22,6 +22,8 @@ from tests.stack import free_port, wait_until
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
 SCORED = ScoredChunk(b"1,2,x\n", b"", 1, 0, summary={"prediction:x": 1})
 
+ONE, TWO = Node("one", 7, 2), Node("two", 7, 2)
+
 
 @pytest.fixture
 def settings(server: Settings) -> Settings:
@@ -166,14 +168,14 @@ def test_a_job_whose_model_no_living_worker_can_load_fails_and_says_why_of_each(
 ) -> None:
     impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
     job_id = upload(store, 1)
-    for host in ("one", "two"):
-        SignOfLife(store.redis, "bulk", Node(host, 1, 1)).show()
-    impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, "one", "it is altered")
+    for node in (ONE, TWO):
+        SignOfLife(store.redis, "bulk", node).show()
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, ONE, "it is altered")
     again = claim(store, job_id, "b")
     assert (again.attempt, again.lost, found(store, job_id).state) == (1, 0, JobState.RUNNING)
-    store.cannot_load(job_id, 0, again.owner, "two", "it is missing")
+    store.cannot_load(job_id, 0, again.owner, TWO, "it is missing")
     assert found(store, job_id).state is JobState.RUNNING, "the time is not over"
-    impatient.cannot_load(job_id, 0, claim(store, job_id, "c").owner, "two", "it is missing")
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "c").owner, TWO, "it is missing")
     job = found(store, job_id)
     assert job.state is JobState.FAILED
     assert job.error == "the model cannot be used on any worker: one: it is altered; two: it is missing"
@@ -184,11 +186,11 @@ def test_a_host_that_could_not_load_a_model_is_forgiven_when_a_chunk_is_recorded
 ) -> None:
     impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
     job_id = upload(store, 2)
-    for host in ("one", "two"):
-        SignOfLife(store.redis, "bulk", Node(host, 1, 1)).show()
-    impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, "one", "it is altered")
+    for node in (ONE, TWO):
+        SignOfLife(store.redis, "bulk", node).show()
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, ONE, "it is altered")
     store.record(job_id, 1, SCORED)
-    impatient.cannot_load(job_id, 0, claim(store, job_id, "b").owner, "two", "it is missing")
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "b").owner, TWO, "it is missing")
     assert found(store, job_id).state is JobState.RUNNING
 
 
