@@ -86,6 +86,8 @@ def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = N
     try:
         if request["kind"] == "preview":
             return _preview_safely(request, isolated_seconds)
+        if request["kind"] != "predict":
+            raise ValueError("a request of a kind that is not known here")
         if isolated_seconds:
             return {"items": _predict_isolated(request["records"], request, isolated_seconds)}
         return {"items": [_predict_one(record, request) for record in request["records"]]}
