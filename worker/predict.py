@@ -84,19 +84,19 @@ def _answer_no_more(request: Mapping[str, Any]) -> Answer:
 
 def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = None) -> Answer:
     try:
-        if request["kind"] == "preview":
-            return _preview_safely(request, isolated_seconds)
-        if request["kind"] != "predict":
-            raise ValueError("a request of a kind that is not known here")
-        if isolated_seconds:
-            return {"items": _predict_isolated(request["records"], request, isolated_seconds)}
-        return {"items": [_predict_one(record, request) for record in request["records"]]}
+        return _ANSWERS[request["kind"]](request, isolated_seconds)
     except OSError:
         raise  # the system is short of something, and the request may be innocent
     except Exception as error:
         # Not as the web of this version asks; without an answer it would be sent again and again.
         log.warning("request not answered", exc_info=error)
         return _answer_no_more(request)
+
+
+def _predict_records(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
+    if isolated_seconds:
+        return {"items": _predict_isolated(request["records"], request, isolated_seconds)}
+    return {"items": [_predict_one(record, request) for record in request["records"]]}
 
 
 def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], seconds: float) -> list[Answer]:
@@ -226,3 +226,6 @@ def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Ans
         **{name: float(text) if text else None for name, text in zip(card.score_columns, scores, strict=True)},
         "error": error or None,
     }
+
+
+_ANSWERS = {"predict": _predict_records, "preview": _preview_safely}
