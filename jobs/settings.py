@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", validation_alias="HOST", description="address the web listens on")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
+    redis_ca: Path | None = Field(
+        None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
+    )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
