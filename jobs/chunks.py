@@ -17,6 +17,7 @@ from jobs.messages import InputChunk, Queue, compress
 from jobs.scripts import register_script
 from jobs.settings import Settings
 from jobs.state import named_version, number
+from jobs.store_check import StoreCheck
 
 # Longest time between two sendings of a chunk that nobody has taken.
 _LONGEST_GRACE_SECONDS = 60
@@ -70,6 +71,7 @@ class ChunkStore:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         # redis-py types each answer as decoded or not; ours are bytes.
         self.redis: Any = redis
+        self.check = StoreCheck(redis, settings)
         self._settings = settings
         # Never none: a job of which nothing has been handed out would wait for its first result for ever.
         self._window_until, self._known_window = 0.0, 2 * settings.bulk_processes

@@ -50,6 +50,10 @@ class StoreFull(JobsError):
     """Raised when Redis is too full to take another upload."""
 
 
+class UnsuitableStore(JobsError):
+    """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
+
+
 class TooMany(JobsError):
     """Base of what is raised when as much waits as the settings allow; ``retry_after`` is in seconds."""
 

@@ -15,6 +15,7 @@ from jobs.errors import TooManyPredictions
 from jobs.messages import Predict, Queue, Task
 from jobs.scripts import register_script
 from jobs.settings import Settings
+from jobs.store_check import StoreCheck
 
 _LONGEST_GRACE_SECONDS = 60
 _GRACE_SECONDS = 3.0
@@ -59,6 +60,7 @@ class PredictionStore:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis: Any = redis
+        self._check = StoreCheck(redis, settings)
         self._seconds = settings.prediction_seconds
         self._hold_seconds = settings.predict_seconds + _GRACE_SECONDS
         self._most_waiting = settings.max_waiting_predictions
@@ -71,8 +73,10 @@ class PredictionStore:
         They are sent again when no worker has taken them for a while.
 
         Raises:
+            UnsuitableStore: the store would lose them.
             TooManyPredictions: as many wait already as may; nothing is stored.
         """
+        self._check.require()
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
         stored = _flat(requests)
         small = sum(map(len, stored)) <= _MOST_BYTES_IN_MESSAGE

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     redis_ca: Path | None = Field(
         None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
     )
+    store_risks: Literal["refuse", "accept"] = Field(
+        "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
+    )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"

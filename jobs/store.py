@@ -57,8 +57,10 @@ class JobStore(ChunkStore):
         """Two round trips.
 
         Raises:
+            UnsuitableStore: when the store would lose jobs.
             TooManyJobs, StoreFull: when another upload must wait.
         """
+        self.check.require()
         if self.redis.zcard(keys.UNFINISHED) >= self._settings.max_unfinished_jobs:
             most = self._settings.max_unfinished_jobs
             raise TooManyJobs(f"{most} jobs are waiting already", self._seconds_until_one_ends())

@@ -90,7 +90,6 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     readme = (ROOT / "README.md").read_text()
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias or f"SCORELINE_{name.upper()}"
-        default = {"redis_url": "not set", "default_model": "not set", "bulk_processes": "number of cores"}.get(
-            name, str(field.default)
-        )
+        shown = "not set" if field.default is None else str(field.default)
+        default = {"bulk_processes": "number of cores"}.get(name, shown)
         assert f"| `{variable}` | {default} | {field.description} |" in readme
