@@ -1,14 +1,13 @@
-"""The jobs in Redis: here and in ``jobs.chunks`` are the commands. What must happen at once happens in a Lua script."""
+"""The jobs in Redis: here and in ``jobs.chunk_store`` are the commands. What must happen at once happens in a Lua script."""
 
 import json
 import math
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from jobs import keys
-from jobs.chunks import ChunkStore
+from jobs.chunk_store import ChunkStore
+from jobs.chunks import NewJob
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.job_log import log_end
 from jobs.keys import JobKeys
@@ -19,33 +18,6 @@ _SCAN_PAGE = 100
 # Whoever is turned away is told to come again when a place is likely to be free: at the latest, and where that is open.
 _LONGEST_RETRY_SECONDS = 600
 _UNKNOWN_END_SECONDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """What is known of a job when its header has been read.
-
-    ``columns`` maps features to the header's columns. ``added`` is the number of columns that the results have more, up
-    to ``error``, ``explain`` that of the features, each with its effect, that follow. ``compared`` is the name and
-    version of a second model.
-    """
-
-    model: str
-    version: str
-    filename: str
-    encoding: str
-    delimiter: str
-    line_end: str
-    threshold: float | None
-    header: bytes
-    input_header: bytes
-    columns: Mapping[str, int]
-    width: int
-    added: int = 3
-    explain: int | None = None
-    compared: tuple[str, str] | None = None
-    shown: bool = False
-    id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
 class JobStore(ChunkStore):

@@ -101,7 +101,7 @@ class CensusModel:
             artifact_sha256=sha256,
             source=SOURCE,
         )
-        with threadpool_limits(1, user_api="openmp"):
+        with threadpool_limits(1):
             return self._measured(Scorer(card, pipeline))
 
     def _measured(self, scorer: Scorer) -> Card:

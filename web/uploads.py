@@ -12,13 +12,14 @@ import structlog
 from redis.exceptions import RedisError
 
 from jobs.availability import store_availability
+from jobs.chunks import NewJob
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
 from jobs.errors import JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.once import OnceOnly
 from jobs.queue import TaskSender
 from jobs.settings import Settings
-from jobs.store import JobStore, NewJob
+from jobs.store import JobStore
 from jobs.text import Utf8Stream
 from model.catalog import Catalog
 from model.errors import ModelError
