@@ -1,4 +1,4 @@
-"""The jobs in Redis: here and in ``jobs.chunk_store`` are the commands. What must happen at once happens in a Lua script."""
+"""The jobs in Redis. Here and in ``jobs.chunk_store`` are the commands; what must happen at once is a Lua script."""
 
 import json
 import math

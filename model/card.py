@@ -201,6 +201,7 @@ class Card(_Part):
     importance: dict[str, float] = {}
     prediction_edges: tuple[float, ...] = ()
     trusted: tuple[str, ...] = ()
+    module_sha256: str | None = None
     libraries: dict[str, str]
     artifact_sha256: str
     source: DataSource | None = None
