@@ -37,10 +37,15 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChunk:
-    """A chunk that a worker may score, with what it needs of the job; ``owner`` names its hold on the chunk."""
+    """A chunk that a worker may score, with what it needs of the job.
+
+    ``owner`` names its hold on the chunk: the task, and which delivery of it. ``attempt`` is one more than the failures
+    that were by the chunk's doing; ``lost`` counts the holds on it that ended without a word of what became of them.
+    """
 
     owner: str
     attempt: int
+    lost: int
     chunk: InputChunk
     model: str
     version: str

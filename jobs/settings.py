@@ -31,6 +31,12 @@ class Settings(BaseSettings):
         description="names and addresses, commas between them, under which the web answers beside loopback and `HOST`",
     )
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
+    redis_ca: Path | None = Field(
+        None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
+    )
+    store_risks: Literal["refuse", "accept"] = Field(
+        "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
+    )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
@@ -49,7 +55,14 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life"
     )
-    max_attempts: int = Field(3, ge=1, description="attempts at scoring a chunk before its rows are rejected")
+    max_attempts: int = Field(
+        3,
+        ge=3,
+        description="attempts at scoring a chunk that may fail by its own doing before its rows are rejected",
+    )
+    model_wait_seconds: int = Field(
+        60, ge=0, description="how long a job waits for a worker that can load its model before it fails"
+    )
     task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
     predict_seconds: int = Field(10, ge=1, description="longest time that one attempt at single predictions may take")
     worker_memory_mib: int = Field(2048, ge=256, description="memory that one worker process may take, in MiB")

@@ -54,7 +54,7 @@ def test_the_web_loads_neither_scikit_learn_nor_pandas_nor_celery() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     readers = [path.name for package in PACKAGES for path in sources(package)
                if re.search(r"os\.environ\b(?!\.setdefault)|os\.getenv", path.read_text())]  # fmt: skip
-    assert set(readers) <= {"settings.py", "launch.py"}
+    assert set(readers) <= {"settings.py", "launch.py", "directory.py"}
 
 
 def test_every_queue_is_consumed_and_every_task_has_a_queue_and_a_body() -> None:
@@ -131,5 +131,6 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     readme = (ROOT / "README.md").read_text()
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias or f"SCORELINE_{name.upper()}"
-        default = "number of cores" if name == "bulk_processes" else str(field.default or "not set")
+        shown = "not set" if field.default is None else str(field.default)
+        default = {"bulk_processes": "number of cores"}.get(name, shown)
         assert f"| `{variable}` | {default} | {field.description} |" in readme

@@ -121,6 +121,7 @@ def missing_parts() -> list[str]:
     missing = ["model"] if _broken_default() else []
     try:
         missing += [f"{role} worker" for role in _NEEDED if not living(found.store.redis, role)]
+        missing += [f"a suitable store: {fault}" for fault in found.store.check.faults()]
         store_availability.found()
     except RedisError:
         missing.append("redis")

@@ -51,10 +51,11 @@ def score_chunk(
 
     `apart` finds the rows that a model fails on, and rejects them alone.
 
-    With `isolated_seconds`, also those that take its process down or take longer than that.
+    With `isolated_seconds`, which all of it may take, also those that take its process down or never end.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
+        OSError: when the system has no process to give.
     """
     parsed = parse_chunk(chunk.data, layout)
     found = validate(parsed, scorers)
