@@ -99,13 +99,15 @@ class Question:
 def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
     """Ask about the rows with these numbers; `apart` finds those that a model fails on.
 
-    With `isolated_seconds`, also those that take their process down or take longer than that.
+    With `isolated_seconds`, also those that take their process down or take longer than that; then nothing is explained.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
     """
     if isolated_seconds:
-        return _score_isolated(question, rows, isolated_seconds)
+        # Without explanations, which may be what takes a process down, or too long.
+        scored = _score_isolated(replace(question, explained=False), rows, isolated_seconds)
+        return _unexplained(scored, question) if question.explained else scored
     if apart:
         return _score_apart(question, rows)
     return ScoredRows(rows, question.ask(), failed(rows[:0]))
@@ -126,6 +128,11 @@ def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
         used = np.bincount(taken, minlength=len(values)) > 0
         selected[name] = (values, taken) if used.all() else (values[used], (np.cumsum(used) - 1)[taken])
     return selected
+
+
+def _unexplained(scored: ScoredRows, question: Question) -> ScoredRows:
+    effects = np.full((len(scored.rows), len(question.scorers[0].card.features)), np.nan)
+    return replace(scored, answers=replace(scored.answers, effects=effects))
 
 
 def _score_apart(question: Question, rows: Rows) -> ScoredRows:
@@ -154,22 +161,10 @@ def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRow
             done.append((waiting.popleft(), Answers.decode(answer)))
         part = waiting.popleft() if waiting else rows[:0]
         if len(part) == 1:
-            answers = _without_explanation(question, part, seconds)
-            wrong += [] if answers else [int(part[0])]
-            done += [(part, answers)] if answers else []
+            wrong.append(int(part[0]))
         else:
             waiting.extendleft(np.split(part, len(part))[::-1] if len(part) else ())
     return _put_together(question, rows, done, wrong)
-
-
-def _without_explanation(question: Question, part: Rows, seconds: float) -> Answers | None:
-    """Answers on rows whose explanation may be what takes the process down; None where scoring them does."""
-    if not question.explained:
-        return None
-    for answer in isolated([partial(_work, replace(question, explained=False), part)], seconds):
-        effects = np.full((len(part), len(question.scorers[0].card.features)), np.nan)
-        return replace(Answers.decode(answer), effects=effects)
-    return None
 
 
 def _work(question: Question, part: Rows) -> bytes:
