@@ -99,7 +99,7 @@ class Question:
 def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
     """Ask about the rows with these numbers; `apart` finds those that a model fails on.
 
-    With `isolated_seconds`, also those that take their process down or take longer than that; then nothing is explained.
+    With `isolated_seconds`, also those that take their process down or take longer than that, and nothing is explained.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
