@@ -102,7 +102,7 @@ def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_o
     for summary in page.locator("#about details > summary").all():
         summary.click()
     expect(page.locator("#roc-table")).to_be_visible()
-    expect(page.locator("#effect-age-table")).to_be_visible()
+    expect(page.locator("#effect-2-table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert_accessible(page, "#about")
 
