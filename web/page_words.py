@@ -73,6 +73,10 @@ PROBLEM_WORDS = {
     ),
     "job_ended": ("The job was ended while its file was on the way", "Upload the file again."),
     "too_many_jobs": ("Too many jobs are waiting", "Nothing was stored. Wait a little and try again."),
+    "store_unsuitable": (
+        "The service keeps nothing just now, since its store would lose it",
+        "Tell whoever runs it; the reason is below.",
+    ),
     "store_full": (
         "There is no room for another file just now",
         "Nothing was stored. Delete jobs that are no longer needed, or try again later.",

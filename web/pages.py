@@ -16,10 +16,11 @@ from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
 from model.schema import Value
 from web import again, page_card, page_changes, page_evidence, page_forms, page_jobs, page_results
-from web.api_jobs import found_job, no_results
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
 from web.api_service import found_card
 from web.bodies import UploadForm, open_body
+from web.ids import unknown_prediction
+from web.job_documents import found_job, no_results
 from web.job_list import list_page
 from web.openapi import parse
 from web.page_words import FAULT_WORDS, FILTERS, PROBLEM_WORDS
@@ -119,13 +120,12 @@ def probability() -> Response:
     return _answer(card, url_for("pages.probability"), page_forms.CLASSIC_NAMES)
 
 
-@pages.get("/predictions/<prediction_id>")
+@pages.get("/predictions/<prediction:prediction_id>")
 def prediction_page(prediction_id: str) -> Response:
     """A prediction that took longer than its request could wait."""
     stored = services().stored_predictions.get(prediction_id)
     if stored is None or (stored.result and ("model" not in stored.result or stored.result["several"])):
-        detail = f"there is no prediction {prediction_id[:64]!r}: unknown or expired"
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
+        raise unknown_prediction(prediction_id)
     if stored.result is None:
         return _pending_page(prediction_id, request.args)
     document = prediction_document(prediction_id, stored.result)
@@ -277,7 +277,7 @@ def jobs_page() -> Response:
     )
 
 
-@pages.get("/jobs/<job_id>")
+@pages.get("/jobs/<job:job_id>")
 def job_page(job_id: str) -> Response:
     """A job: how far it is; once it has ended, its results in numbers, its rejected rows and its downloads."""
     return _job_page(found_job(job_id))
@@ -292,7 +292,15 @@ def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Res
     return make_response(render_template("job.html", view=view, **given), status)
 
 
-@pages.post("/jobs/<job_id>/again")
+@pages.get("/jobs/<job:job_id>/again")
+@pages.get("/jobs/<job:job_id>/cancel")
+@pages.get("/jobs/<job:job_id>/delete")
+def after_action(job_id: str) -> BaseResponse:
+    """Back to the job, whose page has the forms: for who loads the page again that an action answered with."""
+    return redirect(url_for("pages.job_page", job_id=found_job(job_id).id), HTTPStatus.SEE_OTHER)
+
+
+@pages.post("/jobs/<job:job_id>/again")
 def score_again(job_id: str) -> BaseResponse:
     """Make a new job of the rows of one that has succeeded, for another threshold or model; its page then shows it."""
     found, job = services(), found_job(job_id)
@@ -315,14 +323,14 @@ def score_again(job_id: str) -> BaseResponse:
     return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
 
 
-@pages.post("/jobs/<job_id>/cancel")
+@pages.post("/jobs/<job:job_id>/cancel")
 def cancel_job(job_id: str) -> BaseResponse:
     """End a job that has not ended."""
     services().store.cancel(found_job(job_id).id)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
-@pages.post("/jobs/<job_id>/delete")
+@pages.post("/jobs/<job:job_id>/delete")
 def delete_job(job_id: str) -> BaseResponse:
     """Remove the data of a job; one that has not ended is canceled first. One that is gone already is no error."""
     store = services().store

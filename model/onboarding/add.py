@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from model.card import Card, InputForm, LabelRule, ModelKind, Proof
 from model.catalog import ARTIFACT_FILE, Catalog
 from model.errors import RefusedModel, ScoringFailed
 from model.onboarding.describe import describe, measured, sample_places
-from model.onboarding.findings import Findings, find_out, written_features
+from model.onboarding.findings import Findings, find_out, read_records, written_features
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.onboarding.pipeline_inspection import inspect_pipeline
 from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
@@ -66,6 +66,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
     schema = SchemaFile.load(request.schema) if request.schema else None
     found = _find_out(request, loaded, dtypes, classes, schema, progress)
     card = describe(loaded, found, request.name, request.data, request.targets, schema, progress)
+    found = replace(found, features=card.features, read=read_records(found.texts, card.features))
     test = None
     if request.test:
         records = read_training_data(request.test, dtypes)

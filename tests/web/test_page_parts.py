@@ -13,6 +13,7 @@ from tests.stack import Stack
 from web.page_changes import changes, variants
 from web.page_chart import HEIGHT, chart
 from web.page_evidence import BOTTOM, LEFT, RIGHT, TOP, evidence
+from web.page_results import outcome
 from web.page_words import duration, grouped, percent_done, sentence, size
 
 RECORD = {
@@ -200,3 +201,22 @@ def test_a_page_is_compressed_for_who_takes_that(service: Stack) -> None:
     assert "Content-Encoding" not in plain.headers
     assert packed.text == plain.text
     assert "Accept-Encoding" in packed.headers["Vary"]
+
+
+@pytest.mark.parametrize(("unit", "title", "pushed", "average", "effect"), [
+    ("log_odds", "Odds", "probability", "50.00%", "× 1.65"),
+    ("probability", "Effect", "probability", "0.00%", "+0.5"),
+    ("target", "Effect", "answer", "0", "+0.5"),
+    ("log_target", "Factor", "answer", "1", "× 1.65"),
+    ("score", "Effect", "score", "a score of 0", "+0.5"),
+    ("uncalibrated_score", "Effect", "score before calibration", "a score of 0 before calibration", "+0.5"),
+    ("transformed_target", "Effect", "transformed answer", "0 on the scale that it was trained on", "+0.5"),
+])  # fmt: skip
+def test_effects_are_shown_in_their_unit(
+    card: Card, unit: str, title: str, pushed: str, average: str, effect: str
+) -> None:
+    contributions = [{"feature": "age", "value": 30, "effect": 0.5}]
+    answer = {"prediction": ">50K", "baseline": 0.0, "effects_in": unit, "contributions": contributions}
+    shown = outcome(card, answer)
+    assert (shown.effects_title, shown.pushed, shown.average) == (title, pushed, average)
+    assert shown.pushes[0].effect == effect
