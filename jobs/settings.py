@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", validation_alias="HOST", description="address the web listens on")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
-    redis_ca: Path | None = Field(
+    redis_ca: FilePath | None = Field(
         None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
     )
     store_risks: Literal["refuse", "accept"] = Field(
