@@ -40,8 +40,8 @@ _SHARE_OF_AN_ATTEMPT = 0.9
 _SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
 # What the error of a job says of a host.
 _MAX_REASON = 300
-# How a process ends by its own doing. Any other end may have come from outside: by hand, with the machine, or by a system
-# that is short of memory; what a chunk does in other ways shows when it has been lost a few times.
+# How a process ends by its own doing. Any other end may have come from outside: by hand, with the machine, or by a
+# system short of memory. What a chunk does in other ways shows when it has been lost a few times.
 _OWN_ENDS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
 
 
