@@ -111,9 +111,7 @@ def _places(column: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
     """The index of each text's class, shape (n,), -1 for what is none; classes that differ in case are told apart."""
     folded = [_folded(name) for name in classes]
     spelt = {text: place for place, text in enumerate(folded) if folded.count(text) == 1}
-    exact = {name: place for place, name in enumerate(classes)} | {
-        label_text(name): at for at, name in enumerate(classes)
-    }
+    exact = {spelling: place for place, name in enumerate(classes) for spelling in (label_text(name), name)}
 
     def place_of(text: str) -> int:
         found = exact.get(text, exact.get(label_text(text.strip())))
