@@ -36,11 +36,13 @@ def addresses(service: Stack) -> Iterator[dict[str, str]]:
         "problem": "/nothing",
         "gone": f"/jobs/{32 * '0'}",
         "docs": DOCS,
+        "errors": "/api/v1/errors",
+        "error": "/api/v1/errors/not_ready",
     }
     service.request("POST", f"{job}/delete")
 
 
-KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs")
+KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs", "errors", "error")
 
 
 def open_page(page: Page, address: str) -> None:
