@@ -48,12 +48,14 @@ class Job:
     line_end: str
     threshold: float | None
     explain: int | None
+    warnings: bool
     header: bytes
     input_header: bytes
     size: int
     total: int | None
     scored: int
     rejected: int
+    warned: int
     chunks: int
     done: int
     revision: int
@@ -115,7 +117,7 @@ def as_dict(job: Job, queue_position: int | None) -> dict[str, Any]:
         "delimiter": job.delimiter,
         "threshold": job.threshold,
         "explain": job.explain,
-        "rows": {"total": job.total, "scored": job.scored, "rejected": job.rejected},
+        "rows": {"total": job.total, "scored": job.scored, "rejected": job.rejected, "warned": job.warned},
         "progress": job.progress,
         "rows_per_second": job.rows_per_second,
         "eta_seconds": job.eta_seconds,
@@ -154,12 +156,14 @@ def job_of(job_id: str, raw: Mapping[bytes, bytes]) -> Job:
         line_end=text["line_end"],
         threshold=number(raw.get(b"threshold")),
         explain=int(raw.get(b"explain", 0)) or None,
+        warnings=raw.get(b"warnings") == b"1",
         header=raw[b"header"],
         input_header=raw[b"input_header"],
         size=int(text["size"]),
         total=int(text["total"]) if "total" in text else None,
         scored=int(text["scored"]),
         rejected=int(text["rejected"]),
+        warned=int(text.get("warned", 0)),
         chunks=int(text["chunks"]),
         done=int(text["done"]),
         revision=int(text["revision"]),

@@ -5,13 +5,13 @@ import math
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
 
 from jobs import keys
 from jobs.alive import living
+from jobs.chunks import ClaimedChunk, NewJob, ScoredChunk
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.job_log import log_end, log_start
 from jobs.keys import JobKeys
@@ -26,68 +26,6 @@ _LONGEST_RETRY_SECONDS = 600
 _UNKNOWN_END_SECONDS = 10
 # Longest time between two sendings of a chunk that nobody has taken.
 _LONGEST_GRACE_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """What is known of a job when its header has been read.
-
-    ``columns`` maps features to the header's columns. ``added`` is the number of columns that the results have more, up
-    to ``error``, ``explain`` that of the features, each with its effect, that follow. ``compared`` is the name and
-    version of a second model.
-    """
-
-    model: str
-    version: str
-    filename: str
-    encoding: str
-    delimiter: str
-    line_end: str
-    threshold: float | None
-    header: bytes
-    input_header: bytes
-    columns: Mapping[str, int]
-    width: int
-    added: int = 3
-    explain: int | None = None
-    compared: tuple[str, str] | None = None
-    shown: bool = False
-    id: str = field(default_factory=lambda: secrets.token_hex(16))
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedChunk:
-    """A chunk that a worker may score, with what it needs of the job; ``owner`` names its hold on the chunk."""
-
-    owner: str
-    attempt: int
-    chunk: InputChunk
-    model: str
-    version: str
-    delimiter: str
-    threshold: float | None
-    columns: dict[str, int]
-    width: int
-    added: int = 3
-    explain: int | None = None
-    compared: tuple[str, str] | None = None
-
-    @property
-    def models(self) -> list[tuple[str, str]]:
-        """Name and version of the model, and of the second one if two are compared."""
-        return [(self.model, self.version), *([self.compared] if self.compared else [])]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredChunk:
-    """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary."""
-
-    output: bytes
-    rejects: bytes
-    scored: int
-    rejected: int
-    scoring_failed: int = 0
-    summary: Mapping[str, int] = field(default_factory=dict)
 
 
 class JobStore:
@@ -154,6 +92,7 @@ class JobStore:
             "width": new.width,
             "added": new.added,
             "explain": new.explain or 0,
+            "warnings": int(new.warnings),
             "compared": "@".join(new.compared) if new.compared else "",
             "shown": int(new.shown),
             "created": now,
@@ -161,7 +100,8 @@ class JobStore:
             "expires": now + self._settings.retention_seconds,
             "retention": self._settings.retention_seconds,
         }
-        counters = ("next", "chunks", "done", "scored", "rejected", "scoring_failed", "revision", "sealed", "size")
+        rows = ("scored", "rejected", "scoring_failed", "warned")
+        counters = ("next", "chunks", "done", *rows, "revision", "sealed", "size")
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.hset(JobKeys.of(new.id).job, mapping={**fields, **dict.fromkeys(counters, 0)})
             pipe.expire(JobKeys.of(new.id).job, self._settings.upload_idle_seconds)
@@ -238,6 +178,7 @@ class JobStore:
             width=int(raw[b"width"]),
             added=int(raw.get(b"added", 3)),
             explain=int(raw.get(b"explain", 0)) or None,
+            warnings=raw.get(b"warnings") == b"1",
             compared=named_version(raw.get(b"compared")),
         )
 
@@ -263,6 +204,7 @@ class JobStore:
             scored.scored,
             scored.rejected,
             scored.scoring_failed,
+            scored.warned,
             self._window(),
             self._settings.lease_seconds,
             *summary,

@@ -15,7 +15,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from model.card import Card, InputForm, ModelKind, Scores
-from model.columns import AS_CATEGORY, AS_OBJECT
 from model.errors import RefusedModel, ScoringFailed
 from model.infer import infer_feature
 from model.schema import Feature, FeatureKind, closest_header, normalise_name
@@ -26,6 +25,7 @@ from model.validate import parse_distinct
 DELIMITERS = (b",", b";", b"\t", b"|")
 # So many records show whether a pipeline takes a column in one form or another.
 _TRIED = 500
+AS_CATEGORY, AS_OBJECT = "category", "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def ways(features: tuple[Feature, ...]) -> Iterator[tuple[Feature, ...]]:
     for change in (*changes, changes[0] | changes[1]):
         if any(feature.kind in change for feature in features):
             yield tuple(
-                feature.model_copy(update={"given_as": change[feature.kind]}) if feature.kind in change else feature
+                feature.model_copy(update={"pandas_dtype": change[feature.kind]}) if feature.kind in change else feature
                 for feature in features
             )
 

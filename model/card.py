@@ -27,6 +27,21 @@ class ModelKind(StrEnum):
     BINARY_CLASSIFIER = "binary_classifier"
     MULTICLASS_CLASSIFIER = "multiclass_classifier"
     REGRESSOR = "regressor"
+    MULTIOUTPUT_CLASSIFIER = "multioutput_classifier"
+    """Several targets, each with classes of its own; multilabel classifiers among them."""
+    MULTIOUTPUT_REGRESSOR = "multioutput_regressor"
+    OUTLIER_DETECTOR = "outlier_detector"
+    CLUSTERER = "clusterer"
+
+    @property
+    def has_several_targets(self) -> bool:
+        """Whether a record gets a prediction for each of several targets."""
+        return self in (ModelKind.MULTIOUTPUT_CLASSIFIER, ModelKind.MULTIOUTPUT_REGRESSOR)
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the predictions are some of the card's classes."""
+        return not self.has_several_targets and self is not ModelKind.REGRESSOR
 
 
 class Scores(StrEnum):
@@ -34,7 +49,22 @@ class Scores(StrEnum):
 
     PROBABILITY = "probability"
     DECISION = "decision"
+    SCORE = "score"
+    """How normal a record is: below zero it is an outlier."""
+    DISTANCE = "distance"
+    """How far a record is from the centre of its cluster."""
     NONE = "none"
+
+
+class LabelRule(StrEnum):
+    """How a classifier's label comes about where a request names no threshold; each gives what `predict` says."""
+
+    THRESHOLD = "threshold"
+    """The positive class from the card's threshold on."""
+    LIKELIEST = "likeliest"
+    """The class with the highest probability, the first of equals."""
+    PREDICT = "predict"
+    """The pipeline's `predict` is asked."""
 
 
 class InputForm(StrEnum):
@@ -162,17 +192,33 @@ class DataSource(_Part):
     licence: str
 
 
+class Proof(_Part):
+    """That the product answers as the pipeline does: `rows` records, sent through both its ways and compared.
+
+    `sample` holds some of these records, values in feature order, and `answers` what the pipeline says of each: its
+    predictions, then its scores. A worker that answers otherwise does not serve the version.
+    """
+
+    rows: int
+    sample: tuple[tuple[Scalar, ...], ...] = ()
+    answers: tuple[tuple[str | float, ...], ...] = ()
+
+
 class Card(_Part):
     """Everything about one version of a model but its fitted pipeline.
 
-    `classes` are those of a classifier, as text, in its pipeline's order; `scores` says what stands beside a
-    prediction, `takes` what the pipeline is given. `prediction_edges` (regressors), 21 of them, are the bins in which
-    predictions are counted. `by_trees` says that TreeSHAP can explain it. `average_effects` (additive models) is the
-    mean, over the training records, of each feature's effect in log-odds: what explanations are relative to;
-    `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics gets when
-    that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample` holds a few
-    training records, values in feature order, None for missing. `trusted` names the types, beyond those always
-    trusted, that its artifact may hold. `trained_at` is RFC 3339 in UTC.
+    `classes` are those of a classifier, as text, in its pipeline's order, and `pipeline_classes` what the pipeline
+    calls them, where that is something else; `targets`, of a model that predicts several things at once, what these are
+    called, and `target_classes` the classes of each. `scores` says what stands beside a prediction, `labels_by` how a
+    classifier's label comes about, `threshold` from which probability on a record is positive, None where no threshold
+    gives the pipeline's own labels; `takes` what the pipeline is given. `proof` says how its answers were checked.
+    `prediction_edges` (regressors), 21 of them, are the bins in which predictions are counted. `by_trees` says that
+    TreeSHAP can explain it. `average_effects` (additive models) is the mean, over the training records, of each
+    feature's effect in log-odds: what explanations are relative to; `effects` are those of its values. `importance` is,
+    by feature, how much worse the first of the metrics gets when that feature's values are shuffled. `caution` says in
+    plain words what the model is not for. `sample` holds a few training records, values in feature order, None for
+    missing. `trusted` names the types, beyond those always trusted, that its artifact may hold. `trained_at` is RFC
+    3339 in UTC.
     """
 
     name: str
@@ -183,10 +229,14 @@ class Card(_Part):
     caution: str | None = None
     target: str
     classes: tuple[str, ...] = ()
+    pipeline_classes: tuple[str, ...] = ()
     positive_class: str | None = None
+    targets: tuple[str, ...] = ()
+    target_classes: tuple[tuple[str, ...], ...] = ()
     scores: Scores = Scores.PROBABILITY
     takes: InputForm = InputForm.FRAME
-    threshold: float = 0.5
+    labels_by: LabelRule = LabelRule.THRESHOLD
+    threshold: float | None = 0.5
     features: tuple[Feature, ...]
     metrics: Metrics | None = None
     evaluation: Evaluation | None = None
@@ -203,6 +253,7 @@ class Card(_Part):
     trusted: tuple[str, ...] = ()
     libraries: dict[str, str]
     artifact_sha256: str
+    proof: Proof | None = None
     source: DataSource | None = None
 
     @cached_property
@@ -211,18 +262,25 @@ class Card(_Part):
         return Schema(features=self.features)
 
     @property
+    def prediction_columns(self) -> tuple[str, ...]:
+        """Names of the result columns with what is predicted: `prediction`, or one for each of several targets."""
+        if self.kind.has_several_targets:
+            return tuple(f"prediction_{target}" for target in self.targets)
+        return ("prediction",)
+
+    @property
     def score_columns(self) -> tuple[str, ...]:
         """Names of the result columns beside the prediction: `probability`, or one for each class, or none."""
         if self.scores is Scores.NONE:
             return ()
-        if self.kind is ModelKind.BINARY_CLASSIFIER:
-            return (self.scores.value,)
-        return tuple(f"{self.scores.value}_{name}" for name in self.classes)
+        if self.kind is ModelKind.MULTICLASS_CLASSIFIER:
+            return tuple(f"{self.scores.value}_{name}" for name in self.classes)
+        return (self.scores.value,)
 
     @property
     def result_columns(self) -> tuple[str, ...]:
         """Names of the columns that scoring appends to a file."""
-        return ("prediction", *self.score_columns, "error")
+        return (*self.prediction_columns, *self.score_columns, "error")
 
     @property
     def is_explained(self) -> bool:
@@ -232,7 +290,8 @@ class Card(_Part):
     @property
     def decides_by_threshold(self) -> bool:
         """Whether a threshold turns the model's probability into its prediction."""
-        return self.kind is ModelKind.BINARY_CLASSIFIER and self.scores is Scores.PROBABILITY
+        is_binary = self.kind is ModelKind.BINARY_CLASSIFIER and self.scores is Scores.PROBABILITY
+        return is_binary and self.threshold is not None
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -14,27 +14,68 @@ Floats = NDArray[np.float64]
 Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
 """A dictionary-coded column: its distinct values, and per row, shape (n,), the index of its value, from 0."""
 
-AS_CATEGORY, AS_OBJECT = "category", "object"
+CATEGORY_DTYPE = "category"
+_WHOLE_NUMBERS = ("int", "uint")
 
 
 def column_of(feature: Feature, values: Any) -> pd.Series:
-    """Return values as the column a pipeline takes, missing ones as NaN (dates: NaT).
+    """Return values as the column that the pipeline gets, missing ones as NaN (dates: NaT).
 
-    Numbers are float64, dates datetime64[us], booleans bool where none is missing, all others object; `given_as` of the
-    feature names another dtype.
+    Numbers are float64, dates datetime64[us], booleans bool where none is missing, all others object; the feature's
+    `pandas_dtype` names another dtype. As in pandas' own reading, a column of whole numbers in which one is missing or
+    has a fraction is one of floats.
     """
+    dtype = feature.pandas_dtype
+    if dtype and dtype.startswith(CATEGORY_DTYPE):
+        return _categories(feature, values, dtype)
     match feature.kind:
         case FeatureKind.NUMBER:
-            return pd.Series(values, dtype=np.float64)
-        case FeatureKind.DATE if feature.given_as != AS_OBJECT:
-            return pd.Series(pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601")).astype("datetime64[us]")
+            return _numbers(pd.Series(values, dtype=np.float64), dtype)
+        case FeatureKind.DATE if dtype is None or dtype.startswith("datetime64"):
+            return _dates(values, dtype or "datetime64[us]")
         case _:
             column = pd.Series(values, dtype=object)
-    if feature.given_as == AS_CATEGORY:
-        return column.astype(pd.CategoricalDtype(list(feature.categories)))
+    if dtype not in (None, "object", "bool"):
+        return column.astype(dtype)
     if feature.kind is FeatureKind.BOOLEAN and column.notna().all():
         return column.astype(bool)
     return column.where(column.notna(), np.nan)
+
+
+def category_dtype(feature: Feature) -> pd.CategoricalDtype:
+    """Return pandas' dtype of a column of categories, in the pipeline's own type and order."""
+    _, _, of = (feature.pandas_dtype or "").rstrip("]").partition("[")
+    return pd.CategoricalDtype(pd.Index(list(feature.categories)).astype(of or "str"))
+
+
+def _categories(feature: Feature, values: Any, dtype: str) -> pd.Series:
+    places = {category: place for place, category in enumerate(feature.categories)}
+    codes = [-1 if is_missing(value) else places.get(str(value), -1) for value in values]
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=category_dtype(feature)))
+
+
+def _numbers(numbers: pd.Series, dtype: str | None) -> pd.Series:
+    if dtype is None:
+        return numbers
+    if not dtype.lower().startswith(_WHOLE_NUMBERS):
+        return numbers.astype(dtype)
+    present = numbers.dropna()
+    nullable = dtype[0].isupper()
+    if len(present) < len(numbers) and not nullable:
+        return numbers
+    limits = np.iinfo(dtype.lower())
+    fits = (present == present.round()) & present.between(float(limits.min), float(limits.max), inclusive="left")
+    if not fits.all():
+        return numbers.astype("Float64") if nullable else numbers
+    return numbers.astype(dtype)
+
+
+def _dates(values: Any, dtype: str) -> pd.Series:
+    moments = pd.Series(pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601"))
+    unit, _, zone = dtype.removeprefix("datetime64[").rstrip("]").partition(", ")
+    if zone:
+        moments = moments.dt.tz_localize("UTC").dt.tz_convert(zone)
+    return moments.dt.as_unit(unit)
 
 
 def frame_of(records: Sequence[Mapping[str, Value]], features: Sequence[Feature]) -> pd.DataFrame:

@@ -54,16 +54,23 @@ def evaluate(
             return _of_binary(card, truth, predictions, found)
         case ModelKind.MULTICLASS_CLASSIFIER:
             return _of_classes(card, truth, predictions, found)
+        case ModelKind.MULTIOUTPUT_CLASSIFIER | ModelKind.MULTIOUTPUT_REGRESSOR:
+            return _of_targets(card, truth, predictions), Evaluation()
+        case ModelKind.OUTLIER_DETECTOR | ModelKind.CLUSTERER:
+            return Metrics(rows=len(truth)), Evaluation()
 
 
-def held_out_metrics(truth: Sequence[bool] | Flags, positive: Floats, threshold: float) -> Metrics:
-    """Return the metrics of probabilities of the positive class, shape (n,), against the truth, shape (n,)."""
+def held_out_metrics(truth: Sequence[bool] | Flags, positive: Floats, said: Flags) -> Metrics:
+    """Return the metrics of a binary classifier against the truth, shape (n,).
+
+    `positive`, shape (n,): the probabilities of the positive class; `said`, shape (n,): what is predicted as positive.
+    """
     flags = np.asarray(truth, dtype=bool)
     measured = {
         "roc_auc": _auc(flags, positive),
         "brier": _mean((positive - flags) ** 2, most=1.0),
         "log_loss": _mean(_surprise(np.where(flags, positive, 1 - positive))),
-        "accuracy": _share((positive >= threshold) == flags),
+        "accuracy": _share(said == flags),
     }
     return _metrics(len(flags), measured)
 
@@ -147,9 +154,9 @@ def _of_binary(
         roc=_roc(is_positive, probability),
         calibration=_calibration(is_positive, probability),
         thresholds=tuple(_at_threshold(is_positive, probability, threshold) for threshold in THRESHOLDS),
-        groups=_by_group(groups, is_positive, probability >= card.threshold, probability),
+        groups=_by_group(groups, is_positive, said_positive, probability),
     )
-    return held_out_metrics(is_positive, probability, card.threshold), evaluation
+    return held_out_metrics(is_positive, probability, said_positive), evaluation
 
 
 def _of_classes(
@@ -194,6 +201,17 @@ def _of_regressor(truth: Floats, predicted: Floats, groups: Mapping[str, Sequenc
             for name, found in _grouped(groups)
         }
         return _metrics(len(truth), measured), Evaluation(calibration=_by_deciles(truth, predicted), groups=by_group)
+
+
+def _of_targets(card: Card, truth: NDArray[Any], predictions: Predictions) -> Metrics:
+    """Of several targets: the share of records of which all are right, or the means of what is measured of each."""
+    if card.kind is ModelKind.MULTIOUTPUT_CLASSIFIER:
+        return _metrics(len(truth), {"accuracy": _share((truth == predictions.values).all(axis=1))})
+    truth, predicted = truth.astype(np.float64), predictions.values.astype(np.float64)
+    each = [_of_regressor(truth[:, at], predicted[:, at], {})[0] for at in range(truth.shape[1])]
+    figures = {name: [getattr(one, name) for one in each] for name in ("r2", "mae", "rmse")}
+    known = {name: [value for value in values if value is not None] for name, values in figures.items()}
+    return _metrics(len(truth), {name: (sum(values) / len(values), None) for name, values in known.items() if values})
 
 
 def _explained(mse: float | None, bounds: Interval | None, spread: float) -> _Measured:

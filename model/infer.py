@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from model.errors import RefusedModel
-from model.schema import MISSING_MARKERS, Feature, FeatureKind, parse_date, parse_number
+from model.parsing import MISSING_MARKERS, parse_date, parse_number
+from model.schema import Feature, FeatureKind
 
 # More distinct texts than this are no categories that a person could choose from; of a short table, fewer.
 MOST_CATEGORIES = 200

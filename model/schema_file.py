@@ -14,7 +14,7 @@ from model.schema import Fault, Feature, FeatureKind
 _HEAD = """What the model is called, and what it takes. Edit it, then add the model again with --schema and this file.
 kind: number, category, boolean, date or text. missing_allowed: an empty value is given to the pipeline as missing.
 minimum and maximum (numbers): what lies outside is rejected. labels: what people read instead of a category.
-given_as: "category" (categories) or "object" (dates) where the pipeline takes a column in that pandas dtype."""
+pandas_dtype: the dtype in which the pipeline gets a column, such as "category", "str" or "int64"."""
 _ALWAYS = ("name", "title", "kind", "missing_allowed")
 
 

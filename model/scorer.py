@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from model import artifact
-from model.card import Card, InputForm, ModelKind, Scores
+from model.card import Card, InputForm, LabelRule, ModelKind, Scores
 from model.catalog import Catalog
 from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of
 from model.errors import BrokenModel, ScoringFailed
 from model.explain import AdditiveModel, Explanation
+from model.parsing import parse_number
 from model.schema import Value
 from model.tree_explain import TreeExplainer
 
@@ -25,12 +26,20 @@ from model.tree_explain import TreeExplainer
 class Predictions:
     """Predictions of n records, in their order.
 
-    `values`, shape (n,): of a classifier, indices into the card's classes; of a regressor, numbers. `scores`, shape
-    (n, s): what stands beside them, a column for each of the card's `score_columns`.
+    `values`, shape (n,), or (n, targets) where the card has several: of a classifier, indices into the card's classes;
+    of a regressor, numbers. `scores`, shape (n, s): what stands beside them, a column for each of the card's
+    `score_columns`.
     """
 
     values: NDArray[Any]
     scores: Floats
+
+    def by_target(self, card: Card) -> list[tuple[NDArray[Any], tuple[str, ...]]]:
+        """The values of each target, shape (n,), with the classes that they index; none where they are numbers."""
+        if not card.kind.has_several_targets:
+            return [(self.values, card.classes)]
+        classes = card.target_classes or [()] * len(card.targets)
+        return list(zip(self.values.T, classes, strict=True))
 
     @property
     def positive(self) -> Floats:
@@ -73,7 +82,8 @@ class Scorer:
     def predict(self, frame: pd.DataFrame, threshold: float | None = None) -> Predictions:
         """Return the predictions of a frame.
 
-        Where a binary classifier has probabilities, positive is what has at least `threshold` (None: the card's).
+        Where `threshold` is given, for a binary classifier with probabilities, positive is what has at least that one;
+        otherwise a label is what the pipeline's `predict` says, unless the schema's owner chose a threshold.
         """
         return self._predict(self._prepared(frame), threshold)
 
@@ -133,55 +143,105 @@ class Scorer:
         return self.card.classes.index(str(self.card.positive_class))
 
     def _predict(self, frame: pd.DataFrame, threshold: float | None) -> Predictions:
-        rows = len(frame)
-        if self.card.kind is ModelKind.REGRESSOR:
-            return Predictions(self._asked("predict", frame, (rows,)), np.empty((rows, 0)))
+        answers = self._answers(frame)
+        return Predictions(self._values(frame, answers, threshold), self._shown(answers))
+
+    def _answers(self, frame: pd.DataFrame) -> Floats:
+        """What the pipeline says beside its predictions, shape (n, s): for all classes, where these are scored."""
+        rows, classes = len(frame), len(self.card.classes)
         match self.card.scores:
             case Scores.PROBABILITY:
-                return self._by_probability(frame, threshold)
+                return self._asked("predict_proba", frame, (rows, classes))
+            case Scores.DECISION if self.card.kind is ModelKind.MULTICLASS_CLASSIFIER:
+                return self._asked("decision_function", frame, (rows, classes))
             case Scores.DECISION:
-                return self._by_decision(frame)
+                return self._asked("decision_function", frame, (rows,))[:, np.newaxis]
+            case Scores.SCORE:
+                return self._asked(score_method(self.pipeline), frame, (rows,))[:, np.newaxis]
+            case Scores.DISTANCE:
+                distances = self._asked("transform", frame, (rows, None))
+                return np.asarray(distances.min(axis=1, initial=np.inf, keepdims=True), np.float64)
             case Scores.NONE:
-                return Predictions(self._class_indices(frame), np.empty((rows, 0)))
+                return np.empty((rows, 0))
 
-    def _by_probability(self, frame: pd.DataFrame, threshold: float | None) -> Predictions:
-        probabilities = self._asked("predict_proba", frame, (len(frame), len(self.card.classes)))
-        if self.card.kind is ModelKind.BINARY_CLASSIFIER:
-            return self._decided(probabilities[:, self._positive_index], threshold)
-        return Predictions(probabilities.argmax(axis=1), probabilities)
+    def _shown(self, answers: Floats) -> Floats:
+        """The scores as the card's columns have them: of a binary classifier, those of the positive class."""
+        if self.card.kind is not ModelKind.BINARY_CLASSIFIER or not answers.shape[1]:
+            return answers
+        if self.card.scores is Scores.PROBABILITY:
+            return answers[:, [self._positive_index]]
+        return answers if self._positive_index else -answers
 
-    def _by_decision(self, frame: pd.DataFrame) -> Predictions:
-        if self.card.kind is ModelKind.BINARY_CLASSIFIER:
-            # As scikit-learn decides: the second class from zero on, zero itself not included.
-            decision = self._asked("decision_function", frame, (len(frame),))
-            scores = decision if self._positive_index else -decision
-            return Predictions((decision > 0).astype(np.int64), scores[:, np.newaxis])
-        decisions = self._asked("decision_function", frame, (len(frame), len(self.card.classes)))
-        return Predictions(decisions.argmax(axis=1), decisions)
+    def _values(self, frame: pd.DataFrame, answers: Floats, threshold: float | None) -> NDArray[Any]:
+        card = self.card
+        if card.kind.has_several_targets:
+            return self._targets(frame)
+        if card.kind is ModelKind.REGRESSOR:
+            return self._asked("predict", frame, (len(frame),))
+        is_shared = card.kind is ModelKind.BINARY_CLASSIFIER and card.scores is Scores.PROBABILITY
+        own = card.threshold if card.labels_by is LabelRule.THRESHOLD else None
+        # A request that names the model's own threshold asks for the model's own labels.
+        limit = own if threshold in (None, card.threshold) else threshold
+        if is_shared and limit is not None:
+            return self._from(limit, answers[:, self._positive_index])
+        if card.labels_by is LabelRule.PREDICT or card.scores not in (Scores.PROBABILITY, Scores.DECISION):
+            return self._class_indices(frame)
+        # As scikit-learn decides: the first of the likeliest classes, and the second of two from above zero on.
+        return (answers[:, 0] > 0).astype(np.int64) if answers.shape[1] == 1 else answers.argmax(axis=1)
+
+    def _from(self, limit: float, positive: Floats) -> NDArray[np.int64]:
+        # Only a binary classifier has a positive class, so the other index is the negative one.
+        return np.where(positive >= limit, self._positive_index, 1 - self._positive_index)
 
     def _decided(self, positive: Floats, threshold: float | None) -> Predictions:
+        """The predictions of an additive model, which is one of two classes."""
         limit = self.card.threshold if threshold is None else threshold
-        # Only a binary classifier has a positive class, so the other index is the negative one.
-        values = np.where(positive >= limit, self._positive_index, 1 - self._positive_index)
+        # Where no threshold gives its labels, the pipeline's own way does: the second class from above one half on.
+        values = (positive > 0.5).astype(np.int64) if limit is None else self._from(limit, positive)
         return Predictions(values, positive[:, np.newaxis])
 
-    def _class_indices(self, frame: pd.DataFrame) -> NDArray[np.int64]:
-        if not len(frame):
-            return np.empty(0, np.int64)
-        with self._failures(len(frame)):
-            labels = np.asarray(self.pipeline.predict(self._given(frame)))
-            places = {name: place for place, name in enumerate(self.card.classes)}
-            indices = np.array([places[str(label)] for label in labels.tolist()], np.int64)
-        self._check_shape(indices, (len(frame),))
-        return indices
+    def _targets(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """The predictions of several targets, shape (n, targets)."""
+        shape = (len(frame), len(self.card.targets))
+        if self.card.kind is ModelKind.MULTIOUTPUT_REGRESSOR:
+            return self._asked("predict", frame, shape)
+        labels = self._labels(frame, shape)
+        columns = [
+            _places(labels[:, at].tolist(), classes) if len(frame) else np.empty(0, np.int64)
+            for at, classes in enumerate(self.card.target_classes)
+        ]
+        return np.column_stack(columns)
 
-    def _asked(self, method: str, frame: pd.DataFrame, shape: tuple[int, ...]) -> Floats:
-        """The answer of one of the pipeline's methods to a prepared frame, checked; it is not asked about no rows."""
-        if not len(frame):
-            return np.empty(shape)
+    def _class_indices(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        labels = self._labels(frame, (len(frame),))
+        if self.card.kind is ModelKind.OUTLIER_DETECTOR:
+            return (labels > 0).astype(np.int64)
         with self._failures(len(frame)):
-            answer = np.asarray(getattr(self.pipeline, method)(self._given(frame)), dtype=np.float64)
-        return self._checked(answer[:, 0] if answer.shape == (*shape, 1) else answer, shape)
+            return _places(labels.tolist(), self.card.pipeline_classes or self.card.classes)
+
+    def _labels(self, frame: pd.DataFrame, shape: tuple[int, ...]) -> NDArray[Any]:
+        """What the pipeline's `predict` says of a prepared frame, checked."""
+        if not len(frame):
+            return np.empty(shape, np.int64)
+        with self._failures(len(frame)):
+            labels = _dense(self.pipeline.predict(self._given(frame)))
+        labels = labels.reshape(shape) if labels.shape == (*shape, 1) else labels
+        self._check_shape(labels, shape)
+        return labels
+
+    def _asked(self, method: str, frame: pd.DataFrame, shape: tuple[int | None, ...]) -> Floats:
+        """The answer of one of the pipeline's methods to a prepared frame, checked; it is not asked about no rows.
+
+        `shape` has None for a length that is not known beforehand.
+        """
+        if not len(frame):
+            return np.empty([length or 0 for length in shape])
+        with self._failures(len(frame)):
+            answer = _dense(getattr(self.pipeline, method)(self._given(frame))).astype(np.float64)
+        if answer.ndim == len(shape) + 1 and answer.shape[-1] == 1:
+            answer = answer[..., 0]
+        known = tuple(found if length is None else length for length, found in zip(shape, answer.shape, strict=False))
+        return self._checked(answer, known)
 
     def given(self, frame: pd.DataFrame) -> Any:
         """Return a frame of validated values as the pipeline takes it: as a frame, an array or texts."""
@@ -261,6 +321,31 @@ def _additive_form(card: Card, pipeline: Any) -> AdditiveModel | None:
 
 
 def _check_classes(card: Card, pipeline: Any) -> None:
-    found = tuple(map(str, getattr(pipeline, "classes_", ())))
-    if found != card.classes:
-        raise BrokenModel(f"the artifact of {card.name!r} predicts {found}, its card says {card.classes}")
+    if card.kind not in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
+        return
+    found, expected = tuple(map(str, getattr(pipeline, "classes_", ()))), card.pipeline_classes or card.classes
+    if found != expected:
+        raise BrokenModel(f"the artifact of {card.name!r} predicts {found}, its card says {expected}")
+
+
+def score_method(pipeline: Any) -> str:
+    """Return which method of an outlier detector says how normal a record is."""
+    return "decision_function" if hasattr(pipeline, "decision_function") else "score_samples"
+
+
+def label_text(text: str) -> str:
+    """Return a class in the form in which classes are compared: a whole number is one, be it `1` or `1.0`."""
+    number = parse_number(text)
+    return str(int(number)) if number is not None and number.is_integer() else text
+
+
+def _places(labels: Sequence[Any], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Each label's place among the classes; raises KeyError where it is none of them."""
+    places = {label_text(name): place for place, name in enumerate(classes)}
+    places |= {name: place for place, name in enumerate(classes)}
+    texts = map(str, labels)
+    return np.array([places[text] if text in places else places[label_text(text)] for text in texts], np.int64)
+
+
+def _dense(answer: Any) -> NDArray[Any]:
+    return np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)

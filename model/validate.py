@@ -1,6 +1,7 @@
 """Validating whole columns: each distinct text is parsed once, by the rules of `Feature.parse`. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model.faults import Faults, all_shown
-from model.schema import NUMBER_PATTERN, Fault, FaultCode, Feature, FeatureKind
+from model.parsing import NUMBER_PATTERN
+from model.schema import Fault, FaultCode, Feature, FeatureKind, UnseenPolicy, Value, Warned
 
 # Texts that Arrow's and Python's float parsers read alike, none of them beyond what a float can be, if they are not too
 # long; all others go through `Feature.parse`.
@@ -22,6 +24,8 @@ _PLAIN_WORD = r"^[!-&(-\[\]-~]([ -&(-\[\]-~]*[!-&(-\[\]-~])?$"
 _MOST_SUGGESTIONS = 100
 
 Mask = NDArray[np.bool_]
+Found = tuple[NDArray[np.int64], Faults]
+"""The places of texts, ascending, and what is said of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +34,62 @@ class ParsedValues:
 
     `values`, shape (distinct,): float64 for numbers (NaN: missing), objects for all others (None: missing); of a text
     at fault, it is missing. `at_fault`, shape (f,), are the indices of such texts, ascending, `faults` what is wrong.
+    `unusual`, shape (w,), are the indices of texts whose value never occurred in training and is scored all the same,
+    ascending, `warnings` what is unusual about each.
     """
 
     values: NDArray[Any]
     at_fault: NDArray[np.int64]
     faults: Faults
+    unusual: NDArray[np.int64]
+    warnings: Faults
 
-    def without_faults_at(self, places: NDArray[np.int64]) -> Self:
-        """The same without the faults of the texts at the given places, which are known."""
-        news = np.flatnonzero(~np.isin(self.at_fault, places))
-        return type(self)(self.values, self.at_fault[news], self.faults.take(news))
+    def without_those_of(self, other: Self) -> Self:
+        """The same without the faults and the warnings of texts of which `other` has one."""
+        faults = np.flatnonzero(~np.isin(self.at_fault, other.at_fault))
+        warnings = np.flatnonzero(~np.isin(self.unusual, other.unusual))
+        return replace(
+            self,
+            at_fault=self.at_fault[faults],
+            faults=self.faults.take(faults),
+            unusual=self.unusual[warnings],
+            warnings=self.warnings.take(warnings),
+        )
 
 
 def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
     """Parse the distinct texts of one feature's column: the usual kinds, right or wrong, all at once."""
     values: NDArray[Any] = np.empty(len(texts), dtype=object)
-    wrong: dict[FaultCode, Mask] = {}
+    unusual: dict[FaultCode, Mask] = {}
     if feature.kind is FeatureKind.NUMBER:
-        values, wrong = _numbers(feature, texts)
-    elif feature.kind is FeatureKind.CATEGORY:
-        wrong = _unknown_categories(feature, texts)
-    others = ~np.any([*wrong.values(), _is_number(values)], axis=0)
-    places, faults = _parse_each(feature, texts, np.flatnonzero(others), values)
-    parts = [(places, Faults.of(feature.name, faults))]
-    if not any(mask.any() for mask in wrong.values()):
-        return ParsedValues(values, *parts[0])
-    for code, mask in wrong.items():
-        parts.append((np.flatnonzero(mask), _faults(feature, code, texts.filter(pa.array(mask)))))
-    at_fault = np.concatenate([places for places, _ in parts])
-    order = np.argsort(at_fault)
-    return ParsedValues(values, at_fault[order], Faults.joined([faults for _, faults in parts]).take(order))
+        values, unusual = _numbers(feature, texts)
+    elif feature.kind is FeatureKind.CATEGORY and feature.limits_reject and not feature.has_numeric_categories:
+        unusual = _unknown_categories(feature, texts)
+    known = np.any([*unusual.values(), _is_number(values)], axis=0)
+    found = _read_each(feature, texts, np.flatnonzero(~known), values)
+    at_fault, warned = [found.faults], [found.warnings]
+    for code, mask in unusual.items():
+        places = np.flatnonzero(mask)
+        group = warned if _is_scored(feature, code) else at_fault
+        group.append((places, _faults(feature, code, texts.filter(pa.array(mask)))))
+        if group is at_fault and values.dtype == np.float64:
+            values[places] = np.nan
+    return ParsedValues(values, *_in_order(at_fault), *_in_order(warned))
+
+
+def _is_scored(feature: Feature, code: FaultCode) -> bool:
+    """Whether a number that never occurred in training is scored as it is."""
+    return feature.unseen is UnseenPolicy.WARN and code is not FaultCode.NOT_A_NUMBER
+
+
+def _in_order(parts: Sequence[Found]) -> Found:
+    """The places of all parts, ascending, and what is said of each."""
+    parts = [part for part in parts if len(part[0])] or list(parts[:1])
+    if len(parts) == 1:
+        return parts[0]
+    places = np.concatenate([places for places, _ in parts])
+    order = np.argsort(places)
+    return places[order], Faults.joined([faults for _, faults in parts]).take(order)
 
 
 def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float64], dict[FaultCode, Mask]]:
@@ -71,15 +101,15 @@ def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float6
     known = np.isfinite(values)
     whole = known & (values == np.floor(values)) if feature.integer else known
     within = (values >= _or(feature.minimum, -np.inf)) & (values <= _or(feature.maximum, np.inf))
-    fine = whole & within
-    if fine.all():
+    if (whole & within).all():
         return values, {}
-    values[~fine] = np.nan
-    return values, {
-        FaultCode.NOT_AN_INTEGER: known & ~whole,
-        FaultCode.OUT_OF_RANGE: whole & ~within,
-        FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, np.flatnonzero(~known)),
-    }
+    if feature.unseen is UnseenPolicy.MISSING:  # what then becomes of them `Feature.read` says
+        values[~(whole & within)] = np.nan
+        unusual = {}
+    else:
+        values[~known] = np.nan
+        unusual = {FaultCode.NOT_AN_INTEGER: known & ~whole, FaultCode.OUT_OF_RANGE: whole & ~within}
+    return values, unusual | {FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, np.flatnonzero(~known))}
 
 
 def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64]) -> Mask:
@@ -129,16 +159,31 @@ def _faults(feature: Feature, code: FaultCode, texts: pa.StringArray) -> Faults:
     return Faults.alike(feature.name, code, values, details)
 
 
-def _parse_each(
-    feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any]
-) -> tuple[NDArray[np.int64], list[Fault]]:
-    """Parse the texts at the given places one by one into `values`; the places at fault, and their faults."""
+@dataclass(frozen=True, slots=True)
+class _ReadTexts:
+    """Of texts that were read one by one: the places at fault and those with a warning, with what is said of each."""
+
+    faults: Found
+    warnings: Found
+
+
+def _read_each(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any]) -> _ReadTexts:
+    """Read the texts at the given places one by one into `values`."""
     faults: dict[int, Fault] = {}
+    warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
-        value = feature.parse(text, suggest=len(faults) < _MOST_SUGGESTIONS)
-        if isinstance(value, Fault):
-            faults[place] = value
-            value = None
+        found = feature.read(text, suggest=len(faults) + len(warnings) < _MOST_SUGGESTIONS)
+        value: Value = None
+        if isinstance(found, Fault):
+            faults[place] = found
+        elif isinstance(found, Warned):
+            warnings[place], value = found.fault, found.value
+        else:
+            value = found
         values[place] = missing if value is None else value
-    return np.fromiter(faults, np.int64, len(faults)), list(faults.values())
+    return _ReadTexts(*(_found(feature, said) for said in (faults, warnings)))
+
+
+def _found(feature: Feature, said: dict[int, Fault]) -> Found:
+    return np.fromiter(said, np.int64, len(said)), Faults.of(feature.name, list(said.values()))

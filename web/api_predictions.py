@@ -1,6 +1,7 @@
 """The API's endpoints for single predictions."""
 
 import json
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from jobs.errors import UploadRefused
 from model.card import Card
+from model.schema import Fault, Value
 from web.asked import parse_threshold
 from web.openapi import json_body, parameters, problems
 from web.predictions import make_request
@@ -132,15 +134,20 @@ def _validated(asked: PredictionRequest, card: Card) -> list[dict[str, Any]]:
         Problem: ``invalid_record``, when the one record is invalid.
     """
     if asked.record is not None:
-        values, faults = card.record_schema.validate_record(asked.record)
+        values, faults, warnings = card.record_schema.validate_record(asked.record)
         if faults:
             raise invalid_record(faults)
-        return [{"values": values}]
+        return [validated_record(values, warnings)]
     records: list[dict[str, Any]] = []
     for record in asked.records or ():
-        values, faults = card.record_schema.validate_record(record)
-        records.append({"error": invalid_record(faults).as_dict()} if faults else {"values": values})
+        values, faults, warnings = card.record_schema.validate_record(record)
+        records.append({"error": invalid_record(faults).as_dict()} if faults else validated_record(values, warnings))
     return records
+
+
+def validated_record(values: Mapping[str, Value], warnings: Sequence[Fault]) -> dict[str, Any]:
+    """A record on its way to a worker, with what of it never occurred in training."""
+    return {"values": values} | ({"warnings": [fault_detail(warning) for warning in warnings]} if warnings else {})
 
 
 def invalid_record(faults: list[Any]) -> Problem:

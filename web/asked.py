@@ -14,18 +14,20 @@ from model.schema import ColumnMatch, Schema, normalise_name
 from web.bodies import UploadForm
 
 _THRESHOLD = pydantic.TypeAdapter(float)
+_FLAG = pydantic.TypeAdapter(bool)
 _MOST_MODELS = 2
 _LONGEST_NUMBER = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The cards of one model or of two to be compared, the threshold of those that have one, and how many of the
-    strongest features of each row are to be told."""
+    """The cards of one model or of two to be compared, the threshold of those that have one, how many of the strongest
+    features of each row are to be told, and whether its warnings are."""
 
     cards: tuple[Card, ...]
     threshold: float | None
     explain: int | None
+    warnings: bool = False
 
     @classmethod
     def of(cls, form: UploadForm, catalog: Catalog) -> Self:
@@ -36,7 +38,12 @@ class Asked:
             UploadRefused: ``bad_threshold``, ``bad_parameter``.
         """
         cards = parse_models(form.model, catalog, form.version)
-        return cls(cards, parse_threshold(form.threshold, *cards), parse_explain(form.explain, cards))
+        return cls(
+            cards,
+            parse_threshold(form.threshold, *cards),
+            parse_explain(form.explain, cards),
+            parse_flag("warnings", form.warnings),
+        )
 
     @property
     def compared(self) -> Card | None:
@@ -51,12 +58,13 @@ class Asked:
     @property
     def result_columns(self) -> list[str]:
         """Names of the columns that scoring appends to a file; of two models, each has the model's name after it."""
-        explained = [f"explain_{n}_{part}" for n in range(1, (self.explain or 0) + 1) for part in ("feature", "effect")]
+        told = ["warnings"] if self.warnings else []
+        told += [f"explain_{n}_{part}" for n in range(1, (self.explain or 0) + 1) for part in ("feature", "effect")]
         if not self.compared:
-            return [*self.cards[0].result_columns, *explained]
+            return [*self.cards[0].result_columns, *told]
         labels = model_labels([(card.name, card.version) for card in self.cards])
         pairs = zip(self.cards, labels, strict=True)
-        return [*(f"{name}_{label}" for card, label in pairs for name in card.result_columns[:-1]), "error", *explained]
+        return [*(f"{name}_{label}" for card, label in pairs for name in card.result_columns[:-1]), "error", *told]
 
     def match_header(self, header: Header) -> ColumnMatch:
         """Which column holds which feature, of all models.
@@ -164,6 +172,19 @@ def parse_threshold(text: str | None, *cards: Card) -> float | None:
     if not 0.0 <= threshold <= 1.0:
         raise UploadRefused("bad_threshold", f"threshold {text[:40]!r} is not a number in 0..1")
     return abs(threshold)
+
+
+def parse_flag(name: str, text: str | None) -> bool:
+    """Whether a parameter says yes.
+
+    Raises:
+        UploadRefused: ``bad_parameter``.
+    """
+    try:
+        return bool(text) and _FLAG.validate_python(text)
+    except pydantic.ValidationError as error:
+        detail = f"{name}: {text[:40] if text else ''!r} is neither true nor false"
+        raise UploadRefused("bad_parameter", detail, [Detail("bad_parameter", detail, name)]) from error
 
 
 def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:

@@ -58,8 +58,9 @@ class UploadForm:
     threshold: str | None = None
     encoding: str | None = None
     explain: str | None = None
+    warnings: str | None = None
 
-    NAMES = ("model", "version", "filename", "threshold", "encoding", "explain")
+    NAMES = ("model", "version", "filename", "threshold", "encoding", "explain", "warnings")
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> "UploadForm":

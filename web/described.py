@@ -84,6 +84,8 @@ def _feature(feature: Feature) -> Schema:
 
 def _value(feature: Feature) -> Schema:
     match feature.kind:
+        case FeatureKind.CATEGORY if not feature.limits_reject:
+            return {"type": "string", "examples": list(feature.categories)}
         case FeatureKind.CATEGORY:
             return {"type": "string", "enum": list(feature.categories)}
         case FeatureKind.BOOLEAN:
@@ -97,6 +99,8 @@ def _value(feature: Feature) -> Schema:
 
 
 def _number(feature: Feature) -> Schema:
+    if not feature.limits_reject:
+        return {"type": "number"}
     limits = {"minimum": feature.minimum, "maximum": feature.maximum}
     kind = "integer" if feature.integer else "number"
     return {"type": kind} | {name: limit for name, limit in limits.items() if limit is not None}

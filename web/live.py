@@ -72,7 +72,8 @@ def summary_document(counts: Mapping[str, int], job: Job, cards: Sequence[Card |
     return {
         **_predictions(counts, cards[0]),
         **(_comparison(counts, job, cards) if job.compared else {}),
-        "rejects": _rejects(counts),
+        "rejects": _counted(counts, "fault"),
+        "warnings": _counted(counts, "warning"),
         "drift": None if found is None else {name: asdict(feature) for name, feature in found.items()},
     }
 
@@ -112,11 +113,12 @@ def _comparison(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None
     }
 
 
-def _rejects(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+def _counted(counts: Mapping[str, int], what: str) -> list[dict[str, Any]]:
+    """How often each fault or warning occurred in each column, the most frequent first."""
     found = []
     for name, count in counts.items():
         kind, _, rest = name.partition(":")
-        if kind == "fault":
+        if kind == what:
             code, _, column = rest.partition(":")
             found.append({"column": column or None, "code": code, "count": count})
     return sorted(found, key=lambda reject: -reject["count"])

@@ -57,6 +57,6 @@ def _interval(bounds: tuple[float, float] | None, share: bool) -> str | None:
 
 
 def _words(name: str, words: str, card: Card) -> str:
-    if name == "accuracy" and card.decides_by_threshold:
+    if name == "accuracy" and card.threshold is not None and card.decides_by_threshold:
         return f"{words} at the threshold of {percent(card.threshold)}"
     return words

@@ -179,8 +179,8 @@ def _thresholds(card: Card, found: Evaluation) -> Plot | None:
     return Plot(
         id="thresholds",
         title="What another threshold would do",
-        words=f"A higher threshold finds fewer of the positive records, but more of those that it names are right. The "
-        f"model's own is {percent(card.threshold)}.",
+        words="A higher threshold finds fewer of the positive records, but more of those that it names are right."
+        + ("" if card.threshold is None else f" The model's own is {percent(card.threshold)}."),
         x_title="Threshold",
         y_title="Share",
         x_ticks=_share_ticks(_across),

@@ -112,7 +112,7 @@ def read(card: Card, given: Mapping[str, str], names: Mapping[str, str]) -> Read
         for feature in card.features
         if (name := names.get(feature.name, feature.name)) in given
     }
-    values, faults = card.record_schema.validate_record(typed)
+    values, faults, _ = card.record_schema.validate_record(typed)
     absent = [feature.missing() for feature in card.features if feature.missing_allowed and feature.name not in typed]
     order = [feature.name for feature in card.features]
     return Reading(values, tuple(sorted((*faults, *absent), key=lambda fault: order.index(str(fault.column)))), typed)

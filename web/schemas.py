@@ -34,6 +34,7 @@ class UploadQuery(_Model):
         json_schema_extra={"enum": ["", *ENCODINGS]},
     )
     explain: int | None = Field(None, ge=1, description="so many of each row's strongest features, with their effects")
+    warnings: bool = Field(False, description="a column that tells what of a scored row never occurred in training")
 
 
 class PreferHeader(_Model):
@@ -153,6 +154,7 @@ class Rows(_Model):
     total: int | None
     scored: int
     rejected: int
+    warned: int = Field(description="of the scored rows, those with a value that never occurred in training")
 
 
 class JobDocument(_Model):
@@ -192,6 +194,14 @@ class RejectCount(_Model):
     """How often one fault occurred in one column (null: the record as a whole)."""
 
     column: str | None
+    code: str
+    count: int
+
+
+class WarningCount(_Model):
+    """How often values of one column that never occurred in training were scored."""
+
+    column: str
     code: str
     count: int
 
@@ -251,6 +261,7 @@ class SummaryDocument(_Model):
     models: list[ModelSummary] | None = Field(None, description="each of two models that are compared")
     agreement: Agreement | None = Field(None, description="how far these agree")
     rejects: list[RejectCount]
+    warnings: list[WarningCount] = Field(description="values that never occurred in training and were scored")
     drift: dict[str, FeatureDrift] | None = Field(
         None, description="how the values differ from the training data, by feature; null where it is not known"
     )
@@ -276,12 +287,15 @@ class PredictionDocument(_Model):
 
     id: str
     model: ModelVersion
-    prediction: str | float
+    prediction: str | float | dict[str, str | float] = Field(description="of several targets, one for each by name")
     probability: float | None = Field(None, description="of the positive class (binary classifiers)")
     decision: float | None = Field(None, description="decision value (binary classifiers without probabilities)")
     probabilities: dict[str, float] | None = Field(None, description="of each class, where there are more than two")
     decisions: dict[str, float] | None = None
-    threshold: float | None = None
+    score: float | None = Field(None, description="how normal the record is (outlier detectors)")
+    distance: float | None = Field(None, description="from the centre of its cluster (clusterers)")
+    threshold: float | None = Field(None, description="null where the model decides without one")
+    warnings: list[Fault] | None = Field(None, description="values that never occurred in training")
     baseline: float | None = Field(None, description="with the effects, sums to the model's raw output")
     effects_in: str | None = Field(None, description="unit of baseline and effects: `log_odds`, `target`, …")
     contributions: list[Contribution] | None = None
@@ -379,11 +393,3 @@ class VersionList(_Model):
 
     name: str
     versions: list[VersionDocument]
-
-
-class Readiness(_Model):
-    """Whether all parts answer, and which do not; `broken`: why the default model cannot be used."""
-
-    ready: bool
-    missing: list[str]
-    broken: str | None = None

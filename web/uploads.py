@@ -12,13 +12,14 @@ import structlog
 from redis.exceptions import RedisError
 
 from jobs.availability import store_availability
+from jobs.chunks import NewJob
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
 from jobs.errors import JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.once import OnceOnly
 from jobs.queue import TaskSender
 from jobs.settings import Settings
-from jobs.store import JobStore, NewJob
+from jobs.store import JobStore
 from jobs.text import Utf8Stream
 from model.catalog import Catalog
 from model.errors import ModelError
@@ -172,6 +173,7 @@ class Upload:
             line_end=header.line_end.decode(),
             threshold=asked.threshold,
             explain=asked.explain,
+            warnings=asked.warnings,
             header=header.with_columns(asked.result_columns),
             input_header=header.raw,
             columns=match.columns,
@@ -239,6 +241,7 @@ class Upload:
             "filename": clean_name(self._form.filename),
             "threshold": "" if asked.threshold is None else repr(asked.threshold),
             "explain": asked.explain or 0,
+            "warnings": int(asked.warnings),
             "header": self._header.with_columns(asked.result_columns),
             "added": asked.added,
         }

@@ -22,8 +22,8 @@ Texts = tuple[pa.StringArray, NDArray[np.int32]]
 class Layout:
     """Where the model's features stand in a file: delimiter, number of columns, column of each feature.
 
-    `added` is the number of columns that the results have more, `error` the last of them; `explained` that of the
-    features, each with its effect, that follow.
+    `added` is the number of columns that the results have more, `error` the last of them; with `warnings` there is one
+    more, and then come `explained` features, each with its effect.
     """
 
     delimiter: str
@@ -31,6 +31,7 @@ class Layout:
     columns: Mapping[str, int]
     added: int = 3
     explained: int = 0
+    warnings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import base64
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -119,7 +119,14 @@ def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], e
     model = scorer(request["model"], request["version"])
     values = [record["values"] for record in records if "values" in record]
     answers = iter(_documents(values, model, request["threshold"], explained) if values else ())
-    return [next(answers) if "values" in record else {"error": record["error"]} for record in records]
+    return [_answered(record, answers) for record in records]
+
+
+def _answered(record: Mapping[str, Any], answers: Iterator[Answer]) -> Answer:
+    """The next answer, with the warnings of its record, or the error that the record came with."""
+    if "values" not in record:
+        return {"error": record["error"]}
+    return next(answers) | ({"warnings": record["warnings"]} if record.get("warnings") else {})
 
 
 def _documents(
@@ -153,21 +160,30 @@ def _shown(value: Value, feature: Feature) -> Scalar:
 
 def prediction_documents(predictions: Predictions, card: Card, threshold: float | None) -> list[Answer]:
     """Predictions as the contract shows them: what is predicted, and the scores; probabilities in 6 decimals."""
-    values = predictions.values.tolist()
-    if card.kind is ModelKind.REGRESSOR:
-        return [{"prediction": value} for value in values]
-    documents: list[Answer] = [{"prediction": card.classes[place]} for place in values]
+    own = card.threshold if card.decides_by_threshold else None
+    limit = own if threshold is None else threshold
+    documents: list[Answer] = [{"prediction": value, "threshold": limit} for value in _predicted(predictions, card)]
     if card.scores is Scores.NONE:
         return documents
     scores = predictions.scores
     rows = (np.round(scores, _DECIMALS) if card.scores is Scores.PROBABILITY else scores).tolist()
-    if card.kind is ModelKind.BINARY_CLASSIFIER:
-        limit = {"threshold": card.threshold if threshold is None else threshold} if card.decides_by_threshold else {}
-        return [{**doc, card.scores.value: row[0], **limit} for doc, row in zip(documents, rows, strict=True)]
+    if card.kind is not ModelKind.MULTICLASS_CLASSIFIER:
+        return [{**doc, card.scores.value: row[0]} for doc, row in zip(documents, rows, strict=True)]
     plural = {Scores.PROBABILITY: "probabilities", Scores.DECISION: "decisions"}[card.scores]
     return [
         {**doc, plural: dict(zip(card.classes, row, strict=True))} for doc, row in zip(documents, rows, strict=True)
     ]
+
+
+def _predicted(predictions: Predictions, card: Card) -> list[Any]:
+    """What is predicted of each record: a class or a number; of several targets, one for each by name."""
+    columns = [
+        [classes[value] for value in values.tolist()] if classes else values.tolist()
+        for values, classes in predictions.by_target(card)
+    ]
+    if not card.kind.has_several_targets:
+        return columns[0]
+    return [dict(zip(card.targets, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _preview_safely(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
@@ -200,11 +216,13 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
 
 
 def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Answer:
-    prediction, *scores, error = row[layout.width : layout.width + layout.added]
+    several = len(card.prediction_columns)
+    *added, error = row[layout.width : layout.width + layout.added]
+    predicted, scores = added[:several], added[several:]
     return {
         "row": number,
         "record": {name: row[at] for name, at in layout.columns.items()},
-        "prediction": prediction or None,
+        **{name: text or None for name, text in zip(card.prediction_columns, predicted, strict=True)},
         **{name: float(text) if text else None for name, text in zip(card.score_columns, scores, strict=True)},
         "error": error or None,
     }

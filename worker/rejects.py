@@ -67,13 +67,13 @@ def _heads(faults: Faults, delimiter: str) -> pa.BinaryArray:
     return join(column, values, separator, codes, separator, details)
 
 
-def count_faults(columns: Sequence[FaultColumn]) -> dict[str, int]:
+def count_faults(columns: Sequence[FaultColumn], what: str = "fault") -> dict[str, int]:
     """How often each code occurs in each column, as counts for the summary, in the order in which they occur first."""
     counts: dict[str, int] = {}
     for column in columns:
         coded = column.faults.codes.dictionary_encode()
         kinds = coded.indices.to_numpy()[column.codes]
-        names = [f"fault:{code}:{column.faults.column or ''}" for code in coded.dictionary.to_pylist()]
+        names = [f"{what}:{code}:{column.faults.column or ''}" for code in coded.dictionary.to_pylist()]
         for kind in sorted(set(kinds.tolist()), key=lambda kind: int(np.argmax(kinds == kind))):
             counts[names[kind]] = counts.get(names[kind], 0) + int(np.count_nonzero(kinds == kind))
     return counts

@@ -7,17 +7,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
 from jobs.records import RecordIndex
-from jobs.store import ScoredChunk
 from model.columns import Column
+from model.faults import Faults
 from model.schema import Feature
 from model.scorer import Scorer
 from model.validate import ParsedValues, parse_distinct
 from worker.answers import Question, failed, score
 from worker.assemble import Mended, records_with_line_ends, scored_text
 from worker.parse import Layout, ParsedChunk, parse_chunk, read_records
-from worker.rejects import FaultColumn, count_faults, reject_lines
+from worker.rejects import FaultColumn, count_faults, error_texts, reject_lines
 from worker.spread import spread
 from worker.suffixes import fine_suffixes, suffixes
 from worker.summary import summarise
@@ -27,13 +28,14 @@ _ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A chunk's good records as each model takes them, and every fault, those of whole records first.
+    """A chunk's good records as each model takes them, every fault, those of whole records first, and every warning.
 
     `columns` holds, per model, its dictionary-coded columns by feature; `spreads` counts their values for the summary.
     """
 
     columns: list[dict[str, Column]] = field(default_factory=list)
     faults: list[FaultColumn] = field(default_factory=list)
+    warnings: list[FaultColumn] = field(default_factory=list)
     spreads: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,15 +68,21 @@ def score_chunk(
         rejected, _ = _split(len(parsed), faults)
     mended = parsed.broken.mended if parsed.broken else None
     cards = [scorer.card for scorer in scorers]
-    fine = fine_suffixes(scored.answers, cards, layout)
+    warnings = _of_rows(found.warnings, scored.rows)
+    warned = np.unique(np.concatenate([scored.rows[:0], *(column.rows for column in warnings)]))
+    fine = fine_suffixes(scored.answers, cards, layout, _warning_texts(warnings, warned, scored.rows))
     appended = suffixes(len(parsed), scored.rows, fine, faults, rejected, layout)
     return ScoredChunk(
         output=scored_text(parsed.index, mended, appended),
         rejects=_rejects(parsed.index, mended, faults, chunk.first_row, layout),
         scored=len(scored.rows),
         rejected=len(rejected),
+        warned=len(warned),
         scoring_failed=len(scored.failed.rows),
-        summary=summarise(scored.answers, cards) | count_faults(faults) | found.spreads,
+        summary=summarise(scored.answers, cards)
+        | count_faults(faults)
+        | count_faults(warnings, "warning")
+        | found.spreads,
     )
 
 
@@ -116,7 +124,7 @@ def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
         columns: dict[str, Column] = {}
         for feature in scorer.card.features:
             codes = parsed.columns[feature.name][1]
-            values = _parsed(feature, parsed, known, found.faults)
+            values = _parsed(feature, parsed, known, found)
             columns[feature.name] = (values.values, codes)
             summary = scorer.card.summary.get(feature.name)
             if summary and feature.name not in counted:
@@ -127,27 +135,50 @@ def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
 
 
 def _parsed(
-    feature: Feature, parsed: ParsedChunk, known: dict[str, tuple[Feature, ParsedValues]], faults: list[FaultColumn]
+    feature: Feature, parsed: ParsedChunk, known: dict[str, tuple[Feature, ParsedValues]], found: Validated
 ) -> ParsedValues:
-    """The distinct values of a column; what is wrong with them joins the faults, unless it is known from before."""
+    """The distinct values of a column; what is said of them joins what was found, unless it is known from before."""
     texts, codes = parsed.columns[feature.name]
     before = known.get(feature.name)
     if before and before[0] == feature:
         return before[1]
     values = parse_distinct(feature, texts)
-    news = values.without_faults_at(before[1].at_fault) if before else values
+    news = values.without_those_of(before[1]) if before else values
     if len(news.faults):
-        faults.append(_column_faults(news, codes, parsed.good))
+        found.faults.append(_told_rows(news.at_fault, news.faults, len(values.values), codes, parsed.good))
+    if len(news.warnings):
+        found.warnings.append(_told_rows(news.unusual, news.warnings, len(values.values), codes, parsed.good))
     known.setdefault(feature.name, (feature, values))
     return values
 
 
-def _column_faults(values: ParsedValues, codes: NDArray[np.int32], good: NDArray[np.int64]) -> FaultColumn:
-    places = np.full(len(values.values), -1)
-    places[values.at_fault] = np.arange(len(values.at_fault))
+def _told_rows(
+    texts: NDArray[np.int64], faults: Faults, distinct: int, codes: NDArray[np.int32], good: NDArray[np.int64]
+) -> FaultColumn:
+    """The rows whose text is one of those at the given places, of so many distinct ones, with what is said of each."""
+    places = np.full(distinct, -1)
+    places[texts] = np.arange(len(texts))
     found = places[codes]
     at = np.flatnonzero(found >= 0)
-    return FaultColumn(good[at], found[at], values.faults)
+    return FaultColumn(good[at], found[at], faults)
+
+
+def _of_rows(columns: Sequence[FaultColumn], rows: NDArray[np.int64]) -> list[FaultColumn]:
+    """What is said of the given rows, ascending."""
+    kept = [(column, np.isin(column.rows, rows, assume_unique=True)) for column in columns]
+    return [FaultColumn(column.rows[at], column.codes[at], column.faults) for column, at in kept if at.any()]
+
+
+def _warning_texts(
+    warnings: Sequence[FaultColumn], warned: NDArray[np.int64], rows: NDArray[np.int64]
+) -> pa.BinaryArray | None:
+    """The field of each of the rows that tells its warnings, empty for most; None where there are none."""
+    if not len(warned):
+        return None
+    places = np.full(len(rows), len(warned))
+    places[np.searchsorted(rows, warned)] = np.arange(len(warned))
+    texts = pa.concat_arrays([error_texts(warnings, warned), pa.array([b""], pa.binary())])
+    return texts.take(pa.array(places))
 
 
 def _split(count: int, faults: Sequence[FaultColumn]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.records import as_field
-from model.card import Card, ModelKind, Scores
+from model.card import Card, Scores
 from model.columns import Floats
 from model.scorer import Predictions
 from worker.answers import Answers
@@ -18,12 +18,19 @@ from worker.rejects import FaultColumn, error_texts
 _EFFECT_DECIMALS = 6
 
 
-def fine_suffixes(answers: Answers, cards: Sequence[Card], layout: Layout) -> pa.BinaryArray:
-    """What follows the records that were scored: each model's prediction and scores, no error, the effects."""
+def fine_suffixes(
+    answers: Answers, cards: Sequence[Card], layout: Layout, warnings: pa.BinaryArray | None = None
+) -> pa.BinaryArray:
+    """What follows the records that were scored: each model's prediction and scores, no error, the effects.
+
+    `warnings`, where there is a column for them, holds the text for each record.
+    """
     separator = layout.delimiter.encode()
     parts: list[pa.Array | bytes] = []
     for predictions, card in zip(answers.predictions, cards, strict=True):
         parts += _answer(predictions, card, layout.delimiter, b"" if parts else separator)
+    if layout.warnings:
+        parts += [separator, b"" if warnings is None else warnings]
     if answers.effects is not None:
         names = [separator + as_field(feature.name, layout.delimiter) + separator for feature in cards[0].features]
         parts += _strongest(answers.effects, pa.array(names, pa.binary()), layout.explained)
@@ -42,7 +49,8 @@ def suffixes(
     if not len(rejected):
         return fine
     separator = layout.delimiter.encode()
-    wrong = join(layout.added * separator, error_texts(faults, rejected), 2 * layout.explained * separator)
+    after = (2 * layout.explained + layout.warnings) * separator
+    wrong = join(layout.added * separator, error_texts(faults, rejected), after)
     places = np.empty(count, np.int64)
     places[scored] = np.arange(len(scored))
     places[rejected] = np.arange(len(scored), count)
@@ -52,11 +60,13 @@ def suffixes(
 def _answer(predictions: Predictions, card: Card, delimiter: str, before: bytes) -> list[pa.Array | bytes]:
     """A model's prediction and scores, each with a delimiter after it, and `before` before the first."""
     separator = delimiter.encode()
-    if card.kind is ModelKind.REGRESSOR:
-        parts = [before, shortest(predictions.values), separator]
-    else:
-        names = pa.array([before + as_field(name, delimiter) + separator for name in card.classes], pa.binary())
-        parts = [names.take(pa.array(predictions.values))]
+    parts: list[pa.Array | bytes] = [before]
+    for values, classes in predictions.by_target(card):
+        if classes:
+            names = pa.array([as_field(name, delimiter) + separator for name in classes], pa.binary())
+            parts.append(names.take(pa.array(values)))
+        else:
+            parts += [shortest(values), separator]
     write = six_decimals if card.scores is Scores.PROBABILITY else shortest
     return parts + [part for column in predictions.scores.T for part in (write(column), separator)]
 

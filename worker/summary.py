@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.agreement import DIFFERENCE, EQUAL, LARGEST_DIFFERENCE, ROWS, difference_unit, same_classes
-from model.card import Card, ModelKind
+from model.card import Card, ModelKind, Scores
 from model.columns import Floats
 from model.scorer import Predictions
 from worker.answers import Answers
@@ -31,10 +31,12 @@ def _predicted(predictions: Predictions, card: Card) -> dict[str, int]:
     counts: dict[str, int] = {}
     if card.kind is ModelKind.REGRESSOR:
         counts |= _counted("value", np.searchsorted(card.prediction_edges[1:-1], predictions.values, "right"))
-    else:
-        labels = np.bincount(predictions.values, minlength=len(card.classes)).tolist()
-        counts |= {f"prediction:{name}": n for name, n in zip(card.classes, labels, strict=True) if n}
-    if card.decides_by_threshold:
+    targets = card.targets or (None,)
+    for target, (values, classes) in zip(targets, predictions.by_target(card), strict=True):
+        labels = np.bincount(values, minlength=len(classes)).tolist() if classes else []
+        names = classes if target is None else [f"{target}: {name}" for name in classes]
+        counts |= {f"prediction:{name}": n for name, n in zip(names, labels, strict=False) if n}
+    if card.kind is ModelKind.BINARY_CLASSIFIER and card.scores is Scores.PROBABILITY:
         bins = np.minimum((predictions.positive * BINS).astype(np.int64), BINS - 1)
         counts |= _counted("probability", bins)
     return counts

@@ -13,13 +13,14 @@ from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.chunks import ClaimedChunk, ScoredChunk
 from jobs.connection import connect
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import get_settings
-from jobs.store import ClaimedChunk, JobStore, ScoredChunk
+from jobs.store import JobStore
 from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.models import scorer
@@ -95,7 +96,9 @@ def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
     """Score a chunk as a whole at first, then by parts, then by parts in processes of their own, then not at all."""
     settings, attempt = get_settings(), claimed.attempt
-    layout = Layout(claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0)
+    layout = Layout(
+        claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0, claimed.warnings
+    )
     if attempt > settings.max_attempts:
         return reject_chunk(claimed.chunk, layout)
     models = [scorer(name, version) for name, version in claimed.models]

@@ -1,6 +1,7 @@
 -- Records a scored chunk unless it is there already; answers the word why not, or 'recorded', the chunks to send,
 -- and how the job ended if it did.
--- ARGV: id, chunk, output, rejects, rows scored, rejected, of these not scorable, window, grace, then summary counts.
+-- ARGV: id, chunk, output, rejects, rows scored, rejected, of these not scorable, of the scored ones those with a warning,
+-- window, grace, then summary counts.
 local id, chunk, at = ARGV[1], ARGV[2], now()
 local state = redis.call('HGET', JOB, 'state')
 if not state then return {'gone'} end
@@ -17,15 +18,16 @@ redis.call('HINCRBY', JOB, 'done', 1)
 redis.call('HINCRBY', JOB, 'scored', ARGV[5])
 redis.call('HINCRBY', JOB, 'rejected', ARGV[6])
 redis.call('HINCRBY', JOB, 'scoring_failed', ARGV[7])
-for position = 10, #ARGV, 2 do redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) end
+redis.call('HINCRBY', JOB, 'warned', ARGV[8])
+for position = 11, #ARGV, 2 do redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) end
 local life = redis.call('PTTL', JOB)
 for _, key in ipairs({OUTPUT, REJECTS, SUMMARY}) do redis.call('PEXPIRE', key, life) end
 count(TOTALS, 'chunks:recorded')
-for position, name in ipairs({'scored', 'rejected', 'scoring_failed'}) do
+for position, name in ipairs({'scored', 'rejected', 'scoring_failed', 'warned'}) do
     if ARGV[4 + position] ~= '0' then count(TOTALS, 'rows:' .. name, ARGV[4 + position]) end
 end
 if claimed then count_time(TOTALS, 'chunk', at - tonumber(claimed)) end
 local ending = finish_if_complete(id, at)
 if ending then return {'recorded', {}, ending} end
 changed(id, at)
-return {'recorded', hand_out(tonumber(ARGV[8]), tonumber(ARGV[9]), at)}
+return {'recorded', hand_out(tonumber(ARGV[9]), tonumber(ARGV[10]), at)}

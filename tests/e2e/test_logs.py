@@ -83,7 +83,7 @@ def test_a_job_is_followed_through_web_and_workers(service: Stack) -> None:
 
 def test_a_poisonous_record_is_told_of_without_what_is_in_it(service: Stack, touchy: str) -> None:
     job, results = service.score(f"{HEADER}\n{ROW}\n{POISONED}\n".encode(), model=touchy)
-    assert job["rows"] == {"total": 2, "scored": 1, "rejected": 1}
+    assert job["rows"] == {"total": 2, "scored": 1, "rejected": 1, "warned": 0}
     assert SECRET.encode() in results
     wait_until(lambda: "job ended" in [line["event"] for line in of_job(service, job["id"])])
     events = {line["event"]: line for line in of_job(service, job["id"])}

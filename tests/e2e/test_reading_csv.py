@@ -232,7 +232,7 @@ def test_a_missing_column_comes_with_the_header_that_may_be_meant(service: Stack
 
 def test_a_fault_stands_in_the_rejects_file_with_its_record(service: Stack) -> None:
     job, _ = service.score(f"{HEADER}\n{GOOD}\nabc,,Bachelors,Never-married,White,Mal,40\n{GOOD},9\n".encode())
-    assert job["rows"] == {"total": 3, "scored": 1, "rejected": 2}
+    assert job["rows"] == {"total": 3, "scored": 1, "rejected": 2, "warned": 0}
     lines = rows_of(service.get(job["links"]["rejects"]).content)
     assert [(line["row"], line["column"], line["value"], line["code"]) for line in lines] == [
         ("2", "age", "abc", "not_a_number"), ("2", "sex", "Mal", "unknown_category"), ("3", "", "9", "ragged"),

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from jobs.chunks import ScoredChunk
 from jobs.csv_reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
-from jobs.store import ScoredChunk
 from jobs.text import Utf8Stream
 from model.card import Card
 from model.scorer import Scorer

@@ -76,7 +76,7 @@ def record(data: bytes, scorer: Scorer) -> None:
         error.errors(include_url=False, include_context=False)
         return
     for given in [asked.record] if asked.record is not None else asked.records or ():
-        found, faults = SCHEMA.validate_record(given)
+        found, faults, _ = SCHEMA.validate_record(given)
         names = [fault.column for fault in faults]
         assert sorted([*found, *map(str, names)]) == sorted(feature.name for feature in FEATURES)
         orjson.dumps(invalid_record(faults).as_dict())

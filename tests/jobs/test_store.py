@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from jobs import keys
 from jobs.alive import Node, SignOfLife, living
+from jobs.chunks import NewJob, ScoredChunk
 from jobs.connection import connect
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.keys import JobKeys
@@ -15,7 +16,7 @@ from jobs.messages import InputChunk, Queue, decompress
 from jobs.once import FirstUpload, OnceOnly, StillUploading
 from jobs.settings import Settings
 from jobs.state import Job, JobState
-from jobs.store import JobStore, NewJob, ScoredChunk
+from jobs.store import JobStore
 from tests.stack import free_port, wait_until
 
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)

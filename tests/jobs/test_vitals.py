@@ -7,11 +7,12 @@ import pytest
 
 from jobs import keys
 from jobs.alive import Node, SignOfLife
+from jobs.chunks import NewJob, ScoredChunk
 from jobs.connection import connect
 from jobs.messages import InputChunk, Predict, Queue
 from jobs.predictions import PredictionStore, new_id
 from jobs.settings import Settings
-from jobs.store import JobStore, NewJob, ScoredChunk
+from jobs.store import JobStore
 from jobs.vitals import BUCKET_SECONDS, Vitals, read_vitals
 from tests.stack import wait_until
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from jobs.backup import CannotBackUp, back_up
+from jobs.chunks import NewJob, ScoredChunk
 from jobs.connection import connect
 from jobs.messages import InputChunk, decompress
 from jobs.predictions import new_id
 from jobs.settings import Settings
 from jobs.state import JobState
-from jobs.store import JobStore, NewJob, ScoredChunk
+from jobs.store import JobStore
 from tests.launch.conftest import ROOT, wait_for
 
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)

@@ -73,7 +73,7 @@ def test_a_second_column_of_a_feature_is_a_duplicate() -> None:
 def test_a_valid_record_comes_back_typed_and_in_schema_order() -> None:
     record = {"extra": 1, **dict(reversed(RECORD.items())), "age": "39", "workclass": "?"}
     del record["hours_per_week"]
-    values, faults = SCHEMA.validate_record(record | {"Hours per Week": 40})
+    values, faults, _ = SCHEMA.validate_record(record | {"Hours per Week": 40})
     assert not faults
     assert list(values) == NAMES
     assert (values["age"], values["workclass"], values["hours_per_week"]) == (39.0, None, 40.0)
@@ -81,7 +81,7 @@ def test_a_valid_record_comes_back_typed_and_in_schema_order() -> None:
 
 def test_every_fault_of_a_record_is_reported() -> None:
     record = RECORD | {"age": 200, "education": "PhD", "sex": None}
-    values, faults = SCHEMA.validate_record(record)
+    values, faults, _ = SCHEMA.validate_record(record)
     assert [(fault.column, fault.code) for fault in faults] == [
         ("age", "out_of_range"),
         ("education", "unknown_category"),
@@ -92,14 +92,14 @@ def test_every_fault_of_a_record_is_reported() -> None:
 
 def test_an_absent_feature_is_missing_and_a_close_key_is_proposed() -> None:
     record = {key: value for key, value in RECORD.items() if key != "education"}
-    _, [fault] = SCHEMA.validate_record(record | {"eduction": "HS-grad"})
+    _, [fault], _ = SCHEMA.validate_record(record | {"eduction": "HS-grad"})
     assert (fault.code, fault.column, fault.suggestion, fault.value) == ("missing", "education", "eduction", None)
     assert fault.detail == "education is missing; did you mean 'eduction'?"
 
 
 def test_an_absent_feature_that_may_be_missing_is_no_fault() -> None:
     record = {key: value for key, value in RECORD.items() if key != "workclass"}
-    values, faults = SCHEMA.validate_record(record)
+    values, faults, _ = SCHEMA.validate_record(record)
     assert not faults
     assert values["workclass"] is None
 

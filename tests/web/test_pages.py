@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from jobs.chunks import NewJob
 from jobs.connection import connect
 from jobs.settings import Settings
-from jobs.store import JobStore, NewJob
+from jobs.store import JobStore
 from model.income_features import FEATURES
 from tests.stack import Stack, wait_until
 from tests.web.reading import Page, ended_job, page_of, upload_by_form

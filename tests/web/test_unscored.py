@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
-from jobs.store import ScoredChunk
 from jobs.text import is_utf8
 from model.scorer import Scorer
 from tests.jobs.reference_reader import read

@@ -12,8 +12,8 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
-from jobs.store import ScoredChunk
 from model.agreement import agreement
 from model.card import Card, InputForm, ModelKind, Scores
 from model.columns import Column

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
-from jobs.store import ScoredChunk
 from model.census import HELD_OUT
 from model.columns import Column
 from model.errors import BrokenModel, ScoringFailed

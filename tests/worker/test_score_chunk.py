@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
-from jobs.store import ScoredChunk
 from model.columns import Column
 from model.errors import ScoringFailed
 from model.scorer import Predictions, Scorer

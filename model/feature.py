@@ -1,0 +1,338 @@
+"""One input of a model, and what a text or a JSON value of it means.
+
+Pure: values in, values out. Imports the standard library and pydantic only, since the web process loads it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict
+
+from model.parsing import (
+    BOOLEANS,
+    LONGEST_ECHO,
+    MISSING_MARKERS,
+    digits_of,
+    is_number,
+    parse_date,
+    parse_number,
+    shown,
+)
+
+Value = float | bool | str | None
+Scalar = bool | int | float | str | None
+
+
+class FaultCode(StrEnum):
+    """Why a value or a record is rejected; stable words of the HTTP contract."""
+
+    MISSING = "missing"
+    NOT_A_NUMBER = "not_a_number"
+    NOT_AN_INTEGER = "not_an_integer"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_CATEGORY = "unknown_category"
+    NOT_A_BOOLEAN = "not_a_boolean"
+    NOT_A_DATE = "not_a_date"
+    NOT_A_TEXT = "not_a_text"
+    RAGGED = "ragged"
+    MALFORMED = "malformed"
+    UNDECODABLE = "undecodable"
+    SCORING_FAILED = "scoring_failed"
+
+
+class FeatureKind(StrEnum):
+    """What the values of a feature are."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one value or record; `value` is what was given, cut to 100 characters."""
+
+    code: str
+    detail: str
+    column: str | None = None
+    value: str | None = None
+    suggestion: str | None = None
+
+
+class UnseenPolicy(StrEnum):
+    """What becomes of a value that never occurred in training: `out_of_range`, `unknown_category`, `not_an_integer`."""
+
+    REJECT = "reject"
+    """The record is rejected."""
+    WARN = "warn"
+    """The record is scored with the value as it is, and a warning says so."""
+    MISSING = "missing"
+    """The record is scored as if the value were missing, and a warning says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A value that is scored although it never occurred in training, and what is unusual about it."""
+
+    value: Value
+    fault: Fault
+
+
+class Feature(BaseModel):
+    """One input of a model: its name, kind, limits or categories, and words for people.
+
+    `minimum` and `maximum` are inclusive and in `unit`; `categories` are in their natural order, spelt exactly as the
+    pipeline knows them, and `labels` gives the human words of each. `default` prefills a form, `example` shows a
+    typical value. `unseen` says what happens to a value that never occurred in training. `missing_words` are the exact
+    texts that mean "no value", where these are not the usual ones. `pandas_dtype` is the dtype in which the pipeline
+    gets the column, where it is not the usual one of its kind (float64, object, datetime64): `category`,
+    `category[int64]` (categories that are whole numbers), `str`, `int64`, `bool`, …
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    kind: FeatureKind
+    unit: str | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    integer: bool = False
+    categories: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    missing_allowed: bool = False
+    unseen: UnseenPolicy = UnseenPolicy.REJECT
+    missing_words: tuple[str, ...] = ()
+    default: Scalar = None
+    example: Scalar = None
+    help: str | None = None
+    pandas_dtype: str | None = None
+
+    def parse(self, text: str, suggest: bool = True) -> Value | Fault:
+        """Return what `text` means, or a Fault: as `read` does, without the warnings."""
+        found = self.read(text, suggest)
+        return found.value if isinstance(found, Warned) else found
+
+    def read(self, text: str, suggest: bool = True) -> Value | Fault | Warned:
+        """Return what `text` means, a Fault where the record is to be rejected, or a value with a warning.
+
+        A value is a number (float), a category as the schema spells it, true or false, a date as ISO 8601 writes it (in
+        UTC, without a zone), free text as it came; None for missing. This is the one place that says so; a reader of
+        whole columns must agree with it. Without `suggest`, no similar category is looked for, which is slow.
+        """
+        if text in self._exact:
+            return text
+        stripped = text.strip()
+        folded = stripped.casefold()
+        if folded in self._spellings:
+            return self._spellings[folded]
+        if self._means_missing(text, folded):
+            return self._missing(stripped)
+        if self.kind is FeatureKind.TEXT:
+            return text
+        if self.has_numeric_categories and (category := self._by_number.get(parse_number(stripped))) is not None:
+            return category
+        return self._read_as_kind(stripped, text, suggest)
+
+    def read_json(self, value: object) -> Value | Fault | Warned:
+        """Return what a JSON value means, as `read` does for text; never raises."""
+        match value:
+            case None:
+                return self._missing("")
+            case str():
+                return self.read(value)
+            case bool():
+                return self._json_boolean(value)
+            case int() | float():
+                return self._json_number(value)
+            case _:
+                return self._wrong_type(value)
+
+    def parse_json(self, value: object) -> Value | Fault:
+        """Return what a JSON value means, or a Fault: as `read_json` does, without the warnings."""
+        found = self.read_json(value)
+        return found.value if isinstance(found, Warned) else found
+
+    def missing(self, suggestion: str | None = None) -> Fault:
+        """Return the fault of a record without this feature; `suggestion` is a key that may have been meant."""
+        hint = f"did you mean {shown(suggestion)!r}?" if suggestion else f"{self._wanted} is needed"
+        return self._fault(FaultCode.MISSING, f"{self.name} is missing; {hint}", None, suggestion)
+
+    @property
+    def limits_reject(self) -> bool:
+        """Whether what lies outside the limits or the categories is rejected."""
+        return self.unseen is UnseenPolicy.REJECT
+
+    @property
+    def has_numeric_categories(self) -> bool:
+        """Whether the pipeline knows the categories as numbers."""
+        return (self.pandas_dtype or "").startswith(("category[int", "category[float"))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Casefolded texts that mean a category or that there is no value."""
+        missing = {word.casefold() for word in self.missing_words} if self.missing_words else MISSING_MARKERS
+        exact = {category.casefold() for category in self.categories}
+        return frozenset(missing | exact | set(self._spellings))
+
+    def verdict(self, code: FaultCode) -> str:
+        """Return what a fault of this code says after the text that it is about."""
+        return {
+            FaultCode.NOT_A_NUMBER: " is not a number",
+            FaultCode.NOT_AN_INTEGER: " is not a whole number",
+            FaultCode.OUT_OF_RANGE: f" is outside {self._range}",
+            FaultCode.UNKNOWN_CATEGORY: f" is not a category of {self.name}",
+        }[code]
+
+    @cached_property
+    def _exact(self) -> frozenset[str]:
+        return frozenset(self.categories)
+
+    @cached_property
+    def _spellings(self) -> Mapping[str, bool | str]:
+        """The values by their stripped and casefolded texts; of categories that differ in nothing else, none."""
+        if self.kind is FeatureKind.BOOLEAN:
+            return BOOLEANS
+        folded = [category.strip().casefold() for category in self.categories]
+        counts = Counter(folded)
+        return {text: category for text, category in zip(folded, self.categories, strict=True) if counts[text] == 1}
+
+    @cached_property
+    def _by_number(self) -> Mapping[float | None, str]:
+        return {parse_number(category): category for category in self.categories}
+
+    @cached_property
+    def _suggestions(self) -> dict[str, str]:
+        labels = {label.casefold(): category for category, label in self.labels.items()}
+        return labels | {category.casefold(): category for category in self.categories}
+
+    def _means_missing(self, text: str, folded: str) -> bool:
+        return text in self.missing_words if self.missing_words else folded in MISSING_MARKERS
+
+    def _read_as_kind(self, text: str, as_given: str, suggest: bool) -> Value | Fault | Warned:
+        match self.kind:
+            case FeatureKind.NUMBER:
+                return self._number(text)
+            case FeatureKind.DATE:
+                return self._date(text)
+            case FeatureKind.BOOLEAN:
+                return self._fault(FaultCode.NOT_A_BOOLEAN, f"{shown(text)!r} is neither true nor false", text)
+            case _:
+                return self._unseen(self._unknown_category(text, suggest), as_given)
+
+    def _unseen(self, fault: Fault, value: Value) -> Value | Fault | Warned:
+        """Return what the policy makes of a value that never occurred in training."""
+        if self.unseen is UnseenPolicy.WARN:
+            # A column of pandas' categories holds nothing but these: any other is missing there.
+            return Warned(None if (self.pandas_dtype or "").startswith("category") else value, fault)
+        if self.unseen is UnseenPolicy.MISSING and self.missing_allowed:
+            return Warned(None, fault)
+        return fault
+
+    @property
+    def _range(self) -> str:
+        low, high = ("" if limit is None else f"{limit:.15g}" for limit in (self.minimum, self.maximum))
+        return f"{low}..{high}"
+
+    @property
+    def _wanted(self) -> str:
+        if self.kind is FeatureKind.CATEGORY:
+            return f"one of its {len(self.categories)} categories"
+        if self.kind is not FeatureKind.NUMBER:
+            return {"boolean": "true or false", "date": "a date such as 2024-01-31", "text": "a text"}[self.kind.value]
+        number = "a whole number" if self.integer else "a number"
+        limited = self.minimum is not None or self.maximum is not None
+        return f"{number} in {self._range}" if limited else number
+
+    def _fault(self, code: FaultCode, detail: str, value: str | None, suggestion: str | None = None) -> Fault:
+        return Fault(code, detail, self.name, None if value is None else shown(value), suggestion)
+
+    def _missing(self, text: str) -> Fault | None:
+        return None if self.missing_allowed else replace(self.missing(), value=text)
+
+    def _number(self, text: str) -> Value | Fault | Warned:
+        if not is_number(text):
+            hint = "; write it without thousands separators and with a decimal point" if "," in text else ""
+            return self._fault(
+                FaultCode.NOT_A_NUMBER, f"{shown(text)!r}{self.verdict(FaultCode.NOT_A_NUMBER)}{hint}", text
+            )
+        number = float(text)
+        if not math.isfinite(number):
+            return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a finite number", text)
+        return self._within_limits(number, text)
+
+    def _within_limits(self, number: float, text: str) -> Value | Fault | Warned:
+        if self.integer and not number.is_integer():
+            return self._unseen(self._judged(FaultCode.NOT_AN_INTEGER, text), number)
+        too_low = self.minimum is not None and number < self.minimum
+        too_high = self.maximum is not None and number > self.maximum
+        if too_low or too_high:
+            return self._unseen(self._judged(FaultCode.OUT_OF_RANGE, text), number)
+        return number
+
+    def _date(self, text: str) -> str | Fault:
+        date = parse_date(text)
+        if date is None:
+            detail = f"{shown(text)!r} is not a date as ISO 8601 writes it, such as 2024-01-31 or 2024-01-31T09:30:00"
+            return self._fault(FaultCode.NOT_A_DATE, detail, text)
+        return date
+
+    def _judged(self, code: FaultCode, text: str) -> Fault:
+        return self._fault(code, shown(text) + self.verdict(code), text)
+
+    def _unknown_category(self, text: str, suggest: bool) -> Fault:
+        suggestion = self._suggest(text) if suggest else None
+        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+        detail = f"{shown(text)!r}{self.verdict(FaultCode.UNKNOWN_CATEGORY)}{hint}"
+        return self._fault(FaultCode.UNKNOWN_CATEGORY, detail, text, suggestion)
+
+    def _suggest(self, text: str) -> str | None:
+        # Comparing is quadratic in the length, and no category is longer than what is echoed.
+        if len(text) > LONGEST_ECHO:
+            return None
+        close = get_close_matches(text.casefold(), self._suggestions, n=1)
+        return self._suggestions[close[0]] if close else None
+
+    def _json_boolean(self, value: bool) -> Value | Fault:
+        if self.kind is FeatureKind.BOOLEAN:
+            return value
+        # Columns of the words True and False may have been texts in training.
+        return self._spellings.get(str(value).casefold(), self._wrong_type(value))
+
+    def _json_number(self, value: float) -> Value | Fault | Warned:
+        if self.kind is not FeatureKind.NUMBER:
+            text = digits_of(value)
+            # JSON does not tell 1 from 1.0.
+            whole = text.removesuffix(".0")
+            return self.read(whole if text not in self._spellings and whole in self._spellings else text)
+        try:
+            number = float(value)
+        except OverflowError:
+            return self._fault(FaultCode.NOT_A_NUMBER, "a whole number of over 308 digits is not a finite number", None)
+        text = digits_of(value)
+        if not math.isfinite(number):
+            return self._fault(FaultCode.NOT_A_NUMBER, f"{text} is not a finite number", text)
+        return self._within_limits(number, text)
+
+    def _wrong_type(self, value: object) -> Fault:
+        given = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "this value")
+        code, wanted = {
+            FeatureKind.NUMBER: (FaultCode.NOT_A_NUMBER, "a number"),
+            FeatureKind.CATEGORY: (FaultCode.UNKNOWN_CATEGORY, f"a category of {self.name}"),
+            FeatureKind.BOOLEAN: (FaultCode.NOT_A_BOOLEAN, "true or false"),
+            FeatureKind.DATE: (FaultCode.NOT_A_DATE, "a date"),
+            FeatureKind.TEXT: (FaultCode.NOT_A_TEXT, "a text"),
+        }[self.kind]
+        return self._fault(code, f"{given} is not {wanted}", _words(value))
+
+
+def _words(value: object) -> str:
+    """Return a value that is neither text nor number as it stood in JSON, as far as that is cheap."""
+    return str(value).lower() if isinstance(value, bool) else type(value).__name__

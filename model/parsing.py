@@ -1,0 +1,60 @@
+"""What a text means as a number, a date, a truth or a missing value, whatever feature it belongs to. Pure."""
+
+import math
+import re
+from datetime import UTC, datetime
+
+NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""The whole grammar of a number, ASCII digits only; plain enough for Python's `re` and for RE2."""
+
+MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
+"""Casefolded texts that mean "no value", unless a feature has a category of that very word."""
+
+BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
+}
+
+DAY_DIGITS = 10
+"""The length of a date without a time of day: 2024-01-31."""
+
+LONGEST_ECHO = 100
+_NUMBER = re.compile(NUMBER_PATTERN)
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether `text` is written as a number is; it may still be too large for a float."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def parse_number(text: str) -> float | None:
+    """Return the finite number that `text` writes by `NUMBER_PATTERN`, or None."""
+    number = float(text) if is_number(text) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def parse_date(text: str) -> str | None:
+    """Return a day in ISO 8601 as it is, a moment in UTC without its zone; None for what is neither."""
+    try:
+        moment = datetime.fromisoformat(text) if _DATE.fullmatch(text) else None
+        if moment is None or len(text) == DAY_DIGITS:
+            return text if moment else None
+        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
+def shown(text: str) -> str:
+    """Return `text` cut to 100 characters, for messages."""
+    return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
+
+
+def digits_of(value: float) -> str:
+    """Return a JSON number as text; a whole number too long for `str` (Python's limit) in short."""
+    try:
+        return str(value)
+    except ValueError:
+        return "a very long whole number"
