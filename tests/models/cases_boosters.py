@@ -115,7 +115,7 @@ def light_native(folder: Path) -> Brought:
 
 
 CASES = (
-    Case("xgboost", partial(plain, XGBClassifier(**QUICK, n_jobs=1)), cheap=True, browser=True),
+    Case("xgboost", partial(plain, XGBClassifier(**QUICK, n_jobs=1))),
     Case("xgboost-regressor", partial(number, XGBRegressor(**QUICK, n_jobs=1))),
     Case("xgboost-forest-regressor", partial(number, XGBRFRegressor(**QUICK, n_jobs=1))),
     Case("xgboost-categories", partial(native, XGBClassifier(**QUICK, n_jobs=1, enable_categorical=True))),

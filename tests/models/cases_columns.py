@@ -178,7 +178,7 @@ CASES = (
     Case("simple-imputer-with-indicator", partial(imputed, SimpleImputer(add_indicator=True))),
     Case("nearest-neighbours-imputer", partial(imputed, KNNImputer(n_neighbors=3))),
     Case("iterative-imputer", partial(imputed, IterativeImputer(random_state=0))),
-    Case("fitted-on-an-array", without_names, cheap=True),
+    Case("fitted-on-an-array", without_names),
     Case("columns-751", partial(wide, 751), browser=True),
     Case("columns-58", partial(wide, 58)),
     Case("classes-32", many_classes),

@@ -130,7 +130,7 @@ CASES = (
     Case("neighbours-by-distance", wine(scaled(KNeighborsClassifier(5, weights="distance")))),
     Case("nearest-centroid", wine(scaled(NearestCentroid()), has_scores=False)),
     Case("class-weights", weighted),
-    Case("grid-search", searched, browser=True),
+    Case("grid-search", searched),
     Case(
         "randomized-search",
         diabetes(RandomizedSearchCV(Ridge(), {"alpha": [0.1, 1.0, 9.0]}, n_iter=2, cv=3, random_state=0)),

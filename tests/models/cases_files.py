@@ -214,7 +214,7 @@ def wrong_end(folder: Path) -> Brought:
 
 CASES = (
     Case("file-sav", partial(saved_as, "sav")),
-    Case("file-joblib-gz", partial(saved_as, "joblib.gz"), cheap=True),
+    Case("file-joblib-gz", partial(saved_as, "joblib.gz")),
     Case("file-pkl-xz", partial(saved_as, "pkl.xz")),
     Case("file-pickle", partial(saved_as, "pickle")),
     Case("file-wrong-end", wrong_end),

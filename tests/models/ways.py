@@ -1,6 +1,7 @@
 """The ways by which people get answers from the running service: the command line, a file, records, the form."""
 
 import csv
+import gzip
 import html
 import io
 import os
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tests.models.answers import Answers, close, same_label
@@ -20,6 +22,7 @@ from tests.stack import ROOT, Stack
 
 SLOWEST_SECONDS = 600
 RECORDS_AT_ONCE = 1000
+GZIP = b"\x1f\x8b"
 # What a request line holds; a form that is longer is sent in a body.
 LONGEST_ADDRESS = 4000
 SCORE_COLUMN = re.compile(r"(probability|decision|score|distance)(_.*)?", re.DOTALL)
@@ -56,14 +59,18 @@ class ScoredFile:
 
 
 def score_file(stack: Stack, name: str, data: bytes) -> tuple[dict[str, Any], ScoredFile, list[list[str]]]:
-    """Upload a file; the job, its results, and the file's own records."""
+    """Upload a file; the job, its results, and the file's own records, the header first."""
     job, scored = stack.score(data, model=name)
-    delimiter = job["delimiter"]
-    sent = list(_rows(data, delimiter))
+    return job, *read_results(data, scored, job["delimiter"])
+
+
+def read_results(data: bytes, scored: bytes, delimiter: str) -> tuple[ScoredFile, list[list[str]]]:
+    """What the results of a file hold, and the file's own records, the header first."""
+    sent = list(_rows(gzip.decompress(data) if data.startswith(GZIP) else data, delimiter))
     header, *rows = _rows(scored, delimiter)
     width = len(sent[0])
     found = ScoredFile(header[:width], [row[:width] for row in rows], header[width:], [row[width:] for row in rows])
-    return job, found, sent
+    return found, sent
 
 
 def _rows(data: bytes, delimiter: str) -> Iterator[list[str]]:
@@ -90,6 +97,19 @@ def form_page(stack: Stack, name: str, typed: dict[str, str]) -> tuple[int, str]
     else:
         answer = stack.request("POST", path, data=typed, follow_redirects=True)
     return answer.status_code, answer.text
+
+
+def typed(record: "pd.Series[Any]") -> dict[str, str]:
+    """A record as somebody types it into the form."""
+    return {str(name): "" if pd.isna(value) else _text(value) for name, value in record.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d")
+    return repr(value.item()) if isinstance(value, np.number) else str(value)
 
 
 def differences_of_file(found: ScoredFile, wanted: Answers, targets: Sequence[str], has_scores: bool) -> list[str]:
