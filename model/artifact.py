@@ -4,26 +4,27 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import skops.io
 from sklearn.exceptions import InconsistentVersionWarning
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from model import integrity, trusted_types
+from model.custom_module import import_module, verified
 from model.errors import BrokenModel
 from model.files import place_of, sha256_of, write_atomically
+from model.trusted_types import SCHEMA_FILE, nodes_of
 
-SCHEMA_FILE = "schema.json"
-# What fitted splines and imputers consist of and skops does not trust by itself: plain data and an array function.
-TRUSTED = (
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-)
 # The oldest date a zip archive can hold: a time stamp would make every artifact, and so every version, differ.
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+_HEADER = 4096
+# Values that are equal are the same: whether two places share one depends on how the pipeline came to be.
+_VALUES = {"JsonNode", "TypeNode", "FunctionNode", "BytesNode"}
 
 
 def save(pipeline: Any, path: Path) -> str:
@@ -33,26 +34,48 @@ def save(pipeline: Any, path: Path) -> str:
     return sha256_of(content)
 
 
-def dumps(pipeline: Any) -> bytes:
-    """Return a fitted pipeline as a skops archive, the same bytes each time."""
-    return _reproducible(skops.io.dumps(pipeline))
+def dumps(pipeline: Any, modules: Mapping[str, str] | None = None) -> bytes:
+    """Return a fitted pipeline as a skops archive, the same bytes each time.
+
+    `modules` maps names of modules to those under which the archive refers to their classes and functions.
+    """
+    return canonical(skops.io.dumps(pipeline), modules)
 
 
-def load(path: Path, sha256: str, trusted: Sequence[str] = ()) -> Any:
+def load(
+    path: Path, sha256: str, trusted: Sequence[str] = (), module: Path | None = None, module_sha256: str | None = None
+) -> Any:
     """Return the fitted pipeline in `path`; never unpickles.
 
-    Raises BrokenModel where the file is missing, is not the one with checksum `sha256`, holds types that neither skops
-    nor `TRUSTED` nor `trusted` names as safe, or was written by another scikit-learn version.
+    `module`, with checksum `module_sha256`, is the module of its own that it needs (None: it needs none).
+
+    Raises BrokenModel where a file is missing or not the one with its checksum, where the archive holds types that
+    neither skops nor `trusted_types` nor `trusted` names as safe or indices that point to nowhere, where it was written
+    by another scikit-learn version, or where a library that it needs is not installed.
     """
-    return loads(_verified(path, sha256), path, trusted)
+    content = _verified(path, sha256)
+    if module is not None and module_sha256 is not None:
+        import_module(verified(_read(module), module_sha256), place_of(module))
+    return loads(content, path, trusted)
 
 
-def loads(content: bytes, path: Path, trusted: Sequence[str] = ()) -> Any:
-    """Return the fitted pipeline in `content`, which was read from `path`; raises as `load` does."""
+def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_versions: bool = False) -> Any:
+    """Return the fitted pipeline in `content`, which was read from `path`; raises as `load` does.
+
+    `other_versions` lets through what another scikit-learn version has written.
+    """
     try:
+        library = trusted_types.missing_library(content)
+        if library is not None:
+            how = trusted_types.how_to_install(library)
+            raise BrokenModel(f"{place_of(path)} needs {library}, which is not installed here; {how}")
+        safe = trusted_types.known_safe(content)
         with warnings.catch_warnings():
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            return skops.io.loads(content, trusted=[*TRUSTED, *trusted])
+            warnings.simplefilter("ignore" if other_versions else "error", InconsistentVersionWarning)
+            pipeline = skops.io.loads(content, trusted=[*safe, *trusted])
+        integrity.check(pipeline)
+    except BrokenModel:
+        raise
     except UntrustedTypesFoundException as error:
         raise BrokenModel(f"{place_of(path)} holds types that are not safe to load: {error}") from error
     except InconsistentVersionWarning as error:
@@ -61,28 +84,50 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = ()) -> Any:
         raise BrokenModel(f"{place_of(path)} {detail}") from error
     except Exception as error:
         raise BrokenModel(f"{place_of(path)} is not a skops artifact that can be loaded: {error}") from error
+    return pipeline
+
+
+def canonical(archive: bytes, modules: Mapping[str, str] | None = None) -> bytes:
+    """Return a skops archive in its canonical form: no addresses, no dates, sets in order, `modules` renamed."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    schema = json.loads(members.pop(SCHEMA_FILE))
+    renumbering = _Renumbering(_shared(schema), modules or {})
+    schema = renumbering.of(schema)
+    members = {renumbering.files[name]: _tidy(name, members[name]) for name in renumbering.files}
+    members[SCHEMA_FILE] = json.dumps(schema, separators=(",", ":")).encode()
+    return _zipped(members)
 
 
 def _verified(path: Path, sha256: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BrokenModel(f"the artifact {place_of(path)} cannot be read: {error.strerror}") from error
+    content = _read(path)
     found = sha256_of(content)
     if found != sha256:
         raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is {found}, its card says {sha256}")
     return content
 
 
-def _reproducible(archive: bytes) -> bytes:
-    """Return a skops archive with its memory addresses replaced by running numbers and its dates fixed."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    renumbering = _Renumbering()
-    schema = renumbering.of(json.loads(members.pop(SCHEMA_FILE)))
-    members = {renumbering.files[name]: content for name, content in members.items()}
-    members[SCHEMA_FILE] = json.dumps(schema, separators=(",", ":")).encode()
-    return _zipped(members)
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BrokenModel(f"the artifact {place_of(path)} cannot be read: {error.strerror}") from error
+
+
+def _tidy(name: str, content: bytes) -> bytes:
+    """An array without what happened to lie in memory between the fields of its records, such as a tree's nodes."""
+    # The header says so long before anything is read.
+    if not name.endswith(".npy") or b"|V" not in content[:_HEADER]:
+        return content
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None or array.ndim != 1:
+        return content
+    # Not zeros_like, which leaves the gaps as they come.
+    tidy = np.zeros(array.shape, array.dtype)
+    for field in array.dtype.names:
+        tidy[field] = array[field]
+    # Its bytes as they are: `np.save` copies records field by field into a buffer of its own, gaps included.
+    return content[: len(content) - array.nbytes] + tidy.view(np.uint8).tobytes()
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:
@@ -93,25 +138,49 @@ def _zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-class _Renumbering:
-    """Numbers objects (`__id__`) and files in the order in which the schema names them; skops uses `id()`."""
+def _shared(schema: Any) -> set[int]:
+    """The ids of objects that stand in more than one place: of the others, and of values, nobody needs an id."""
+    counts = Counter(node.get("__id__") for node in nodes_of(schema) if node["__loader__"] not in _VALUES)
+    return {number for number, count in counts.items() if number is not None and count > 1}
 
-    def __init__(self) -> None:
+
+class _Renumbering:
+    """Numbers shared objects (`__id__`) and files in the order in which the schema names them; skops uses `id()`."""
+
+    def __init__(self, shared: set[int], modules: Mapping[str, str]) -> None:
         self.files: dict[str, str] = {}
+        self._shared = shared
+        self._modules = modules
         self._ids: dict[int, int] = {}
 
     def of(self, node: Any) -> Any:
-        """Return a copy of a JSON tree with every id and file name replaced."""
+        """Return a copy of a JSON tree with ids, file names and names of modules replaced."""
         if isinstance(node, list):
             return [self.of(child) for child in node]
-        if isinstance(node, dict):
-            return {key: self._member(key, child) for key, child in node.items()}
-        return node
+        if not isinstance(node, dict):
+            return node
+        if not isinstance(node.get("__loader__"), str):
+            return {key: self.of(child) for key, child in node.items()}
+        kept = {key: child for key, child in node.items() if key != "__id__" or self._is_shared(node)}
+        if node["__loader__"] == "SetNode":
+            kept["content"] = sorted(node["content"], key=_order)
+        return {key: self._member(key, child) for key, child in kept.items()}
+
+    def _is_shared(self, node: dict[str, Any]) -> bool:
+        return node["__loader__"] not in _VALUES and node["__id__"] in self._shared
 
     def _member(self, key: str, child: Any) -> Any:
         if key == "__id__":
-            return self._ids.setdefault(child, len(self._ids))
+            # From 1: skops takes 0 for no id at all.
+            return self._ids.setdefault(child, len(self._ids) + 1)
+        if key == "__module__":
+            return self._modules.get(child, child)
         if key == "file":
             suffix = Path(child).suffix
             return self.files.setdefault(child, f"{len(self.files)}{suffix}")
         return self.of(child)
+
+
+def _order(node: Any) -> str:
+    """A text by which the members of a set are sorted: their order differs from process to process."""
+    return json.dumps([node.get("__class__"), node.get("content")], sort_keys=True, default=str)

@@ -1,0 +1,170 @@
+"""Checks of what C code follows without looking: indices of trees, neighbour searches, sparse and support vectors.
+
+An archive may be whole, hold nothing but trusted types, and still name a child node that does not exist; scikit-learn
+would read past the end of an array, or never come back. Every such array is therefore checked once it is loaded.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.neighbors._ball_tree import BallTree
+from sklearn.neighbors._kd_tree import KDTree
+from sklearn.svm._base import BaseLibSVM
+from sklearn.tree._tree import Tree
+
+LEAF = -1
+_OPAQUE = (type, ModuleType, FunctionType, BuiltinFunctionType, str, bytes, bytearray, int, float)
+
+
+class Unsound(ValueError):
+    """Raised when an index in a fitted model points to what is not there."""
+
+
+def check(pipeline: Any) -> None:
+    """Raise Unsound where a part of a loaded pipeline holds indices that C code cannot follow safely."""
+    for part in parts_of(pipeline):
+        for kind, check_part in _CHECKS:
+            if isinstance(part, kind):
+                check_part(part)
+        if issparse(part):
+            _check_sparse(part)
+        _check_owner(part)
+
+
+def parts_of(pipeline: Any) -> Iterator[Any]:
+    """Yield every object that a pipeline is made of, itself included, each once."""
+    pending, seen = [pipeline], {id(pipeline)}
+    while pending:
+        part = pending.pop()
+        yield part
+        inside = part.ravel().tolist() if isinstance(part, np.ndarray) and part.dtype.hasobject else ()
+        for child in (*gc.get_referents(part), *inside):
+            if id(child) not in seen and not isinstance(child, _OPAQUE):
+                seen.add(id(child))
+                pending.append(child)
+
+
+def _require(true: Any, what: str) -> None:
+    if not true:
+        raise Unsound(f"{what}; the file is damaged or was made to harm")
+
+
+def _check_children(left: NDArray[Any], right: NDArray[Any], inner: NDArray[np.bool_], what: str) -> None:
+    """Check that inner nodes have children within bounds and no node has two parents: then no path comes back."""
+    children = np.concatenate([left[inner], right[inner]]).astype(np.int64)
+    count = len(left)
+    _require(count > 0, f"{what} without nodes")
+    _require(np.all((children > 0) & (children < count)), f"{what} with a child that is not there")
+    _require(np.bincount(children, minlength=1).max() <= 1, f"{what} with a node that has two parents")
+
+
+def _check_features(features: NDArray[Any], count: int, what: str) -> None:
+    _require(np.all((features >= 0) & (features < count)), f"{what} that asks for a feature that is not there")
+
+
+def _check_tree(tree: Tree) -> None:
+    left, right = tree.children_left, tree.children_right
+    inner = left != LEAF
+    _check_children(left, right, inner, "a tree")
+    _check_features(tree.feature[inner], tree.n_features, "a tree")
+    _require(tree.n_outputs > 0 and np.min(tree.n_classes) > 0, "a tree without outputs")
+    _require(tree.value.shape[0] == len(left), "a tree with another number of values than nodes")
+
+
+def _check_predictor(predictor: TreePredictor) -> None:
+    nodes = predictor.nodes
+    inner = nodes["is_leaf"] == 0
+    _check_children(nodes["left"], nodes["right"], inner, "a boosted tree")
+    rows = nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)]
+    for sets in (predictor.binned_left_cat_bitsets, predictor.raw_left_cat_bitsets):
+        if len(rows):
+            _require(sets.ndim == 2 and sets.shape[1] == 8 and rows.max() < len(sets), "a boosted tree without a set")
+
+
+def _check_neighbours(tree: KDTree | BallTree) -> None:
+    what = "a neighbour search"
+    state = tree.__getstate__()
+    data, order, nodes, bounds = (np.asarray(array) for array in state[:4])
+    metric, weights = state[11], state[12]
+    rows, count = len(data), len(nodes)
+    _require(rows and data.ndim == 2 and order.shape == (rows,), f"{what} with arrays of different lengths")
+    _require(np.array_equal(np.sort(order), np.arange(rows)), f"{what} with a point that is not there")
+    start, end = nodes["idx_start"], nodes["idx_end"]
+    _require(np.all((start >= 0) & (start <= end) & (end <= rows)), f"{what} with points that are not there")
+    _require(bounds.ndim == 3 and bounds.shape[1] == count and bounds.shape[2] == data.shape[1], f"{what} without bounds")
+    _require(bounds.shape[0] == (2 if isinstance(tree, KDTree) else 1), f"{what} without bounds")
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    _require(np.all(2 * inner + 2 < count), f"{what} with a child that is not there")
+    _require(weights is None or np.shape(weights) == (rows,), f"{what} with weights that are not there")
+    try:
+        metric._validate_data(data)
+    except ValueError as error:
+        raise Unsound(f"{what} by a distance for other points: {error}") from error
+
+
+def _check_sparse(matrix: Any) -> None:
+    if hasattr(matrix, "check_format"):
+        try:
+            matrix.check_format(full_check=True)
+        except ValueError as error:
+            raise Unsound(f"a sparse matrix with indices that are not there: {error}") from error
+
+
+def _check_support_vectors(machine: BaseLibSVM) -> None:
+    if not hasattr(machine, "support_vectors_"):
+        return
+    what = "a support vector machine"
+    counts = np.asarray(machine._n_support)
+    total, classes = int(counts.sum()), len(counts)
+    vectors = machine.support_vectors_.shape[0]
+    two = machine._impl in {"c_svc", "nu_svc"}
+    pairs = classes * (classes - 1) // 2 if two else 1
+    _require(np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that are not there")
+    expected = (classes - 1 if two else 1, vectors)
+    _require(machine._dual_coef_.shape == expected, f"{what} with coefficients that are not there")
+    _require((total if two else vectors) == vectors, f"{what} with vectors that are not there")
+    _require(len(machine._intercept_) >= pairs, f"{what} without its intercepts")
+
+
+def _check_owner(part: Any) -> None:
+    """Check that no tree asks for a feature beyond those that the model which holds it lets through."""
+    state = getattr(part, "__dict__", {})
+    width = state.get("n_features_in_") if isinstance(state, dict) else None
+    if not isinstance(width, int | np.integer):
+        return
+    if isinstance(state.get("tree_"), Tree):
+        _require(state["tree_"].n_features == width, "a tree for another number of features than its model")
+    for predictor in _flat(state.get("_predictors")):
+        nodes = predictor.nodes
+        inner = nodes["is_leaf"] == 0
+        _check_features(nodes["feature_idx"][inner], width, "a boosted tree")
+        by_category = nodes["feature_idx"][inner & (nodes["is_categorical"] != 0)]
+        known = np.flatnonzero(getattr(state.get("_bin_mapper"), "is_categorical_", ()))
+        _require(np.isin(by_category, known).all(), "a boosted tree that takes a number for a category")
+    # Bagging hands each of its models a choice of columns, by indices that are looked at.
+    if "estimators_features_" not in state:
+        for model in _flat(state.get("estimators_")):
+            tree = getattr(model, "tree_", None)
+            _require(tree is None or tree.n_features <= width, "a tree for more features than its model takes")
+
+
+def _flat(parts: Any) -> Iterator[Any]:
+    if isinstance(parts, np.ndarray) and parts.dtype.hasobject:
+        parts = parts.ravel().tolist()
+    for part in parts if isinstance(parts, list) else ():
+        yield from _flat(part) if isinstance(part, list) else (part,)
+
+
+_CHECKS: tuple[tuple[type, Callable[[Any], None]], ...] = (
+    (Tree, _check_tree),
+    (TreePredictor, _check_predictor),
+    (KDTree, _check_neighbours),
+    (BallTree, _check_neighbours),
+    (BaseLibSVM, _check_support_vectors),
+)

@@ -1,0 +1,1 @@
+"""Models in file formats of their own, as scikit-learn estimators."""

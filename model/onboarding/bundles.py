@@ -1,0 +1,112 @@
+"""The one model in what a file holds: the model itself, or a dictionary or list with it and what belongs to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import LabelEncoder
+
+from model.errors import RefusedModel
+
+_FEATURES = {
+    "features", "feature_names", "feature_names_in", "feature_columns", "feature_cols", "feature_list", "columns", "cols",
+    "input_columns", "input_features", "model_columns", "x_columns", "predictors",
+}  # fmt: skip
+_CLASSES = {"classes", "class_names", "target_names", "labels", "label_names"}
+_BOOSTERS = {"xgboost.core.Booster", "lightgbm.basic.Booster", "catboost.core.CatBoost"}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model and what its file says of it: the columns that it takes, and the names of its classes."""
+
+    model: Any
+    features: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def unpacked(found: Any, path: Path, key: str | None) -> Bundle:
+    """Return the one model in `found`; `key` names it where there are several. Raises RefusedModel."""
+    parts = _parts(found)
+    if parts is None:
+        if key is not None:
+            raise RefusedModel(f"{path} holds a {type(found).__name__}, which has no keys; leave out --key")
+        return Bundle(found)
+    models = [name for name, value in parts.items() if _is_model(value)]
+    chosen = _chosen(parts, models, path, key)
+    others = {name: value for name, value in parts.items() if name not in {chosen, *models}}
+    notes = [f"the model is {chosen!r} of {path.name}"]
+    classes = _class_names(others)
+    encoder = _target_encoder(parts[chosen], others)
+    if encoder is not None:
+        classes = tuple(map(str, others.pop(encoder).classes_))
+        notes.append(f"its classes are those of {encoder!r}")
+    _refuse_transformers(others, chosen, path)
+    notes += [f"{name!r} is not used: thresholds are given in the schema" for name in others if "thresh" in name.lower()]
+    return Bundle(parts[chosen], _feature_names(others), classes, notes)
+
+
+def _parts(found: Any) -> dict[str, Any] | None:
+    if isinstance(found, Mapping) and not hasattr(found, "predict"):
+        return {str(name): value for name, value in found.items()}
+    if isinstance(found, list | tuple) and not hasattr(found, "predict"):
+        return {str(place): value for place, value in enumerate(found)}
+    return None
+
+
+def _is_model(value: Any) -> bool:
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    return not isinstance(value, type) and (hasattr(value, "predict") or kind in _BOOSTERS)
+
+
+def _chosen(parts: Mapping[str, Any], models: list[str], path: Path, key: str | None) -> str:
+    there_are = ", ".join(map(repr, parts)) or "nothing"
+    if key is not None:
+        if key not in parts:
+            raise RefusedModel(f"{path} has no key {key!r}; there are: {there_are}")
+        return key
+    if not models:
+        raise RefusedModel(f"{path} holds no model, but {there_are}; save the fitted pipeline itself")
+    if len(models) > 1:
+        raise RefusedModel(f"{path} holds several models; name one with --key: {', '.join(map(repr, models))}")
+    return models[0]
+
+
+def _target_encoder(model: Any, others: Mapping[str, Any]) -> str | None:
+    """The key of the encoder of the target, if there is but one and it has as many classes as the model."""
+    encoders = [name for name, value in others.items() if isinstance(value, LabelEncoder) and hasattr(value, "classes_")]
+    classes = getattr(model, "classes_", None)
+    if len(encoders) != 1 or classes is None or np.ndim(classes) != 1:
+        return None
+    numbered = np.array_equal(np.asarray(classes), np.arange(len(classes)))
+    return encoders[0] if numbered and len(others[encoders[0]].classes_) == len(classes) else None
+
+
+def _refuse_transformers(others: Mapping[str, Any], chosen: str, path: Path) -> None:
+    for name, value in others.items():
+        inside = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
+        for part in (value, *inside):
+            if hasattr(part, "transform") and not isinstance(part, pd.Series | pd.DataFrame | type):
+                raise RefusedModel(
+                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({chosen!r}), and nothing says in "
+                    "which order and to which columns they apply; put them into one Pipeline and save that"
+                )
+
+
+def _feature_names(others: Mapping[str, Any]) -> tuple[str, ...] | None:
+    return next((_texts(value) for name, value in others.items() if name.lower() in _FEATURES and _texts(value)), None)
+
+
+def _class_names(others: Mapping[str, Any]) -> tuple[str, ...] | None:
+    return next((_texts(value) for name, value in others.items() if name.lower() in _CLASSES and _texts(value)), None)
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, np.ndarray | pd.Index | pd.Series):
+        value = value.tolist()
+    texts = isinstance(value, list | tuple) and value and all(isinstance(text, str) for text in value)
+    return tuple(value) if texts else None

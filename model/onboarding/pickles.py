@@ -1,0 +1,116 @@
+"""Reading pickles that their owner trusts: plain, by joblib, by cloudpickle, with the classes of a module of their own."""
+
+import io
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import joblib
+from sklearn.exceptions import InconsistentVersionWarning
+
+from model.errors import RefusedModel
+from model.onboarding.versions import MOVED, check_silent_changes, check_version
+from model.trusted_types import EXTRAS, how_to_install
+
+RISK = (
+    "a pickle can run any program on this machine when it is read, with your rights. Add --trust if you made the file "
+    "yourself or know who did; better, have it saved with skops.io.dump"
+)
+MODULE_ADVICE = "give the Python file that defines it with --module"
+_MAX_PACKAGES = 8
+_MISSING: dict[str, str] = {
+    "statsmodels": "statsmodels results are not taken; refit the model with scikit-learn, which has the same families",
+    "torch": "PyTorch modules are not taken; export the model to ONNX and bring that file",
+    "tensorflow": "Keras models are not taken; export the model to ONNX and bring that file",
+    "keras": "Keras models are not taken; export the model to ONNX and bring that file",
+    "pyspark": "Spark models are not taken; export the model to ONNX and bring that file",
+}
+
+
+def unpickled(content: bytes, path: Path, module: ModuleType | None, trust_version: bool) -> Any:
+    """Return what a pickle holds, for a file `path` whose owner trusts it; its code runs here.
+
+    Classes and functions of modules that are not installed, and of `__main__`, are those of `module`.
+
+    Raises RefusedModel whatever happens: what is raised, or that the file ends the program.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            return _loaded(content, module)
+    except InconsistentVersionWarning as warning:
+        made_by = warning.original_sklearn_version
+        check_version(made_by, path, trust_version)
+    except BaseException as error:
+        raise _refusal(error, path, module) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            found = _loaded(content, module)
+    except BaseException as error:
+        detail = " ".join(str(error).split())[:200]
+        message = f"{path}, made by scikit-learn {made_by}, cannot be read by the one here; train it again ({detail})"
+        raise RefusedModel(message) from error
+    check_silent_changes(found, made_by, path)
+    return found
+
+
+def _loaded(content: bytes, module: ModuleType | None) -> Any:
+    known = {name: import_module(target) for name, target in MOVED.items()}
+    if module is not None:
+        known["__main__"] = module
+    for _ in range(_MAX_PACKAGES):
+        with _standing_in(known):
+            try:
+                return joblib.load(io.BytesIO(content))
+            except ModuleNotFoundError as error:
+                if module is None or error.name is None or error.name in known:
+                    raise
+                # A package that only its maker has: what it defined is looked for in the module.
+                known[error.name] = module
+    raise ModuleNotFoundError("it needs too many modules")
+
+
+@contextmanager
+def _standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+    """Let modules answer to other names while a pickle is read."""
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+
+
+def _refusal(error: BaseException, path: Path, module: ModuleType | None) -> RefusedModel:
+    """What a failed attempt means, in one line."""
+    if isinstance(error, RefusedModel):
+        return error
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        root = error.name.partition(".")[0]
+        if root in _MISSING:
+            return RefusedModel(f"{path} needs {root}, which is not installed here; {_MISSING[root]}")
+        if root in {"sklearn", "numpy", "scipy", "pandas"}:
+            return RefusedModel(f"{path} needs {error.name}, which is not in the {root} here; train it again with that")
+        how = how_to_install(root) if root in EXTRAS or module is None else "install it here and for the workers"
+        return RefusedModel(f"{path} needs the module {error.name!r}, which is not installed here; {how}")
+    if isinstance(error, AttributeError) and "__main__" in str(error) + repr(getattr(error, "obj", "")):
+        name = error.name or str(error)
+        return RefusedModel(f"{path} needs {name!r} of the script that made it (`__main__`); {MODULE_ADVICE}")
+    if isinstance(error, AttributeError) and module is not None:
+        return RefusedModel(f"{path} needs {error.name!r}, which the module given with --module does not define")
+    if isinstance(error, SystemExit):
+        return RefusedModel(f"{path} ends the program when it is read (exit status {error.code}); it is no plain model")
+    if isinstance(error, KeyboardInterrupt):
+        return RefusedModel(f"reading {path} was interrupted")
+    detail = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return RefusedModel(f"{path} is not a pickle that can be read here: {detail}; save it with skops.io.dump")

@@ -1,0 +1,209 @@
+"""Which types in a skops archive are known to be safe, beyond those that skops itself trusts.
+
+A type is trusted in the one form in which skops stores it (its *loader*), never by name alone: a name that is trusted as
+an object, whose state is set, must not be called with arguments of the file's choice. What is trusted this way
+
+- holds data: estimators, kernels, splitters, losses and the like, whose constructors and states do nothing by themselves;
+- is a function that computes from arrays and touches nothing else;
+- is an array of indices that C code follows unchecked (trees, neighbour searches, sparse matrices): these are trusted
+  because `model.integrity` checks them once they are loaded;
+- is a booster of XGBoost, LightGBM or CatBoost, whose state is that library's own model format, read by its parser.
+"""
+
+import importlib
+import json
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Any
+
+import skops.io
+
+SCHEMA_FILE = "schema.json"
+
+OBJECT, DICT, TYPE, FUNCTION = "ObjectNode", "DictNode", "TypeNode", "FunctionNode"
+DATA_LOADERS = {OBJECT, DICT, TYPE}
+"""In these an instance is made without calling its constructor, or with a mapping; a type is only named."""
+
+FIXED = {
+    "builtins.NoneType": {TYPE},
+    "collections.OrderedDict": {DICT, TYPE},
+    "functools.partial": {"PartialNode"},
+    "numpy.dtype": {"DTypeNode"},
+    "scipy._lib.array_api_compat.numpy._aliases.asarray": {FUNCTION},
+    "scipy.interpolate._bsplines.BSpline": {OBJECT},
+    "sklearn.tree._tree.Tree": {"TreeNode"},
+    "sklearn.utils._bunch.Bunch": {DICT},
+    "sklearn.cluster._kmeans._kmeans_single_lloyd": {FUNCTION},
+    "sklearn.cluster._kmeans._kmeans_single_elkan": {FUNCTION},
+    "imblearn.utils._validation.ArraysTransformer": {OBJECT},
+}
+"""Single types and functions, each with the loaders in which it is trusted."""
+
+HOLDERS = (
+    "sklearn._loss.link",
+    "sklearn._loss.loss",
+    "sklearn.calibration",
+    "sklearn.cluster._bisect_k_means",
+    "sklearn.ensemble._hist_gradient_boosting.binning",
+    "sklearn.ensemble._hist_gradient_boosting.predictor",
+    "sklearn.gaussian_process._gpc",
+    "sklearn.gaussian_process.kernels",
+    "sklearn.metrics._dist_metrics",
+    "sklearn.metrics._scorer",
+    "sklearn.model_selection._split",
+    "sklearn.multiclass",
+    "sklearn.neighbors._ball_tree",
+    "sklearn.neighbors._kd_tree",
+    "sklearn.neural_network._stochastic_optimizers",
+    "sklearn.utils._metadata_requests",
+)
+"""Modules all of whose own classes hold data."""
+
+SPARSE = ("csr_matrix", "csc_matrix", "coo_matrix", "csr_array", "csc_array", "coo_array")
+
+NUMPY_FUNCTIONS = (
+    "abs", "all", "any", "argmax", "argmin", "around", "asarray", "average", "clip", "cumsum", "diff", "log", "max",
+    "mean", "median", "min", "nan_to_num", "nanmax", "nanmean", "nanmedian", "nanmin", "nanstd", "nansum", "nanvar",
+    "percentile", "prod", "quantile", "ravel", "reshape", "round", "squeeze", "std", "sum", "transpose", "var", "where",
+)  # fmt: skip
+"""Functions on arrays without ufuncs, which skops trusts: what aggregations and function transformers name."""
+
+FUNCTION_MODULES = ("sklearn.metrics", "sklearn.feature_selection")
+"""Modules whose public functions compute scores of arrays."""
+
+BOOSTERS = {
+    "xgboost.core.Booster": "XGBModel",
+    "lightgbm.basic.Booster": "LGBMModel",
+    "catboost.core.CatBoost": "CatBoost",
+}
+
+ESTIMATOR_PACKAGES = ("sklearn", "imblearn", "xgboost", "lightgbm", "catboost")
+
+OWN = ("model.native.onnx_model.OnnxClassifier", "model.native.onnx_model.OnnxRegressor")
+
+EXTRAS = {
+    "xgboost": "requirements-boosters.txt",
+    "lightgbm": "requirements-boosters.txt",
+    "catboost": "requirements-boosters.txt",
+    "imblearn": "requirements-boosters.txt",
+    "onnxruntime": "requirements-onnx.txt",
+}
+"""Libraries that are optional, and the file of requirements that installs each."""
+
+
+def untrusted(content: bytes) -> tuple[str, ...]:
+    """Return the names in a skops archive that are not known to be safe, sorted; raises what skops raises."""
+    return _split(content)[1]
+
+
+def known_safe(content: bytes) -> tuple[str, ...]:
+    """Return the names in a skops archive that skops does not trust by itself, and that are known to be safe here."""
+    return _split(content)[0]
+
+
+def schema_of(content: bytes) -> Any:
+    """Return the JSON tree that says what a skops archive holds; raises BadZipFile, KeyError and ValueError."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return json.loads(archive.read(SCHEMA_FILE))
+
+
+def nodes_of(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a schema: the mappings that name a loader, a module and a class or function."""
+    pending = [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            if isinstance(part.get("__loader__"), str):
+                yield part
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+
+
+def missing_library(content: bytes) -> str | None:
+    """Return the first library that an archive names and that is not installed here, if there is one."""
+    roots = {str(node.get("__module__")).partition(".")[0] for node in nodes_of(schema_of(content))}
+    return next((root for root in sorted(roots) if root not in {"", "None", "__main__"} and not _is_there(root)), None)
+
+
+def how_to_install(library: str) -> str:
+    """Return what to do about a library that is missing."""
+    if library in EXTRAS:
+        return f"install it with: pip install -r {EXTRAS[library]}"
+    return f"if it is a file of your own, give it with --module {library}.py; else install it here and for the workers"
+
+
+def _split(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    found = skops.io.get_untrusted_types(data=content)
+    loaders = defaultdict(set)
+    for node in nodes_of(schema_of(content)):
+        loaders[f"{node.get('__module__')}.{node.get('__class__')}"].add(node["__loader__"])
+    safe = {name for name in found if loaders[name] and all(_is_safe(name, loader) for loader in loaders[name])}
+    return tuple(sorted(safe)), tuple(sorted(set(found) - safe))
+
+
+def _is_safe(name: str, loader: str) -> bool:
+    if name in FIXED:
+        return loader in FIXED[name]
+    module, _, attribute = name.rpartition(".")
+    if loader == "SparseMatrixNode":
+        return module.startswith("scipy.sparse.") and attribute in SPARSE
+    if loader == FUNCTION:
+        return name in _functions()
+    if loader not in DATA_LOADERS:
+        return False
+    if name in OWN or name in BOOSTERS:
+        return loader == OBJECT
+    if module in HOLDERS:
+        return _own_class(module, attribute) is not None
+    return loader != DICT and _is_estimator(module, attribute)
+
+
+def _is_estimator(module: str, attribute: str) -> bool:
+    """Whether a class of a library that is known is an estimator or a sampler, defined in that module."""
+    if module.partition(".")[0] not in ESTIMATOR_PACKAGES or {"tests", "conftest", "testing"} & set(module.split(".")):
+        return False
+    found = _own_class(module, attribute)
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__} if found else set()
+    return bool(bases & {"sklearn.base.BaseEstimator", "catboost.core.CatBoost"})
+
+
+def _own_class(module: str, attribute: str) -> type | None:
+    """Return a class by name, if it is defined in that module of an installed library."""
+    if not _is_there(module.partition(".")[0]):
+        return None
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) and _is_defined_in(found, module) else None
+
+
+def _is_defined_in(found: type, module: str) -> bool:
+    # Cython leaves out the package of some modules.
+    return module == found.__module__ or module.endswith(f".{found.__module__}")
+
+
+@cache
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+@cache
+def _functions() -> frozenset[str]:
+    names = {f"numpy.{name}" for name in NUMPY_FUNCTIONS}
+    for module in map(importlib.import_module, FUNCTION_MODULES):
+        members = [getattr(module, name) for name in module.__all__]
+        names |= {f"{member.__module__}.{member.__name__}" for member in members if _computes(member)}
+    return frozenset(names)
+
+
+def _computes(member: Any) -> bool:
+    return callable(member) and not isinstance(member, type) and hasattr(member, "__module__")
