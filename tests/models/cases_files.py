@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,6 @@ import cloudpickle
 import joblib
 import pandas as pd
 import sklearn
-import statsmodels.api as sm
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -180,13 +178,13 @@ def function_without_a_name(folder: Path) -> Refused:
 
 
 def of_statsmodels(folder: Path) -> Refused:
-    table = tables.diabetes()
-    table.to_csv(folder / "data.csv", index=False)
-    fitted = sm.OLS(table["progression"], sm.add_constant(table.drop(columns="progression"))).fit()
-    (folder / "model.pkl").write_bytes(pickle.dumps(fitted))
-    return Refused(
-        (str(folder / "model.pkl"), "--data", str(folder / "data.csv"), "--target", "progression", "--trust")
-    )
+    """A result of statsmodels, which is no estimator, and whose library is not here."""
+    names = ("statsmodels", "statsmodels.regression", "statsmodels.regression.linear_model")
+    modules = {name: ModuleType(name) for name in names}
+    result = type("RegressionResultsWrapper", (), {"__module__": names[-1]})
+    vars(modules[names[-1]])["RegressionResultsWrapper"] = result
+    with patch.dict(sys.modules, modules):
+        return other_object(result(), folder)
 
 
 def other_object(thing: Any, folder: Path) -> Refused:
