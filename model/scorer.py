@@ -207,7 +207,7 @@ class Scorer:
             return self._asked("predict", frame, shape)
         labels = self._labels(frame, shape)
         columns = [
-            _places(labels[:, at].tolist(), classes) if len(frame) else np.empty(0, np.int64)
+            label_places(labels[:, at].tolist(), classes) if len(frame) else np.empty(0, np.int64)
             for at, classes in enumerate(self.card.target_classes)
         ]
         return np.column_stack(columns)
@@ -217,7 +217,7 @@ class Scorer:
         if self.card.kind is ModelKind.OUTLIER_DETECTOR:
             return (labels > 0).astype(np.int64)
         with self._failures(len(frame)):
-            return _places(labels.tolist(), self.card.pipeline_classes or self.card.classes)
+            return label_places(labels.tolist(), self.card.pipeline_classes or self.card.classes)
 
     def _labels(self, frame: pd.DataFrame, shape: tuple[int, ...]) -> NDArray[Any]:
         """What the pipeline's `predict` says of a prepared frame, checked."""
@@ -339,7 +339,7 @@ def label_text(text: str) -> str:
     return str(int(number)) if number is not None and number.is_integer() else text
 
 
-def _places(labels: Sequence[Any], classes: Sequence[str]) -> NDArray[np.int64]:
+def label_places(labels: Sequence[Any], classes: Sequence[str]) -> NDArray[np.int64]:
     """Each label's place among the classes; raises KeyError where it is none of them."""
     places = {label_text(name): place for place, name in enumerate(classes)}
     places |= {name: place for place, name in enumerate(classes)}

@@ -1,1 +1,1 @@
-"""Onboarding: what people bring becomes a model, or is refused in one line with the way out."""
+"""Bringing a pipeline: what it is, how it reads the user's table, and the proof that its answers stay its own."""

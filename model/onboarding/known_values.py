@@ -1,0 +1,159 @@
+"""Which values of a column a fitted pipeline knows: the categories of its encoders, and of models that have their own.
+
+What a pipeline was fitted on, it knows. So of several readings of a column the right one is that whose values it knows.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+Names = Sequence[str] | None
+
+# Where estimators that hold another one keep it once they are fitted.
+_INNER = ("best_estimator_", "estimator_", "regressor_", "estimator", "base_estimator_")
+_SEVERAL = ("estimators_", "calibrated_classifiers_")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownValues:
+    """What a pipeline knows of a column.
+
+    `values` are those that it was fitted on, missing ones left out; empty where it has not kept them. `missing` tells
+    whether it knows a missing one, or fills it in. With `as_category`, it gets the column as pandas' categories, in the
+    order of `values`.
+    """
+
+    values: tuple[Any, ...] = ()
+    missing: bool = False
+    as_category: bool = False
+
+    def share(self, column: pd.Series) -> float:
+        """Return the share of a column's values, from 0 to 1, that are known."""
+        known = frozenset(self.values)
+        counts = column.value_counts(dropna=True)
+        hits = sum(int(count) for value, count in counts.items() if value in known)
+        absent = int(column.isna().sum())
+        return (hits + (absent if self.missing else 0)) / max(1, len(column))
+
+
+def known_values(pipeline: Any, names: Sequence[str]) -> dict[str, KnownValues]:
+    """Return what a fitted pipeline knows of those of its input columns, by name, of which it keeps the values."""
+    found: dict[str, KnownValues] = {}
+    for name, known in _of(pipeline, list(names), filled=False):
+        found.setdefault(name, known)
+    return found
+
+
+def estimator_within(estimator: Any) -> Any | None:
+    """Return the fitted estimator that another one holds, such as the best of a search, or None."""
+    for attribute in _INNER:
+        inner = getattr(estimator, attribute, None)
+        if inner is not None and hasattr(inner, "fit"):
+            return inner
+    for attribute in _SEVERAL:
+        several = getattr(estimator, attribute, None)
+        if isinstance(several, list) and several:
+            first = several[0]
+            return first if hasattr(first, "fit") else estimator_within(first)
+    return None
+
+
+def _of(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
+    """What a step knows of its inputs, `filled` where their missing values were filled in before."""
+    if names is None or step is None or isinstance(step, str):
+        return
+    if isinstance(step, Pipeline) or hasattr(step, "steps"):
+        yield from _of_steps(step, names, filled)
+    elif isinstance(step, ColumnTransformer):
+        for _, transformer, selected in step.transformers_:
+            yield from _of(transformer, _selected(names, selected), filled)
+    elif isinstance(step, FeatureUnion):
+        for _, transformer in step.transformer_list:
+            yield from _of(transformer, names, filled)
+    elif (categories := getattr(step, "categories_", None)) is not None:
+        yield from _of_encoder(names, categories, filled)
+    elif (reader := _OWN_CATEGORIES.get(type(step).__module__.partition(".")[0])) is not None:
+        yield from reader(step, names)
+    elif (encoder := getattr(step, "_preprocessor", None)) is not None:  # of boosting, which takes missing values
+        yield from _of(encoder, names, filled=True)
+    else:
+        yield from _of(estimator_within(step), names, filled)
+
+
+def _of_steps(pipeline: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
+    for _, step in pipeline.steps:
+        yield from _of(step, names, filled)
+        filled = filled or isinstance(step, SimpleImputer)
+        names = names if _keeps_columns(step) else None
+
+
+def _keeps_columns(step: Any) -> bool:
+    if step is None or isinstance(step, str) or hasattr(step, "fit_resample"):
+        return True
+    if isinstance(step, SimpleImputer):
+        return not step.add_indicator and len(step.statistics_) == step.n_features_in_
+    return isinstance(step, OneToOneFeatureMixin) and not hasattr(step, "categories_")
+
+
+def _selected(names: Sequence[str], selected: Any) -> list[str]:
+    """The columns that a ColumnTransformer selects by names, positions, a mask or a slice."""
+    if isinstance(selected, str) or np.isscalar(selected):
+        selected = [selected]
+    by_name = pd.Series(list(names), index=list(names))
+    if isinstance(selected, slice):
+        edges = [selected.start, selected.stop]
+        return list(by_name.loc[selected] if any(isinstance(edge, str) for edge in edges) else by_name.iloc[selected])
+    labels = list(selected)
+    if any(isinstance(label, str) for label in labels):
+        return [label for label in labels if label in by_name.index]
+    return list(by_name.iloc[labels])
+
+
+def _of_encoder(names: Sequence[str], categories: Any, filled: bool) -> Iterator[tuple[str, KnownValues]]:
+    if isinstance(categories, str) or len(categories) != len(names):
+        return
+    for name, known in zip(names, categories, strict=True):
+        values = [value for value in pd.Series(known).tolist() if not pd.isna(value)]
+        yield name, KnownValues(tuple(values), filled or len(values) < len(known))
+
+
+def _of_lightgbm(model: Any, names: Sequence[str]) -> Iterator[tuple[str, KnownValues]]:
+    """Categories in the order of the columns that have some; LightGBM does not say which these are."""
+    booster = getattr(model, "booster_", model)
+    lists = getattr(booster, "pandas_categorical", None) or []
+    infos = booster.dump_model(num_iteration=1).get("feature_infos", {}) if lists else {}
+    pairs = zip(names, booster.feature_name(), strict=False)
+    candidates = [name for name, own in pairs if infos.get(own, {}).get("values")]
+    if len(candidates) == len(lists):
+        for name, values in zip(candidates, lists, strict=True):
+            yield name, KnownValues(tuple(values), missing=True, as_category=True)
+
+
+def _of_xgboost(model: Any, names: Sequence[str]) -> Iterator[tuple[str, KnownValues]]:
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    types = booster.feature_types or []
+    categories = _xgboost_categories(booster)
+    for name, kind, own in zip(names, types, booster.feature_names or names, strict=False):
+        if kind == "c":
+            yield name, KnownValues(tuple(categories.get(own, ())), missing=True, as_category=True)
+
+
+def _xgboost_categories(booster: Any) -> dict[str, list[Any]]:
+    try:
+        exported = booster.get_categories(export_to_arrow=True).to_arrow()
+    except Exception:  # noqa: BLE001 - older boosters do not keep them, in as many ways as there are versions
+        return {}
+    return {name: values.to_pylist() for name, values in exported or () if values is not None}
+
+
+_OWN_CATEGORIES: dict[str, Callable[[Any, Sequence[str]], Iterator[tuple[str, KnownValues]]]] = {
+    "lightgbm": _of_lightgbm,
+    "xgboost": _of_xgboost,
+}

@@ -1,0 +1,174 @@
+"""What a fitted pipeline is: its kind, its classes or targets, the columns that it takes, and how it takes them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
+from sklearn.compose import ColumnTransformer
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from sklearn.pipeline import Pipeline
+
+from model.card import InputForm, ModelKind
+from model.errors import RefusedModel
+from model.onboarding.known_values import estimator_within
+from model.onboarding.training_data import TrainingData
+
+_NAMED = 20
+_OUTLIER_CLASSES = ("outlier", "normal")
+_MIXTURES = (GaussianMixture, BayesianGaussianMixture)
+# Where clusterers keep which clusters they have.
+_CENTRES, _LABELS = ("cluster_centers_", "means_"), ("subcluster_labels_", "labels_")
+# What libraries call columns that had no names.
+_NO_NAME = re.compile(r"(Column_|f|x)?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInspection:
+    """A pipeline and what it says of itself.
+
+    `classes` of a classifier of one target, as text in the pipeline's order; `target_classes` of one of several.
+    `names` are the columns that it takes, in its order, `text_column` the one of which it reads the bare texts, if any.
+    """
+
+    pipeline: Any
+    kind: ModelKind
+    classes: tuple[str, ...]
+    target_classes: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...]
+    form: InputForm
+    text_columns: frozenset[str]
+
+
+def inspect_pipeline(
+    pipeline: Any, data: TrainingData, targets: Sequence[str], features: Sequence[str] | None = None
+) -> PipelineInspection:
+    """Find out what a pipeline is and which columns of the table it takes.
+
+    `features` are the names of its inputs where its file tells them. Raises RefusedModel where it is none of the kinds
+    that can be served, or its columns are not in the table.
+    """
+    kind, classes, target_classes = _kind(pipeline)
+    names, texts, form = _inputs(pipeline, data, targets, features)
+    names = tuple(data.name_of(name) if form is not InputForm.FRAME else name for name in names)
+    for name in names:
+        data.name_of(name)
+    return PipelineInspection(pipeline, kind, classes, target_classes, names, form, frozenset(texts))
+
+
+def last_step(pipeline: Any) -> Any:
+    """Return the estimator that answers in the end, within searches and pipelines."""
+    while True:
+        if isinstance(pipeline, Pipeline) or hasattr(pipeline, "steps"):
+            pipeline = pipeline.steps[-1][1]
+        elif hasattr(pipeline, "best_estimator_"):
+            pipeline = pipeline.best_estimator_
+        else:
+            return pipeline
+
+
+def _kind(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    if is_classifier(pipeline):
+        return _classifier(pipeline)
+    if is_regressor(pipeline):
+        return ModelKind.REGRESSOR, (), ()
+    if is_outlier_detector(pipeline):
+        return ModelKind.OUTLIER_DETECTOR, _OUTLIER_CLASSES, ()
+    if is_clusterer(pipeline) or isinstance(last_step(pipeline), _MIXTURES):
+        return ModelKind.CLUSTERER, _clusters(last_step(pipeline)), ()
+    detail = "neither a classifier nor a regressor, an outlier detector or a clusterer"
+    raise RefusedModel(f"a {type(pipeline).__name__} is {detail}; bring the pipeline whose predict gives the answer")
+
+
+def _classifier(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    classes = getattr(pipeline, "classes_", None)
+    if classes is None:
+        raise RefusedModel(f"the classifier, a {type(pipeline).__name__}, does not say which classes it has (classes_)")
+    if isinstance(classes, list) and classes and isinstance(classes[0], np.ndarray | list):
+        each = tuple(tuple(map(str, np.asarray(names, dtype=object).tolist())) for names in classes)
+        return ModelKind.MULTIOUTPUT_CLASSIFIER, (), each
+    names = tuple(map(str, np.asarray(classes, dtype=object).tolist()))
+    if getattr(pipeline, "multilabel_", False) or getattr(last_step(pipeline), "multilabel_", False):
+        return ModelKind.MULTIOUTPUT_CLASSIFIER, (), (("0", "1"),) * len(names)
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise RefusedModel(f"the classifier's classes are not two or more different ones: {', '.join(names)}")
+    return (ModelKind.BINARY_CLASSIFIER if len(names) == 2 else ModelKind.MULTICLASS_CLASSIFIER), names, ()
+
+
+def _clusters(estimator: Any) -> tuple[str, ...]:
+    for attribute in _CENTRES:
+        if (centres := getattr(estimator, attribute, None)) is not None:
+            return tuple(map(str, range(len(centres))))
+    for attribute in _LABELS:
+        if (labels := getattr(estimator, attribute, None)) is not None:
+            return tuple(str(int(label)) for label in np.unique(labels))
+    raise RefusedModel(f"the clusterer, a {type(estimator).__name__}, does not say which clusters it has (labels_)")
+
+
+def _inputs(
+    pipeline: Any, data: TrainingData, targets: Sequence[str], features: Sequence[str] | None
+) -> tuple[Sequence[str], set[str], InputForm]:
+    """The names of the columns that the pipeline takes, those of which it reads the bare texts, and how it is asked."""
+    aside = {data.name_of(target) for target in targets}
+    others = [name for name in data.columns if name not in aside]
+    own = _own_names(pipeline)
+    if own is not None and not (all(map(_NO_NAME.fullmatch, own)) and not set(own) & set(data.columns)):
+        used, texts = _used_columns(pipeline)
+        return [name for name in own if not used or name in used], texts, InputForm.FRAME
+    count = getattr(pipeline, "n_features_in_", None if own is None else len(own))
+    if features is not None and count in (None, len(features)):
+        return features, set(), InputForm.ARRAY
+    if count is None:
+        return _one_text(others, data)
+    if count != len(others):
+        detail = f"the pipeline takes {count} columns, whose names it does not know, and {data.path} has"
+        hint = "leave those that it takes, in their order, or fit it on a frame with named columns"
+        raise RefusedModel(f"{detail} {len(others)} beside the target: {', '.join(others[:_NAMED])}; {hint}")
+    return others, set(), InputForm.ARRAY
+
+
+def _one_text(others: Sequence[str], data: TrainingData) -> tuple[Sequence[str], set[str], InputForm]:
+    if len(others) != 1:
+        detail = f"the pipeline reads one text, and {data.path} has {len(others)} columns beside the target"
+        raise RefusedModel(f"{detail}: {', '.join(others[:_NAMED])}; leave the one that it reads")
+    return others, set(others), InputForm.TEXTS
+
+
+def _own_names(pipeline: Any) -> list[str] | None:
+    """The names of the columns that the pipeline was fitted on, where it has kept them."""
+    found, seen = pipeline, 0
+    while found is not None and seen < 5:
+        for attribute in ("feature_names_in_", "feature_names_"):
+            names = getattr(found, attribute, None)
+            if names is not None and len(names):
+                return [str(name) for name in names]
+        found, seen = _first_within(found), seen + 1
+    return None
+
+
+def _first_within(estimator: Any) -> Any | None:
+    if hasattr(estimator, "steps"):
+        return estimator.steps[0][1]
+    return estimator_within(estimator)
+
+
+def _used_columns(pipeline: Any) -> tuple[set[str], set[str]]:
+    """The columns that a ColumnTransformer in front uses (none: all), and those of which it takes the bare texts."""
+    first = pipeline
+    while first is not None and not isinstance(first, ColumnTransformer):
+        first = _first_within(first)
+    if first is None:
+        return set(), set()
+    used: set[str] = set()
+    texts: set[str] = set()
+    for _, transformer, selected in first.transformers_:
+        if isinstance(transformer, str) and transformer == "drop":
+            continue
+        if isinstance(selected, str):
+            texts.add(selected)
+        elif not isinstance(selected, list) or not all(isinstance(name, str) for name in selected):
+            return set(), texts
+        used |= {selected} if isinstance(selected, str) else set(selected)
+    return used, texts

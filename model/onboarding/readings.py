@@ -1,0 +1,167 @@
+"""How the texts of a table became the frame that a pipeline was fitted on: the readings among which people choose.
+
+A CSV file does not say whether `007` was a number, `NA` a category or a missing value, or whether spaces were kept. Two
+things do: the values that a fitted pipeline knows, and whether it answers at all. Without either, it is as `read_csv`
+has it by default.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from model.onboarding.known_values import KnownValues
+from model.onboarding.training_data import TrainingData, as_pandas_reads
+from model.parsing import parse_date, parse_number
+
+Reading = Callable[[Sequence[str]], pd.Series]
+
+# So many rows show whether a pipeline answers at all.
+_TRIED_ROWS = 500
+# More distinct texts than this are no categories.
+_MAX_CATEGORIES = 1000
+
+
+def _stripped(texts: Sequence[str]) -> list[str]:
+    return [text.strip() for text in texts]
+
+
+# The ways in which `read_csv` and what people do next read a column, from the usual to the rare.
+_READINGS: tuple[Reading, ...] = (
+    as_pandas_reads,
+    lambda texts: as_pandas_reads(texts, dtype="str"),
+    lambda texts: as_pandas_reads(_stripped(texts)),
+    lambda texts: as_pandas_reads(_stripped(texts), missing=["?"]),
+    lambda texts: as_pandas_reads(texts, no_missing=True),
+    lambda texts: as_pandas_reads(texts, dtype="str", no_missing=True),
+    lambda texts: as_pandas_reads(_stripped(texts), no_missing=True),
+    lambda texts: as_pandas_reads(_stripped(texts), dtype="str"),
+    lambda texts: as_pandas_reads(texts).astype("str"),
+    lambda texts: pd.to_datetime(as_pandas_reads(texts), format="ISO8601"),
+)
+
+
+def user_frame(
+    data: TrainingData,
+    names: Sequence[str],
+    known: Mapping[str, KnownValues],
+    answers: Callable[[pd.DataFrame], bool],
+) -> pd.DataFrame | None:
+    """Return the named columns, shape (n, features), as the pipeline was fitted on them; None where no reading does.
+
+    `known` are the values that the pipeline knows, by column; `answers` tells whether it takes a frame. Columns whose
+    dtype the user or the file has said stay as they are.
+    """
+    frame = data.frame[list(names)].copy()
+    free = [] if data.exact else [name for name in names if name not in data.dtypes]
+    for name in free:
+        if name in known:
+            frame[name] = known_reading(data.texts[name], frame[name], known[name])
+    open_ = [name for name in free if name not in known or not known[name].values]
+    for change in _changes():
+        changed = change(frame, data.texts, open_)
+        if changed is not None and answers(changed.head(_TRIED_ROWS)) and answers(changed):
+            return changed
+    return None
+
+
+def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> pd.Series:
+    """Return the reading of a column of which the pipeline knows most values; of equals, the most usual."""
+    if not known.values:
+        return default.astype("category") if known.as_category else default
+    codes, distinct = pd.factorize(texts)
+    best, most = default, known.share(default)
+    for reading in _READINGS:
+        if most == 1.0:
+            break
+        try:
+            values = reading(distinct.tolist())
+        except (TypeError, ValueError, OverflowError):
+            continue
+        column = pd.Series(values.array.take(codes), index=texts.index)
+        if (share := known.share(column)) > most:
+            best, most = column, share
+    return _as_categories(best, known.values) if known.as_category else best
+
+
+def _as_categories(column: pd.Series, values: Sequence[Any]) -> pd.Series:
+    categories = pd.Index(list(values))
+    known = column if column.dtype == categories.dtype else column.map({value: value for value in values})
+    return known.astype(pd.CategoricalDtype(categories))
+
+
+Change = Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], pd.DataFrame | None]
+
+
+def _changes() -> Iterator[Change]:
+    """What people do to a frame after reading it, from nothing on: a frame, or None where that changes nothing."""
+    yield lambda frame, texts, names: frame
+    yield from (_numbers_with_words, _spaces_away, _categories, _dates, _categories_and_dates, _empty_texts, _all_texts)
+
+
+def _numbers_with_words(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    """Columns of texts of which most are numbers, as numbers, the others missing: `to_numeric(errors="coerce")`."""
+    return _changed(frame, _texts_of(frame, names), lambda name: _coerced(texts[name]))
+
+
+def _coerced(texts: pd.Series) -> pd.Series | None:
+    numbers = texts.str.strip().map(parse_number).astype(np.float64)
+    return numbers if numbers.notna().mean() > 0.5 else None
+
+
+def _spaces_away(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    """Columns of texts without the spaces around, and a question mark as missing."""
+
+    def strip(name: str) -> pd.Series | None:
+        codes, distinct = pd.factorize(texts[name])
+        values = as_pandas_reads(_stripped(distinct.tolist()), missing=["?"])
+        return pd.Series(values.array.take(codes), index=frame.index)
+
+    return _changed(frame, _texts_of(frame, names), strip)
+
+
+def _categories(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    def categories(name: str) -> pd.Series | None:
+        return frame[name].astype("category") if frame[name].nunique() <= _MAX_CATEGORIES else None
+
+    return _changed(frame, _texts_of(frame, names), categories)
+
+
+def _dates(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    return _changed(frame, _texts_of(frame, names), lambda name: _moments(frame[name]))
+
+
+def _moments(column: pd.Series) -> pd.Series | None:
+    present = column.dropna().unique()
+    if not len(present) or not all(parse_date(str(text)) for text in present):
+        return None
+    return pd.to_datetime(column, format="ISO8601")
+
+
+def _categories_and_dates(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    dated = _dates(frame, texts, names)
+    return None if dated is None else _categories(dated, texts, names)
+
+
+def _empty_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    """Columns of texts whose missing values are empty texts: `fillna("")`."""
+    absent = [name for name in _texts_of(frame, names) if frame[name].isna().any()]
+    return _changed(frame, absent, lambda name: frame[name].fillna(""))
+
+
+def _all_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    """Every column as texts: `read_csv(dtype=str)`."""
+    others = [name for name in names if name not in _texts_of(frame, names)]
+    return _changed(frame, others, lambda name: as_pandas_reads(texts[name].tolist(), dtype="str"))
+
+
+def _texts_of(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    return [name for name in names if pd.api.types.is_string_dtype(frame[name]) or frame[name].dtype == object]
+
+
+def _changed(
+    frame: pd.DataFrame, names: Sequence[str], change: Callable[[str], pd.Series | None]
+) -> pd.DataFrame | None:
+    columns = {name: column for name in names if (column := change(name)) is not None}
+    return frame.assign(**columns) if columns else None

@@ -1,0 +1,136 @@
+"""A schema from the user's frame and the texts that it was read from: kinds, categories, ranges, and pandas' dtypes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from model.errors import RefusedModel
+from model.parsing import DAY_DIGITS, parse_date
+from model.schema import Feature, FeatureKind, UnseenPolicy
+
+# More distinct texts than this are no categories that a person could choose from; of a short table, fewer.
+MAX_CATEGORIES = 200
+_FEW = 20
+# The texts that pandas' `read_csv` takes for missing values, as its documentation lists them.
+_PANDAS_MISSING = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"}
+    | {"NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+)
+
+
+def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: bool = False) -> Feature:
+    """Return the feature that a column shows.
+
+    `texts`, shape (n,), are its values as a CSV file holds them, `values`, shape (n,), as the pipeline was fitted on
+    them; `free_text` where it reads words. Limits are those of the data: what lies beyond never occurred in training.
+    Raises RefusedModel where the column holds no values, or values of a kind that no record could hold.
+    """
+    present = values.dropna()
+    common: dict[str, Any] = {"name": name, "title": title_of(name), "unseen": UnseenPolicy.WARN}
+    if present.empty:
+        return Feature(**common, kind=FeatureKind.NUMBER, missing_allowed=True, pandas_dtype=_dtype_name(values))
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return _of_categories(common, values)
+    if pd.api.types.is_bool_dtype(present) or _holds_booleans(present):
+        return _boolean(common, values)
+    if pd.api.types.is_numeric_dtype(values):
+        return _number(common, values)
+    if pd.api.types.is_datetime64_any_dtype(values):
+        typical = {"default": _last_date(present), "example": _last_date(present)}
+        return Feature(**common, **typical, kind=FeatureKind.DATE, pandas_dtype=str(values.dtype))
+    if not all(isinstance(value, str) for value in present.unique()):
+        kinds = ", ".join(sorted({type(value).__name__ for value in present.unique()})[:3])
+        raise RefusedModel(f"column {name!r} holds values of the kinds {kinds}; say one with --dtypes {name}=…")
+    return _of_texts(common, texts, values, free_text)
+
+
+def title_of(name: str) -> str:
+    """Return a name as people read it: `hours_per_week` → `Hours per week`."""
+    words = " ".join(name.replace("_", " ").replace("-", " ").replace(".", " ").split())
+    return words[:1].upper() + words[1:] or name
+
+
+def _of_texts(common: dict[str, Any], texts: pd.Series, values: pd.Series, free_text: bool) -> Feature:
+    present = values.dropna()
+    distinct = sorted(map(str, present.unique()))
+    dtype = _dtype_name(values)
+    typical = str(present.mode()[0])
+    dates = not free_text and all(len(text) == DAY_DIGITS and parse_date(text) for text in distinct)
+    if dates:
+        return Feature(**common, kind=FeatureKind.DATE, default=distinct[-1], example=distinct[-1], pandas_dtype=dtype)
+    if not free_text and _are_categories(distinct, len(present)):
+        return Feature(
+            **common, kind=FeatureKind.CATEGORY, categories=tuple(distinct), default=typical, example=typical,
+            pandas_dtype=dtype,
+        )  # fmt: skip
+    words = _missing_words(texts, values)
+    return Feature(
+        **common, kind=FeatureKind.TEXT, example=str(present.iloc[0]), missing_words=words, pandas_dtype=dtype
+    )
+
+
+def _missing_words(texts: pd.Series, values: pd.Series) -> tuple[str, ...]:
+    """The exact texts that mean "no value": pandas' own, as far as the data does not say otherwise."""
+    absent = values.isna()
+    said = set(texts[absent].unique()) | (_PANDAS_MISSING - set(texts[~absent].unique()))
+    return tuple(sorted(said))
+
+
+def _of_categories(common: dict[str, Any], values: pd.Series) -> Feature:
+    known = values.cat.categories
+    typical = str(values.mode()[0])
+    dtype = "category" if not pd.api.types.is_numeric_dtype(known) else f"category[{known.dtype}]"
+    if pd.api.types.is_bool_dtype(known):
+        dtype = "category[bool]"
+    names = tuple(map(str, known.tolist()))
+    return Feature(
+        **common, kind=FeatureKind.CATEGORY, categories=names, default=typical, example=typical, pandas_dtype=dtype
+    )
+
+
+def _boolean(common: dict[str, Any], values: pd.Series) -> Feature:
+    most = bool(values.dropna().mode()[0])
+    dtype = None if values.dtype == bool else _dtype_name(values)
+    return Feature(**common, kind=FeatureKind.BOOLEAN, default=most, example=most, pandas_dtype=dtype)
+
+
+def _number(common: dict[str, Any], values: pd.Series) -> Feature:
+    numbers = values.dropna().astype("float64")
+    low, high = float(numbers.min()), float(numbers.max())
+    integer = bool((numbers == numbers.round()).all())
+    median = float(numbers.quantile(0.5, interpolation="lower"))
+    # It stands in the form, where nobody wants to read fifteen digits.
+    short = float(f"{median:.4g}")
+    middle = plain_number(short if not integer and low <= short <= high else median)
+    limits = {"minimum": plain_number(low), "maximum": plain_number(high)}
+    dtype = None if values.dtype == "float64" else str(values.dtype)
+    return Feature(
+        **common, **limits, kind=FeatureKind.NUMBER, integer=integer, default=middle, example=middle, pandas_dtype=dtype
+    )
+
+
+def plain_number(number: float) -> int | float:
+    """Return a whole number as int, any other as it is."""
+    return int(number) if math.isfinite(number) and number.is_integer() and abs(number) < 2**53 else number
+
+
+def _dtype_name(values: pd.Series) -> str:
+    return "object" if values.dtype == object else str(values.dtype)
+
+
+def _holds_booleans(present: pd.Series) -> bool:
+    return present.dtype == object and all(isinstance(value, bool) for value in present.unique())
+
+
+def _last_date(present: pd.Series) -> str:
+    moment = present.max()
+    moment = moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo else moment
+    text = str(moment.isoformat())
+    return text.removesuffix("T00:00:00")
+
+
+def _are_categories(distinct: Sequence[str], rows: int) -> bool:
+    few = len(distinct) <= _FEW or len(distinct) <= min(MAX_CATEGORIES, rows / 2)
+    return few and not any("\n" in text or len(text) > MAX_CATEGORIES for text in distinct)
