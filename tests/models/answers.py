@@ -1,7 +1,7 @@
 """A pipeline's own answers, and whether the service's are the same."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,41 @@ OUTLIERS = {-1: "outlier", 1: "normal"}
 
 @dataclass(frozen=True)
 class Answers:
-    """Of n rows: `labels`, shape (n, targets), texts or numbers; `scores`, by what they are called, shape (n, k)."""
+    """Of n rows: `labels`, shape (n, targets), texts or numbers; `scores`, by what they are called, shape (n, k).
+
+    Of a row on which the pipeline raises the label is None.
+    """
 
     labels: NDArray[Any]
     scores: dict[str, NDArray[np.float64]]
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which rows have an answer, shape (n,)."""
+        return np.array([label is not None for label in self.labels[:, 0]], np.bool_)
+
+
+def row_by_row(answer: Callable[[Any], Answers], asked: Any) -> Answers:
+    """The answers to all rows; where the pipeline raises on them all at once, those to each alone."""
+    try:
+        return answer(asked)
+    except Exception:  # noqa: BLE001  whatever a pipeline raises, it does not answer
+        alone = [_one(answer, asked[place : place + 1]) for place in range(len(asked))]
+    some = next((found for found in alone if found is not None), None)
+    if some is None:
+        return Answers(np.full((len(alone), 1), None, object), {})
+    unknown = {kind: np.full_like(values, np.nan) for kind, values in some.scores.items()}
+    nothing = Answers(np.full(some.labels.shape, None, object), unknown)
+    each = [nothing if found is None else found for found in alone]
+    scores = {kind: np.concatenate([found.scores[kind] for found in each]) for kind in some.scores}
+    return Answers(np.concatenate([found.labels.astype(object) for found in each]), scores)
+
+
+def _one(answer: Callable[[Any], Answers], row: Any) -> Answers | None:
+    try:
+        return answer(row)
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def own_answers(pipeline: Any, asked: Any, classes: Sequence[str] = ()) -> Answers:
@@ -58,6 +89,8 @@ def _columns(values: Any) -> NDArray[Any]:
 
 def same_label(found: Any, wanted: Any) -> bool:
     """Whether a label or a number, as text or not, is the wanted one."""
+    if found in ("", None):
+        return wanted == ""
     if isinstance(wanted, str):
         return str(found) == wanted
     if isinstance(wanted, float | np.floating):

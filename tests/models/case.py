@@ -5,6 +5,7 @@ import lzma
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import skops.io
 
-from tests.models.answers import Answers, own_answers
+from tests.models.answers import Answers, own_answers, row_by_row
 
 NATIVE = {"json", "ubj", "txt", "cbm"}
 """The boosters' own files, which hold no program."""
@@ -177,12 +178,16 @@ def bring(
         pipeline=model,
         table=table,
         words=(str(file_), "--data", str(path), *options),
-        answers=lambda asked: answers(model, asked) if answers else own_answers(model, asked, classes),
+        answers=partial(row_by_row, partial(answers, model) if answers else partial(own, model, classes)),
         upload=upload(table) if upload else as_csv(table, scored),
         scored=scored,
         odd_values=odd_values and upload is None and path.suffix in CSV_SUFFIXES,
         has_scores=has_scores,
     )
+
+
+def own(model: Any, classes: Sequence[str], asked: Any) -> Answers:
+    return own_answers(model, asked, classes)
 
 
 def as_csv(table: Table, path: Path) -> Path:

@@ -45,6 +45,15 @@ def text_alone(model: Any, folder: Path) -> Brought:
     )  # fmt: skip
 
 
+def text_with_missing(folder: Path) -> Brought:
+    """Missing texts were filled with empty ones; `None` and `null` are words that people write."""
+    table = tables.reviews()[["review", "mood"]]
+    table.loc[::9, "review"] = None
+    table.loc[4::50, "review"] = "None of it was good"
+    model = make_pipeline(TfidfVectorizer(), logistic())
+    return bring(folder, model, table, "mood", change=lambda frame: frame["review"].fillna(""), odd_values=False)
+
+
 def text_beside(vectorizer: Any, folder: Path) -> Brought:
     columns = make_column_transformer((vectorizer, "review"), (one_hot(), ["kind"]), ("passthrough", ["size"]))
     return bring(folder, make_pipeline(columns, logistic(max_iter=2000)), tables.reviews(), "mood", odd_values=False)
@@ -152,6 +161,7 @@ CASES = (
         "text-hashed",
         partial(text_alone, make_pipeline(HashingVectorizer(n_features=256), TruncatedSVD(5), logistic())),
     ),
+    Case("text-with-missing", text_with_missing),
     Case("text-beside-numbers", partial(text_beside, TfidfVectorizer()), browser=True),
     Case("text-counts-beside-numbers", partial(text_beside, CountVectorizer(min_df=2))),
     Case(

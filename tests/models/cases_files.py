@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,10 @@ class Rare(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, names=None):
         return self.feature_names_in_
 """
+MONTHS = """
+def months(frame):
+    return frame.assign(date=frame["date"].dt.month)
+"""
 SCRIPT = f"""
 import joblib, sys
 import pandas as pd
@@ -95,7 +100,7 @@ def bundled(said: bool, folder: Path) -> Brought:
 
 
 def _with(brought: Brought, words: tuple[str, ...]) -> Brought:
-    return Brought(**{**{name: getattr(brought, name) for name in brought.__dataclass_fields__}, "words": words})
+    return replace(brought, words=words)
 
 
 def refused(make: Callable[[Path], Brought], folder: Path) -> Refused:
@@ -157,6 +162,19 @@ def own_class(name: str, said: bool, folder: Path) -> Brought:
     table = tables.telco()[["Contract", "InternetService", "Churn"]]
     words = ("--module", str(folder / f"{name}.py")) if said else ()
     return bring(folder, model, table, "Churn", saved="joblib", words=words)
+
+
+def own_function_of_dates(folder: Path) -> Brought:
+    """Days as pandas has them, made into months by a function of the owner's."""
+    module = own_module(folder, "month_features", MONTHS)
+    columns = make_column_transformer(
+        (FunctionTransformer(module.months), ["date"]), ("passthrough", ["temp_max", "wind"])
+    )
+    table = tables.weather()[["date", "temp_max", "wind", "weather"]]
+    words = ("--module", str(folder / "month_features.py"))
+    model = make_pipeline(columns, logistic(max_iter=3000))
+    read = {"parse_dates": ["date"]}
+    return bring(folder, model, table, "weather", read=read, saved="joblib", words=words, odd_values=False)
 
 
 def class_of_a_script(folder: Path) -> Refused:
@@ -223,6 +241,7 @@ CASES = (
     Case("older-scikit-learn", partial(refused, partial(made_by, "0.24.2", ())), refused=("0.24.2", "--trust-version")),
     Case("older-scikit-learn-trusted", partial(made_by, "1.5.2", ("--trust-version",))),
     Case("own-function", own_function),
+    Case("own-function-of-dates", own_function_of_dates),
     Case("own-class", partial(own_class, "rare_words", True), cheap=True, browser=True),
     Case(
         "own-class-without-module",

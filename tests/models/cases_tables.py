@@ -1,6 +1,7 @@
 """The same few pipelines on tables as their owners read them: the reading is theirs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from tests.models import tables
-from tests.models.case import Brought, Case, bring, with_points
+from tests.models.case import Brought, Case, Refused, bring, with_points
 from tests.models.pipelines import by_type, logistic, one_hot, prepared, scaled
 
 HOUSE_WORDS = ["MSZoning", "Alley", "ExterQual", "BsmtQual", "CentralAir"]
@@ -219,7 +220,94 @@ def ufunc(folder: Path) -> Brought:
     return bring(folder, make_pipeline(columns, StandardScaler(), LogisticRegression()), tables.wine(), "cultivar")
 
 
+def rows_dropped(folder: Path) -> Brought:
+    """Rows that lack a value were dropped before the training: the pipeline raises on them."""
+
+    def fit(model: Any, inputs: Any, answer: Any) -> Any:
+        whole = inputs.notna().all(axis=1)
+        return model.fit(inputs[whole], answer[whole])
+
+    table = tables.penguins().drop(columns=["island", "sex"])
+    return bring(folder, scaled(logistic()), table, "species", fit=fit)
+
+
+def in_windows_1252(folder: Path) -> Brought:
+    """Words with accents in a file as an old Excel writes it."""
+    style = {"encoding": "cp1252"}
+    table = tables.parcels()[["weight", "signed", "late"]].replace({"Y": "reçu", "N": "à livrer"})
+    return bring(folder, parcel_model(), table, "late", written=style, read=style)
+
+
+def with_byte_order_mark(folder: Path) -> Brought:
+    """As a new Excel writes it."""
+    style = {"encoding": "utf-8-sig"}
+    return bring(folder, scaled(logistic()), tables.iris(), "species", written=style, read=style)
+
+
+def with_unnamed_index(folder: Path) -> Brought:
+    """Written by ``to_csv`` with its index: the first column has no name."""
+    return bring(
+        folder, scaled(logistic()), tables.iris().to_csv().encode(), "species", read={"index_col": 0}, odd_values=False
+    )
+
+
+def dummies(folder: Path) -> Brought:
+    """Words were made columns of their own before the training, and the table is that of then."""
+    table = pd.get_dummies(tables.parcels().drop(columns="late")).assign(late=tables.parcels()["late"])
+    return bring(folder, RandomForestClassifier(15, random_state=0), table, "late")
+
+
+def dummies_not_in_table(folder: Path) -> Refused:
+    """The table is that of before."""
+    brought = dummies(folder)
+    tables.parcels().to_csv(folder / "before.csv", index=False)
+    return Refused((brought.words[0], "--data", str(folder / "before.csv"), *brought.words[3:]))
+
+
+def booleans_with_missing(folder: Path) -> Brought:
+    table = tables.parcels()[["insured", "weight", "late"]]
+    table["insured"] = table["insured"].where(np.arange(len(table)) % 7 > 0)
+    columns = make_column_transformer((one_hot(), ["insured"]), ("passthrough", ["weight"]))
+    return bring(folder, make_pipeline(columns, logistic()), table, "late")
+
+
+def numbers_with_missing_as_words(folder: Path) -> Brought:
+    """Whole numbers, some missing: pandas makes them floats, and the encoder knows 1.0."""
+    table = tables.houses()[["MSSubClass", "GrLivArea", "SalePrice"]]
+    table["MSSubClass"] = table["MSSubClass"].where(np.arange(len(table)) % 9 > 0)
+    columns = make_column_transformer((one_hot(), ["MSSubClass"]), ("passthrough", ["GrLivArea"]))
+    return bring(folder, make_pipeline(columns, Ridge()), table, "SalePrice")
+
+
+def thousands(folder: Path) -> Brought:
+    """`1,234` is a number to its owner, who said so to pandas."""
+    table = tables.houses()[["GrLivArea", "OverallQual", "SalePrice"]]
+    table["GrLivArea"] = [f"{area:,}" for area in table["GrLivArea"]]
+    columns = make_pipeline(SimpleImputer(), StandardScaler(), Ridge())
+    return bring(folder, columns, table, "SalePrice", read={"thousands": ","}, odd_values=False)
+
+
+def thousands_refused(folder: Path) -> Refused:
+    return Refused(thousands(folder).words)
+
+
+def without_target_said(folder: Path) -> Brought:
+    """The target is in the table, and nobody says so: it is passed through."""
+    brought = bring(folder, scaled(logistic()), tables.iris(), "species")
+    return replace(brought, words=brought.words[:3])
+
+
 CASES = (
+    Case("rows-dropped-before-training", rows_dropped),
+    Case("windows-1252", in_windows_1252),
+    Case("byte-order-mark", with_byte_order_mark),
+    Case("unnamed-index", with_unnamed_index),
+    Case("dummies", dummies),
+    Case("dummies-not-in-table", dummies_not_in_table, refused=("depot_007",)),
+    Case("booleans-with-missing", booleans_with_missing),
+    Case("whole-numbers-with-missing-as-words", numbers_with_missing_as_words),
+    Case("thousands-by-comma", thousands_refused, refused=("GrLivArea",)),
+    Case("without-target-said", without_target_said),
     Case("adult-as-uci-has-it", adult_without_care, cheap=True, browser=True),
     Case("adult-with-na-values", adult_with_care),
     Case("adult-filled-with-na", adult_filled),

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,21 +16,19 @@ NEW_CATEGORY = "Zz-new"
 
 @dataclass(frozen=True)
 class UnseenRows:
-    """A file of unseen values, how its owner reads it, and what the pipeline says of each: None where it raises."""
+    """A file of unseen values, how its owner reads it, and what the pipeline says of each."""
 
     path: Path
     frame: pd.DataFrame
     what: list[str]
-    answers: list[Answers | None]
+    answers: list[Answers]
 
 
 def unseen_rows(brought: Brought) -> UnseenRows | None:
     """Rows of the user's table, each with one cell changed; None where the table cannot be changed by text."""
     options = dict(brought.table.options)
-    cells = pd.read_csv(
-        brought.upload, dtype=str, keep_default_na=False, sep=options.get("sep", ","), encoding="utf-8-sig",
-        skipinitialspace=False,
-    )  # fmt: skip
+    style = {"sep": options.get("sep", ","), "encoding": options.get("encoding", "utf-8-sig")}
+    cells = pd.read_csv(brought.upload, dtype=str, keep_default_na=False, **style)
     plain = brought.table.features(brought.upload)
     rows, what = [], []
     for name in [name for name in plain.columns if name in cells.columns][:MOST_COLUMNS]:
@@ -45,12 +42,12 @@ def unseen_rows(brought: Brought) -> UnseenRows | None:
     # The rest of the table stands before them, so that pandas reads the columns as it read them in training.
     path = brought.folder / "unseen.csv"
     both = pd.concat([cells.head(200), pd.DataFrame(rows)], ignore_index=True)
-    both.to_csv(path, index=False, sep=options.get("sep", ","))
+    both.to_csv(path, index=False, **style)
     inputs = brought.table.inputs(path)
     start = len(both) - len(rows)
-    answers = [_answer(brought, inputs[place : place + 1]) for place in range(start, len(both))]
+    answers = [brought.answers(inputs[place : place + 1]) for place in range(start, len(both))]
     only = pd.DataFrame(rows)
-    only.to_csv(path, index=False, sep=options.get("sep", ","))
+    only.to_csv(path, index=False, **style)
     return UnseenRows(path, brought.table.features(path), what, answers)
 
 
@@ -67,11 +64,3 @@ def _changes(column: pd.Series) -> list[tuple[str, str]]:
     if is_string_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
         return [("new", NEW_CATEGORY), ("missing", "")]
     return []
-
-
-def _answer(brought: Brought, row: Any) -> Answers | None:
-    try:
-        found = brought.answers(row)
-    except Exception:  # noqa: BLE001  whatever a pipeline raises, it does not answer
-        return None
-    return found

@@ -74,7 +74,10 @@ def read_results(data: bytes, scored: bytes, delimiter: str) -> tuple[ScoredFile
 
 
 def _rows(data: bytes, delimiter: str) -> Iterator[list[str]]:
-    text = data.decode("utf-8-sig")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252")
     return (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
 
 
@@ -124,8 +127,8 @@ def differences_of_file(found: ScoredFile, wanted: Answers, targets: Sequence[st
         wrong.append(
             f"{len(rejected)} of {len(found.added)} rows rejected, first row {rejected[0][0]}: {rejected[0][1]}"
         )
-    for place, name in enumerate(names):
-        wrong += _different_labels(name, found.column(name), wanted.labels[:, place].tolist())
+    for name, labels in zip(names, wanted.labels.T, strict=False):
+        wrong += _different_labels(name, found.column(name), labels.tolist(), found.errors)
     shown = [name for name in found.added_header[:-1] if SCORE_COLUMN.fullmatch(name)]
     if has_scores and "probability" in wanted.scores and not any(name.startswith("probability") for name in shown):
         wrong.append(f"no probabilities in {found.added_header}")
@@ -134,8 +137,9 @@ def differences_of_file(found: ScoredFile, wanted: Answers, targets: Sequence[st
         if kind not in wanted.scores:
             wrong.append(f"columns {shown}, and the pipeline has {list(wanted.scores)}")
         else:
-            numbers = [[float(text or "nan") for text in found.column(name)] for name in shown]
-            wrong += _different_scores(kind, np.array(numbers).T, wanted.scores[kind])
+            rows = np.flatnonzero(wanted.answered & (np.array(found.errors) == ""))
+            numbers = np.array([[float(text or "nan") for text in found.column(name)] for name in shown]).T
+            wrong += _different_scores(kind, numbers[rows], wanted.scores[kind][rows])
     return wrong
 
 
@@ -143,20 +147,32 @@ def differences_of_records(found: Sequence[dict[str, Any]], wanted: Answers, tar
     """Where the answers to records are not what the pipeline says."""
     if len(found) != len(wanted.labels):
         return [f"{len(found)} answers, not {len(wanted.labels)}"]
-    errors = [(row, item["error"]) for row, item in enumerate(found, 1) if "error" in item]
-    if errors:
-        first = errors[0][1]
-        return [f"{len(errors)} of {len(found)} records rejected, first {errors[0][0]}: {first.get('detail', first)}"]
-    wrong = []
-    for place in range(wanted.labels.shape[1]):
-        labels = [_label_of(item["prediction"], targets, place) for item in found]
-        wrong += _different_labels("prediction", labels, wanted.labels[:, place].tolist())
+    errors = [str(item["error"].get("detail", item["error"])) if "error" in item else "" for item in found]
+    wrong = _wrongly_rejected(errors, wanted)
+    for place, wanted_labels in enumerate(wanted.labels.T):
+        labels = [_label_of(item.get("prediction"), targets, place) for item in found]
+        wrong += _different_labels("prediction", labels, wanted_labels.tolist(), errors)
     for kind, plural in (("probability", "probabilities"), ("decision", "decisions"), ("score", ""), ("distance", "")):
         if kind not in wanted.scores:
             continue
-        numbers = [_numbers(item, kind, plural) for item in found]
-        if all(row is not None for row in numbers):
-            wrong += _different_scores(kind, np.array(numbers, float).reshape(len(found), -1), wanted.scores[kind])
+        rows = np.flatnonzero(wanted.answered & (np.array(errors) == ""))
+        numbers = [_numbers(found[row], kind, plural) for row in rows]
+        if rows.size and all(row is not None for row in numbers):
+            wrong += _different_scores(kind, np.array(numbers, float).reshape(len(rows), -1), wanted.scores[kind][rows])
+    return wrong
+
+
+def _wrongly_rejected(errors: Sequence[str], wanted: Answers) -> list[str]:
+    """Rows that are rejected though the pipeline answers them, or answered though it raises on them."""
+    answered = wanted.answered
+    rejected = [row for row, error in enumerate(errors) if error and answered[row]]
+    passed = [row for row, error in enumerate(errors) if not error and not answered[row]]
+    wrong = []
+    if rejected:
+        first = rejected[0]
+        wrong.append(f"{len(rejected)} of {len(errors)} rows rejected, first row {first + 1}: {errors[first]}")
+    if passed:
+        wrong.append(f"{len(passed)} of {len(errors)} rows answered that the pipeline does not, first {passed[0] + 1}")
     return wrong
 
 
@@ -170,22 +186,19 @@ def _numbers(item: dict[str, Any], kind: str, plural: str) -> list[float] | None
     return [item[kind]] if kind in item else None
 
 
-def _different_labels(name: str, found: Sequence[Any], wanted: Sequence[Any]) -> list[str]:
-    wrong = [
-        row for row, (a, b) in enumerate(zip(found, wanted, strict=True)) if a in ("", None) or not same_label(a, b)
-    ]
+def _different_labels(name: str, found: Sequence[Any], wanted: Sequence[Any], errors: Sequence[str]) -> list[str]:
+    pairs = zip(found, wanted, errors, strict=True)
+    wrong = [row for row, (a, b, error) in enumerate(pairs) if not error and b is not None and not same_label(a, b)]
     if not wrong:
         return []
     first = wrong[0]
-    return [
-        f"{name}: {len(wrong)} of {len(wanted)} differ, first row {first + 1}: {found[first]!r} for {wanted[first]!r}"
-    ]
+    return [f"{name}: {len(wrong)} of {len(wanted)} differ, row {first + 1}: {found[first]!r} for {wanted[first]!r}"]
 
 
 def _different_scores(kind: str, found: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[str]:
     if found.shape != wanted.shape:
         return [f"{kind}: {found.shape[1]} columns, not {wanted.shape[1]}"]
-    wrong = ~np.isclose(found, wanted, rtol=1e-6, atol=1e-6)
+    wrong = ~np.isclose(found, wanted, rtol=1e-6, atol=1e-6, equal_nan=True)
     if not wrong.any():
         return []
     row = int(np.flatnonzero(wrong.any(axis=1))[0])
@@ -196,6 +209,8 @@ def _different_scores(kind: str, found: NDArray[np.float64], wanted: NDArray[np.
 def differences_of_page(page: tuple[int, str], wanted: Answers, place: int) -> list[str]:
     """Where the page does not show what the pipeline says of row `place`."""
     status, text = page
+    if not wanted.answered[place]:
+        return [] if status == 422 else [f"the form answers {status}, and the pipeline raises"]
     if status != 200:
         faults = " ".join(re.findall(r'class="error"[^>]*>([^<]+)', text)) or re.sub(r"\s+", " ", text)[:200]
         return [f"the form answers {status}: {html.unescape(faults)}"]
