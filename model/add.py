@@ -12,18 +12,18 @@ import pandas as pd
 
 from model import intake
 from model.brought import Brought, Table, features_of, inspect, read_table
-from model.card import Card, InputForm, ModelKind
+from model.card import Card, ModelKind
 from model.catalog import ARTIFACT_FILE, Catalog, version_of
-from model.effects import effects_of, importance_of
 from model.errors import RefusedModel
 from model.evaluate import evaluate
-from model.explain import average_effects, is_additive
+from model.explanation.additive import is_additive
+from model.explanation.check import explanation_fields
+from model.explanation.effects import effects_of, importance_of
 from model.files import sha256_of
 from model.hold_out import held_out
 from model.schema_file import SchemaFile
 from model.scorer import Scorer
 from model.summary import library_versions, sample_rows, summarise
-from model.tree_explain import obstacle_in_model
 
 _EDGES = 21
 
@@ -62,6 +62,7 @@ def add(order: Order, catalog: Catalog) -> Added:
     brought = inspect(taken.pipeline, table, order.target, schema)
     sha256 = sha256_of(taken.content)
     card = _card(order, brought, sha256, taken.trusted, schema)
+    card = card.model_copy(update=explanation_fields(Scorer(card, taken.pipeline), brought.frame))
     scorer = Scorer(card, taken.pipeline)
     notes = list(brought.notes)
     if order.target:
@@ -105,8 +106,6 @@ def _card(order: Order, brought: Brought, sha256: str, trusted: Sequence[str], s
         summary=summarise(frame, features),
         sample=sample_rows(frame, features, min(20, len(frame))),
         additive=is_additive(brought.pipeline, features),
-        by_trees=brought.takes is InputForm.FRAME and obstacle_in_model(brought.pipeline, features) is None,
-        average_effects=average_effects(brought.pipeline, features, frame),
         prediction_edges=_edges(brought),
         trusted=tuple(trusted),
         libraries=library_versions(),

@@ -5,6 +5,7 @@ Imports the standard library and pydantic only, since the web process loads it.
 
 import csv
 import io
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,8 +18,8 @@ from model.errors import BrokenModel
 from model.files import place_of, write_atomically
 from model.schema import Feature, Scalar, Schema
 
-TREE_EXPLAINER = "shap"
-"""The library that explains tree models; an optional extra."""
+_EXPLAIN_EXTRA, _BOOSTERS_EXTRA = "requirements-explain.txt", "requirements-boosters.txt"
+_EXTRAS = {"shap": _EXPLAIN_EXTRA, "xgboost": _BOOSTERS_EXTRA, "lightgbm": _BOOSTERS_EXTRA, "catboost": _BOOSTERS_EXTRA}
 
 
 class ModelKind(StrEnum):
@@ -164,6 +165,20 @@ class ValueEffect(_Part):
     effect: float
 
 
+class ExplanationMethod(_Part):
+    """How a model's predictions are explained: by what, in which unit, and relative to what.
+
+    `method` names it for people, `unit` is one of `model.explanation`, `libraries` are needed to do so.
+    `average_effects` holds, by feature, its mean effect over the training records on each output, where explanations
+    have to be made relative to these.
+    """
+
+    method: str
+    unit: str
+    libraries: tuple[str, ...] = ()
+    average_effects: dict[str, tuple[float, ...]] = {}
+
+
 class Histogram(_Part):
     """Counts of values between neighbouring `edges`; one more edge than counts, the last bin closed on both sides."""
 
@@ -212,13 +227,12 @@ class Card(_Part):
     called, and `target_classes` the classes of each. `scores` says what stands beside a prediction, `labels_by` how a
     classifier's label comes about, `threshold` from which probability on a record is positive, None where no threshold
     gives the pipeline's own labels; `takes` what the pipeline is given. `proof` says how its answers were checked.
-    `prediction_edges` (regressors), 21 of them, are the bins in which predictions are counted. `by_trees` says that
-    TreeSHAP can explain it. `average_effects` (additive models) is the mean, over the training records, of each
-    feature's effect in log-odds: what explanations are relative to; `effects` are those of its values. `importance` is,
-    by feature, how much worse the first of the metrics gets when that feature's values are shuffled. `caution` says in
-    plain words what the model is not for. `sample` holds a few training records, values in feature order, None for
-    missing. `trusted` names the types, beyond those always trusted, that its artifact may hold. `trained_at` is RFC
-    3339 in UTC.
+    `prediction_edges` (regressors), 21 of them, are the bins in which predictions are counted. `explanation` says how
+    its predictions are explained, `explanation_obstacle` why they are not. `additive`: it is scored from a table per
+    feature, and `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics
+    gets when that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample`
+    holds a few training records, values in feature order, None for missing. `trusted` names the types, beyond those
+    always trusted, that its artifact may hold. `trained_at` is RFC 3339 in UTC.
     """
 
     name: str
@@ -245,8 +259,8 @@ class Card(_Part):
     summary: dict[str, FeatureSummary] = {}
     sample: tuple[tuple[Scalar, ...], ...] = ()
     additive: bool = False
-    by_trees: bool = False
-    average_effects: dict[str, float] = {}
+    explanation: ExplanationMethod | None = None
+    explanation_obstacle: str | None = None
     effects: dict[str, tuple[ValueEffect, ...]] = {}
     importance: dict[str, float] = {}
     prediction_edges: tuple[float, ...] = ()
@@ -284,8 +298,15 @@ class Card(_Part):
 
     @property
     def is_explained(self) -> bool:
-        """Whether each feature's effect on a prediction can be told."""
-        return self.additive or (self.by_trees and find_spec(TREE_EXPLAINER) is not None)
+        """Whether each feature's effect on a prediction can be told by this installation."""
+        return self.obstacle_to_explanation is None
+
+    @property
+    def obstacle_to_explanation(self) -> str | None:
+        """Why this installation does not explain predictions, a clause without a full stop; None where it does."""
+        if self.explanation is None:
+            return self.explanation_obstacle or "nothing explains this model exactly"
+        return missing_library(self.explanation.libraries)
 
     @property
     def decides_by_threshold(self) -> bool:
@@ -308,6 +329,15 @@ class Card(_Part):
     def save(self, path: Path) -> None:
         """Write the card as JSON, atomically."""
         write_atomically(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+
+def missing_library(libraries: Iterable[str]) -> str | None:
+    """Return what to install, a clause without a full stop, if one of these libraries is not there."""
+    for library in libraries:
+        if find_spec(library) is None:
+            extra = f" (pip install -r {_EXTRAS[library]})" if library in _EXTRAS else ""
+            return f"explaining it needs the library {library}{extra}"
+    return None
 
 
 def sample_csv(card: Card, rows: int = 20) -> str:

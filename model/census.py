@@ -15,13 +15,13 @@ from model import artifact
 from model.card import Card, DataSource, ModelKind
 from model.catalog import Catalog, version_of
 from model.columns import column_of
-from model.effects import effects_of, importance_of
 from model.evaluate import evaluate
-from model.explain import average_effects, is_additive
+from model.explanation.additive import is_additive
+from model.explanation.check import explanation_fields
+from model.explanation.effects import effects_of, importance_of
 from model.schema import Feature, normalise_name
 from model.scorer import Scorer
 from model.summary import library_versions, sample_rows, summarise
-from model.tree_explain import obstacle_in_model
 
 NEGATIVE, POSITIVE = CLASSES = ("<=50K", ">50K")
 TRAINING, HELD_OUT = "adult.data.csv.gz", "adult.test.csv.gz"
@@ -94,14 +94,13 @@ class CensusModel:
             summary=summarise(frame, self.features),
             sample=sample_rows(frame, self.features),
             additive=is_additive(pipeline, self.features),
-            by_trees=obstacle_in_model(pipeline, self.features) is None,
-            average_effects=average_effects(pipeline, self.features, frame),
             trusted=self.trusted,
             libraries=library_versions(),
             artifact_sha256=sha256,
             source=SOURCE,
         )
         with threadpool_limits(1, user_api="openmp"):
+            card = card.model_copy(update=explanation_fields(Scorer(card, pipeline), frame))
             return self._measured(Scorer(card, pipeline))
 
     def _measured(self, scorer: Scorer) -> Card:

@@ -17,5 +17,9 @@ class ScoringFailed(ModelError):
     """Raised when a pipeline raises, or answers with NaN or with another number of rows than it was given."""
 
 
+class ExplanationFailed(ModelError):
+    """Raised when a prediction could not be explained; the prediction itself may be fine."""
+
+
 class RefusedModel(ModelError):
     """Raised when a pipeline that somebody brings cannot become a model; nothing of it is kept."""

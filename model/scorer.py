@@ -15,11 +15,12 @@ from model import artifact
 from model.card import Card, InputForm, LabelRule, ModelKind, Scores
 from model.catalog import Catalog
 from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of
-from model.errors import BrokenModel, ScoringFailed
-from model.explain import AdditiveModel, Explanation
+from model.errors import BrokenModel, ExplanationFailed, ScoringFailed
+from model.explanation.additive import AdditiveModel
+from model.explanation.explainer import explainer_of
+from model.explanation.explanation import Explainer, Explanation
 from model.parsing import parse_number
 from model.schema import Value
-from model.tree_explain import TreeExplainer
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Scorer:
     """A model's card with its fitted pipeline. Frames have one column per feature; NaN or None is missing.
 
     Making one raises BrokenModel where the pipeline's classes are not the card's. Every method raises ScoringFailed
-    where the pipeline raises, or answers NaN or another number of rows.
+    where the pipeline raises, or answers NaN or another number of rows; those that explain raise ExplanationFailed.
     """
 
     def __init__(self, card: Card, pipeline: Any) -> None:
@@ -108,26 +109,26 @@ class Scorer:
         return self.predict_coded(code_records(records, self.card.features), threshold)
 
     def explain(self, frame: pd.DataFrame) -> Explanation | None:
-        """Return each feature's effect on each record; None where the model has no exact explanation.
+        """Return each feature's effect on each record; None where the card promises no explanation.
 
-        Additive models and tree models have one; of several classes, each record's is about its likeliest.
+        Of several classes, each record's effects are about the one that is predicted.
         """
         prepared = self._prepared(frame)
         if self._additive is not None:
-            return self._explained(self._additive, code_frame(prepared, self.card.features), len(frame))
-        return self._explained_by_trees(prepared)
+            return self._explained_by_table(self._additive, code_frame(prepared, self.card.features), len(frame))
+        return self._explained(prepared)
 
     def explain_coded(self, columns: Mapping[str, Column]) -> Explanation | None:
         """Return what `explain` does, of dictionary-coded columns, as `predict_coded` takes them."""
         if self._additive is not None:
-            return self._explained(self._additive, columns, len(next(iter(columns.values()))[1]))
-        return self._explained_by_trees(self._decoded(columns))
+            return self._explained_by_table(self._additive, columns, len(next(iter(columns.values()))[1]))
+        return self._explained(self._decoded(columns))
 
     def explain_records(self, records: Sequence[Mapping[str, Value]]) -> Explanation | None:
         """Return what `explain` does, of records as `Schema.validate_record` gives them."""
         if self._additive is not None:
-            return self._explained(self._additive, code_records(records, self.card.features), len(records))
-        return self._explained_by_trees(frame_of(records, self.card.features))
+            return self._explained_by_table(self._additive, code_records(records, self.card.features), len(records))
+        return self._explained(frame_of(records, self.card.features))
 
     def predict_and_explain_records(
         self, records: Sequence[Mapping[str, Value]], threshold: float | None = None
@@ -282,20 +283,37 @@ class Scorer:
             )
 
     @cached_property
-    def _tree_explainer(self) -> TreeExplainer | None:
-        # Made when it is first asked for: its library takes a second to load, and scoring files does not need it.
-        return TreeExplainer.of(self.pipeline, self.card.features) if self.card.by_trees else None
+    def _explainer(self) -> Explainer | None:
+        # Made when it is first asked for: it may take a second, and scoring files does not need it.
+        if self.card.explanation is None or not self.card.is_explained:
+            return None
+        return explainer_of(self.pipeline, self.card.features, self.card.explanation.average_effects)
 
-    def _explained(self, model: AdditiveModel, columns: Mapping[str, Column], rows: int) -> Explanation:
-        with self._failures(rows):
-            explanation = model.explain(columns)
-        self._checked(explanation.effects, (rows, len(self.card.features)))
-        return explanation
+    def _explained_by_table(self, model: AdditiveModel, columns: Mapping[str, Column], rows: int) -> Explanation | None:
+        if self.card.explanation is None:
+            return None
+        with self._explanation_failures(rows):
+            return self._checked_explanation(model.explain(columns), rows)
 
-    def _explained_by_trees(self, frame: pd.DataFrame) -> Explanation | None:
-        with self._failures(len(frame)):
-            explainer = self._tree_explainer
-            return explainer.explain(frame, self._positive_classes(len(frame))) if explainer else None
+    def _explained(self, frame: pd.DataFrame) -> Explanation | None:
+        rows = len(frame)
+        with self._explanation_failures(rows):
+            if (explainer := self._explainer) is None:
+                return None
+            found = explainer.explain(self._given(frame), self._positive_classes(rows))
+            return self._checked_explanation(found, rows)
+
+    def _checked_explanation(self, found: Explanation, rows: int) -> Explanation:
+        self._checked(found.effects, (rows, len(self.card.features)))
+        return found
+
+    @contextmanager
+    def _explanation_failures(self, rows: int) -> Iterator[None]:
+        """Turn whatever an explainer raises into ExplanationFailed."""
+        try:
+            yield
+        except Exception as error:
+            raise ExplanationFailed(f"model {self.card.name!r} could not explain {rows} rows: {error}") from error
 
     def _positive_classes(self, rows: int) -> NDArray[np.int64] | None:
         if self.card.positive_class is None:
@@ -317,7 +335,7 @@ def _additive_form(card: Card, pipeline: Any) -> AdditiveModel | None:
     """Return the additive form, whose decision is about the second class, where that is the positive one."""
     if not card.additive or card.classes[1:] != (card.positive_class,):
         return None
-    return AdditiveModel.of(pipeline, card.features, card.average_effects)
+    return AdditiveModel.of(pipeline, card.features, card.explanation.average_effects if card.explanation else {})
 
 
 def _check_classes(card: Card, pipeline: Any) -> None:

@@ -144,7 +144,8 @@ def _asked_card(name: str) -> Card:
 
 def model_document(card: Card) -> dict[str, Any]:
     """A card as the contract shows it."""
-    document = card.model_dump(mode="json", exclude={"average_effects", "sample", "record_schema"})
+    left_out: dict[str, Any] = {"explanation": {"average_effects"}, "sample": True, "record_schema": True}
+    document = card.model_dump(mode="json", exclude=left_out)
     if not card.decides_by_threshold:
         document["threshold"] = None
     base = url_for("models.get_model", name=card.name)

@@ -199,7 +199,8 @@ def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:
     if others:
         raise _bad_explain("predictions are explained of one model at a time; leave it out to compare two")
     if not card.is_explained:
-        raise _bad_explain(f"model {card.name!r} cannot explain its predictions; leave it out")
+        why = card.obstacle_to_explanation
+        raise _bad_explain(f"model {card.name!r} cannot explain its predictions: {why}; leave it out")
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER else 0
     if not 1 <= number <= len(card.features):
         raise _bad_explain(f"{text[:40]!r} is not a whole number in 1..{len(card.features)}, the number of features")

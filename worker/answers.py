@@ -4,7 +4,7 @@ import io
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.columns import Column, Floats
-from model.errors import BrokenModel
 from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
+from worker.explanations import effects_of
 from worker.isolated import isolated
 from worker.rejects import FaultColumn
 
@@ -24,7 +24,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Predictions of n records by each model, and, where they are explained, each feature's effect, (n, features)."""
+    """Predictions of n records by each model, and, where they are explained, each feature's effect, (n, features).
+
+    The effects on a record that cannot be explained are NaN.
+    """
 
     predictions: tuple[Predictions, ...]
     effects: Floats | None = None
@@ -86,7 +89,11 @@ class Question:
         """The models' answers; raises ScoringFailed as they do."""
         pairs = list(zip(self.scorers, self.columns, strict=True))
         predictions = tuple(scorer.predict_coded(own, self.threshold) for scorer, own in pairs)
-        return Answers(predictions, _effects(*pairs[0]) if self.explained else None)
+        return Answers(predictions, self._effects() if self.explained else None)
+
+    def _effects(self) -> Floats:
+        rows = len(next(iter(self.columns[0].values()))[1])
+        return effects_of(self.scorers[0], rows, partial(select, self.columns[0]))
 
 
 def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
@@ -96,7 +103,6 @@ def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float |
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
-        BrokenModel: when explanations are asked of a model that has none.
     """
     if isolated_seconds:
         return _score_isolated(question, rows, isolated_seconds)
@@ -122,13 +128,6 @@ def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
     return selected
 
 
-def _effects(scorer: Scorer, columns: Mapping[str, Column]) -> Floats:
-    explanation = scorer.explain_coded(columns)
-    if explanation is None:
-        raise BrokenModel(f"model {scorer.card.name!r} cannot explain its predictions here")
-    return explanation.effects
-
-
 def _score_apart(question: Question, rows: Rows) -> ScoredRows:
     """Ask by halves: a part that a model fails on is halved, down to the single rows that it cannot score."""
     waiting, done, wrong = [np.arange(len(rows))], [], []
@@ -136,8 +135,6 @@ def _score_apart(question: Question, rows: Rows) -> ScoredRows:
         part = waiting.pop()
         try:
             done.append((part, question.of(part).ask()))
-        except BrokenModel:
-            raise
         except Exception:  # noqa: BLE001 - a model may raise anything; the row it fails on is rejected with a reason
             if len(part) == 1:
                 wrong.append(int(part[0]))
@@ -157,10 +154,22 @@ def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRow
             done.append((waiting.popleft(), Answers.decode(answer)))
         part = waiting.popleft() if waiting else rows[:0]
         if len(part) == 1:
-            wrong.append(int(part[0]))
+            answers = _without_explanation(question, part, seconds)
+            wrong += [] if answers else [int(part[0])]
+            done += [(part, answers)] if answers else []
         else:
             waiting.extendleft(np.split(part, len(part))[::-1] if len(part) else ())
     return _put_together(question, rows, done, wrong)
+
+
+def _without_explanation(question: Question, part: Rows, seconds: float) -> Answers | None:
+    """Answers on rows whose explanation may be what takes the process down; None where scoring them does."""
+    if not question.explained:
+        return None
+    for answer in isolated([partial(_work, replace(question, explained=False), part)], seconds):
+        effects = np.full((len(part), len(question.scorers[0].card.features)), np.nan)
+        return replace(Answers.decode(answer), effects=effects)
+    return None
 
 
 def _work(question: Question, part: Rows) -> bytes:

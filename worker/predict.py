@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,6 +19,7 @@ from model.card import Card, ModelKind, Scores
 from model.errors import ModelError, ScoringFailed
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
+from worker.explanations import predict_and_explain
 from worker.isolated import isolated
 from worker.models import scorer
 from worker.parse import Layout
@@ -134,12 +136,15 @@ def _documents(
 ) -> list[Answer]:
     if not explained:
         return prediction_documents(model.predict_records(values, threshold), model.card, threshold)
-    predictions, explanation = model.predict_and_explain_records(values, threshold)
+    predictions, explanation = predict_and_explain(model, values, threshold)
     documents = prediction_documents(predictions, model.card, threshold)
     if explanation is None:
         return documents
+    per_record = zip(explanation.baseline.tolist(), explanation.effects.tolist(), strict=True)
     return [
-        {
+        document
+        if math.isnan(baseline)
+        else {
             **document,
             "baseline": baseline,
             "effects_in": explanation.unit.value,
@@ -148,9 +153,7 @@ def _documents(
                 for feature, effect in zip(model.card.features, effects, strict=True)
             ],
         }
-        for document, record, baseline, effects in zip(
-            documents, values, explanation.baseline.tolist(), explanation.effects.tolist(), strict=True
-        )
+        for document, record, (baseline, effects) in zip(documents, values, per_record, strict=True)
     ]
 
 

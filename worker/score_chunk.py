@@ -55,7 +55,6 @@ def score_chunk(
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
-        BrokenModel: when the layout has columns for explanations that the model does not give.
     """
     parsed = parse_chunk(chunk.data, layout)
     found = validate(parsed, scorers)

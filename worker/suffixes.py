@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jobs.records import as_field
@@ -32,7 +33,8 @@ def fine_suffixes(
     if layout.warnings:
         parts += [separator, b"" if warnings is None else warnings]
     if answers.effects is not None:
-        names = [separator + as_field(feature.name, layout.delimiter) + separator for feature in cards[0].features]
+        fields = [as_field(feature.name, layout.delimiter) for feature in cards[0].features]
+        names = [separator + field + separator for field in (*fields, b"")]
         parts += _strongest(answers.effects, pa.array(names, pa.binary()), layout.explained)
     return join(*parts)
 
@@ -72,9 +74,14 @@ def _answer(predictions: Predictions, card: Card, delimiter: str, before: bytes)
 
 
 def _strongest(effects: Floats, names: pa.BinaryArray, most: int) -> Iterator[pa.Array]:
-    """The names of each row's strongest features, and after each its effect; of equals, the first feature."""
-    rounded = np.round(effects, _EFFECT_DECIMALS) + 0.0  # no negative zero
+    """The names of each row's strongest features, and after each its effect; of equals, the first feature.
+
+    The last of the names is that of no feature: rows whose effects are NaN have neither names nor effects.
+    """
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(effects).all(axis=1))
+    rounded = np.round(np.where(known[:, np.newaxis], effects, 0), _EFFECT_DECIMALS) + 0.0  # no negative zero
     order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :most]
     for places in order.T:
-        yield names.take(pa.array(places))
-        yield shortest(rounded[np.arange(len(rounded)), places])
+        yield names.take(pa.array(np.where(known, places, len(names) - 1)))
+        written = shortest(rounded[np.arange(len(rounded)), places])
+        yield written if known.all() else pc.if_else(pa.array(known), written, pa.scalar(b"", written.type))

@@ -30,7 +30,8 @@ class PipelineInspection:
     """A pipeline and what it says of itself.
 
     `classes` of a classifier of one target, as text in the pipeline's order; `target_classes` of one of several.
-    `names` are the columns that it takes, in its order, `text_column` the one of which it reads the bare texts, if any.
+    `names` are the columns that it takes, in its order, `text_columns` those of which it reads the bare texts.
+    `class_names` is what the classes are called, `targets` how many things it predicts at once.
     """
 
     pipeline: Any
@@ -40,6 +41,8 @@ class PipelineInspection:
     names: tuple[str, ...]
     form: InputForm
     text_columns: frozenset[str]
+    class_names: tuple[str, ...] = ()
+    targets: int = 1
 
 
 def inspect_pipeline(
@@ -55,7 +58,10 @@ def inspect_pipeline(
     names = tuple(data.name_of(name) if form is not InputForm.FRAME else name for name in names)
     for name in names:
         data.name_of(name)
-    return PipelineInspection(pipeline, kind, classes, target_classes, names, form, frozenset(texts))
+    targets_ = len(target_classes) or 1
+    return PipelineInspection(
+        pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=targets_
+    )
 
 
 def last_step(pipeline: Any) -> Any:

@@ -98,7 +98,7 @@ def with_several_targets(found: PipelineInspection, frame: pd.DataFrame) -> Pipe
     some = frame.dropna().head(1) if _raised(found, frame.head(1)) else frame.head(1)
     answer = _dense(found.pipeline.predict(given(some, found.form)))
     several = answer.ndim == 2 and answer.shape[1] > 1
-    return replace(found, kind=ModelKind.MULTIOUTPUT_REGRESSOR) if several else found
+    return replace(found, kind=ModelKind.MULTIOUTPUT_REGRESSOR, targets=answer.shape[1]) if several else found
 
 
 def why_not(found: PipelineInspection, frame: pd.DataFrame) -> str:

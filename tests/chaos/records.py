@@ -9,7 +9,7 @@ from random import Random
 
 import pandas as pd
 
-from model.explain import column_of
+from model.columns import column_of
 from model.schema import FeatureKind, Value
 from model.scorer import Scorer
 

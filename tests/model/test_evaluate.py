@@ -13,8 +13,8 @@ from sklearn.pipeline import Pipeline
 from model import census, income
 from model.card import Card, Evaluation, Metrics, ModelKind, Scores
 from model.columns import Floats
-from model.effects import importance_of
 from model.evaluate import auc_interval, evaluate, wilson
+from model.explanation.effects import importance_of
 from model.scorer import Predictions, Scorer
 
 NO_SCORES = {"scores": Scores.NONE}

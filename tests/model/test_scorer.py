@@ -11,8 +11,8 @@ from sklearn.preprocessing import OneHotEncoder
 from model import census, income
 from model.card import Card, ModelKind
 from model.columns import code_frame
-from model.errors import BrokenModel, ScoringFailed
-from model.explain import AdditiveModel
+from model.errors import BrokenModel, ExplanationFailed, ScoringFailed
+from model.explanation.additive import AdditiveModel
 from model.income_features import FEATURES
 from model.scorer import Scorer
 
@@ -34,7 +34,7 @@ class Stub:
 @pytest.fixture(scope="module")
 def opaque(scorer: Scorer) -> Scorer:
     """The same model, not known to be additive."""
-    return Scorer(scorer.card.model_copy(update={"additive": False}), scorer.pipeline)
+    return Scorer(scorer.card.model_copy(update={"additive": False, "explanation": None}), scorer.pipeline)
 
 
 def test_probabilities_are_the_pipelines_own(scorer: Scorer, pipeline: Pipeline, held_out: pd.DataFrame) -> None:
@@ -190,7 +190,7 @@ def test_unusable_values_may_be_listed_but_not_used(scorer: Scorer, held_out: pd
 
 
 def test_a_record_that_was_not_validated_is_not_explained(scorer: Scorer) -> None:
-    with pytest.raises(ScoringFailed):
+    with pytest.raises(ExplanationFailed):
         scorer.explain_records([RECORD | {"age": None}])
 
 

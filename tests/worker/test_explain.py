@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,8 +13,8 @@ from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
 from model.census import HELD_OUT
 from model.columns import Column
-from model.errors import BrokenModel, ScoringFailed
-from model.explain import Explanation, Unit
+from model.errors import ExplanationFailed
+from model.explanation.explanation import Explanation, Unit
 from model.income import load_records
 from model.scorer import Scorer
 from tests.worker.test_score_chunk import LAYOUT, RECORD, Touchy, ages
@@ -98,30 +99,63 @@ class Mute(Scorer):
         return None
 
 
+class Speechless(Scorer):
+    """A model whose explainer always fails."""
+
+    def explain_coded(self, columns: Mapping[str, Column]) -> Explanation:
+        raise ExplanationFailed("no words at all")
+
+
 class Moody(Scorer):
     """A model that cannot explain a record of a certain age."""
 
     def explain_coded(self, columns: Mapping[str, Column]) -> Explanation | None:
         values, codes = columns["age"]
         if 33.0 in values[codes]:
-            raise ScoringFailed("no words for 33")
+            raise ExplanationFailed("no words for 33")
         return super().explain_coded(columns)
 
 
+@pytest.mark.parametrize("kind", [Mute, Speechless])
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_model_that_gives_no_explanations_is_broken_rather_than_silent(scorer: Scorer, apart: bool) -> None:
-    with pytest.raises(BrokenModel, match="cannot explain"):
-        run(Mute(scorer.card, scorer.pipeline), ages(30, 31), apart=apart)
+def test_what_cannot_be_explained_is_scored_all_the_same(scorer: Scorer, apart: bool, kind: type[Scorer]) -> None:
+    text = ages(*range(20, 60))
+    scored, rows = run(kind(scorer.card, scorer.pipeline), text, apart=apart)
+    _, expected = run(scorer, text)
+    assert scored.scored == len(expected) == 40
+    assert [row[:10] for row in rows] == [row[:10] for row in expected]
+    assert {tuple(row[10:]) for row in rows} == {("",) * 14}
 
 
-def test_a_row_that_cannot_be_explained_is_rejected_alone(scorer: Scorer) -> None:
-    moody = Moody(scorer.card, scorer.pipeline)
-    with pytest.raises(ScoringFailed):
-        run(moody, ages(32, 33, 34))
-    scored, rows = run(moody, ages(32, 33, 34), apart=True)
-    assert (scored.scored, scored.scoring_failed) == (2, 1)
-    _, expected = run(scorer, ages(32, 34))
-    assert [rows[0], rows[2]] == expected
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_row_that_cannot_be_explained_is_scored_and_its_neighbours_are_explained(scorer: Scorer, apart: bool) -> None:
+    text = ages(31, 32, 33, 34, 33, 35, 36)
+    scored, rows = run(Moody(scorer.card, scorer.pipeline), text, apart=apart)
+    assert (scored.scored, scored.scoring_failed) == (7, 0)
+    _, expected = run(scorer, text)
+    for place in (2, 4):
+        expected[place][10:] = [""] * 14
+    assert rows == expected
+
+
+class Deadly(Scorer):
+    """A model whose explainer takes its process down for a record of a certain age."""
+
+    def explain_coded(self, columns: Mapping[str, Column]) -> Explanation | None:
+        values, codes = columns["age"]
+        if 33.0 in values[codes]:
+            os._exit(1)
+        return super().explain_coded(columns)
+
+
+def test_a_row_whose_explanation_takes_the_process_down_is_scored_in_the_last_attempt(scorer: Scorer) -> None:
+    chunk = InputChunk(1, 0, ages(32, 33, 34).encode())
+    scored = score_chunk(chunk, ALL, [Deadly(scorer.card, scorer.pipeline)], None, apart=True, isolated_seconds=30)
+    assert (scored.scored, scored.rejected) == (3, 0)
+    rows = list(csv.reader(io.StringIO(scored.output.decode())))
+    _, expected = run(scorer, ages(32, 33, 34))
+    expected[1][10:] = [""] * 14
+    assert rows == expected
 
 
 def test_a_file_with_semicolons_gets_them_between_the_new_columns_too(scorer: Scorer) -> None:

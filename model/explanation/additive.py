@@ -8,7 +8,6 @@ alone, can be tabulated per distinct value, and adds up to the decision exactly.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,42 +18,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from model.columns import Column, Floats, code_frame, column_of, is_missing
+from model.columns import Column, Floats, column_of, is_missing
+from model.explanation.explanation import Explanation, Unit
 from model.schema import Feature, FeatureKind, Value
 
 LARGEST_TABLE = 1000
-
-
-class Unit(StrEnum):
-    """What effects and baseline are measured in: the unit in which the model adds up its parts."""
-
-    LOG_ODDS = "log_odds"
-    """Additive models and boosted binary classifiers: `decision_function`; its `expit` is the probability."""
-    SCORE = "score"
-    """Boosted classifiers whose raw output is nothing simpler: `decision_function` of several classes, say."""
-    PROBABILITY = "probability"
-    """Trees and forests: `predict_proba`."""
-    TARGET = "target"
-    """Regressors: `predict`."""
-    LOG_TARGET = "log_target"
-    """Boosted regressors of counts and amounts (Poisson, gamma loss): the logarithm of `predict`."""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Effects of n records, relative to the average training record, in `unit`.
-
-    `effects` has the shape (n, features), `baseline` (n,): that of the class each row is about.
-    """
-
-    baseline: Floats
-    effects: Floats
-    unit: Unit
-
-    @property
-    def output(self) -> Floats:
-        """The model's raw output, shape (n,)."""
-        return np.asarray(self.baseline + self.effects.sum(axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -88,16 +56,20 @@ class AdditiveModel:
         self._terms = terms
 
     @classmethod
-    def of(cls, pipeline: Any, features: Sequence[Feature], averages: Mapping[str, float]) -> "AdditiveModel | None":
+    def of(
+        cls, pipeline: Any, features: Sequence[Feature], averages: Mapping[str, Sequence[float]]
+    ) -> "AdditiveModel | None":
         """Return the additive form of a pipeline, or None where it has none.
 
-        `averages`: each feature's mean effect over the training records, log-odds; an absent one counts as 0.
+        `averages`: each feature's mean effect over the training records, log-odds, as the card has it: on one output;
+        an absent one counts as 0.
         """
         if not is_additive(pipeline, features):
             return None
         columns, regression = pipeline[0], pipeline[-1]
         terms = {feature.name: _term(feature, columns, regression) for feature in features}
-        return cls(float(regression.intercept_[0]), terms, averages)
+        means = {name: effects[0] for name, effects in averages.items()}
+        return cls(float(regression.intercept_[0]), terms, means)
 
     def effects_of_values(self, feature: str, values: Iterable[Any]) -> Floats:
         """Return the effect, log-odds before centring, of each of `values` of one feature; None or NaN is missing.
@@ -146,16 +118,6 @@ def is_additive(pipeline: Any, features: Sequence[Feature]) -> bool:
         return False
     taken = [(name, selected) for name, _, selected in columns.transformers]
     return len(regression.classes_) == 2 and taken == [(feature.name, [feature.name]) for feature in features]
-
-
-def average_effects(pipeline: Any, features: Sequence[Feature], frame: pd.DataFrame) -> dict[str, float]:
-    """Return each feature's mean effect, log-odds, over the records of `frame`: what explanations are relative to."""
-    model = AdditiveModel.of(pipeline, features, {})
-    if model is None:
-        return {}
-    columns = code_frame(frame, features)
-    means = model.explain(columns).effects.mean(axis=0)
-    return dict(zip(columns, means.tolist(), strict=True))
 
 
 def _term(feature: Feature, columns: ColumnTransformer, regression: LogisticRegression) -> _Term:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from model.tree_explain import NOT_INSTALLED, TreeExplainer, Unit, obstacle
 from scipy.special import expit
 from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer, make_column_transformer
@@ -30,7 +31,6 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from model import census, income, income_full
 from model.schema import Feature, FeatureKind
-from model.tree_explain import NOT_INSTALLED, TreeExplainer, Unit, obstacle
 
 shap = pytest.importorskip("shap", reason="TreeSHAP is an extra: pip install -r requirements-explain.txt")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.card import Card, Metrics, ValueEffect
 from model.evaluate import evaluate
-from model.explain import AdditiveModel
+from model.explanation.additive import AdditiveModel
 from model.schema import Feature, FeatureKind, Scalar
 from model.scorer import Scorer
 
@@ -24,7 +24,8 @@ def effects_of(card: Card, pipeline: Any) -> dict[str, tuple[ValueEffect, ...]]:
     Of a category all values, of a number some over its range, and a missing one where it is allowed. Empty where the
     pipeline is not additive.
     """
-    model = AdditiveModel.of(pipeline, card.features, card.average_effects)
+    averages = card.explanation.average_effects if card.explanation else {}
+    model = AdditiveModel.of(pipeline, card.features, averages)
     if model is None:
         return {}
     return {feature.name: _effects(model, card, feature) for feature in card.features}
@@ -53,7 +54,7 @@ def _main_metric(metrics: Metrics) -> float:
 
 def _effects(model: AdditiveModel, card: Card, feature: Feature) -> tuple[ValueEffect, ...]:
     values = _values(card, feature)
-    effects = model.effects_of_values(feature.name, values) - card.average_effects.get(feature.name, 0.0)
+    effects = model.effects_of_values(feature.name, values) - model.averages.get(feature.name, 0.0)
     return tuple(
         ValueEffect(value=value, effect=round(effect, 6))
         for value, effect in zip(values, effects.tolist(), strict=True)

@@ -1,0 +1,203 @@
+"""Which input each column comes from that a fitted encoder makes, so that effects of columns sum back to inputs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.feature_selection import SelectorMixin
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    Normalizer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+    TargetEncoder,
+)
+
+from model.explanation.explanation import NotExplainable
+from model.schema import Feature
+
+Origins = list[int]
+
+# They keep their columns apart in name only: each value is divided by the length of its row.
+_BY_ROW = (Normalizer, TfidfTransformer)
+
+
+class UntraceableColumns(NotExplainable):
+    """Raised where a column of an encoder comes from several inputs, or nobody can say from which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The columns that an estimator takes: `origins` are places in `names`, the first `features` of them features."""
+
+    names: tuple[str, ...]
+    features: int
+    origins: tuple[int, ...]
+
+    @classmethod
+    def of(cls, pipeline: Any, features: Sequence[Feature]) -> "Lineage":
+        """The columns that a fitted pipeline is given."""
+        own = [feature.name for feature in features]
+        if (named := getattr(pipeline, "feature_names_in_", None)) is None:
+            return cls(tuple(own), len(own), tuple(range(len(own))))
+        names = dict.fromkeys([*own, *map(str, named)])
+        places = {name: place for place, name in enumerate(names)}
+        return cls(tuple(names), len(own), tuple(places[str(name)] for name in named))
+
+    def through(self, encoder: Any, width: int | None = None) -> "Lineage":
+        """The columns, `width` of them if it is known, that an encoder makes; raises UntraceableColumns."""
+        return replace(self, origins=tuple(origins_of(encoder, list(self.origins), width)))
+
+    def of_columns(self, columns: Sequence[int]) -> "Lineage":
+        """Some of the columns, by their places."""
+        return replace(self, origins=tuple(self.origins[column] for column in columns))
+
+    @property
+    def sums(self) -> csr_array:
+        """The matrix, shape (columns, features), that sums effects of columns to features.
+
+        Raises UntraceableColumns where a column comes from what is no feature.
+        """
+        if unknown := [origin for origin in self.origins if origin >= self.features]:
+            raise UntraceableColumns(f"the model takes the column {self.names[unknown[0]]!r}, which is no feature")
+        places = np.arange(len(self.origins))
+        return csr_array(
+            (np.ones(len(places)), (places, np.array(self.origins, np.int64))), shape=(len(places), self.features)
+        )
+
+
+def origins_of(encoder: Any, inputs: Origins, width: int | None = None) -> Origins:
+    """Return, for each of the `width` columns that a fitted encoder (None: none) makes, where it comes from.
+
+    `inputs`: where each column that the encoder takes comes from. A value that an imputer fills in counts as its own
+    column's. Raises UntraceableColumns, whose text names the step that mixes its columns.
+    """
+    origins = _traced(encoder, inputs, width)
+    if width is not None and len(origins) != width:
+        raise UntraceableColumns(f"{type(encoder).__name__} makes {width} columns of its {len(inputs)} in unknown ways")
+    return origins
+
+
+def _traced(step: Any, inputs: Origins, width: int | None) -> Origins:
+    if _keeps_columns(step):
+        return inputs
+    if isinstance(step, Pipeline):
+        return _through_steps(step, inputs, width)
+    if isinstance(step, ColumnTransformer):
+        return _side_by_side(step, inputs)
+    if isinstance(step, FeatureUnion):
+        parts = [part for _, part in step.transformer_list if not (isinstance(part, str) and part == "drop")]
+        return [origin for part in parts for origin in origins_of(part, inputs)]
+    if len(set(inputs)) == 1:
+        return inputs[:1] * (_width_of(step) if width is None else width)
+    return _spread(step, inputs)
+
+
+def _keeps_columns(step: Any) -> bool:
+    """Tell whether each column that comes out is the one at the same place that goes in."""
+    # Samplers change rows, and those only in training.
+    if step is None or isinstance(step, str) or hasattr(step, "fit_resample"):
+        return True
+    if isinstance(step, FunctionTransformer):
+        by_value = isinstance(step.func, np.ufunc) and step.func.nin == 1
+        return bool(step.func is None or by_value or step.feature_names_out == "one-to-one")
+    if isinstance(step, TargetEncoder):
+        return bool(step.target_type_ != "multiclass")
+    return isinstance(step, OneToOneFeatureMixin) and not isinstance(step, _BY_ROW)
+
+
+def _through_steps(pipeline: Pipeline, inputs: Origins, width: int | None) -> Origins:
+    steps = [step for _, step in pipeline.steps]
+    for place, step in enumerate(steps):
+        after = (getattr(later, "n_features_in_", None) for later in steps[place + 1 :])
+        inputs = origins_of(step, inputs, next((count for count in after if count is not None), width))
+    return inputs
+
+
+def _side_by_side(columns: ColumnTransformer, inputs: Origins) -> Origins:
+    names = getattr(columns, "feature_names_in_", np.arange(columns.n_features_in_))
+    by_name = pd.Series(inputs, index=names)
+    made: dict[int, int] = {}
+    for name, step, selected in columns.transformers_:
+        place = columns.output_indices_[name]
+        if place.stop > place.start and not (isinstance(step, str) and step == "drop"):
+            origins = origins_of(step, _selected(by_name, selected), place.stop - place.start)
+            made.update(zip(range(place.start, place.stop), origins, strict=True))
+    return [made[place] for place in sorted(made)]
+
+
+def _selected(by_name: pd.Series, columns: Any) -> Origins:
+    """Return the origins of the columns that a ColumnTransformer selects by names, positions, a mask or a slice."""
+    if isinstance(columns, str) or np.isscalar(columns):
+        columns = [columns]
+    labels = [columns.start, columns.stop] if isinstance(columns, slice) else list(columns)
+    named = any(isinstance(label, str) for label in labels)
+    return list((by_name.loc if named else by_name.iloc)[columns])
+
+
+def _width_of(step: Any) -> int:
+    try:
+        return len(step.get_feature_names_out())
+    except (AttributeError, ValueError) as error:
+        raise UntraceableColumns(f"{type(step).__name__} does not say how many columns it makes") from error
+
+
+def _spread(step: Any, inputs: Origins) -> Origins:
+    """Return the origins of an encoder that makes several columns, or none, of each of its inputs."""
+    if isinstance(step, SelectorMixin):
+        return [inputs[index] for index in step.get_support(indices=True)]
+    if isinstance(step, SimpleImputer):
+        kept = [origin for origin, value in zip(inputs, step.statistics_, strict=True) if not pd.isna(value)]
+        return _with_indicators(step, inputs if step.keep_empty_features else kept, inputs)
+    if isinstance(step, KNNImputer) or type(step).__name__ == "IterativeImputer":
+        return _with_indicators(step, inputs, inputs)
+    if isinstance(step, MissingIndicator):
+        return [inputs[index] for index in step.features_]
+    if isinstance(step, PolynomialFeatures):
+        return [_power(powers, inputs) for powers in step.powers_]
+    counts = _counts(step, len(inputs))
+    return [origin for origin, count in zip(inputs, counts, strict=True) for _ in range(count)]
+
+
+def _with_indicators(imputer: Any, kept: Origins, inputs: Origins) -> Origins:
+    return kept + ([inputs[index] for index in imputer.indicator_.features_] if imputer.add_indicator else [])
+
+
+def _power(powers: Any, inputs: Origins) -> int:
+    """Return where a product of powers of columns comes from; that of none of them, 1, may count as anyone's."""
+    origins = {inputs[index] for index in np.flatnonzero(powers)} or {inputs[0]}
+    if len(origins) > 1:
+        raise UntraceableColumns("PolynomialFeatures multiplies columns, so that effects cannot be told by feature")
+    return origins.pop()
+
+
+def _counts(step: Any, inputs: int) -> Sequence[int]:
+    if isinstance(step, OneHotEncoder):
+        return [_one_hot_columns(step, index) for index in range(inputs)]
+    if isinstance(step, KBinsDiscretizer):
+        return [1] * inputs if step.encode == "ordinal" else list(step.n_bins_)
+    if isinstance(step, SplineTransformer):
+        return [step.n_features_out_ // inputs] * inputs
+    if isinstance(step, TargetEncoder):
+        return [len(step.classes_)] * inputs
+    raise UntraceableColumns(f"{type(step).__name__} may mix its columns, so that effects cannot be told by feature")
+
+
+def _one_hot_columns(encoder: OneHotEncoder, index: int) -> int:
+    count = len(encoder.categories_[index])
+    # There only where the encoder was told to group rare categories, which it does in one column.
+    rare = getattr(encoder, "infrequent_categories_", None)
+    if rare is not None and rare[index] is not None:
+        count -= len(rare[index]) - 1
+    dropped = encoder.drop_idx_ is not None and encoder.drop_idx_[index] is not None
+    return count - dropped

@@ -1,0 +1,205 @@
+"""The one entry to explanations: the explainer of a fitted pipeline, or why there is none."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingClassifier, BaggingRegressor, VotingClassifier, VotingRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import Pipeline
+
+from model.columns import Floats
+from model.explanation import boosting, linear, trees
+from model.explanation.column_lineage import Lineage
+from model.explanation.composites import Averaged, Prepared, columns_of
+from model.explanation.explanation import Attribution, Attributor, Classes, Explainer, Explanation, NotExplainable, Unit
+from model.schema import Feature
+
+Averages = Mapping[str, Sequence[float]]
+"""By feature, the mean effect over the training records on each output: what explanations are relative to."""
+
+# Explaining holds so many numbers at a time, 16 MB of them.
+CELLS_AT_ONCE = 2_000_000
+# Where one of these wraps an estimator, it answers by that one.
+_WRAPPED_AS = {
+    FixedThresholdClassifier: "estimator_",
+    TunedThresholdClassifierCV: "estimator_",
+    FrozenEstimator: "estimator",
+}
+
+
+def explainer_of(pipeline: Any, features: Sequence[Feature], averages: Averages | None = None) -> Explainer | None:
+    """Return the explainer of a fitted pipeline that takes these features, or None where there is an `obstacle`.
+
+    `averages` are those that `PipelineExplainer.average_effects` found in the training records; without them effects of
+    linear models are relative to a record whose encoded columns are all zero.
+    """
+    try:
+        return PipelineExplainer.of(pipeline, features, averages)
+    except NotExplainable:
+        return None
+
+
+def obstacle(pipeline: Any, features: Sequence[Feature]) -> str | None:
+    """Return why a fitted pipeline cannot be explained, a clause without a full stop, or None where it can be."""
+    try:
+        PipelineExplainer.of(pipeline, features)
+    except NotExplainable as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True)
+class PipelineExplainer:
+    """Explains a fitted pipeline by an attributor of its raw outputs."""
+
+    pipeline: Any
+    features: tuple[str, ...]
+    attributor: Attributor
+    averages: Averages | None = None
+
+    @classmethod
+    def of(cls, pipeline: Any, features: Sequence[Feature], averages: Averages | None = None) -> "PipelineExplainer":
+        """Take a pipeline apart; raises NotExplainable where something of it stands against that."""
+        attributor = _attributor(pipeline, Lineage.of(pipeline, features))
+        return cls(pipeline, tuple(feature.name for feature in features), attributor, averages)
+
+    @property
+    def unit(self) -> Unit:
+        """What effects and baselines are measured in."""
+        return self.attributor.unit
+
+    def explain(self, given: Any, classes: Classes | None = None) -> Explanation:
+        """Return the effects of the features on n records, given as the pipeline takes them, as `Explainer` says."""
+        rows = len(given)
+        if not rows:
+            return Explanation(np.empty(0), np.empty((0, len(self.features))), self.unit)
+        chosen = self._predicted(given) if classes is None else classes
+        parts = [_of_classes(found, chosen[place]) for place, found in self._attributions(given)]
+        baselines, effects = zip(*parts, strict=True)
+        return Explanation(np.concatenate(baselines), np.concatenate(effects), self.unit)
+
+    def average_effects(self, given: Any) -> dict[str, tuple[float, ...]]:
+        """Return what to give as `averages`, from the training records; empty where no averages are needed."""
+        if self.attributor.is_centred:
+            return {}
+        uncentred = replace(self, averages=None)
+        total = sum(found.effects.sum(axis=0) for _, found in uncentred._attributions(given))
+        means = np.asarray(total) / len(given)
+        return {name: tuple(row) for name, row in zip(self.features, means.tolist(), strict=True)}
+
+    def attribution(self, given: Any) -> Attribution:
+        """Return the effects on every output of a few records."""
+        return self._centred(self.attributor.attribute(given))
+
+    def _attributions(self, given: Any) -> Iterator[tuple[slice, Attribution]]:
+        rows = max(1, CELLS_AT_ONCE // self.attributor.cells)
+        for start in range(0, len(given), rows):
+            place = slice(start, start + rows)
+            yield place, self.attribution(given.iloc[place] if isinstance(given, pd.DataFrame) else given[place])
+
+    def _centred(self, found: Attribution) -> Attribution:
+        if not self.averages:
+            return found
+        averages = np.array([self.averages[name] for name in self.features], dtype=np.float64)
+        return Attribution(found.effects - averages, found.baselines + averages.sum(axis=0))
+
+    def _predicted(self, given: Any) -> Classes:
+        """The second of two classes, the predicted one of several; of a regressor its one output."""
+        names = np.asarray(getattr(self.pipeline, "classes_", ()))
+        if len(names) <= 2:
+            return np.ones(len(given), np.int64)
+        places = {name: place for place, name in enumerate(names.tolist())}
+        return np.array([places[name] for name in np.ravel(self.pipeline.predict(given)).tolist()], np.int64)
+
+
+def _of_classes(found: Attribution, classes: Classes) -> tuple[Floats, Floats]:
+    """Return baselines, shape (n,), and effects, (n, features), on the output of the class that each row is about."""
+    if len(found.baselines) == 1:
+        signs = np.where(classes == 0, -1.0, 1.0)
+        return signs * found.baselines[0], signs[:, np.newaxis] * found.effects[:, :, 0]
+    return found.baselines[classes], found.effects[np.arange(len(classes)), :, classes]
+
+
+def _attributor(model: Any, columns: Lineage) -> Attributor:
+    """Return the attributor of a fitted estimator that takes these columns; raises NotExplainable."""
+    if isinstance(model, Pipeline):
+        return _of_pipeline(model, columns)
+    if (wrapped := _wrapped(model)) is not None:
+        return _attributor(wrapped, columns)
+    for kind, build in _COMPOSITES.items():
+        if isinstance(model, kind):
+            return build(model, columns)
+    for module, build_model in ((linear, linear.LinearModel), (trees, trees.TreeModel)):
+        if isinstance(model, module.MODELS):
+            return build_model(model, columns)
+    if boosting.library_of(model):
+        return boosting.BoostedModel(model, columns)
+    raise NotExplainable(f"nothing explains a {type(model).__name__} exactly")
+
+
+def _wrapped(model: Any) -> Any:
+    """Return the estimator by which a model answers, if it only chooses, tunes or freezes one."""
+    if (found := getattr(model, "best_estimator_", None)) is not None:
+        return found
+    return next((getattr(model, name) for kind, name in _WRAPPED_AS.items() if isinstance(model, kind)), None)
+
+
+def _of_pipeline(pipeline: Pipeline, columns: Lineage) -> Attributor:
+    *before, (_, last) = pipeline.steps
+    # Samplers of imbalanced-learn are there for training only.
+    steps = [step for _, step in before if not (step is None or isinstance(step, str) or hasattr(step, "fit_resample"))]
+    if not steps:
+        return _attributor(last, columns)
+    made = columns.through(Pipeline(before), getattr(last, "n_features_in_", None))
+    return Prepared([step.transform for step in steps], _attributor(last, made))
+
+
+def _of_calibrated(model: Any, columns: Lineage) -> Attributor:
+    parts = [_attributor(fold.estimator, columns) for fold in model.calibrated_classifiers_]
+    return Averaged(parts, Unit.UNCALIBRATED_SCORE)
+
+
+def _of_transformed(model: Any, columns: Lineage) -> Attributor:
+    inner = _in_unit(_attributor(model.regressor_, columns), Unit.TARGET, model)
+    is_plain = model.func is None and model.transformer is None
+    return Averaged([inner], Unit.TARGET if is_plain else Unit.TRANSFORMED_TARGET)
+
+
+def _of_voting(model: Any, columns: Lineage) -> Attributor:
+    if getattr(model, "voting", "soft") != "soft":
+        raise NotExplainable(f"this {type(model).__name__} counts votes, which are no sum of effects")
+    unit = Unit.PROBABILITY if isinstance(model, VotingClassifier) else Unit.TARGET
+    parts = [_in_unit(_attributor(part, columns), unit, model) for part in model.estimators_]
+    return Averaged(parts, unit, model._weights_not_none)
+
+
+def _of_bagging(model: Any, columns: Lineage) -> Attributor:
+    unit = Unit.PROBABILITY if isinstance(model, BaggingClassifier) else Unit.TARGET
+    parts = []
+    for part, taken in zip(model.estimators_, model.estimators_features_, strict=True):
+        inner = _in_unit(_attributor(part, columns.of_columns(taken)), unit, model)
+        parts.append(Prepared([partial(columns_of, columns=taken)], inner))
+    return Averaged(parts, unit)
+
+
+def _in_unit(part: Attributor, unit: Unit, whole: Any) -> Attributor:
+    if part.unit is not unit:
+        raise NotExplainable(f"this {type(whole).__name__} averages what its parts do not add up in")
+    return part
+
+
+_COMPOSITES: dict[type, Callable[[Any, Lineage], Attributor]] = {
+    CalibratedClassifierCV: _of_calibrated,
+    TransformedTargetRegressor: _of_transformed,
+    VotingClassifier: _of_voting,
+    VotingRegressor: _of_voting,
+    BaggingClassifier: _of_bagging,
+    BaggingRegressor: _of_bagging,
+}

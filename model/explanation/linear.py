@@ -1,0 +1,127 @@
+"""Explanations of linear models: a column's effect is its coefficient times its value."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csc_array, issparse
+from sklearn import discriminant_analysis, linear_model, svm
+from sklearn.base import is_classifier
+
+from model.columns import Floats
+from model.explanation.column_lineage import Lineage
+from model.explanation.explanation import Attribution, NotExplainable, Unit
+
+CLASSIFIERS = (
+    discriminant_analysis.LinearDiscriminantAnalysis,
+    linear_model.LogisticRegression,
+    linear_model.LogisticRegressionCV,
+    linear_model.PassiveAggressiveClassifier,
+    linear_model.Perceptron,
+    linear_model.RidgeClassifier,
+    linear_model.RidgeClassifierCV,
+    linear_model.SGDClassifier,
+    svm.LinearSVC,
+)
+GENERALISED = (linear_model.PoissonRegressor, linear_model.GammaRegressor, linear_model.TweedieRegressor)
+REGRESSORS = (
+    linear_model.ARDRegression,
+    linear_model.BayesianRidge,
+    linear_model.ElasticNet,
+    linear_model.ElasticNetCV,
+    linear_model.HuberRegressor,
+    linear_model.Lars,
+    linear_model.LarsCV,
+    linear_model.Lasso,
+    linear_model.LassoCV,
+    linear_model.LassoLars,
+    linear_model.LassoLarsCV,
+    linear_model.LassoLarsIC,
+    linear_model.LinearRegression,
+    linear_model.OrthogonalMatchingPursuit,
+    linear_model.OrthogonalMatchingPursuitCV,
+    linear_model.PassiveAggressiveRegressor,
+    linear_model.QuantileRegressor,
+    linear_model.Ridge,
+    linear_model.RidgeCV,
+    linear_model.SGDRegressor,
+    linear_model.TheilSenRegressor,
+    svm.LinearSVR,
+)
+MODELS = CLASSIFIERS + GENERALISED + REGRESSORS
+# Their binary decision is the logarithm of the odds; that of SGDClassifier is so with the log loss.
+_LOG_ODDS = (
+    discriminant_analysis.LinearDiscriminantAnalysis,
+    linear_model.LogisticRegression,
+    linear_model.LogisticRegressionCV,
+)
+
+
+class LinearModel:
+    """Attributes what a fitted linear model answers, as sums of coefficient times value, exactly."""
+
+    method = "exact effects of a linear model"
+    libraries: frozenset[str] = frozenset()
+    is_centred = False
+
+    def __init__(self, model: Any, columns: Lineage) -> None:
+        """Take a model of `MODELS` apart; raises NotExplainable where its columns cannot be traced."""
+        coefficients, intercepts = _coefficients(model)
+        self._model = model
+        self._outputs = len(coefficients)
+        self._features = columns.features
+        # One matrix for all: of each column, its coefficients stand at the places of its feature and each output.
+        rows, outputs = np.indices(coefficients.T.shape)
+        sums = columns.sums  # raises where a column is no feature's
+        places = np.array(columns.origins, np.int64)[:, np.newaxis] * self._outputs + outputs
+        entries = (coefficients.T.reshape(-1), (rows.reshape(-1), places.reshape(-1)))
+        self._weights = csc_array(entries, shape=(sums.shape[0], self._features * self._outputs))
+        self._baselines = intercepts
+        self.unit = _unit(model, self._outputs)
+
+    @property
+    def cells(self) -> int:
+        """The effects, and the dense columns where they are dense."""
+        return max(*map(int, self._weights.shape))
+
+    def attribute(self, given: Any) -> Attribution:
+        """Return the effects of the features, relative to columns of zeros."""
+        effects = _matrix(given) @ self._weights
+        dense = effects.toarray() if issparse(effects) else np.asarray(effects)
+        return Attribution(dense.reshape(len(dense), self._features, self._outputs), self._baselines)
+
+    def raw_outputs(self, given: Any) -> Floats:
+        """Return the decision or prediction, its logarithm where the link is one."""
+        ask = self._model.decision_function if is_classifier(self._model) else self._model.predict
+        output = np.asarray(ask(given), dtype=np.float64).reshape(-1, self._outputs)
+        return np.log(output) if self.unit is Unit.LOG_TARGET else output
+
+
+def _coefficients(model: Any) -> tuple[Floats, Floats]:
+    """Return coefficients, shape (outputs, columns), and intercepts, shape (outputs,)."""
+    found = model.coef_.toarray() if issparse(model.coef_) else model.coef_
+    coefficients = np.atleast_2d(np.asarray(found, dtype=np.float64))
+    intercepts = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coefficients))
+    if not is_classifier(model):
+        if len(coefficients) > 1:
+            raise NotExplainable(f"this {type(model).__name__} has several targets")
+    elif len(coefficients) != (1 if len(model.classes_) == 2 else len(model.classes_)):
+        raise NotExplainable(f"this {type(model).__name__} has other outputs than its classes")
+    return coefficients, intercepts
+
+
+def _unit(model: Any, outputs: int) -> Unit:
+    if isinstance(model, GENERALISED):
+        link = getattr(model, "link", "log")
+        is_log = model.power > 0 if link == "auto" else link == "log"
+        return Unit.LOG_TARGET if is_log else Unit.TARGET
+    if not is_classifier(model):
+        return Unit.TARGET
+    by_odds = isinstance(model, _LOG_ODDS) or getattr(model, "loss", None) == "log_loss"
+    return Unit.LOG_ODDS if by_odds and outputs == 1 else Unit.SCORE
+
+
+def _matrix(given: Any) -> Any:
+    if issparse(given):
+        return given
+    return np.asarray(given.to_numpy() if isinstance(given, pd.DataFrame) else given, dtype=np.float64)

@@ -1,0 +1,189 @@
+"""Adding a model: a fitted pipeline and its training data become a version that answers as the pipeline does."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model.card import Card, InputForm, LabelRule, ModelKind, Proof
+from model.catalog import ARTIFACT_FILE, Catalog
+from model.errors import RefusedModel, ScoringFailed
+from model.onboarding.describe import describe, measured, sample_places
+from model.onboarding.findings import Findings, find_out, written_features
+from model.onboarding.load_pipeline import load_pipeline
+from model.onboarding.pipeline_inspection import inspect_pipeline
+from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
+from model.onboarding.reference import expected_scores
+from model.onboarding.schema_file import SchemaFile
+from model.onboarding.training_data import read_training_data
+from model.scorer import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class AddModelRequest:
+    """What is to be added: the pipeline's file, a name, the training data, and what else is known."""
+
+    file: Path
+    name: str
+    data: Path
+    targets: Sequence[str] = ()
+    test: Path | None = None
+    schema: Path | None = None
+    trust: Sequence[str] = ()
+    trust_version: bool = False
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    classes: Sequence[str] = ()
+    module: Path | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddModelResult:
+    """A model that was added, what is worth knowing of it, and where its schema can be edited."""
+
+    card: Card
+    notes: list[str]
+    schema: Path
+
+
+def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) -> AddModelResult:
+    """Check, describe, prove and publish a pipeline as the current version of a model.
+
+    Raises RefusedModel where it cannot become one, or where the product would answer otherwise than the pipeline does;
+    nothing is then left behind.
+    """
+    catalog.check_name(request.name)
+    progress("reading the pipeline and its training data")
+    loaded = load_pipeline(
+        request.file, request.trust, module=request.module, key=request.key, trust_version=request.trust_version
+    )
+    dtypes, classes = {**loaded.dtypes, **request.dtypes}, request.classes or loaded.classes or ()
+    schema = SchemaFile.load(request.schema) if request.schema else None
+    found = _find_out(request, request.data, loaded.pipeline, loaded.features, dtypes, classes, schema, progress)
+    card = describe(loaded, found, request.name, request.data, request.targets, schema, progress)
+    test = None
+    if request.test:
+        tried = card.features if schema is None else None
+        test = request.test, find_out(
+            loaded.pipeline, read_training_data(request.test, dtypes), request.targets, loaded.features, classes,
+            tried or card.features,
+        )  # fmt: skip
+    card, notes = measured(Scorer(card, loaded.pipeline), found, test, progress)
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = Path(folder) / ARTIFACT_FILE
+        artifact.write_bytes(loaded.content)
+        text = schema_of(card).dump()
+        staged = Catalog(Path(folder) / "models", card.name)
+        staged.publish(card, artifact, text, loaded.module)
+        expected = expected_answers(found, card)
+        check_answers(staged, card, found, expected, Scorer(card, loaded.pipeline), request.data, progress)
+        card = card.model_copy(update={"proof": proof_of(expected)})
+        catalog.publish(card, artifact, text, loaded.module)
+    return AddModelResult(card, [*loaded.notes, *notes, *_left_out(found)], catalog.schema_path(card))
+
+
+def expected_answers(found: Findings, card: Card) -> ExpectedAnswers:
+    """Return what the product has to say of each record: what the pipeline does, unless the schema's owner says else."""
+    reference = found.reference
+    predicted, scores = reference.predicted, expected_scores(reference, card)
+    if card.labels_by is LabelRule.THRESHOLD and card.decides_by_threshold:
+        positive = card.classes.index(str(card.positive_class))
+        predicted = np.where(scores[:, 0] >= card.threshold, positive, 1 - positive)
+    return ExpectedAnswers(reference.answered, _as_told(predicted, card), scores)
+
+
+def check_answers(
+    staged: Catalog,
+    card: Card,
+    found: Findings,
+    expected: ExpectedAnswers,
+    scorer: Scorer,
+    data: Path,
+    progress: Progress,
+) -> None:
+    """Send every record through a version as workers serve it; raises RefusedModel where an answer is not expected.
+
+    What the schema's owner has rejected is not held against it.
+    """
+    rejected = ~found.read.faultless if any(feature.limits_reject for feature in card.features) else None
+    texts, answers = found.texts, expected
+    if rejected is not None and rejected.any():
+        texts, answers = found.texts[~rejected], answers.only(~rejected)
+    with tempfile.TemporaryDirectory() as folder:
+        different, differences = prove(staged.directory, card, Path(folder), texts, answers, progress)
+    if different:
+        columns = columns_read_otherwise(scorer, found)
+        raise RefusedModel(explain_differences(different, len(texts), differences, columns, data))
+
+
+def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:
+    """Return the columns that the pipeline gets otherwise than the user's frame has them."""
+    own = found.answered_frame
+    try:
+        ours = scorer.given(found.answered_values)
+    except ScoringFailed:
+        return []
+    if scorer.card.takes is not InputForm.FRAME:
+        return []
+    return [name for name in own.columns if not _same_column(own[name], ours[name])]
+
+
+def proof_of(expected: ExpectedAnswers) -> Proof:
+    """Return what the card keeps of a proof: how many records there were, and the answers to those of its sample."""
+    rows = len(expected.predicted)
+    places = sample_places(rows)
+    answers = [
+        (*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places
+    ]
+    return Proof(rows=rows, answers=tuple(answers))
+
+
+def schema_of(card: Card) -> SchemaFile:
+    """Return what the owner of a model may edit."""
+    return SchemaFile(
+        title=card.title,
+        description=card.description,
+        target=card.target,
+        positive_class=card.positive_class,
+        threshold=card.threshold,
+        features=card.features,
+    )
+
+
+def _find_out(request: AddModelRequest, path: Path, pipeline, names, dtypes, classes, schema, progress) -> Findings:
+    data = read_training_data(path, dtypes)
+    features = None
+    if schema is not None:
+        inspection = inspect_pipeline(pipeline, data, request.targets, names)
+        features = written_features(schema.features, inspection.names)
+    progress(f"asking the pipeline about {len(data):,} rows")
+    return find_out(pipeline, data, request.targets, names, classes, features)
+
+
+def _as_told(predicted: NDArray[np.generic], card: Card) -> NDArray[np.generic]:
+    """Predictions, shape (n, targets), as the product tells them: classes by name, numbers as they are."""
+    columns = predicted[:, np.newaxis] if predicted.ndim == 1 else predicted
+    if card.kind.predicts_classes:
+        return np.array(card.classes)[columns]
+    if card.kind is ModelKind.MULTIOUTPUT_CLASSIFIER:
+        return np.column_stack([np.array(own)[columns[:, at]] for at, own in enumerate(card.target_classes)])
+    return columns
+
+
+def _same_column(one: pd.Series, other: pd.Series) -> bool:
+    try:
+        pd.testing.assert_series_equal(one, other, check_names=False, check_categorical=True)
+    except AssertionError:
+        return False
+    return True
+
+
+def _left_out(found: Findings) -> list[str]:
+    lacking = int((~found.reference.answered).sum())
+    if not lacking:
+        return []
+    return [f"the pipeline itself fails on {lacking:,} of {len(found.frame):,} rows ({found.reference.refusal})"]

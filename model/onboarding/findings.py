@@ -1,0 +1,132 @@
+"""What is found out about a pipeline before it becomes a model: how it reads the user's table, and what it says of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from model.card import ModelKind
+from model.errors import RefusedModel
+from model.onboarding.known_values import known_values
+from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
+from model.onboarding.readings import user_frame
+from model.onboarding.reference import Reference, answers_at_all, ask, why_not, with_several_targets
+from model.onboarding.schema_inference import infer_feature
+from model.onboarding.training_data import TrainingData
+from model.onboarding.truth import Truth, name_classes, truth_of
+from model.schema import Feature
+from model.validate import parse_distinct
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecords:
+    """Records as the product reads them: `values`, shape (n, features); `faultless`, shape (n,), those it takes."""
+
+    values: pd.DataFrame
+    faultless: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A pipeline, the records of its training data and its answers to them.
+
+    `texts`, shape (n, features), are the records as a CSV file holds them, `frame` as the pipeline was fitted on them,
+    `read` as the product reads them by `features`. `truth`, where there is a target, is what really was.
+    """
+
+    inspection: PipelineInspection
+    texts: pd.DataFrame
+    frame: pd.DataFrame
+    reference: Reference
+    features: tuple[Feature, ...]
+    read: ReadRecords
+    truth: Truth | None
+
+    @property
+    def answered_frame(self) -> pd.DataFrame:
+        """The records that the pipeline answers, as the user has them."""
+        return self.frame[self.reference.answered].reset_index(drop=True)
+
+    @property
+    def answered_values(self) -> pd.DataFrame:
+        """The records that the pipeline answers, as the product reads them."""
+        return self.read.values[self.reference.answered].reset_index(drop=True)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which records, shape (n,), the pipeline answers and the product takes, with a target that is known."""
+        found = self.reference.answered & self.read.faultless
+        return found & self.truth.known if self.truth else found
+
+
+def find_out(
+    pipeline: Any,
+    data: TrainingData,
+    targets: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
+    features: Sequence[Feature] | None = None,
+) -> Findings:
+    """Find out how a pipeline reads a table, and what it says of each of its rows.
+
+    `names` are those of its inputs and `classes` those of an encoded target, where these are known; `features` are
+    written ones. Raises RefusedModel where the pipeline takes no reading of the table, or is none that can be served.
+    """
+    inspection = inspect_pipeline(pipeline, data, targets, names)
+    columns = [data.name_of(name) for name in inspection.names]
+    frame = user_frame(data, columns, known_values(pipeline, columns), answers_at_all(inspection))
+    if frame is None:
+        detail = why_not(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))
+        advice = "say what its columns were with --dtypes column=str,… or give the data as Parquet"
+        raise RefusedModel(f"the pipeline fails on its own training data: {detail}. If it was read otherwise, {advice}")
+    frame = frame.set_axis(list(inspection.names), axis=1)
+    texts = data.texts[columns].set_axis(list(inspection.names), axis=1)
+    inspection = with_several_targets(inspection, frame)
+    if inspection.classes and inspection.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
+        named = name_classes(inspection, data, targets[0] if targets else None, classes)
+        inspection = replace(inspection, class_names=tuple(named))
+    found = tuple(features or _inferred(inspection, texts, frame))
+    return Findings(
+        inspection=inspection,
+        texts=texts,
+        frame=frame,
+        reference=ask(inspection, frame),
+        features=found,
+        read=read_records(texts, found),
+        truth=truth_of(inspection, data, targets) if targets else None,
+    )
+
+
+def read_records(texts: pd.DataFrame, features: Sequence[Feature]) -> ReadRecords:
+    """Read each row as an upload is read; what is at fault is missing."""
+    faultless = np.ones(len(texts), np.bool_)
+    columns = {}
+    for feature in features:
+        coded = pa.array(texts[feature.name], pa.string()).dictionary_encode()
+        parsed = parse_distinct(feature, coded.dictionary)
+        codes = coded.indices.to_numpy()
+        faultless &= ~np.isin(codes, parsed.at_fault)
+        columns[feature.name] = parsed.values[codes]
+    return ReadRecords(pd.DataFrame(columns), faultless)
+
+
+def written_features(features: Sequence[Feature], names: Sequence[str]) -> tuple[Feature, ...]:
+    """Return a written schema's features in the pipeline's order; raises RefusedModel where they are not its own."""
+    given = {feature.name: feature for feature in features}
+    if lacking := [name for name in names if name not in given]:
+        raise RefusedModel(f"the schema lacks features that the pipeline takes: {', '.join(lacking)}")
+    if extra := [name for name in given if name not in names]:
+        raise RefusedModel(f"the schema has features that the pipeline does not take: {', '.join(extra)}")
+    if len(given) != len(features):
+        raise RefusedModel("the schema has two features of the same name")
+    return tuple(given[name] for name in names)
+
+
+def _inferred(inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame) -> list[Feature]:
+    return [
+        infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names
+    ]

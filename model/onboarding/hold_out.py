@@ -1,0 +1,59 @@
+"""How well a fitted pipeline would do on records it has not seen, where there are only those it was trained on."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import train_test_split
+
+from model.card import InputForm, ModelKind
+from model.onboarding.reference import given
+from model.scorer import Predictions, Scorer
+
+_SHARE = 0.2
+_MAX_ROWS = 50_000
+_LEAST_ROWS = 20
+
+
+def held_out(
+    scorer: Scorer, form: InputForm, frame: pd.DataFrame, values: pd.DataFrame, truth: NDArray[Any]
+) -> tuple[NDArray[Any], Predictions] | str:
+    """Fit a twin of the pipeline on four fifths of the records and have it predict the rest, drawn by chance.
+
+    The pipeline itself may have seen every record, so that its own figures would flatter it. `frame`, shape (n,
+    features), is the user's own, `values` the same as the product reads it; `truth`, shape (n,) or (n, targets): of a
+    classifier, indices into the card's classes. Answers the truth and the predictions of the rest, or why there are
+    none.
+    """
+    if len(frame) < _LEAST_ROWS:
+        return f"not evaluated: {len(frame)} rows are too few to hold some out"
+    if len(frame) > _MAX_ROWS:
+        chosen = np.sort(np.random.default_rng(0).choice(len(frame), _MAX_ROWS, replace=False))
+        frame, values, truth = frame.iloc[chosen], values.iloc[chosen], truth[chosen]
+    is_classifier = scorer.card.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER)
+    often_enough = is_classifier and np.bincount(truth)[np.unique(truth)].min() > 1
+    fitted_on, rest = train_test_split(
+        np.arange(len(frame)), test_size=_SHARE, random_state=0, stratify=truth if often_enough else None
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twin = clone(scorer.pipeline).fit(given(frame.iloc[fitted_on], form), _labels(scorer, truth[fitted_on]))
+        return truth[rest], Scorer(scorer.card, twin).predict(values.iloc[rest])
+    except Exception as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
+        return f"not evaluated: a twin of the pipeline could not be fitted ({' '.join(str(error).split())[:200]})"
+
+
+def _labels(scorer: Scorer, truth: NDArray[Any]) -> Any:
+    """The truth as the pipeline was fitted on it."""
+    if scorer.card.kind is ModelKind.MULTIOUTPUT_CLASSIFIER:
+        classes = getattr(scorer.pipeline, "classes_", None)
+        if not isinstance(classes, list):
+            return truth
+        return np.column_stack([np.asarray(own)[truth[:, at]] for at, own in enumerate(classes)])
+    if scorer.card.kind.predicts_classes:
+        return np.asarray(scorer.pipeline.classes_)[truth]
+    return truth

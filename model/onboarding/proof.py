@@ -1,0 +1,138 @@
+"""The proof that the product answers as the pipeline does: every record goes through both its ways, in a worker's process.
+
+The process is another one, in a worker's environment, and loads the version as workers do; so what only works where the
+pipeline was made is found here, and a pipeline that takes its process down harms nobody.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model.card import Card
+from model.columns import Floats
+from model.errors import RefusedModel
+
+RECORDS_FILE, ANSWERS_FILE = "records.csv", "answers.npz"
+_ROOT = Path(__file__).parent.parent.parent
+_COMMAND = (sys.executable, "-m", "worker.check")
+# As in a running service, where processes share the machine and not the threads of each.
+_WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_MAX_SHOWN = 3
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedAnswers:
+    """What the pipeline says of n records.
+
+    `answered`, shape (n,): of which of them it says anything; `predicted`, shape (m, targets): of these, its
+    predictions, as text where they are classes; `scores`, shape (m, s): what stands beside them.
+    """
+
+    answered: NDArray[np.bool_]
+    predicted: NDArray[Any]
+    scores: Floats
+
+    def save(self, path: Path) -> None:
+        """Write the answers, without pickle."""
+        np.savez(path, answered=self.answered, predicted=self.predicted, scores=self.scores)
+
+    def only(self, rows: NDArray[np.bool_]) -> "ExpectedAnswers":
+        """The answers to some of the records, shape (n,)."""
+        kept = rows[self.answered]
+        return ExpectedAnswers(self.answered[rows], self.predicted[kept], self.scores[kept])
+
+    @classmethod
+    def load(cls, path: Path) -> "ExpectedAnswers":
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(arrays["answered"], arrays["predicted"], arrays["scores"])
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A record, by its number from 1, that the product answers otherwise, in one of its ways."""
+
+    way: str
+    row: int
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"row {self.row} as {self.way}: the pipeline says {self.expected}, here it is {self.found}"
+
+
+def prove(
+    directory: Path, card: Card, folder: Path, texts: pd.DataFrame, expected: ExpectedAnswers, progress: Progress
+) -> tuple[int, list[Difference]]:
+    """Send records through a version of a model as a worker serves it; how many answers differ, and the first of them.
+
+    `directory` holds the model, `folder` is a place for files, `texts`, shape (n, columns), are the records as a CSV
+    file holds them. Raises RefusedModel where the worker's process cannot load the model or dies.
+    """
+    _write(folder / RECORDS_FILE, texts)
+    expected.save(folder / ANSWERS_FILE)
+    command = [*_COMMAND, str(directory), card.name, card.version, str(folder)]
+    environment = {**os.environ, **_WORKER_ENVIRONMENT}
+    with (folder / "errors").open("w+") as errors:
+        with subprocess.Popen(
+            command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process:
+            said = _follow(process, progress, len(texts))
+        if said is None or process.returncode:
+            errors.seek(0)
+            raise RefusedModel(f"a worker cannot serve the model: {_last_line(errors.read(), process.returncode)}")
+    return said["different"], [Difference(**difference) for difference in said["differences"]]
+
+
+def explain_differences(
+    different: int, rows: int, differences: Sequence[Difference], columns: Sequence[str], path: Path
+) -> str:
+    """Return why a model is refused whose answers are not the pipeline's own, in one line, and what to do."""
+    places = f"; these columns are read otherwise than they were in training: {', '.join(columns)}" if columns else ""
+    first = "; ".join(map(str, differences[:_MAX_SHOWN]))
+    advice = (
+        f"say what {columns[0]!r} was in training with --dtypes {columns[0]}=… or give the data as Parquet"
+        if columns
+        else "look for steps whose answer depends on more than the record's own values"
+    )
+    detail = f"{different:,} of {rows:,} answers on {path} are not the pipeline's own"
+    return f"{detail}{places}. {first}. What to do: {advice}"
+
+
+def _write(path: Path, texts: pd.DataFrame) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(texts.columns)
+        writer.writerows(zip(*(texts[name].tolist() for name in texts.columns), strict=True))
+
+
+def _follow(process: "subprocess.Popen[str]", progress: Progress, rows: int) -> dict[str, Any] | None:
+    """What the process says in the end; meanwhile, how far it is."""
+    assert process.stdout is not None
+    said = None
+    for line in process.stdout:
+        message = json.loads(line)
+        if "done" in message:
+            progress(f"checked {message['done']:,} of {rows:,} rows as {message['way']}")
+        else:
+            said = message
+    return said
+
+
+def _last_line(errors: str, status: int) -> str:
+    lines = [line for line in errors.splitlines() if line.strip()]
+    if status < 0:
+        return f"its process was ended by signal {-status}"
+    return lines[-1].strip() if lines else f"its process ended with status {status}"

@@ -1,0 +1,198 @@
+"""Checks that a version of a model answers here as its pipeline does: ``python -m worker.check``.
+
+Every record goes through both ways of the product: as a chunk of a CSV file and as a single prediction. ``model add``
+starts this in a process of its own before a model is added, ``model check`` at any later time.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from jobs.csv_reader import Cutter
+from jobs.messages import InputChunk
+from model.catalog import Catalog
+from model.errors import ModelError, ScoringFailed
+from model.onboarding.proof import ANSWERS_FILE, RECORDS_FILE, Difference, ExpectedAnswers
+from model.schema import Feature, FeatureKind
+from model.scorer import Scorer
+from worker.parse import Layout
+from worker.predict import prediction_documents
+from worker.score_chunk import score_chunk
+
+# Written with 6 decimals, a score may be off by half a millionth.
+TOLERANCE = 1e-6
+_CHUNK_BYTES = 1024 * 1024
+_RECORDS = 500
+_ASKED_ALONE = 20
+_MAX_DIFFERENCES = 5
+_DELIMITER = ","
+
+Found = tuple[list[str | float], list[float]] | str
+"""What the product says of a record: its predictions and scores, or why it says nothing."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the pipeline says of each record, and where the product says something else."""
+
+    expected: ExpectedAnswers
+    different: set[int] = field(default_factory=set)
+    differences: list[Difference] = field(default_factory=list)
+    _places: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = np.cumsum(self.expected.answered) - 1
+
+    def add(self, way: str, row: int, found: Found) -> None:
+        """Compare what the product says of a record, by its number from 0."""
+        expected = self._expected(row)
+        if _agree(expected, found):
+            return
+        self.different.add(row)
+        if len(self.differences) < _MAX_DIFFERENCES:
+            self.differences.append(Difference(way, row + 1, _words(expected), _words(found)))
+
+    def _expected(self, row: int) -> Found:
+        if not self.expected.answered[row]:
+            return "nothing: it fails on this record"
+        place = self._places[row]
+        return self.expected.predicted[place].tolist(), self.expected.scores[place].tolist()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the check; the last line of the output says how many answers differ. The exit code is 1 where it cannot run."""
+    parser = argparse.ArgumentParser(prog="python -m worker.check", description=__doc__)
+    parser.add_argument("directory", type=Path, help="where the models lie")
+    parser.add_argument("name", help="name of the model")
+    parser.add_argument("version", help="version of the model")
+    parser.add_argument("folder", type=Path, help="folder with the records and the pipeline's answers to them")
+    options = parser.parse_args(arguments)
+    try:
+        scorer = Scorer.load(Catalog(options.directory, options.name), options.name, options.version)
+    except ModelError as error:
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        return 1
+    comparison = Comparison(ExpectedAnswers.load(options.folder / ANSWERS_FILE))
+    content = (options.folder / RECORDS_FILE).read_bytes()
+    for way, answers in (("a CSV file", by_chunks(scorer, content)), ("a record", by_records(scorer, content))):
+        for row, found in enumerate(answers):
+            comparison.add(way, row, found)
+            if row % 1000 == 999:  # noqa: PLR2004 - now and then
+                _say({"way": way, "done": row + 1})
+    differences = [asdict(difference) for difference in comparison.differences]
+    _say({"different": len(comparison.different), "differences": differences})
+    return 0
+
+
+def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Found]:
+    """What an uploaded file with these bytes gets for each of its records."""
+    header, _, body = content.partition(b"\n")
+    while header.count(b'"') % 2:  # a name with a line break in it
+        more, _, body = body.partition(b"\n")
+        header += b"\n" + more
+    card = scorer.card
+    names = next(csv.reader(io.StringIO(header.decode(), newline="")))
+    added = len(card.result_columns)
+    layout = Layout(_DELIMITER, len(names), card.record_schema.match_columns(names).columns, added)
+    cutter = Cutter(_DELIMITER, _CHUNK_BYTES)
+    for chunk in (*cutter.feed(body), *cutter.finish()):
+        scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None, apart=True)
+        rows = csv.reader(io.StringIO(scored.output.decode(), newline=""))
+        for row in rows:
+            yield _of_fields(row[len(names) : len(names) + added], scorer)
+
+
+def by_records(scorer: Scorer, content: bytes) -> Iterator[Found]:
+    """What single predictions of these records get; of the first ones, each on its own."""
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    features = scorer.card.features
+    records = ({feature.name: _json_value(feature, row[feature.name]) for feature in features} for row in rows)
+    for record in islice(records, _ASKED_ALONE):
+        yield from _of_records([record], scorer)
+    while batch := list(islice(records, _RECORDS)):
+        yield from _of_records(batch, scorer)
+
+
+def _json_value(feature: Feature, text: str) -> Any:
+    """A value as programs send it: numbers and truths as such, nothing as null."""
+    value = feature.parse(text)
+    if value is None or feature.kind in (FeatureKind.NUMBER, FeatureKind.BOOLEAN):
+        return text if not isinstance(value, float | bool | None) else value
+    return text
+
+
+def _of_records(records: Sequence[dict[str, Any]], scorer: Scorer) -> Iterator[Found]:
+    validated = [scorer.schema.validate_record(record) for record in records]
+    values = [values for values, faults, _ in validated if not faults]
+    answers = iter(_documents(values, scorer))
+    for _, faults, _ in validated:
+        yield "; ".join(fault.detail for fault in faults) if faults else _of_document(next(answers), scorer)
+
+
+def _documents(values: Sequence[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:
+    try:
+        return prediction_documents(scorer.predict_records(values), scorer.card, None) if values else []
+    except ScoringFailed as error:
+        if len(values) == 1:
+            return [{"error": {"detail": str(error)}}]
+        return [document for record in values for document in _documents([record], scorer)]
+
+
+def _of_document(document: dict[str, Any], scorer: Scorer) -> Found:
+    if "error" in document:
+        return str(document["error"]["detail"])
+    card = scorer.card
+    predicted = document["prediction"]
+    predictions = [predicted[target] for target in card.targets] if card.kind.has_several_targets else [predicted]
+    several = document.get("probabilities") or document.get("decisions")
+    scores = list(several.values()) if several else [document[name] for name in card.score_columns]
+    return predictions, scores
+
+
+def _of_fields(fields: Sequence[str], scorer: Scorer) -> Found:
+    *answer, error = fields
+    if error:
+        return error
+    several = len(scorer.card.prediction_columns)
+    predicted: list[str | float] = list(answer[:several])
+    if not scorer.card.kind.predicts_classes and not scorer.card.target_classes:
+        predicted = [float(text) for text in answer[:several]]
+    return predicted, [float(text) for text in answer[several:]]
+
+
+def _agree(expected: Found, found: Found) -> bool:
+    if isinstance(expected, str) or isinstance(found, str):
+        return isinstance(expected, str) and isinstance(found, str)
+    return all(
+        len(one) == len(other) and all(map(_equal, one, other)) for one, other in zip(expected, found, strict=True)
+    )
+
+
+def _equal(one: str | float, other: str | float) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return bool(np.isclose(other, one, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=False))
+
+
+def _words(answer: Found) -> str:
+    if isinstance(answer, str):
+        return answer
+    return ", ".join(repr(part) if isinstance(part, str) else f"{part:.6g}" for side in answer for part in side)
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(message) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Explaining what is scored, so that no failure of an explainer costs a prediction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from model.columns import Column, Floats
+from model.errors import ExplanationFailed
+from model.explanation.explanation import Explanation
+from model.schema import Value
+from model.scorer import Predictions, Scorer
+
+log = structlog.stdlib.get_logger(__name__)
+
+Rows = NDArray[np.int64]
+
+# An explainer that has failed on so many single rows, and explained none, is not asked about the others.
+_FAILURES_IN_A_ROW = 16
+
+
+def effects_of(scorer: Scorer, rows: int, columns_of: Callable[[Rows], Mapping[str, Column]]) -> Floats:
+    """Return the effects, shape (n, features), on so many rows; NaN on those that cannot be explained.
+
+    `columns_of` gives the dictionary-coded columns of some of the rows, by their places.
+    """
+    found = explain_each(scorer, rows, lambda part: scorer.explain_coded(columns_of(part)))
+    return np.full((rows, len(scorer.card.features)), np.nan) if found is None else found.effects
+
+
+def predict_and_explain(
+    scorer: Scorer, records: Sequence[Mapping[str, Value]], threshold: float | None
+) -> tuple[Predictions, Explanation | None]:
+    """Return what ``Scorer.predict_and_explain_records`` does; effects are NaN where only the prediction succeeds."""
+    try:
+        return scorer.predict_and_explain_records(records, threshold)
+    except ExplanationFailed:
+        predictions = scorer.predict_records(records, threshold)
+        found = explain_each(scorer, len(records), lambda part: scorer.explain_records([records[row] for row in part]))
+        return predictions, found
+
+
+def explain_each(scorer: Scorer, rows: int, explain: Callable[[Rows], Explanation | None]) -> Explanation | None:
+    """Explain rows by halves, down to the single ones that fail: these get NaN. None where all fail."""
+    waiting, done, failures = [np.arange(rows)], list[tuple[Rows, Explanation]](), 0
+    while waiting and (done or failures < _FAILURES_IN_A_ROW):
+        part = waiting.pop()
+        try:
+            if (found := explain(part)) is None:
+                _warn_once(scorer.card.name, scorer.card.version, scorer.card.obstacle_to_explanation)
+                return None
+            done.append((part, found))
+        except ExplanationFailed as error:
+            _warn_once(scorer.card.name, scorer.card.version, type(error.__cause__ or error).__name__)
+            failures += len(part) == 1
+            waiting += np.array_split(part, 2)[::-1] if len(part) > 1 else []
+    return _put_together(rows, done) if done else None
+
+
+def _put_together(rows: int, done: Sequence[tuple[Rows, Explanation]]) -> Explanation:
+    baseline = np.full(rows, np.nan)
+    effects = np.full((rows, done[0][1].effects.shape[1]), np.nan)
+    for part, found in done:
+        baseline[part], effects[part] = found.baseline, found.effects
+    return Explanation(baseline, effects, done[0][1].unit)
+
+
+@cache
+def _warn_once(name: str, version: str, reason: str | None) -> None:
+    log.warning("predictions not explained", model=name, version=version, reason=reason)
