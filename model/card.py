@@ -208,14 +208,13 @@ class DataSource(_Part):
 
 
 class Proof(_Part):
-    """That the product answers as the pipeline does: `rows` records, sent through both its ways and compared.
+    """That the product answers as the pipeline does: `rows` records went through both its ways and were compared.
 
-    `sample` holds some of these records, values in feature order, and `answers` what the pipeline says of each: its
-    predictions, then its scores. A worker that answers otherwise does not serve the version.
+    `answers` are those of the pipeline to the card's `sample`: of each record its predictions, then its scores. A
+    worker that answers otherwise does not serve the version.
     """
 
     rows: int
-    sample: tuple[tuple[Scalar, ...], ...] = ()
     answers: tuple[tuple[str | float, ...], ...] = ()
 
 
@@ -232,7 +231,8 @@ class Card(_Part):
     feature, and `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics
     gets when that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample`
     holds a few training records, values in feature order, None for missing. `trusted` names the types, beyond those
-    always trusted, that its artifact may hold. `trained_at` is RFC 3339 in UTC.
+    always trusted, that its artifact may hold; `module_sha256` is the checksum of the module of its own that it needs,
+    if any. `trained_at` is RFC 3339 in UTC.
     """
 
     name: str
@@ -265,6 +265,7 @@ class Card(_Part):
     importance: dict[str, float] = {}
     prediction_edges: tuple[float, ...] = ()
     trusted: tuple[str, ...] = ()
+    module_sha256: str | None = None
     libraries: dict[str, str]
     artifact_sha256: str
     proof: Proof | None = None

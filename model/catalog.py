@@ -1,13 +1,14 @@
 """The models on disk: which there are, their cards, and how a new version comes in.
 
-Layout: `<directory>/<name>/<version>/{card.json,model.skops,schema.toml}`; `<directory>/<name>/current`, a text file
+Layout: `<directory>/<name>/<version>/{card.json,model.skops,schema.toml}`, and `module.py`
+where the model has a module of its own; `<directory>/<name>/current`, a text file
 with the version in use; `<directory>/default`, with the name of the default model, where one was chosen. Loads neither
 scikit-learn nor pandas, since the web process uses it.
 """
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -26,6 +27,7 @@ CARD_FILE = "card.json"
 ARTIFACT_FILE = "model.skops"
 CURRENT_FILE = "current"
 SCHEMA_FILE = "schema.toml"
+MODULE_FILE = "module.py"
 DEFAULT_FILE = "default"
 FIRST_DEFAULT = "income"
 LIBRARY = "scikit-learn"
@@ -127,6 +129,7 @@ class Catalog:
             raise BrokenModel(f"the artifact {place_of(path)} is missing") from error
         if found != card.artifact_sha256:
             raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is not the card's")
+        self._check_module(card)
         _check_library(card)
         return card
 
@@ -143,6 +146,10 @@ class Catalog:
         """Return where the fitted pipeline of a version lies; raises as `card` does."""
         card = self.card(name, version)
         return self._path(card.name, card.version, ARTIFACT_FILE)
+
+    def module_path(self, card: Card) -> Path | None:
+        """Return where the module lies that a version needs (None: it needs none)."""
+        return None if card.module_sha256 is None else self._path(card.name, card.version, MODULE_FILE)
 
     def schema_path(self, card: Card) -> Path:
         """Return where the schema lies that the owner of a model may edit."""
@@ -166,23 +173,42 @@ class Catalog:
         target.rename(away)
         shutil.rmtree(away)
 
-    def publish(self, card: Card, artifact_file: Path, schema: str | None = None) -> None:
+    def publish(self, card: Card, artifact_file: Path, schema: str | None = None, module: bytes | None = None) -> None:
         """Copy `artifact_file` and its card in as a version, then make that version the current one.
 
-        `schema` is the text of the file from which its owner may make another version.
+        `schema` is the text of the file from which its owner may make another version, `module` the source of the module
+        of its own that it needs.
 
         A reader sees the model before or after, never half of it. Publishing a version again repairs its files.
-        Raises BrokenModel where the card was not made for this artifact.
+        Raises BrokenModel where the card was not made for this artifact, or for this module.
         """
         artifact = artifact_file.read_bytes()
         if sha256_of(artifact) != card.artifact_sha256:
             raise BrokenModel(f"the card of {card.name!r} {card.version!r} is not the card of {artifact_file}")
+        if (None if module is None else sha256_of(module)) != card.module_sha256:
+            raise BrokenModel(f"the card of {card.name!r} {card.version!r} is not that of a version with this module")
+        files = {ARTIFACT_FILE: artifact}
+        if module is not None:
+            files[MODULE_FILE] = module
+        if schema is not None:
+            files[SCHEMA_FILE] = schema.encode()
         target = self._path(card.name, card.version)
         if target.is_dir():
-            _fill(target, card, artifact, schema)
+            _fill(target, card, files)
         else:
-            _install(target, card, artifact, schema)
+            _install(target, card, files)
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
+
+    def _check_module(self, card: Card) -> None:
+        path = self.module_path(card)
+        if path is None:
+            return
+        try:
+            found = _read(self._checksums.get, path)
+        except FileNotFoundError as error:
+            raise BrokenModel(f"the module {place_of(path)} is missing") from error
+        if found != card.module_sha256:
+            raise BrokenModel(f"the module {place_of(path)} was altered: its SHA-256 is not the card's")
 
     def _version(self, name: str, version: str, current: bool) -> Version:
         card = None
@@ -247,17 +273,16 @@ def _read_word(path: Path) -> str:
     return word
 
 
-def _fill(directory: Path, card: Card, artifact: bytes, schema: str | None) -> None:
-    write_atomically(directory / ARTIFACT_FILE, artifact)
-    if schema is not None:
-        write_atomically(directory / SCHEMA_FILE, schema.encode())
+def _fill(directory: Path, card: Card, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        write_atomically(directory / name, content)
     card.save(directory / CARD_FILE)
 
 
-def _install(target: Path, card: Card, artifact: bytes, schema: str | None) -> None:
+def _install(target: Path, card: Card, files: Mapping[str, bytes]) -> None:
     staging = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
-        _fill(staging, card, artifact, schema)
+        _fill(staging, card, files)
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

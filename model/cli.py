@@ -3,16 +3,19 @@
 import argparse
 import json
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.card import Card
-from model.catalog import ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE, Catalog
-from model.errors import ModelError
+from model.catalog import ARTIFACT_FILE, CARD_FILE, MODULE_FILE, SCHEMA_FILE, Catalog
+from model.errors import ModelError, RefusedModel
 from model.train_income import DIRECTORY
 
 EVERYTHING = "everything"
+# Where nobody watches a terminal, that often a line of the log says how far it is.
+_PROGRESS_SECONDS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,9 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     catalog = Catalog(options.directory)
     try:
-        for line in options.run(options, catalog):
+        lines = options.run(options, catalog)
+        _progress.clear()
+        for line in lines:
             sys.stdout.write(line + "\n")
     except (ModelError, OSError) as error:
+        _progress.clear()
         sys.stderr.write(f"scoreline: {' '.join(str(error).split())}\n")
         return 1
     return 0
@@ -34,6 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_options(_command(commands, "add", "add a fitted scikit-learn pipeline as a model", _add))
     _command(commands, "list", "list the models", _list)
+    check = _command(commands, "check", "check that a model answers here as its own pipeline does", _check)
+    check.add_argument("name", help="name of the model")
+    check.add_argument("--version", help="a version that is not the current one")
+    check.add_argument("--data", type=Path, required=True, help="records: CSV, Parquet, Arrow or Feather")
+    _add_dtypes(check)
     for name, help_, run in (
         ("show", "show the card of a model", _show),
         ("default", "use a model where a request names none", _default),
@@ -61,37 +72,101 @@ def _command(
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, help="the pipeline: a .skops file, or with --trust a .joblib or .pkl file")
-    command.add_argument("--name", required=True, help="name of the model, as requests and addresses have it")
-    command.add_argument("--data", type=Path, required=True, help="CSV file of the training data")
-    command.add_argument("--target", help="the column of the data that is predicted")
     command.add_argument(
-        "--test", type=Path, help="CSV file of records that the pipeline has never seen, to measure it on"
-    )
+        "file", type=Path,
+        help="the pipeline: a .skops file, a booster's own format, an MLflow folder, ONNX, or with --trust a pickle",
+    )  # fmt: skip
+    command.add_argument("--name", required=True, help="name of the model, as requests and addresses have it")
+    command.add_argument("--data", type=Path, required=True, help="the training data: CSV, Parquet, Arrow or Feather")
+    command.add_argument("--target", help="the column of the data that is predicted; several with commas between")
+    command.add_argument("--test", type=Path, help="records that the pipeline has never seen, to measure it on")
     command.add_argument("--schema", type=Path, help="an edited schema.toml, instead of what the data shows")
+    _add_dtypes(command)
+    command.add_argument("--classes", metavar="A,B,…", default="", help="names of the classes of an encoded target")
+    command.add_argument("--module", type=Path, help="the Python file with the pipeline's own classes and functions")
+    command.add_argument("--key", help="which entry of a dict holds the pipeline")
     command.add_argument(
         "--trust", nargs="?", action="append", default=[], const=EVERYTHING, metavar="TYPE",
         help="trust a type in a skops file, or without a TYPE the whole file: reading a pickle runs whatever its maker "
         "put into it",
     )  # fmt: skip
+    command.add_argument(
+        "--trust-version", action="store_true", help="take a pipeline of another scikit-learn if its answers are right"
+    )
+
+
+def _add_dtypes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dtypes", metavar="COLUMN=DTYPE,…", default="",
+        help="what pandas' dtypes columns had in training where a CSV file does not show it, such as zip=str",
+    )  # fmt: skip
 
 
 def _add(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     # Imported here since scikit-learn takes seconds to load, which the other commands need not wait for.
-    from model.add import Order, add  # noqa: PLC0415
+    from model.onboarding.add import AddModelRequest, add_model  # noqa: PLC0415
 
-    order = Order(
-        options.file, options.name, options.data, options.target, options.test, options.schema, tuple(options.trust)
-    )
-    added = add(order, catalog)
+    request = AddModelRequest(
+        file=options.file, name=options.name, data=options.data, targets=_names(options.target), test=options.test,
+        schema=options.schema, trust=tuple(options.trust), trust_version=options.trust_version,
+        dtypes=_pairs(options.dtypes), classes=_names(options.classes), module=options.module, key=options.key,
+    )  # fmt: skip
+    added = add_model(request, catalog, _progress.show)
     card = added.card
     kind = card.kind.value.replace("_", " ")
     lines = [
         f"{card.name} {card.version} is added: a {kind} of {len(card.features)} features, {card.training_rows:,} rows"
     ]
+    if card.proof:
+        lines.append(f"  checked: {card.proof.rows:,} rows, every answer is the pipeline's own")
     lines += [f"  {line}" for line in _measured(card)]
     lines += [f"  note: {note}" for note in added.notes]
     return [*lines, f"  schema: {added.schema}"]
+
+
+def _check(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    from model.onboarding.recheck import recheck  # noqa: PLC0415 - as above
+
+    card, rows = recheck(catalog, options.name, options.version, options.data, _pairs(options.dtypes), _progress.show)
+    return [f"{card.name} {card.version}", f"  checked: {rows:,} rows, every answer is the pipeline's own"]
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs = [name.rpartition("=") for name in _names(text)]
+    if wrong := [dtype for name, _, dtype in pairs if not name]:
+        raise RefusedModel(f"--dtypes {wrong[0]!r} is not column=dtype")
+    return {name: dtype for name, _, dtype in pairs}
+
+
+class _ProgressLine:
+    """How far a command is: a line that changes in a terminal, elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Say what is being done."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+            self._shown = True
+        elif time.monotonic() - self._last > _PROGRESS_SECONDS:
+            self._last = time.monotonic()
+            sys.stderr.write(f"{text}\n")
+
+    def clear(self) -> None:
+        """Make room for what is said next."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            self._shown = False
+
+
+_progress = _ProgressLine()
 
 
 def _measured(card: Card) -> list[str]:
@@ -136,7 +211,7 @@ def _export(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     folder = catalog.artifact_path(card.name, card.version).parent
     output = options.output or Path(f"{card.name}-{card.version}.zip")
     with zipfile.ZipFile(output, "w") as archive:
-        for name in (ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE):
+        for name in (ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE, MODULE_FILE):
             if (folder / name).is_file():
                 archive.write(folder / name, name)
     return [f"{output} holds {card.name} {card.version}"]

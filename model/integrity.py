@@ -50,41 +50,43 @@ def parts_of(pipeline: Any) -> Iterator[Any]:
                 pending.append(child)
 
 
-def _require(true: Any, what: str) -> None:
+def require(true: Any, what: str) -> None:
+    """Raise Unsound, saying what is wrong, where something that has to be true is not."""
     if not true:
         raise Unsound(f"{what}; the file is damaged or was made to harm")
 
 
-def _check_children(left: NDArray[Any], right: NDArray[Any], inner: NDArray[np.bool_], what: str) -> None:
-    """Check that inner nodes have children within bounds and no node has two parents: then no path comes back."""
+def check_children(left: NDArray[Any], right: NDArray[Any], inner: NDArray[np.bool_], what: str) -> None:
+    """Raise Unsound unless inner nodes have children within bounds and no node two parents: then no path comes back."""
     children = np.concatenate([left[inner], right[inner]]).astype(np.int64)
     count = len(left)
-    _require(count > 0, f"{what} without nodes")
-    _require(np.all((children > 0) & (children < count)), f"{what} with a child that is not there")
-    _require(np.bincount(children, minlength=1).max() <= 1, f"{what} with a node that has two parents")
+    require(count > 0, f"{what} without nodes")
+    require(np.all((children > 0) & (children < count)), f"{what} with a child that is not there")
+    require(np.bincount(children, minlength=1).max() <= 1, f"{what} with a node that has two parents")
 
 
-def _check_features(features: NDArray[Any], count: int, what: str) -> None:
-    _require(np.all((features >= 0) & (features < count)), f"{what} that asks for a feature that is not there")
+def check_features(features: NDArray[Any], count: int, what: str) -> None:
+    """Raise Unsound where one of the features is not among `count`."""
+    require(np.all((features >= 0) & (features < count)), f"{what} that asks for a feature that is not there")
 
 
 def _check_tree(tree: Tree) -> None:
     left, right = tree.children_left, tree.children_right
     inner = left != LEAF
-    _check_children(left, right, inner, "a tree")
-    _check_features(tree.feature[inner], tree.n_features, "a tree")
-    _require(tree.n_outputs > 0 and np.min(tree.n_classes) > 0, "a tree without outputs")
-    _require(tree.value.shape[0] == len(left), "a tree with another number of values than nodes")
+    check_children(left, right, inner, "a tree")
+    check_features(tree.feature[inner], tree.n_features, "a tree")
+    require(tree.n_outputs > 0 and np.min(tree.n_classes) > 0, "a tree without outputs")
+    require(tree.value.shape[0] == len(left), "a tree with another number of values than nodes")
 
 
 def _check_predictor(predictor: TreePredictor) -> None:
     nodes = predictor.nodes
     inner = nodes["is_leaf"] == 0
-    _check_children(nodes["left"], nodes["right"], inner, "a boosted tree")
+    check_children(nodes["left"], nodes["right"], inner, "a boosted tree")
     rows = nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)]
     for sets in (predictor.binned_left_cat_bitsets, predictor.raw_left_cat_bitsets):
         if len(rows):
-            _require(sets.ndim == 2 and sets.shape[1] == 8 and rows.max() < len(sets), "a boosted tree without a set")
+            require(sets.ndim == 2 and sets.shape[1] == 8 and rows.max() < len(sets), "a boosted tree without a set")
 
 
 def _check_neighbours(tree: KDTree | BallTree) -> None:
@@ -93,15 +95,17 @@ def _check_neighbours(tree: KDTree | BallTree) -> None:
     data, order, nodes, bounds = (np.asarray(array) for array in state[:4])
     metric, weights = state[11], state[12]
     rows, count = len(data), len(nodes)
-    _require(rows and data.ndim == 2 and order.shape == (rows,), f"{what} with arrays of different lengths")
-    _require(np.array_equal(np.sort(order), np.arange(rows)), f"{what} with a point that is not there")
+    require(rows and data.ndim == 2 and order.shape == (rows,), f"{what} with arrays of different lengths")
+    require(np.array_equal(np.sort(order), np.arange(rows)), f"{what} with a point that is not there")
     start, end = nodes["idx_start"], nodes["idx_end"]
-    _require(np.all((start >= 0) & (start <= end) & (end <= rows)), f"{what} with points that are not there")
-    _require(bounds.ndim == 3 and bounds.shape[1] == count and bounds.shape[2] == data.shape[1], f"{what} without bounds")
-    _require(bounds.shape[0] == (2 if isinstance(tree, KDTree) else 1), f"{what} without bounds")
+    require(np.all((start >= 0) & (start <= end) & (end <= rows)), f"{what} with points that are not there")
+    require(
+        bounds.ndim == 3 and bounds.shape[1] == count and bounds.shape[2] == data.shape[1], f"{what} without bounds"
+    )
+    require(bounds.shape[0] == (2 if isinstance(tree, KDTree) else 1), f"{what} without bounds")
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
-    _require(np.all(2 * inner + 2 < count), f"{what} with a child that is not there")
-    _require(weights is None or np.shape(weights) == (rows,), f"{what} with weights that are not there")
+    require(np.all(2 * inner + 2 < count), f"{what} with a child that is not there")
+    require(weights is None or np.shape(weights) == (rows,), f"{what} with weights that are not there")
     try:
         metric._validate_data(data)
     except ValueError as error:
@@ -125,11 +129,13 @@ def _check_support_vectors(machine: BaseLibSVM) -> None:
     vectors = machine.support_vectors_.shape[0]
     two = machine._impl in {"c_svc", "nu_svc"}
     pairs = classes * (classes - 1) // 2 if two else 1
-    _require(np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that are not there")
+    require(
+        np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that are not there"
+    )
     expected = (classes - 1 if two else 1, vectors)
-    _require(machine._dual_coef_.shape == expected, f"{what} with coefficients that are not there")
-    _require((total if two else vectors) == vectors, f"{what} with vectors that are not there")
-    _require(len(machine._intercept_) >= pairs, f"{what} without its intercepts")
+    require(machine._dual_coef_.shape == expected, f"{what} with coefficients that are not there")
+    require((total if two else vectors) == vectors, f"{what} with vectors that are not there")
+    require(len(machine._intercept_) >= pairs, f"{what} without its intercepts")
 
 
 def _check_owner(part: Any) -> None:
@@ -139,19 +145,19 @@ def _check_owner(part: Any) -> None:
     if not isinstance(width, int | np.integer):
         return
     if isinstance(state.get("tree_"), Tree):
-        _require(state["tree_"].n_features == width, "a tree for another number of features than its model")
+        require(state["tree_"].n_features == width, "a tree for another number of features than its model")
     for predictor in _flat(state.get("_predictors")):
         nodes = predictor.nodes
         inner = nodes["is_leaf"] == 0
-        _check_features(nodes["feature_idx"][inner], width, "a boosted tree")
+        check_features(nodes["feature_idx"][inner], width, "a boosted tree")
         by_category = nodes["feature_idx"][inner & (nodes["is_categorical"] != 0)]
         known = np.flatnonzero(getattr(state.get("_bin_mapper"), "is_categorical_", ()))
-        _require(np.isin(by_category, known).all(), "a boosted tree that takes a number for a category")
+        require(np.isin(by_category, known).all(), "a boosted tree that takes a number for a category")
     # Bagging hands each of its models a choice of columns, by indices that are looked at.
     if "estimators_features_" not in state:
         for model in _flat(state.get("estimators_")):
             tree = getattr(model, "tree_", None)
-            _require(tree is None or tree.n_features <= width, "a tree for more features than its model takes")
+            require(tree is None or tree.n_features <= width, "a tree for more features than its model takes")
 
 
 def _flat(parts: Any) -> Iterator[Any]:

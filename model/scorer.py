@@ -73,7 +73,8 @@ class Scorer:
         """Load a model (None: the default one, its current version); raises UnknownModel and BrokenModel."""
         card = catalog.card(name, version)
         path = catalog.artifact_path(card.name, card.version)
-        return cls(card, artifact.load(path, card.artifact_sha256, card.trusted))
+        module = catalog.module_path(card)
+        return cls(card, artifact.load(path, card.artifact_sha256, card.trusted, module, card.module_sha256))
 
     def probabilities(self, frame: pd.DataFrame) -> Floats:
         """Return the pipeline's probabilities of each class, shape (n, classes), columns in the card's order."""

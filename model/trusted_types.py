@@ -75,11 +75,7 @@ NUMPY_FUNCTIONS = (
 FUNCTION_MODULES = ("sklearn.metrics", "sklearn.feature_selection")
 """Modules whose public functions compute scores of arrays."""
 
-BOOSTERS = {
-    "xgboost.core.Booster": "XGBModel",
-    "lightgbm.basic.Booster": "LGBMModel",
-    "catboost.core.CatBoost": "CatBoost",
-}
+BOOSTERS = ("xgboost.core.Booster", "lightgbm.basic.Booster", "catboost.core.CatBoost")
 
 ESTIMATOR_PACKAGES = ("sklearn", "imblearn", "xgboost", "lightgbm", "catboost")
 

@@ -69,7 +69,7 @@ class Comparison:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the check; the last line of the output says how many answers differ. The exit code is 1 where it cannot run."""
+    """Run the check; the last line of the output says how many answers differ. The exit code is 1 where it cannot."""
     parser = argparse.ArgumentParser(prog="python -m worker.check", description=__doc__)
     parser.add_argument("directory", type=Path, help="where the models lie")
     parser.add_argument("name", help="name of the model")
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for way, answers in (("a CSV file", by_chunks(scorer, content)), ("a record", by_records(scorer, content))):
         for row, found in enumerate(answers):
             comparison.add(way, row, found)
-            if row % 1000 == 999:  # noqa: PLR2004 - now and then
+            if row % 1000 == 999:
                 _say({"way": way, "done": row + 1})
     differences = [asdict(difference) for difference in comparison.differences]
     _say({"different": len(comparison.different), "differences": differences})
@@ -172,9 +172,8 @@ def _of_fields(fields: Sequence[str], scorer: Scorer) -> Found:
 def _agree(expected: Found, found: Found) -> bool:
     if isinstance(expected, str) or isinstance(found, str):
         return isinstance(expected, str) and isinstance(found, str)
-    return all(
-        len(one) == len(other) and all(map(_equal, one, other)) for one, other in zip(expected, found, strict=True)
-    )
+    sides = ((expected[0], found[0]), (expected[1], found[1]))
+    return all(len(one) == len(other) and all(map(_equal, one, other)) for one, other in sides)
 
 
 def _equal(one: str | float, other: str | float) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from model.errors import RefusedModel
+from model.native.tree_checks import check_lightgbm, check_xgboost
 
 _XGBOOST_CLASSIFIERS = ("binary:", "multi:")
 _LIGHTGBM_CLASSIFIERS = {"binary": 2, "multiclass": None, "multiclassova": None}
@@ -33,6 +34,7 @@ def from_xgboost(content: bytes) -> Any:
     """Return an XGBoost model, JSON or UBJSON, as its estimator; raises RefusedModel, and what XGBoost raises."""
     import xgboost  # noqa: PLC0415
 
+    check_xgboost(content)
     booster = xgboost.Booster(model_file=bytearray(content))
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     categorical = "c" in (booster.feature_types or ())
@@ -60,6 +62,7 @@ def from_lightgbm(text: str) -> Any:
     import lightgbm  # noqa: PLC0415
     from lightgbm.compat import _LGBMLabelEncoder  # noqa: PLC0415
 
+    check_lightgbm(text)
     booster = lightgbm.Booster(model_str=text)
     objective, *options = _lightgbm_objective(text)
     classes = _LIGHTGBM_CLASSIFIERS.get(objective, 0)

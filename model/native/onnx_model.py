@@ -107,7 +107,9 @@ def from_onnx(content: bytes) -> OnnxClassifier | OnnxRegressor:
     scores = [place for place, output in enumerate(outputs) if place not in labels]
     if len(labels) > 1 or len(scores) > 1:
         names = ", ".join(output.name for output in outputs)
-        raise RefusedModel(f"its outputs are {names}; a label, probabilities beside it or one number is what can be taken")
+        raise RefusedModel(
+            f"its outputs are {names}; a label, probabilities beside it or one number is what can be taken"
+        )
     estimator = _classifier(content, outputs, labels[0], scores) if labels else OnnxRegressor(content)
     names = _names(session)
     if names is not None:

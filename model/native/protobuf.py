@@ -47,7 +47,9 @@ def _labels(attribute: memoryview) -> list[Any]:
 
 
 def _messages(content: bytes | memoryview, field: int) -> Iterator[memoryview]:
-    return (value for number, value in _fields(memoryview(content)) if number == field and isinstance(value, memoryview))
+    return (
+        value for number, value in _fields(memoryview(content)) if number == field and isinstance(value, memoryview)
+    )
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ from model.card import Card, InputForm, LabelRule, ModelKind, Proof
 from model.catalog import ARTIFACT_FILE, Catalog
 from model.errors import RefusedModel, ScoringFailed
 from model.onboarding.describe import describe, measured, sample_places
-from model.onboarding.findings import Findings, find_out, written_features
-from model.onboarding.load_pipeline import load_pipeline
+from model.onboarding.findings import Findings, find_out, read_records, written_features
+from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.onboarding.pipeline_inspection import inspect_pipeline
 from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
 from model.onboarding.reference import expected_scores
@@ -63,15 +64,14 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
     )
     dtypes, classes = {**loaded.dtypes, **request.dtypes}, request.classes or loaded.classes or ()
     schema = SchemaFile.load(request.schema) if request.schema else None
-    found = _find_out(request, request.data, loaded.pipeline, loaded.features, dtypes, classes, schema, progress)
+    found = _find_out(request, loaded, dtypes, classes, schema, progress)
     card = describe(loaded, found, request.name, request.data, request.targets, schema, progress)
+    found = replace(found, features=card.features, read=read_records(found.texts, card.features))
     test = None
     if request.test:
-        tried = card.features if schema is None else None
-        test = request.test, find_out(
-            loaded.pipeline, read_training_data(request.test, dtypes), request.targets, loaded.features, classes,
-            tried or card.features,
-        )  # fmt: skip
+        records = read_training_data(request.test, dtypes)
+        own = find_out(loaded.pipeline, records, request.targets, loaded.features, classes, card.features)
+        test = request.test, own
     card, notes = measured(Scorer(card, loaded.pipeline), found, test, progress)
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / ARTIFACT_FILE
@@ -87,10 +87,10 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
 
 
 def expected_answers(found: Findings, card: Card) -> ExpectedAnswers:
-    """Return what the product has to say of each record: what the pipeline does, unless the schema's owner says else."""
+    """Return what the product has to say of each record: what the pipeline does, or by the threshold of the schema."""
     reference = found.reference
     predicted, scores = reference.predicted, expected_scores(reference, card)
-    if card.labels_by is LabelRule.THRESHOLD and card.decides_by_threshold:
+    if card.labels_by is LabelRule.THRESHOLD and card.threshold is not None:
         positive = card.classes.index(str(card.positive_class))
         predicted = np.where(scores[:, 0] >= card.threshold, positive, 1 - positive)
     return ExpectedAnswers(reference.answered, _as_told(predicted, card), scores)
@@ -136,9 +136,7 @@ def proof_of(expected: ExpectedAnswers) -> Proof:
     """Return what the card keeps of a proof: how many records there were, and the answers to those of its sample."""
     rows = len(expected.predicted)
     places = sample_places(rows)
-    answers = [
-        (*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places
-    ]
+    answers = [(*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places]
     return Proof(rows=rows, answers=tuple(answers))
 
 
@@ -154,23 +152,26 @@ def schema_of(card: Card) -> SchemaFile:
     )
 
 
-def _find_out(request: AddModelRequest, path: Path, pipeline, names, dtypes, classes, schema, progress) -> Findings:
-    data = read_training_data(path, dtypes)
+def _find_out(
+    request: AddModelRequest, loaded: LoadedPipeline, dtypes: Mapping[str, str], classes: Sequence[str],
+    schema: SchemaFile | None, progress: Progress,
+) -> Findings:  # fmt: skip
+    data = read_training_data(request.data, dtypes)
     features = None
     if schema is not None:
-        inspection = inspect_pipeline(pipeline, data, request.targets, names)
+        inspection = inspect_pipeline(loaded.pipeline, data, request.targets, loaded.features)
         features = written_features(schema.features, inspection.names)
     progress(f"asking the pipeline about {len(data):,} rows")
-    return find_out(pipeline, data, request.targets, names, classes, features)
+    return find_out(loaded.pipeline, data, request.targets, loaded.features, classes, features)
 
 
-def _as_told(predicted: NDArray[np.generic], card: Card) -> NDArray[np.generic]:
+def _as_told(predicted: NDArray[Any], card: Card) -> NDArray[Any]:
     """Predictions, shape (n, targets), as the product tells them: classes by name, numbers as they are."""
     columns = predicted[:, np.newaxis] if predicted.ndim == 1 else predicted
     if card.kind.predicts_classes:
-        return np.array(card.classes)[columns]
+        columns = np.array(card.classes)[columns]
     if card.kind is ModelKind.MULTIOUTPUT_CLASSIFIER:
-        return np.column_stack([np.array(own)[columns[:, at]] for at, own in enumerate(card.target_classes)])
+        columns = np.column_stack([np.array(own)[columns[:, at]] for at, own in enumerate(card.target_classes)])
     return columns
 
 

@@ -46,7 +46,9 @@ def unpacked(found: Any, path: Path, key: str | None) -> Bundle:
         classes = tuple(map(str, others.pop(encoder).classes_))
         notes.append(f"its classes are those of {encoder!r}")
     _refuse_transformers(others, chosen, path)
-    notes += [f"{name!r} is not used: thresholds are given in the schema" for name in others if "thresh" in name.lower()]
+    notes += [
+        f"{name!r} is not used: thresholds are given in the schema" for name in others if "thresh" in name.lower()
+    ]
     return Bundle(parts[chosen], _feature_names(others), classes, notes)
 
 
@@ -78,7 +80,9 @@ def _chosen(parts: Mapping[str, Any], models: list[str], path: Path, key: str | 
 
 def _target_encoder(model: Any, others: Mapping[str, Any]) -> str | None:
     """The key of the encoder of the target, if there is but one and it has as many classes as the model."""
-    encoders = [name for name, value in others.items() if isinstance(value, LabelEncoder) and hasattr(value, "classes_")]
+    encoders = [
+        name for name, value in others.items() if isinstance(value, LabelEncoder) and hasattr(value, "classes_")
+    ]
     classes = getattr(model, "classes_", None)
     if len(encoders) != 1 or classes is None or np.ndim(classes) != 1:
         return None
@@ -88,7 +92,9 @@ def _target_encoder(model: Any, others: Mapping[str, Any]) -> str | None:
 
 def _refuse_transformers(others: Mapping[str, Any], chosen: str, path: Path) -> None:
     for name, value in others.items():
-        inside = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
+        inside = (
+            list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
+        )
         for part in (value, *inside):
             if hasattr(part, "transform") and not isinstance(part, pd.Series | pd.DataFrame | type):
                 raise RefusedModel(

@@ -1,4 +1,4 @@
-"""What is found out about a pipeline before it becomes a model: how it reads the user's table, and what it says of it."""
+"""What is found out about a pipeline before it becomes a model: how it reads the user's table, and its answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -127,6 +127,4 @@ def written_features(features: Sequence[Feature], names: Sequence[str]) -> tuple
 
 
 def _inferred(inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame) -> list[Feature]:
-    return [
-        infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names
-    ]
+    return [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]

@@ -104,7 +104,9 @@ def refuse_folder(path: Path) -> RefusedModel:
         return RefusedModel(f"{path} is a model of Spark, which does not run here; {TO_ONNX}")
     if (path / "config.json").exists():
         return RefusedModel(f"{path} looks like a model of Hugging Face's transformers; {TO_ONNX}")
-    return RefusedModel(f"{path} is a folder without an MLmodel file; give the model's file, or an MLflow model's folder")
+    return RefusedModel(
+        f"{path} is a folder without an MLmodel file; give the model's file, or an MLflow model's folder"
+    )
 
 
 def _decompressed(content: bytes, path: Path) -> bytes:
@@ -153,7 +155,10 @@ def _looks_like(head: bytes, content: bytes) -> tuple[str, str]:
 
 def _json_looks_like(start: bytes, content: bytes) -> tuple[str, str]:
     if b'"tree_info"' in content:
-        return "a dump of LightGBM, which LightGBM itself cannot read", "save the model by booster.save_model('model.txt')"
+        return (
+            "a dump of LightGBM, which LightGBM itself cannot read",
+            "save the model by booster.save_model('model.txt')",
+        )
     if b'"oblivious_trees"' in content or b'"features_info"' in content:
         return "a CatBoost model in JSON", "save it by save_model('model.cbm')"
     if b'"cells"' in start:
@@ -168,7 +173,9 @@ def _text_looks_like(head: bytes) -> tuple[str, str]:
         head[:-4].decode() if len(head) > 4 else head.decode()
         lines = head
     first, *more = lines.splitlines() or [b""]
-    if more and any(first.count(mark) and first.count(mark) == more[0].count(mark) for mark in (b",", b";", b"\t", b"|")):
+    if more and any(
+        first.count(mark) and first.count(mark) == more[0].count(mark) for mark in (b",", b";", b"\t", b"|")
+    ):
         return "a CSV table", "a table goes to --data; bring the fitted pipeline"
     if b"import " in lines and b"\n" in lines:
         return "Python source", "it goes to --module; bring the fitted pipeline"

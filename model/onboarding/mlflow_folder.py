@@ -89,7 +89,9 @@ def _inputs(signature: Any, folder: Path) -> tuple[tuple[str, ...] | None, dict[
     try:
         columns = json.loads(inputs) if isinstance(inputs, str) else inputs
     except ValueError as error:
-        raise RefusedModel(f"{folder / DESCRIPTION}: its signature is not JSON: {error}; log the model again") from error
+        raise RefusedModel(
+            f"{folder / DESCRIPTION}: its signature is not JSON: {error}; log the model again"
+        ) from error
     if not isinstance(columns, list) or not all(isinstance(column, dict) and "name" in column for column in columns):
         return None, {}
     if any(column.get("type") == "tensor" for column in columns):

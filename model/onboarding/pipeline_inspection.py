@@ -59,9 +59,7 @@ def inspect_pipeline(
     for name in names:
         data.name_of(name)
     targets_ = len(target_classes) or 1
-    return PipelineInspection(
-        pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=targets_
-    )
+    return PipelineInspection(pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=targets_)
 
 
 def last_step(pipeline: Any) -> Any:

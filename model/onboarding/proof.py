@@ -1,4 +1,4 @@
-"""The proof that the product answers as the pipeline does: every record goes through both its ways, in a worker's process.
+"""The proof that the product answers as the pipeline does: every record goes both its ways, in a worker's process.
 
 The process is another one, in a worker's environment, and loads the version as workers do; so what only works where the
 pipeline was made is found here, and a pipeline that takes its process down harms nobody.
@@ -86,7 +86,7 @@ def prove(
     command = [*_COMMAND, str(directory), card.name, card.version, str(folder)]
     environment = {**os.environ, **_WORKER_ENVIRONMENT}
     with (folder / "errors").open("w+") as errors:
-        with subprocess.Popen(
+        with subprocess.Popen(  # noqa: S603 - a command of our own
             command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process:
             said = _follow(process, progress, len(texts))

@@ -50,8 +50,9 @@ def user_frame(
 ) -> pd.DataFrame | None:
     """Return the named columns, shape (n, features), as the pipeline was fitted on them; None where no reading does.
 
-    `known` are the values that the pipeline knows, by column; `answers` tells whether it takes a frame. Columns whose
-    dtype the user or the file has said stay as they are.
+    `known` are the values that the pipeline knows, by column; `answers` tells whether it takes a frame. A reading of
+    which it takes every row comes before one of which it takes those that lack nothing. Columns whose dtype the user or
+    the file has said stay as they are.
     """
     frame = data.frame[list(names)].copy()
     free = [] if data.exact else [name for name in names if name not in data.dtypes]
@@ -59,11 +60,11 @@ def user_frame(
         if name in known:
             frame[name] = known_reading(data.texts[name], frame[name], known[name])
     open_ = [name for name in free if name not in known or not known[name].values]
-    for change in _changes():
-        changed = change(frame, data.texts, open_)
-        if changed is not None and answers(changed.head(_TRIED_ROWS)) and answers(changed):
-            return changed
-    return None
+    changed = [found for change in _changes() if (found := change(frame, data.texts, open_)) is not None]
+    for found in changed:
+        if answers(found.head(_TRIED_ROWS)) and answers(found):
+            return found
+    return next((found for found in changed if len(found.dropna()) and answers(found.dropna())), None)
 
 
 def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> pd.Series:

@@ -27,7 +27,7 @@ class SchemaFile(BaseModel):
     description: str
     target: str
     positive_class: str | None = None
-    threshold: float = Field(0.5, ge=0, le=1)
+    threshold: float | None = Field(None, ge=0, le=1)
     features: tuple[Feature, ...]
 
     @classmethod

@@ -28,9 +28,12 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
     Raises RefusedModel where the column holds no values, or values of a kind that no record could hold.
     """
     present = values.dropna()
-    common: dict[str, Any] = {"name": name, "title": title_of(name), "unseen": UnseenPolicy.WARN}
+    # Whether the pipeline takes a missing value, or one that it has never seen, it is asked later.
+    common: dict[str, Any] = {
+        "name": name, "title": title_of(name), "missing_allowed": True, "unseen": UnseenPolicy.WARN,
+    }  # fmt: skip
     if present.empty:
-        return Feature(**common, kind=FeatureKind.NUMBER, missing_allowed=True, pandas_dtype=_dtype_name(values))
+        return Feature(**common, kind=FeatureKind.NUMBER, pandas_dtype=_dtype_name(values))
     if isinstance(values.dtype, pd.CategoricalDtype):
         return _of_categories(common, values)
     if pd.api.types.is_bool_dtype(present) or _holds_booleans(present):

@@ -64,9 +64,7 @@ def _taken(
     return {feature.name for feature in features}
 
 
-def _with_odd_values(
-    values: pd.DataFrame, features: Sequence[Feature], odd: Callable[[Feature], Any]
-) -> pd.DataFrame:
+def _with_odd_values(values: pd.DataFrame, features: Sequence[Feature], odd: Callable[[Feature], Any]) -> pd.DataFrame:
     rows = values.iloc[np.arange(len(features)) % len(values)].reset_index(drop=True)
     columns = {}
     for place, feature in enumerate(features):

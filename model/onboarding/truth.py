@@ -36,13 +36,13 @@ def truth_of(found: PipelineInspection, data: TrainingData, targets: Sequence[st
         case ModelKind.MULTIOUTPUT_CLASSIFIER:
             places = [_places(column, classes) for column, classes in zip(columns, found.target_classes, strict=True)]
             values = np.column_stack(places)
-            return Truth(values, (values >= 0).all(axis=1))
+            return Truth(values, np.asarray((values >= 0).all(axis=1)))
         case ModelKind.MULTIOUTPUT_REGRESSOR:
-            values = np.column_stack([_numbers(column) for column in columns])
-            return Truth(values, np.isfinite(values).all(axis=1))
+            numbers = np.column_stack([_numbers(column) for column in columns])
+            return Truth(numbers, np.asarray(np.isfinite(numbers).all(axis=1)))
         case ModelKind.REGRESSOR:
-            values = _numbers(columns[0])
-            return Truth(values, np.isfinite(values))
+            numbers = _numbers(columns[0])
+            return Truth(numbers, np.isfinite(numbers))
         case _:
             values = _places(columns[0], found.class_names or found.classes)
             return Truth(values, values >= 0)
@@ -90,13 +90,13 @@ def name_classes(found: PipelineInspection, data: TrainingData, target: str | No
 
 
 def _numbers(column: pd.Series) -> NDArray[np.float64]:
-    return pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(np.float64)
+    return np.asarray(pd.to_numeric(column.str.strip(), errors="coerce"), np.float64)
 
 
 def _places(column: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
     """The index of each text's class, shape (n,); -1 for what is none."""
     spelt = {_folded(name): place for place, name in enumerate(classes)}
-    return column.map(lambda text: spelt.get(_folded(text), -1)).to_numpy(np.int64)
+    return np.asarray(column.map(lambda text: spelt.get(_folded(text), -1)), np.int64)
 
 
 def _folded(text: str) -> str:

@@ -43,8 +43,8 @@ def check_version(made_by: str, path: Any, trust_version: bool) -> None:
         raise RefusedModel(f"{made}, whose models answer otherwise; train it again with the version here")
     if not trust_version:
         raise RefusedModel(
-            f"{made}; train it again, or add --trust-version, which takes it if every answer can be checked; save what the "
-            "old version predicts and compare"
+            f"{made}; train it again, or add --trust-version, which takes it if its predictions can be checked here; whether "
+            f"{made_by} predicted the same, only you can compare"
         )
 
 

@@ -1,0 +1,293 @@
+"""Load a fitted pipeline as people bring it: one estimator, and its bytes as workers will load them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sklearn.exceptions import InconsistentVersionWarning
+
+from model import artifact, trusted_types
+from model.custom_module import PREFIX, import_module, module_name
+from model.errors import BrokenModel, RefusedModel
+from model.native import boosters
+from model.native.onnx_model import from_onnx
+from model.native.tree_checks import check_archive
+from model.onboarding import formats
+from model.onboarding.bundles import unpacked
+from model.onboarding.estimators import check_model
+from model.onboarding.formats import Format
+from model.onboarding.mlflow_folder import is_mlflow, read_folder
+from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickled
+from model.onboarding.versions import check_silent_changes, check_version
+
+EVERYTHING = "everything"
+"""What `--trust` stands for without a type: the whole file, whatever it may do."""
+
+
+@dataclass(frozen=True)
+class LoadedPipeline:
+    """A fitted pipeline, and what its file says of it.
+
+    `pipeline` is the estimator as it was brought; `content` the skops archive that workers load, the same bytes for the
+    same pipeline; `trusted` the types in it beyond those that are always trusted; `module` the source of a module of its
+    own. `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
+    those that an MLflow signature names), `classes` names of the classes in the pipeline's order: each where the file
+    tells. `notes` are for the person who adds it; `format` says what the file was.
+    """
+
+    pipeline: Any
+    content: bytes
+    trusted: tuple[str, ...] = ()
+    module: bytes | None = None
+    features: tuple[str, ...] | None = None
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    format: str = Format.SKOPS.value
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file and how it may be read."""
+
+    path: Path
+    trust: Sequence[str]
+    module: bytes | None
+    module_path: Path | None
+    trust_version: bool
+
+    @property
+    def trusts_everything(self) -> bool:
+        return EVERYTHING in self.trust
+
+    @property
+    def module_names(self) -> dict[str, str]:
+        """The names by which a file may call its own module, and the one under which it is imported."""
+        if self.module is None or self.module_path is None:
+            return {}
+        return dict.fromkeys(("__main__", self.module_path.stem), module_name(self.module))
+
+
+def load_pipeline(
+    path: Path,
+    trust: Sequence[str] = (),
+    *,
+    module: Path | None = None,
+    key: str | None = None,
+    trust_version: bool = False,
+) -> LoadedPipeline:
+    """Read the fitted pipeline in a file, or in the folder of an MLflow model, told by its content.
+
+    `trust` names types, or EVERYTHING. `module` is a Python file with the classes and functions of its own, `key` the
+    entry of a dictionary that is the model; `trust_version` takes one of another scikit-learn version.
+
+    Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is not
+    one fitted model that predicts.
+    """
+    if str(path).startswith(("models:/", "runs:/")):
+        raise RefusedModel(
+            f"{path} is an address of MLflow's; give the folder of the model, the one with the file MLmodel"
+        )
+    if path.is_dir():
+        if not is_mlflow(path):
+            raise formats.refuse_folder(path)
+        described = read_folder(path)
+        loaded = load_pipeline(described.file, trust, module=module, key=key, trust_version=trust_version)
+        features = described.features or loaded.features
+        notes = (*described.notes, *loaded.notes)
+        return replace(
+            loaded, features=features, dtypes=described.dtypes, notes=notes, format=f"mlflow {loaded.format}"
+        )
+    if not path.is_file():
+        raise RefusedModel(f"there is no file {path}")
+    return _from_file(_Source(path, trust, _source_of(module, trust), module, trust_version), key)
+
+
+def _from_file(source: _Source, key: str | None) -> LoadedPipeline:
+    content = formats.read(source.path)
+    form = formats.format_of(content, source.path)
+    bundle = unpacked(_READERS[form](content, source), source.path, key)
+    estimator = _native(lambda: boosters.estimator_of(bundle.model), source.path)
+    check_model(estimator, source.path)
+    archive = _archived(estimator, source)
+    trusted = _trusted(archive, source, form)
+    _check_loads(archive, source, trusted)
+    return LoadedPipeline(
+        pipeline=estimator,
+        content=archive,
+        trusted=trusted,
+        module=source.module,
+        features=bundle.features or boosters.feature_names(estimator) or _fitted_names(estimator),
+        classes=bundle.classes,
+        notes=tuple(bundle.notes),
+        format=form.value,
+    )
+
+
+def _fitted_names(estimator: Any) -> tuple[str, ...] | None:
+    """The names of an ONNX model's inputs; a pipeline's own are found by whoever inspects it."""
+    if not type(estimator).__module__.startswith("model.native."):
+        return None
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else tuple(map(str, names))
+
+
+def _source_of(module: Path | None, trust: Sequence[str]) -> bytes | None:
+    """The source of a module that can be imported; importing it is what trust is needed for."""
+    if module is None:
+        return None
+    if EVERYTHING not in trust:
+        raise RefusedModel(
+            f"{module} is not imported: it can run any program on this machine. Add --trust if you know it"
+        )
+    try:
+        source = module.read_bytes()
+    except OSError as error:
+        raise RefusedModel(f"the module {module} cannot be read: {error.strerror}") from error
+    try:
+        import_module(source, module.name)
+    except BrokenModel as error:
+        raise RefusedModel(f"{error}; install what it needs here and for the workers, or mend it") from error
+    return source
+
+
+def _imported(source: _Source) -> ModuleType | None:
+    return None if source.module is None else import_module(source.module)
+
+
+def _read_pickle(content: bytes, source: _Source) -> Any:
+    if not source.trusts_everything:
+        raise RefusedModel(f"{source.path} is not read: {RISK}")
+    return unpickled(content, source.path, _imported(source), source.trust_version)
+
+
+def _read_skops(content: bytes, source: _Source) -> Any:
+    try:
+        content = artifact.canonical(content, source.module_names)
+        library = trusted_types.missing_library(content)
+        if library is not None:
+            how = trusted_types.how_to_install(library)
+            raise RefusedModel(f"{source.path} needs {library}, which is not installed here; {how}")
+        _refuse_unknown_names(content, source)
+        trusted = _trusted(content, source, Format.SKOPS)
+    except RefusedModel:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RefusedModel(f"{source.path} is not a skops file that can be read: {reason}; save it again") from error
+    _native(lambda: check_archive(content), source.path)
+    try:
+        return artifact.loads(content, source.path, trusted)
+    except BrokenModel as error:
+        made_by = _made_by(error)
+        if made_by is None:
+            raise RefusedModel(str(error)) from error
+    check_version(made_by, source.path, source.trust_version)
+    try:
+        found = artifact.loads(content, source.path, trusted, other_versions=True)
+    except BrokenModel as error:
+        raise RefusedModel(f"{error}; it was made by scikit-learn {made_by}: train it again") from error
+    check_silent_changes(found, made_by, source.path)
+    return found
+
+
+def _made_by(error: BrokenModel) -> str | None:
+    """The scikit-learn version that a file was refused for, if it was that."""
+    cause = error.__cause__
+    return str(cause.original_sklearn_version) if isinstance(cause, InconsistentVersionWarning) else None
+
+
+def _native(read: Any, path: Path) -> Any:
+    """What a library reads of its own format, or the refusal that says why it does not."""
+    try:
+        return read()
+    except RefusedModel as error:
+        raise RefusedModel(f"{path} cannot be taken: {error}") from error
+    except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
+        how = trusted_types.how_to_install(library)
+        raise RefusedModel(f"{path} needs {library}, which is not installed here; {how}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RefusedModel(f"{path} cannot be read by its library: {reason}; save it again") from error
+
+
+def _read_lightgbm(content: bytes, source: _Source) -> Any:
+    return _native(lambda: boosters.from_lightgbm(content.decode()), source.path)
+
+
+_READERS: Mapping[Format, Any] = {
+    Format.PICKLE: _read_pickle,
+    Format.SKOPS: _read_skops,
+    Format.XGBOOST: lambda content, source: _native(lambda: boosters.from_xgboost(content), source.path),
+    Format.LIGHTGBM: _read_lightgbm,
+    Format.CATBOOST: lambda content, source: _native(lambda: boosters.from_catboost(content), source.path),
+    Format.ONNX: lambda content, source: _native(lambda: from_onnx(content), source.path),
+}
+
+
+def _archived(estimator: Any, source: _Source) -> bytes:
+    """The estimator as a skops archive; raises RefusedModel where a part of it can only be stored by pickle."""
+    try:
+        content = artifact.dumps(estimator, source.module_names)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        message = (
+            f"{source.path} holds what cannot be stored without pickle: {reason}; leave that part out of the pipeline"
+        )
+        raise RefusedModel(message) from error
+    _refuse_unknown_names(content, source)
+    return content
+
+
+def _refuse_unknown_names(content: bytes, source: _Source) -> None:
+    """Refuse functions and classes that no module defines: those of a script, lambdas, and what functions define."""
+    for node in trusted_types.nodes_of(trusted_types.schema_of(content)):
+        module, name = str(node.get("__module__")), str(node.get("__class__"))
+        if "<lambda>" in name or "<locals>" in name:
+            raise RefusedModel(
+                f"{source.path} holds a lambda or a function within a function; define it at the top of a Python file, use "
+                f"that in the pipeline, and give the file with --module"
+            )
+        if module == "__main__":
+            raise RefusedModel(f"{source.path} needs {name!r} of the script that made it (`__main__`); {MODULE_ADVICE}")
+        if module.startswith(PREFIX) and not hasattr(_imported(source), name):
+            raise RefusedModel(f"{source.path} needs {name!r}, which the module given with --module does not define")
+        if source.module is None and node["__loader__"] == trusted_types.FUNCTION and _is_local(module, name):
+            raise RefusedModel(f"{source.path} needs the function {name!r} of {module!r}; {MODULE_ADVICE}")
+
+
+def _is_local(module: str, name: str) -> bool:
+    """Whether a function that was just stored cannot be found again under its name."""
+    return module in sys.modules and not hasattr(sys.modules[module], name)
+
+
+def _trusted(content: bytes, source: _Source, form: Format) -> tuple[str, ...]:
+    """The types that have to be trusted; raises RefusedModel with the list of those that are not."""
+    needed = trusted_types.untrusted(content)
+    unknown = [name for name in needed if name not in source.trust and not source.trusts_everything]
+    if unknown:
+        options = " ".join(f"--trust {name}" for name in unknown)
+        raise RefusedModel(f"{source.path} holds types that are not known to be safe; if you know them, add: {options}")
+    own = [name for name in needed if source.module is None and _is_elsewhere(name)]
+    if own and form is not Format.SKOPS:
+        raise RefusedModel(f"{source.path} needs {own[0]!r}, which workers do not have; {MODULE_ADVICE}")
+    return needed
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a name is that of a module which is no installed library: a file beside the one who trained the model."""
+    root = name.partition(".")[0]
+    return root not in packages_distributions() and root not in sys.stdlib_module_names and root != "model"
+
+
+def _check_loads(content: bytes, source: _Source, trusted: Sequence[str]) -> None:
+    """Load the archive once as workers will."""
+    try:
+        artifact.loads(content, source.path, trusted)
+    except BrokenModel as error:
+        raise RefusedModel(str(error)) from error
