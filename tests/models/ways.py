@@ -123,10 +123,7 @@ def differences_of_file(found: ScoredFile, wanted: Answers, targets: Sequence[st
         wrong.append(f"columns {found.added_header}: not one for each of {targets}")
     if len(found.added) != len(wanted.labels):
         return [*wrong, f"{len(found.added)} rows, not {len(wanted.labels)}"]
-    if rejected := [(row, error) for row, error in enumerate(found.errors, 1) if error]:
-        wrong.append(
-            f"{len(rejected)} of {len(found.added)} rows rejected, first row {rejected[0][0]}: {rejected[0][1]}"
-        )
+    wrong += _wrongly_rejected(found.errors, wanted)
     for name, labels in zip(names, wanted.labels.T, strict=False):
         wrong += _different_labels(name, found.column(name), labels.tolist(), found.errors)
     shown = [name for name in found.added_header[:-1] if SCORE_COLUMN.fullmatch(name)]
