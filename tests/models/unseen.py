@@ -11,6 +11,7 @@ from tests.models.answers import Answers
 from tests.models.case import Brought
 
 MOST_COLUMNS = 8
+SOME = 100
 NEW_CATEGORY = "Zz-new"
 
 
@@ -39,15 +40,13 @@ def unseen_rows(brought: Brought) -> UnseenRows | None:
             what.append(f"{name} {label}")
     if not rows:
         return None
-    # The rest of the table stands before them, so that pandas reads the columns as it read them in training.
     path = brought.folder / "unseen.csv"
-    both = pd.concat([cells.head(200), pd.DataFrame(rows)], ignore_index=True)
-    both.to_csv(path, index=False, **style)
-    inputs = brought.table.inputs(path)
-    start = len(both) - len(rows)
-    answers = [brought.answers(inputs[place : place + 1]) for place in range(start, len(both))]
-    only = pd.DataFrame(rows)
-    only.to_csv(path, index=False, **style)
+    answers = []
+    for row in rows:
+        # Some of the table stands before it, so that pandas reads the columns as it read them in training.
+        pd.concat([cells.head(SOME), row.to_frame().T]).to_csv(path, index=False, **style)
+        answers.append(brought.answers(brought.table.inputs(path)[-1:]))
+    pd.DataFrame(rows).to_csv(path, index=False, **style)
     return UnseenRows(path, brought.table.features(path), what, answers)
 
 
