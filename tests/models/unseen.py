@@ -13,6 +13,7 @@ from tests.models.case import Brought
 MOST_COLUMNS = 8
 SOME = 100
 NEW_CATEGORY = "Zz-new"
+NEW_DATE = "2031-05-17"
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,9 @@ def _changes(column: pd.Series) -> list[tuple[str, str]]:
             [*changes, ("between two whole numbers", f"{float(np.nanmedian(column)) + 0.5:.1f}")] if whole else changes
         )
     if is_string_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
-        return [("new", NEW_CATEGORY), ("missing", "")]
+        return [("new", NEW_DATE if _are_dates(column) else NEW_CATEGORY), ("missing", "")]
     return []
+
+
+def _are_dates(column: pd.Series) -> bool:
+    return bool(column.astype(str).str.fullmatch(r"\d{4}-\d\d-\d\d").all())
