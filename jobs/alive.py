@@ -23,7 +23,12 @@ class Node:
     processes: int
 
     def __str__(self) -> str:
-        return f"{self.host} {self.pid} {self.processes}"
+        return f"{self.name} {self.processes}"
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others."""
+        return f"{self.host} {self.pid}"
 
     @classmethod
     def of_this_process(cls, processes: int = 1) -> "Node":

@@ -28,8 +28,13 @@ def back_up(settings: Settings, target: Path) -> int:
     """Copy jobs and models into a folder that is not there yet; answers the bytes of the append-only files.
 
     Raises:
-        CannotBackUp: there is no data, or the target is there.
+        CannotBackUp: there is no data, or it is elsewhere, or the target is there.
     """
+    if settings.redis_url is not None:
+        raise CannotBackUp(
+            "SCORELINE_REDIS_URL names the server that holds the jobs: back that up by its own means, "
+            f"and the folder {settings.models_dir} beside it"
+        )
     source = data_folder(settings)
     if target.exists():
         raise CannotBackUp(f"{target} is there already: name a folder that is not")

@@ -37,10 +37,15 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChunk:
-    """A chunk that a worker may score, with what it needs of the job; ``owner`` names its hold on the chunk."""
+    """A chunk that a worker may score, with what it needs of the job.
+
+    ``owner`` names its hold on the chunk: the task, and which delivery of it. ``attempt`` is one more than the failures
+    that were by the chunk's doing; ``lost`` counts the holds on it that ended without a word of what became of them.
+    """
 
     owner: str
     attempt: int
+    lost: int
     chunk: InputChunk
     model: str
     version: str
@@ -63,7 +68,8 @@ class ClaimedChunk:
 class ScoredChunk:
     """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary.
 
-    ``warned`` rows are scored ones.
+    ``warned`` rows are scored ones. ``field_counts`` are those of the records that have another number of fields than
+    the header, by their place in the chunk.
     """
 
     output: bytes
@@ -73,3 +79,4 @@ class ScoredChunk:
     warned: int = 0
     scoring_failed: int = 0
     summary: Mapping[str, int] = field(default_factory=dict)
+    field_counts: Mapping[int, int] = field(default_factory=dict)

@@ -1,7 +1,10 @@
 """The way to Redis: how long an answer is waited for, and how often a broken connection is made again."""
 
+from typing import Any
+
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
@@ -9,6 +12,21 @@ from jobs.settings import Settings
 
 # More than a web process has threads, each of which may need one.
 _MOST_CONNECTIONS = 4096
+_TLS = "rediss://"
+
+
+def tls_options(settings: Settings) -> dict[str, Any]:
+    """How the server's certificate is verified, as redis-py's options have it; nothing where the address has no TLS.
+
+    The address may hold such options itself (``?ssl_ca_certs=…``), which then count.
+    """
+    if not settings.store_url.startswith(_TLS):
+        return {}
+    verified: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    if settings.redis_ca:
+        verified["ssl_ca_certs"] = str(settings.redis_ca)
+    given = parse_url(settings.store_url)  # type: ignore[no-untyped-call]
+    return verified | {name: value for name, value in given.items() if name.startswith("ssl_")}
 
 
 def connect(settings: Settings, patient: bool = False) -> Redis:
@@ -23,4 +41,5 @@ def connect(settings: Settings, patient: bool = False) -> Redis:
         retry=retry,
         health_check_interval=25,
         max_connections=_MOST_CONNECTIONS,
+        **tls_options(settings),
     )

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 class JobsError(Exception):
-    """Base of the errors of this package."""
+    """Base of the errors of this package.
+
+    ``loggable`` says that the first line of its text never holds a record's value, so that it may go into the log.
+    """
+
+    loggable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,12 @@ class Detail:
 
 
 class UploadRefused(JobsError):
-    """Raised when an upload as a whole cannot become a job; ``code`` is a stable word of the contract."""
+    """Raised when an upload as a whole cannot become a job; ``code`` is a stable word of the contract.
+
+    Its text may repeat what the file holds.
+    """
+
+    loggable = False
 
     def __init__(self, code: str, detail: str, errors: Sequence[Detail] = (), row: int | None = None) -> None:
         super().__init__(detail)
@@ -38,6 +48,10 @@ class UploadRefused(JobsError):
 
 class StoreFull(JobsError):
     """Raised when Redis is too full to take another upload."""
+
+
+class UnsuitableStore(JobsError):
+    """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
 
 
 class TooMany(JobsError):

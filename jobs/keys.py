@@ -45,7 +45,7 @@ class JobKeys:
             rejects=f"{base}:rejects",  # hash: chunk number -> lines of the rejects file
             inflight=f"{base}:inflight",  # sorted set: chunk number -> when to send it again
             leases=f"{base}:leases",  # hash: chunk number -> task that works on it
-            counts=f"{base}:counts",  # hash: attempts and sendings of chunks
+            counts=f"{base}:counts",  # hash: failures, losses and sendings of chunks; hosts without the model
             summary=f"{base}:summary",  # hash: counts of predictions, probabilities and faults
         )
 

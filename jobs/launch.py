@@ -22,7 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,15 @@ from honcho.environ import parse_procfile
 from honcho.printer import Message
 from honcho.process import Process
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
+from jobs.connection import connect
 from jobs.embedded import CannotStart, data_folder, lock_file
+from jobs.errors import UnsuitableStore
 from jobs.printer import JsonPrinter, LinePrinter
 from jobs.respawn import GRACE_SECONDS, Supervisor
 from jobs.settings import Settings, get_settings
+from jobs.store_check import StoreCheck
 
 STORE = "store"
 DEFAULT_MODEL = "income"
@@ -169,6 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
         with ExitStack() as stack:
             _take_data_folder(settings, stack)
             _check_address(settings)
+            _check_store(settings)
             environment = _environment()
             _train_if_missing(settings, environment, stack)
             return _run(commands, environment, settings)
@@ -226,6 +231,19 @@ def _check_address(settings: Settings) -> None:
             probe.bind(address)
     except OSError as error:
         raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; HOST and PORT name another") from error
+
+
+def _check_store(settings: Settings) -> None:
+    """Look at a server of the user's own; one that does not answer yet is looked at again by web and workers."""
+    if settings.redis_url is None:
+        return
+    try:
+        with connect(settings) as redis, suppress(RedisError):
+            StoreCheck(redis, settings).require()
+    except UnsuitableStore as error:
+        raise CannotStart(f"{error}; SCORELINE_REDIS_URL names another") from error
+    except ValueError as error:
+        raise CannotStart(f"SCORELINE_REDIS_URL is no address: {error}") from error
 
 
 def _environment() -> dict[str, str]:

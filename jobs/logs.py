@@ -1,7 +1,8 @@
 """Logging as every process does it: one line an event, times in UTC, never a record's value.
 
 A value can hide in what others write: in the text of an exception, in a line of a library, in a query. So of an
-exception the log has the type and the place, and of others' lines no more than is known to be harmless.
+exception the log has the type and the place, the text only of those that are known to be harmless (our own say so of
+themselves), and of others' lines no more than that.
 """
 
 import logging
@@ -32,7 +33,9 @@ _OF_A_REQUEST = re.compile(r"\?\S*|(?<=from ip=)(\S+): .*")
 def describe(error: BaseException) -> str:
     """What the log may say of an exception: its type, and its text only where that can hold no record."""
     name = type(error).__name__
-    return f"{name}: {error}" if isinstance(error, _HARMLESS) else name
+    if isinstance(error, _HARMLESS) or getattr(type(error), "loggable", False):
+        return f"{name}: {error}".partition("\n")[0]
+    return name
 
 
 def configure_logging(settings: Settings, role: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import zstandard
 
 _CHUNK_HEAD = struct.Struct("<QI")
+_PAIR = struct.Struct("<II")
 _ZSTD_LEVEL = 1
 
 
@@ -83,11 +84,35 @@ class InputChunk:
         return cls(first_row, rows, decompress(stored[_CHUNK_HEAD.size :]))
 
 
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """A chunk's lines of the rejects file, as they lie in Redis, and what they do not tell.
+
+    ``field_counts`` are the numbers of fields of those records that have another than the header, by their place in the
+    chunk, from 0.
+    """
+
+    lines: bytes
+    field_counts: Mapping[int, int]
+
+    def encode(self) -> bytes:
+        """The lines as one Zstandard frame, which is all that a download needs, and the numbers as another."""
+        pairs = b"".join(map(_PAIR.pack, self.field_counts, self.field_counts.values()))
+        return compress(self.lines) + compress(pairs)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Self:
+        """What ``encode`` made this from."""
+        reader = zstandard.ZstdDecompressor().decompressobj()
+        lines = reader.decompress(stored)
+        return cls(lines, dict(_PAIR.iter_unpack(decompress(reader.unused_data))))
+
+
 def compress(data: bytes) -> bytes:
     """One Zstandard frame at the fastest level that still shrinks CSV well; the frame tells its size."""
     return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)
 
 
 def decompress(frame: bytes) -> bytes:
-    """What ``compress`` made this frame from."""
+    """What ``compress`` made this frame from; what follows it counts for nothing."""
     return zstandard.ZstdDecompressor().decompress(frame)

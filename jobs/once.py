@@ -1,6 +1,7 @@
 """Idempotency keys: the same upload sent twice becomes one job."""
 
 import secrets
+import time
 from dataclasses import dataclass
 
 from redis import Redis
@@ -9,6 +10,9 @@ from jobs import keys
 from jobs.errors import JobsError
 from jobs.scripts import register_script
 from jobs.settings import Settings
+
+# An upload holds its key for that many times as long as it may stand still.
+_MAX_HELD_IDLE_TIMES = 5
 
 
 class StillUploading(JobsError):
@@ -23,13 +27,31 @@ class FirstUpload:
     fingerprint: str
 
 
+class Overtaken(JobsError):
+    """Raised when an upload has come whole, but another one under its idempotency key was whole before.
+
+    ``first`` is that one, ``fingerprint`` that of the upload which came too late.
+    """
+
+    def __init__(self, first: FirstUpload, fingerprint: str) -> None:
+        super().__init__("another upload with this idempotency key was whole before")
+        self.first = first
+        self.fingerprint = fingerprint
+
+
 class OnceOnly:
-    """One upload under an idempotency key. Every method is one round trip."""
+    """One upload under an idempotency key. Every method is one round trip.
+
+    Keys are for everybody who knows them, so that they should be hard to guess. An upload that moves holds its key for
+    so long that nobody who sends at a usual speed loses it; then another may begin under the key, and the one that is
+    whole first has it.
+    """
 
     def __init__(self, redis: Redis, settings: Settings, key: str) -> None:
         self.key = keys.idempotency(key)
         self._token = secrets.token_hex(16)
         self._seconds = settings.upload_idle_seconds
+        self._until = time.monotonic() + _MAX_HELD_IDLE_TIMES * settings.upload_idle_seconds
         self._begin = register_script(redis, "begin_once")
         self._end = register_script(redis, "end_once")
 
@@ -45,8 +67,9 @@ class OnceOnly:
         return None if answer == ["new"] else FirstUpload(*answer)
 
     def touch(self) -> None:
-        """The upload still comes in."""
-        self._end(keys=[self.key], args=[self._token, self._seconds])
+        """The upload still comes in: it keeps the key, within reason."""
+        if time.monotonic() < self._until:
+            self._end(keys=[self.key], args=[self._token, self._seconds])
 
     def give_up(self) -> None:
         """The upload was refused: the key is free again."""

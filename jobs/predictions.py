@@ -15,6 +15,7 @@ from jobs.errors import TooManyPredictions
 from jobs.messages import Predict, Queue, Task
 from jobs.scripts import register_script
 from jobs.settings import Settings
+from jobs.store_check import StoreCheck
 
 _LONGEST_GRACE_SECONDS = 60
 _GRACE_SECONDS = 3.0
@@ -29,11 +30,16 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class WaitingPrediction:
-    """A request in a worker's hands, with the number of times that it was."""
+    """A request in a worker's hands.
+
+    ``attempt`` is one more than the times that it took its process down or too long; ``lost`` counts the holds on it
+    that ended without a word of what became of them.
+    """
 
     id: str
     attempt: int
     request: dict[str, Any]
+    lost: int = 0
 
     @property
     def reply_to(self) -> str:
@@ -54,10 +60,11 @@ class PredictionStore:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis: Any = redis
+        self._check = StoreCheck(redis, settings)
         self._seconds = settings.prediction_seconds
         self._hold_seconds = settings.predict_seconds + _GRACE_SECONDS
         self._most_waiting = settings.max_waiting_predictions
-        names = ("submit", "take", "finish", "overdue")
+        names = ("submit", "take", "let_go", "finish", "overdue")
         self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
 
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
@@ -66,14 +73,16 @@ class PredictionStore:
         They are sent again when no worker has taken them for a while.
 
         Raises:
+            UnsuitableStore: the store would lose them.
             TooManyPredictions: as many wait already as may; nothing is stored.
         """
+        self._check.require()
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
         stored = _flat(requests)
         small = sum(map(len, stored)) <= _MOST_BYTES_IN_MESSAGE
         message = Predict(tuple(requests), tuple(requests.values()) if small else ())
         sent = encode(Task.PREDICT, message.encode())
-        arguments = [self._seconds, _GRACE_SECONDS, sent, int(small), self._most_waiting, *stored]
+        arguments = [self._seconds, _GRACE_SECONDS, sent, self._most_waiting, *stored]
         waited = self._scripts["submit"](keys=names, args=arguments)
         if waited is not None:
             # Who comes now waits about as long as the first in the queue has waited.
@@ -88,21 +97,22 @@ class PredictionStore:
         return [WaitingPrediction(prediction_id, 1, dict(request)) for prediction_id, request in pairs]
 
     def take(self, ids: Sequence[str]) -> list[WaitingPrediction]:
-        """The requests with these ids that still wait, each counted as one more attempt.
+        """The requests with these ids that still wait.
 
         They are then held: who asks for them again gets them only after an attempt's time, or when they are let go.
         """
         names = [keys.PREDICTIONS, *map(keys.prediction, ids)]
         answers = self._scripts["take"](keys=names, args=[self._hold_seconds, *ids])
-        taken = zip(ids, answers[0::2], answers[1::2], strict=True)
-        return [WaitingPrediction(i, attempt, orjson.loads(raw)) for i, attempt, raw in taken if attempt]
+        taken = zip(ids, answers[0::3], answers[1::3], answers[2::3], strict=True)
+        return [WaitingPrediction(i, attempt, orjson.loads(raw), lost) for i, attempt, lost, raw in taken if attempt]
 
-    def let_go(self, ids: Iterable[str]) -> None:
-        """Requests are in nobody's hands any more: whoever had them has died."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for name in map(keys.prediction, ids):
-                pipe.hdel(name, "held")
-            pipe.execute()
+    def let_go(self, ids: Sequence[str], failed: bool) -> list[str]:
+        """Requests are in nobody's hands any more, since whoever had them has died; those that still wait.
+
+        ``failed`` says that this was by their doing, which uses an attempt up; otherwise the hold counts as lost.
+        """
+        places = self._scripts["let_go"](keys=list(map(keys.prediction, ids)), args=[int(failed)])
+        return [ids[place] for place in places]
 
     def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
         """Store answers, and put them on the lists where they are waited for; a round trip for each of these."""

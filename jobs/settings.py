@@ -1,18 +1,22 @@
 """The settings of every process. Nothing else in Scoreline reads the environment."""
 
 import hashlib
+import ipaddress
 import os
+import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 _MAX_SOCKET_PATH = 100
+# A name or an address, without scheme, port and path.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]")
 
 
 class Settings(BaseSettings):
@@ -22,7 +26,17 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", validation_alias="HOST", description="address the web listens on")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
+    hosts: str | None = Field(
+        None,
+        description="names and addresses, commas between them, under which the web answers beside loopback and `HOST`",
+    )
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
+    redis_ca: Path | None = Field(
+        None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
+    )
+    store_risks: Literal["refuse", "accept"] = Field(
+        "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
+    )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
@@ -41,7 +55,14 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life"
     )
-    max_attempts: int = Field(3, ge=1, description="attempts at scoring a chunk before its rows are rejected")
+    max_attempts: int = Field(
+        3,
+        ge=3,
+        description="attempts at scoring a chunk that may fail by its own doing before its rows are rejected",
+    )
+    model_wait_seconds: int = Field(
+        60, ge=0, description="how long a job waits for a worker that can load its model before it fails"
+    )
     task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
     predict_seconds: int = Field(10, ge=1, description="longest time that one attempt at single predictions may take")
     worker_memory_mib: int = Field(2048, ge=256, description="memory that one worker process may take, in MiB")
@@ -56,6 +77,29 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="how lines are logged: `console` for people, `json` for programs"
     )
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: str | None) -> str | None:
+        for host in _apart(hosts):
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
+        return hosts
+
+    @property
+    def listed_hosts(self) -> list[str]:
+        """The hosts of the setting ``hosts``, apart."""
+        return _apart(self.hosts)
+
+    @property
+    def only_local(self) -> bool:
+        """Whether the web can be reached from this machine alone."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def models_dir(self) -> Path:
@@ -83,6 +127,10 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Address of the Redis or Valkey server, as redis-py understands it."""
         return self.redis_url or f"unix://{self.embedded_socket}"
+
+
+def _apart(hosts: str | None) -> list[str]:
+    return (hosts or "").replace(",", " ").split()
 
 
 @lru_cache(maxsize=1)

@@ -1,48 +1,28 @@
-"""The jobs in Redis: the only place that knows the commands. What must happen at once happens in a Lua script."""
+"""The jobs in Redis. Here and in ``jobs.chunk_store`` are the commands; what must happen at once is a Lua script."""
 
 import json
 import math
-import secrets
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redis import Redis
-
 from jobs import keys
-from jobs.alive import living
-from jobs.chunks import ClaimedChunk, NewJob, ScoredChunk
+from jobs.chunk_store import ChunkStore
+from jobs.chunks import NewJob
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
-from jobs.job_log import log_end, log_start
+from jobs.job_log import log_end
 from jobs.keys import JobKeys
-from jobs.messages import InputChunk, Queue, compress
-from jobs.scripts import register_script
-from jobs.settings import Settings
-from jobs.state import Job, JobState, job_of, named_version, number
+from jobs.messages import InputChunk
+from jobs.once import FirstUpload, Overtaken
+from jobs.state import Job, JobState, job_of
 
 _SCAN_PAGE = 100
 # Whoever is turned away is told to come again when a place is likely to be free: at the latest, and where that is open.
 _LONGEST_RETRY_SECONDS = 600
 _UNKNOWN_END_SECONDS = 10
-# Longest time between two sendings of a chunk that nobody has taken.
-_LONGEST_GRACE_SECONDS = 60
 
 
-class JobStore:
+class JobStore(ChunkStore):
     """Jobs, their chunks and results. Every method is one round trip to Redis unless it says otherwise."""
-
-    def __init__(self, redis: Redis, settings: Settings) -> None:
-        # redis-py types each answer as decoded or not; ours are bytes.
-        self.redis: Any = redis
-        self._settings = settings
-        # Never none: a job of which nothing has been handed out would wait for its first result for ever.
-        self._window_until, self._known_window = 0.0, 2 * settings.bulk_processes
-        names = ("append", "seal", "abandon", "touch", "claim", "record", "release", "overdue", "end")
-        self._scripts = {name: register_script(redis, name, "totals", "common") for name in names}
-
-    def _run(self, script: str, job_id: str, *arguments: Any, more_keys: Sequence[str] = ()) -> Any:
-        job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS, keys.TOTALS, *more_keys]
-        return self._scripts[script](keys=job_keys, args=arguments)
 
     # Uploads
 
@@ -50,8 +30,10 @@ class JobStore:
         """Two round trips.
 
         Raises:
+            UnsuitableStore: when the store would lose jobs.
             TooManyJobs, StoreFull: when another upload must wait.
         """
+        self.check.require()
         if self.redis.zcard(keys.UNFINISHED) >= self._settings.max_unfinished_jobs:
             most = self._settings.max_unfinished_jobs
             raise TooManyJobs(f"{most} jobs are waiting already", self._seconds_until_one_ends())
@@ -131,10 +113,13 @@ class JobStore:
 
         Raises:
             UploadForgotten, UploadEnded: when there is no upload to go on with.
+            Overtaken: when another upload under the idempotency key was whole before.
         """
         flat = [item for pair in fields.items() for item in pair]
         arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
         answer = self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else [])
+        if isinstance(answer, bytes) and answer.startswith(b"first "):
+            raise Overtaken(FirstUpload(*answer.decode().split()[1:]), str(fields["fingerprint"]))
         sent, *endings = _expected(answer)
         log_end(job_id, *endings)
         return list(sent)
@@ -152,94 +137,7 @@ class JobStore:
             pipe.publish(keys.CHANGES, job_id)
             pipe.execute()
 
-    # Workers
-
-    def claim(self, job_id: str, chunk: int, task: str) -> ClaimedChunk | None:
-        """Take a chunk to score it, or None when there is nothing to do: done, ended, or in another's hands.
-
-        A task that is delivered again, since its process died, takes its own chunk over, as one attempt more.
-        """
-        delivery = secrets.token_hex(8)
-        answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
-        if answer[0] != b"yours":
-            return None
-        if answer[4]:
-            log_start(job_id)
-        raw = dict(zip(answer[3][::2], answer[3][1::2], strict=True))
-        return ClaimedChunk(
-            owner=f"{task} {delivery}",
-            attempt=int(answer[1]),
-            chunk=InputChunk.decode(answer[2]),
-            model=raw[b"model"].decode(),
-            version=raw[b"version"].decode(),
-            delimiter=raw[b"delimiter"].decode(),
-            threshold=number(raw.get(b"threshold")),
-            columns=json.loads(raw[b"columns"]),
-            width=int(raw[b"width"]),
-            added=int(raw.get(b"added", 3)),
-            explain=int(raw.get(b"explain", 0)) or None,
-            warnings=raw.get(b"warnings") == b"1",
-            compared=named_version(raw.get(b"compared")),
-        )
-
-    def renew(self, job_id: str, chunk: int, owner: str) -> bool:
-        """Keep a claimed chunk for another lease; False when it is no longer ours."""
-        return bool(self._run("release", job_id, chunk, owner, self._settings.lease_seconds))
-
-    def release(self, job_id: str, chunk: int, owner: str) -> bool:
-        """Give a claimed chunk back at once; False when it was no longer ours."""
-        return bool(self._run("release", job_id, chunk, owner, 0))
-
-    def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
-        """Store a chunk's result if there is none yet; answers the chunks to send next."""
-        summary = [item for pair in scored.summary.items() for item in pair]
-        rejects = compress(scored.rejects) if scored.rejects else b""
-        answer = self._run(
-            "record",
-            job_id,
-            job_id,
-            chunk,
-            compress(scored.output),
-            rejects,
-            scored.scored,
-            scored.rejected,
-            scored.scoring_failed,
-            scored.warned,
-            self._window(),
-            self._settings.lease_seconds,
-            *summary,
-        )
-        log_end(job_id, *answer[2:])
-        return list(answer[1]) if len(answer) > 1 else []
-
-    def overdue(self) -> Iterator[tuple[str, int]]:
-        """Chunks to be sent: those sent and neither recorded nor leased, or never; one round trip a job."""
-        ids = [raw.decode() for raw in self.redis.zrange(keys.UNFINISHED, 0, -1)]
-        all_queued = int(self._all_queued(ids))
-        for job_id in ids:
-            grace = self._settings.lease_seconds
-            due = self._run("overdue", job_id, grace, _LONGEST_GRACE_SECONDS, all_queued, self._window())
-            yield from ((job_id, int(chunk)) for chunk in due)
-            if not due and not self.redis.exists(JobKeys.of(job_id).job):
-                self.redis.zrem(keys.UNFINISHED, job_id)
-
-    def _all_queued(self, ids: Sequence[str]) -> bool:
-        """Whether the queue holds at least as many messages as there are chunks that nobody has taken."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.llen(keys.queue(Queue.BULK))
-            for job_keys in map(JobKeys.of, ids):
-                pipe.zcard(job_keys.inflight)
-                pipe.hlen(job_keys.leases)
-            queued, *counts = pipe.execute()
-        return bool(queued >= sum(counts[0::2]) - sum(counts[1::2]))
-
-    def _window(self) -> int:
-        """Most chunks of a job under way: two for each process that lives, asked for now and then."""
-        if time.monotonic() > self._window_until:
-            self._window_until = time.monotonic() + keys.ALIVE_SECONDS
-            processes = sum(node.processes for node in living(self.redis, Queue.BULK.value))
-            self._known_window = 2 * max(processes, self._settings.bulk_processes)
-        return self._known_window
+    # The reconciler
 
     def is_turn_to_reconcile(self, node: str) -> bool:
         """Whether this process is the one that reconciles: one at a time, the next after a few seconds' silence."""
@@ -297,7 +195,7 @@ class JobStore:
         return frame
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
-        """A chunk's lines of the rejects file as a Zstandard frame, or None if it has none."""
+        """A chunk's lines of the rejects file, as ``Rejects`` encodes them, or None if it has none."""
         frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
         return frame
 

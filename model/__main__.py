@@ -1,4 +1,4 @@
-"""The models of this installation: ``python -m model add|list|show|default|remove|export``."""
+"""The models of this installation: ``python -m model add|list|show|default|remove|export|import``."""
 
 import sys
 

@@ -65,10 +65,7 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_version
     `other_versions` lets through what another scikit-learn version has written.
     """
     try:
-        library = trusted_types.missing_library(content)
-        if library is not None:
-            how = trusted_types.how_to_install(library)
-            raise BrokenModel(f"{place_of(path)} needs {library}, which is not installed here; {how}")
+        _check_libraries(content, path)
         safe = trusted_types.known_safe(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore" if other_versions else "error", InconsistentVersionWarning)
@@ -85,6 +82,13 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_version
     except Exception as error:
         raise BrokenModel(f"{place_of(path)} is not a skops artifact that can be loaded: {error}") from error
     return pipeline
+
+
+def _check_libraries(content: bytes, path: Path) -> None:
+    library = trusted_types.missing_library(content)
+    if library is not None:
+        how = trusted_types.how_to_install(library)
+        raise BrokenModel(f"{place_of(path)} needs {library}, which is not installed here; {how}")
 
 
 def canonical(archive: bytes, modules: Mapping[str, str] | None = None) -> bytes:

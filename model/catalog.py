@@ -176,8 +176,8 @@ class Catalog:
     def publish(self, card: Card, artifact_file: Path, schema: str | None = None, module: bytes | None = None) -> None:
         """Copy `artifact_file` and its card in as a version, then make that version the current one.
 
-        `schema` is the text of the file from which its owner may make another version, `module` the source of the module
-        of its own that it needs.
+        `schema` is the text of the file from which its owner may make another version, `module` the source of the
+        module of its own that it needs.
 
         A reader sees the model before or after, never half of it. Publishing a version again repairs its files.
         Raises BrokenModel where the card was not made for this artifact, or for this module.

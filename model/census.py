@@ -99,7 +99,7 @@ class CensusModel:
             artifact_sha256=sha256,
             source=SOURCE,
         )
-        with threadpool_limits(1, user_api="openmp"):
+        with threadpool_limits(1):
             card = card.model_copy(update=explanation_fields(Scorer(card, pipeline), frame))
             return self._measured(Scorer(card, pipeline))
 

@@ -4,24 +4,24 @@ import argparse
 import json
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.card import Card
-from model.catalog import ARTIFACT_FILE, CARD_FILE, MODULE_FILE, SCHEMA_FILE, Catalog
+from model.catalog import Catalog
+from model.directory import models_directory
 from model.errors import ModelError, RefusedModel
-from model.train_income import DIRECTORY
 
 EVERYTHING = "everything"
 # Where nobody watches a terminal, that often a line of the log says how far it is.
-_PROGRESS_SECONDS = 10
+_PROGRESS_SECONDS = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is 0, or 1 after one line that says what was wrong."""
     options = _parser().parse_args(arguments)
     catalog = Catalog(options.directory)
+    _progress.begin()
     try:
         lines = options.run(options, catalog)
         _progress.clear()
@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model", description="The models of this installation.")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the models lie (default: %(default)s)")
+    parser.add_argument(
+        "--directory", type=Path, default=models_directory(), help="where the models lie (default: %(default)s)"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_options(_command(commands, "add", "add a fitted scikit-learn pipeline as a model", _add))
     _command(commands, "list", "list the models", _list)
@@ -57,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--version", help="a version that is not the current one")
         if name == "export":
             command.add_argument("--output", type=Path, help="file to write (default: NAME-VERSION.zip)")
+    command = _command(commands, "import", "take in a version that export wrote, and use it", _import)
+    command.add_argument("file", type=Path, help="the zip file")
+    command.add_argument(
+        "--trust", nargs="?", action="append", default=[], const=EVERYTHING, metavar="TYPE",
+        help="trust a type in it, or without a TYPE the whole file, its module included",
+    )  # fmt: skip
     return parser
 
 
@@ -149,6 +157,10 @@ class _ProgressLine:
         self._last = time.monotonic()
         self._shown = False
 
+    def begin(self) -> None:
+        """Count the time from now on."""
+        self._last = time.monotonic()
+
     def show(self, text: str) -> None:
         """Say what is being done."""
         if sys.stderr.isatty():
@@ -207,11 +219,14 @@ def _remove(options: argparse.Namespace, catalog: Catalog) -> list[str]:
 
 
 def _export(options: argparse.Namespace, catalog: Catalog) -> list[str]:
-    card = catalog.card(options.name, options.version)
-    folder = catalog.artifact_path(card.name, card.version).parent
-    output = options.output or Path(f"{card.name}-{card.version}.zip")
-    with zipfile.ZipFile(output, "w") as archive:
-        for name in (ARTIFACT_FILE, CARD_FILE, SCHEMA_FILE, MODULE_FILE):
-            if (folder / name).is_file():
-                archive.write(folder / name, name)
+    from model.transfer import export_version  # noqa: PLC0415 - as above
+
+    card, output = export_version(catalog, options.name, options.version, options.output)
     return [f"{output} holds {card.name} {card.version}"]
+
+
+def _import(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    from model.transfer import import_version  # noqa: PLC0415 - as above
+
+    card = import_version(catalog, options.file, options.trust)
+    return [f"{card.name} {card.version} is there, and is used from now on"]

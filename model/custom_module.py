@@ -1,7 +1,7 @@
-"""A model's own Python module: the transformers that somebody wrote, stored beside the artifact and imported by its hash.
+"""A model's own Python module: transformers that somebody wrote, stored beside the artifact and imported by its hash.
 
-The module is imported under a name made of its SHA-256, and the artifact refers to its classes by that name: two versions
-of a model with different code never meet in one process.
+The module is imported under a name made of its SHA-256, and the artifact refers to its classes by that name: the code
+of one version of a model never stands in for that of another.
 """
 
 import sys

@@ -73,7 +73,7 @@ def train() -> Pipeline:
     frame, labels = load_records(TRAINING)
     # With several threads the order of sums, and so the last digits, would hang on the number of cores; and threads
     # that wait for each other on a busy machine take many times as long as one.
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1):
         return make_income_full_pipeline(frame, labels).fit(frame, labels)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.ensemble._gb import BaseGradientBoosting
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.neighbors._ball_tree import BallTree
 from sklearn.neighbors._kd_tree import KDTree
@@ -144,8 +145,12 @@ def _check_owner(part: Any) -> None:
     width = state.get("n_features_in_") if isinstance(state, dict) else None
     if not isinstance(width, int | np.integer):
         return
+    width = int(width)
     if isinstance(state.get("tree_"), Tree):
         require(state["tree_"].n_features == width, "a tree for another number of features than its model")
+    centers = state.get("cluster_centers_")
+    if isinstance(centers, np.ndarray):
+        require(centers.ndim == 2 and centers.shape[1] == width, "clusters with centres in another space")
     for predictor in _flat(state.get("_predictors")):
         nodes = predictor.nodes
         inner = nodes["is_leaf"] == 0
@@ -158,6 +163,21 @@ def _check_owner(part: Any) -> None:
         for model in _flat(state.get("estimators_")):
             tree = getattr(model, "tree_", None)
             require(tree is None or tree.n_features <= width, "a tree for more features than its model takes")
+
+
+def _check_boosting(model: BaseGradientBoosting) -> None:
+    """Check that the trees of a stage have a place each in the array to which C code adds what they say."""
+    stages = getattr(model, "estimators_", None)
+    if stages is None:
+        return
+    what = "a gradient boosting"
+    require(stages.ndim == 2 and stages.shape[1] == model.n_trees_per_iteration_, f"{what} with too many trees a stage")
+    require(stages.shape[1] == (model._loss.n_classes if model._loss.is_multiclass else 1), f"{what} of other classes")
+    start: Any = getattr(model, "init_", None)
+    if model._loss.is_multiclass and hasattr(start, "predict_proba"):
+        require(len(start.classes_) == stages.shape[1], f"{what} that starts from other classes")
+    for tree in (model.tree_ for model in stages.ravel()):
+        require(tree.n_outputs == 1 and tree.max_n_classes == 1, f"{what} by trees with more than a value a leaf")
 
 
 def _flat(parts: Any) -> Iterator[Any]:
@@ -173,4 +193,5 @@ _CHECKS: tuple[tuple[type, Callable[[Any], None]], ...] = (
     (KDTree, _check_neighbours),
     (BallTree, _check_neighbours),
     (BaseLibSVM, _check_support_vectors),
+    (BaseGradientBoosting, _check_boosting),
 )

@@ -42,6 +42,14 @@ class Predictions:
         classes = card.target_classes or [()] * len(card.targets)
         return list(zip(self.values.T, classes, strict=True))
 
+    def told(self, card: Card) -> list[tuple[str | float, ...]]:
+        """What is said of each record: its predictions, classes by their names, then its scores."""
+        columns = [
+            [classes[value] for value in values.tolist()] if classes else values.tolist()
+            for values, classes in self.by_target(card)
+        ]
+        return list(zip(*columns, *self.scores.T.tolist(), strict=True))
+
     @property
     def positive(self) -> Floats:
         """Of a binary classifier: the probability (or decision) of the positive class, shape (n,)."""

@@ -1,4 +1,4 @@
-"""Train the census models where they are needed: `python -m model.train_income [NAME…] [--directory var/models]`."""
+"""Train the census models where they are needed: `python -m model.train_income [NAME…] [--directory DIRECTORY]`."""
 
 import argparse
 import sys
@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from model.catalog import Catalog
+from model.directory import models_directory
 from model.errors import BrokenModel, ModelError
 from model.files import sha256_of
 
 NAME, FULL_NAME = "income", "income-full"
 # Which module makes which model.
 MODULES = {NAME: "model.income", FULL_NAME: "model.income_full"}
-DIRECTORY = Path("var/models")
 
 
 def ensure_trained(directory: Path, name: str = NAME, *, force: bool = False) -> str:
@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0, or 1 where a model could not be trained or written."""
     parser = argparse.ArgumentParser(prog="python -m model.train_income", description="Train the census models.")
     parser.add_argument("names", nargs="*", default=list(MODULES), help="which (default: all of them)")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where models lie (default: %(default)s)")
+    parser.add_argument(
+        "--directory", type=Path, default=models_directory(), help="where models lie (default: %(default)s)"
+    )
     parser.add_argument("--force", action="store_true", help="train even if there are usable models")
     options = parser.parse_args(arguments)
     try:

@@ -1,9 +1,10 @@
 """Which types in a skops archive are known to be safe, beyond those that skops itself trusts.
 
-A type is trusted in the one form in which skops stores it (its *loader*), never by name alone: a name that is trusted as
-an object, whose state is set, must not be called with arguments of the file's choice. What is trusted this way
+A type is trusted in the one form in which skops stores it (its *loader*), never by name alone: a name that is trusted
+as an object, whose state is set, must not be called with arguments of the file's choice. What is trusted this way
 
-- holds data: estimators, kernels, splitters, losses and the like, whose constructors and states do nothing by themselves;
+- holds data: estimators, kernels, splitters, losses and the like, whose constructors and states do nothing by
+  themselves;
 - is a function that computes from arrays and touches nothing else;
 - is an array of indices that C code follows unchecked (trees, neighbour searches, sparse matrices): these are trusted
   because `model.integrity` checks them once they are loaded;
@@ -12,6 +13,7 @@ an object, whose state is set, must not be called with arguments of the file's c
 
 import importlib
 import json
+import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -93,12 +95,13 @@ EXTRAS = {
 
 def untrusted(content: bytes) -> tuple[str, ...]:
     """Return the names in a skops archive that are not known to be safe, sorted; raises what skops raises."""
-    return _split(content)[1]
+    schema = schema_of(content)
+    return tuple(sorted(set(skops.io.get_untrusted_types(data=content)) - set(_safe_names(schema))))
 
 
 def known_safe(content: bytes) -> tuple[str, ...]:
-    """Return the names in a skops archive that skops does not trust by itself, and that are known to be safe here."""
-    return _split(content)[0]
+    """Return the names in a skops archive that are known to be safe here, whether skops trusts them or not."""
+    return tuple(sorted(_safe_names(schema_of(content))))
 
 
 def schema_of(content: bytes) -> Any:
@@ -133,13 +136,11 @@ def how_to_install(library: str) -> str:
     return f"if it is a file of your own, give it with --module {library}.py; else install it here and for the workers"
 
 
-def _split(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    found = skops.io.get_untrusted_types(data=content)
+def _safe_names(schema: Any) -> set[str]:
     loaders = defaultdict(set)
-    for node in nodes_of(schema_of(content)):
+    for node in nodes_of(schema):
         loaders[f"{node.get('__module__')}.{node.get('__class__')}"].add(node["__loader__"])
-    safe = {name for name in found if loaders[name] and all(_is_safe(name, loader) for loader in loaders[name])}
-    return tuple(sorted(safe)), tuple(sorted(set(found) - safe))
+    return {name for name, forms in loaders.items() if all(_is_safe(name, form) for form in forms)}
 
 
 def _is_safe(name: str, loader: str) -> bool:
@@ -150,8 +151,11 @@ def _is_safe(name: str, loader: str) -> bool:
         return module.startswith("scipy.sparse.") and attribute in SPARSE
     if loader == FUNCTION:
         return name in _functions()
-    if loader not in DATA_LOADERS:
-        return False
+    return loader in DATA_LOADERS and _holds_data(name, loader)
+
+
+def _holds_data(name: str, loader: str) -> bool:
+    module, _, attribute = name.rpartition(".")
     if name in OWN or name in BOOSTERS:
         return loader == OBJECT
     if module in HOLDERS:
@@ -184,8 +188,9 @@ def _is_defined_in(found: type, module: str) -> bool:
     return module == found.__module__ or module.endswith(f".{found.__module__}")
 
 
-@cache
 def _is_there(package: str) -> bool:
+    if sys.modules.get(package) is not None:
+        return True
     try:
         return find_spec(package) is not None
     except (ImportError, ValueError):

@@ -57,7 +57,7 @@ def publish(catalog: Catalog) -> Card:
                 "features": LEAN,
                 "summary": summarise(records(), LEAN),
                 "sample": (),
-                "average_effects": {},
+                "explanation": None,
                 "artifact_sha256": sha256,
             }
         )

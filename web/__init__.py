@@ -2,14 +2,14 @@
 
 from functools import partial
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from flask import Response, request
 from flask_openapi3.openapi import OpenAPI
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings
-from web import api_jobs, api_predictions, api_service, pages, problems
+from web import api_errors, api_jobs, api_predictions, api_service, ids, pages, problems
+from web.hosts import OwnHosts, target_host
 from web.openapi import INFO, register_docs
 from web.problems import Problem
 from web.services import Services, create_services, services
@@ -49,15 +49,16 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.extensions["scoreline"] = services or create_services(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
     problems.register(app)
-    for api in (api_jobs.api, api_predictions.api, api_service.api):
+    ids.register(app.url_map)
+    for api in (api_jobs.api, api_predictions.api, api_service.api, api_errors.api, api_service.health):
         app.register_api(api)
-    app.register_blueprint(api_service.health)
     app.register_blueprint(pages.pages)
     register_docs(app, api_jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
     app.extensions["refuse"] = partial(problems.refusal, app)
     app.extensions["stop_waiting"] = app.extensions["scoreline"].watcher.stop
     app.before_request(_limit_silence)
+    app.before_request(partial(_refuse_foreign_hosts, OwnHosts(settings.host, settings.listed_hosts)))
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
     app.extensions["scoreline"].request_metrics.watch(app)
@@ -71,6 +72,14 @@ def _limit_silence() -> None:
         connection.settimeout(services().settings.upload_idle_seconds)
 
 
+def _refuse_foreign_hosts(hosts: OwnHosts) -> None:
+    """Under a name that is not ours, a page of another site would be of the same origin as the service."""
+    named = [request.environ.get("HTTP_HOST", ""), target_host(request.environ.get("RAW_URI", ""))]
+    if not all(hosts.own(host) for host in named if host is not None):
+        detail = "the request names a host that is not one of this service; SCORELINE_HOSTS lists further ones"
+        raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", detail)
+
+
 def _refuse_foreign_requests() -> None:
     """A page of another site must not act here in the name of whoever looks at it."""
     if request.method not in _SAFE_METHODS and not _comes_from_here():
@@ -82,7 +91,7 @@ def _comes_from_here() -> bool:
     if site is not None:
         return site in _OWN_SITES
     # Every browser says where a request comes from; what says nothing is a program of the user's own.
-    return origin is None or urlsplit(origin).netloc == request.host
+    return origin is None or target_host(origin) == request.environ.get("HTTP_HOST")
 
 
 def _add_security_headers(response: Response) -> Response:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from jobs.messages import decompress
+from jobs.messages import Rejects, decompress
 from jobs.records import read_record
 from jobs.state import Job
 from jobs.store import JobStore
 from model.catalog import Catalog
-from web.api_jobs import unknown_job
 from web.asked import model_labels, parse_models
 from web.bodies import Body, UploadForm
+from web.ids import unknown_job
 from web.unscored import Unscorer
 
 
@@ -75,4 +75,4 @@ def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
         rejects, output = store.rejects(job.id, number), store.output(job.id, number)
         if output is None:
             raise unknown_job(job.id)
-        yield unscorer.feed(decompress(output), decompress(rejects) if rejects else b"")
+        yield unscorer.feed(decompress(output), Rejects.decode(rejects) if rejects else Rejects(b"", {}))

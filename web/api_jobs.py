@@ -1,62 +1,81 @@
 """The API's endpoints for jobs: HTTP only, the work is elsewhere."""
 
 import hashlib
-import re
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-from flask import Response, request, stream_with_context, url_for
+from flask import Response, request, stream_with_context
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
-from jobs.once import FirstUpload, OnceOnly
+from jobs.once import FirstUpload, OnceOnly, Overtaken
 from jobs.state import Job, JobState, as_dict
 from web import results
 from web.bodies import Body, open_body
+from web.formulas import formula_escaper
+from web.ids import unknown_job
+from web.job_documents import found_job, job_document, job_response, job_url, json_response, no_results
 from web.job_list import list_page
 from web.live import cards_of, job_events, summary_document
-from web.openapi import csv_answer, csv_body, event_stream, parameters, parse, problems
+from web.openapi import (
+    answer,
+    csv_answer,
+    csv_body,
+    event_stream,
+    no_content,
+    operation_name,
+    parameters,
+    parse,
+    problems,
+)
 from web.preflight import preflight
 from web.problems import Problem
+from web.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
 from web.schemas import (
-    EventsHeader,
     JobDocument,
-    JobHeader,
     JobList,
-    JobPath,
     JobsQuery,
     PreflightDocument,
     RejectsQuery,
     ResultsQuery,
     SummaryDocument,
-    UploadHeader,
     UploadQuery,
 )
 from web.services import services
 from web.slots import Held
 from web.uploads import Upload, fingerprint, refusals_logged
-from web.waiting import preferred_wait
+from web.waiting import applied, preferred_wait, prefers_end
 from web.watch import wait_for_change
 
-api = APIBlueprint("jobs", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="jobs", description="CSV in, CSV out")])
+api = APIBlueprint(
+    "jobs",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="jobs", description="CSV in, CSV out")],
+    operation_id_callback=operation_name,
+)
 
-_POLL_SECONDS = 1
-_ID = re.compile("[0-9a-f]{32}")
 _LONGEST_REVISION = 18
 _LONGEST_KEY = 255
-_NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
 
 
 @api.post(
     "/jobs",
     summary="Upload a CSV file to be scored",
-    responses={202: JobDocument, 200: JobDocument, **problems(400, 409, 413, 415, 422, 429, 503)},
-    openapi_extensions={"parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
+    responses={
+        202: answer(JobDocument, "the job", "Location", "ETag", "Retry-After", "Preference-Applied"),
+        200: answer(
+            JobDocument,
+            "the job, ended within the wait or uploaded before",
+            *("Location", "ETag", "Retry-After", "Preference-Applied", "Idempotent-Replayed"),
+        ),
+        **problems(400, 408, 409, 413, 415, 422, 429, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(UploadQuery, JobUploadHeader), "requestBody": csv_body()},
 )
 def create_job() -> Response:
     """Scoring begins while the file is still coming in; from the answer on, the upload is durable."""
@@ -64,7 +83,10 @@ def create_job() -> Response:
     first = once.begin() if once else None
     if first:
         return _replayed(first)
-    job_id = _received(once)
+    try:
+        job_id = _received(once)
+    except Overtaken as other:
+        return _first_upload(other.first, other.fingerprint)
     seconds = preferred_wait(request.headers.get("Prefer"))
     job = wait_for_change(services().watcher, services().store, job_id, None, seconds or 0.0)
     if job is None:
@@ -72,18 +94,16 @@ def create_job() -> Response:
     ended = seconds is not None and job.state.ended
     response = job_response(job, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED)
     response.headers["Location"] = job_url(job_id)
-    if seconds is not None:
-        response.headers["Preference-Applied"] = f"wait={seconds:.0f}"
-    return response
+    return _with_preference(response)
 
 
 _SCORE: dict[str, Any] = {
     "summary": "Score a CSV file in one request",
     "responses": {
-        200: csv_answer("the results, streamed while the upload still runs"),
-        **problems(400, 413, 415, 422, 429, 503),
+        200: csv_answer("the results, streamed while the upload still runs", "Location", "X-Accel-Buffering"),
+        **problems(400, 408, 409, 413, 415, 422, 429, 503),
     },
-    "openapi_extensions": {"parameters": parameters(UploadQuery), "requestBody": csv_body()},
+    "openapi_extensions": {"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
 }
 
 
@@ -112,7 +132,12 @@ def _replayed(first: FirstUpload) -> Response:
     body, digest = _body(), hashlib.sha256()
     for block in body.blocks:
         digest.update(block)
-    if fingerprint(digest, body.form) != first.fingerprint:
+    return _first_upload(first, fingerprint(digest, body.form))
+
+
+def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
+    """The answer to an upload that comes after another one with its key; raises ``idempotency_key_reused``."""
+    if own_fingerprint != first.fingerprint:
         detail = "the first upload with this idempotency key had another body or other parameters"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
     response = job_response(found_job(first.job_id), HTTPStatus.OK)
@@ -121,7 +146,7 @@ def _replayed(first: FirstUpload) -> Response:
     return response
 
 
-@api.post("/score", operation_id="score", **_SCORE)
+@api.post("/score", **_SCORE)
 @api.put("/score", operation_id="score_by_put", **_SCORE)  # what `curl -T` sends
 def score() -> Response:
     """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
@@ -140,7 +165,7 @@ def score() -> Response:
     blocks = results.followed_results(found.store, found.watcher, job, results.as_it_is)
     response = _download(blocks, job, "scored")
     response.headers["Location"] = job_url(job.id)
-    return response
+    return results.unbuffered(response)
 
 
 def _drain(received: Iterator[None]) -> None:
@@ -156,57 +181,76 @@ def _drain(received: Iterator[None]) -> None:
 @api.get(
     "/jobs",
     summary="List jobs, newest first",
-    responses={200: JobList, **problems(422, 503)},
-    openapi_extensions={"parameters": parameters(JobsQuery)},
+    responses={200: answer(JobList, "a page of jobs"), **problems(422, 503)},
+    openapi_extensions={"x-parameters": parameters(JobsQuery)},
 )
 def list_jobs() -> Response:
     """A page of the jobs that have not expired."""
     query = parse(JobsQuery, request.args.to_dict())
     listed = list_page(services().store, query)
     documents = [job_document(item.job, item.queue_position) for item in listed.jobs]
-    return _json({"jobs": documents, "next_cursor": listed.next_cursor})
+    return json_response({"jobs": documents, "next_cursor": listed.next_cursor})
 
 
 @api.get(
-    "/jobs/<job_id>",
+    "/jobs/<job:job_id>",
     summary="Get a job",
-    responses={200: JobDocument, 304: None, **problems(404, 503)},
-    openapi_extensions={"parameters": parameters(header=JobHeader)},
+    responses={
+        200: answer(JobDocument, "the job", "ETag", "Retry-After", "Preference-Applied"),
+        304: no_content("the job is as `If-None-Match` says", "ETag", "Preference-Applied"),
+        **problems(404, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(header=JobHeader)},
 )
 def get_job(path: JobPath) -> Response:
-    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended."""
-    seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
-    known = _known_revision()
-    check_id(path.job_id)
+    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended, with ``until=ended`` too only
+    when it has ended."""
+    prefer = request.headers.get("Prefer")
+    seconds = preferred_wait(prefer) or 0.0
+    known = None if prefers_end(prefer) else _known_revision()
     job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
     if job is None:
         raise unknown_job(path.job_id)
-    response = job_response(job, HTTPStatus.OK)
+    response = _with_preference(job_response(job, HTTPStatus.OK))
     response.make_conditional(request)
     return response
 
 
+def _with_preference(response: Response) -> Response:
+    if heeded := applied(request.headers.get("Prefer")):
+        response.headers["Preference-Applied"] = heeded
+    return response
+
+
 @api.delete(
-    "/jobs/<job_id>", summary="Cancel or delete a job", responses={200: JobDocument, 204: None, **problems(404, 503)}
+    "/jobs/<job:job_id>",
+    summary="Cancel or delete a job",
+    responses={
+        200: answer(JobDocument, "the job, canceled", "ETag"),
+        204: no_content("the job had ended; its data is removed"),
+        **problems(404, 503),
+    },
 )
 def delete_job(path: JobPath) -> Response:
     """A job that has not ended is canceled; the data of one that has is removed."""
     job = found_job(path.job_id)
     if job.state.ended:
         services().store.remove(job.id)
-        return Response(status=HTTPStatus.NO_CONTENT)
+        response = Response(status=HTTPStatus.NO_CONTENT)
+        del response.headers["Content-Type"]
+        return response
     services().store.cancel(job.id)
     return job_response(found_job(job.id), HTTPStatus.OK)
 
 
 @api.get(
-    "/jobs/<job_id>/results",
+    "/jobs/<job:job_id>/results",
     summary="Download the scored CSV",
     responses={
-        200: csv_answer("the input's records with prediction, probability and error"),
+        200: csv_answer("the input's records with prediction, probability and error", "X-Accel-Buffering"),
         **problems(404, 409, 422, 503),
     },
-    openapi_extensions={"parameters": parameters(ResultsQuery)},
+    openapi_extensions={"x-parameters": parameters(ResultsQuery)},
 )
 def get_results(path: JobPath) -> Response:
     """One record per input record, in input order."""
@@ -216,12 +260,8 @@ def get_results(path: JobPath) -> Response:
     if query.follow and not (query.partial and job.state is JobState.CANCELED):
         if job.state in (JobState.FAILED, JobState.CANCELED):
             raise no_results(job)
-        return results.csv_response(
-            results.followed_results(found.store, found.watcher, job, transform),
-            job.filename,
-            "scored",
-            found.places.downloads,
-        )
+        blocks = results.followed_results(found.store, found.watcher, job, transform)
+        return results.unbuffered(_download(blocks, job, "scored"))
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
         raise no_results(job)
     return results.csv_response(
@@ -230,13 +270,13 @@ def get_results(path: JobPath) -> Response:
 
 
 @api.get(
-    "/jobs/<job_id>/rejects",
+    "/jobs/<job:job_id>/rejects",
     summary="Download the rejected rows with their reasons",
     responses={
         200: csv_answer("row, column, value, code, reason, then the record; a line per fault"),
         **problems(404, 409, 422, 503),
     },
-    openapi_extensions={"parameters": parameters(RejectsQuery)},
+    openapi_extensions={"x-parameters": parameters(RejectsQuery)},
 )
 def get_rejects(path: JobPath) -> Response:
     """One line per fault."""
@@ -249,9 +289,9 @@ def get_rejects(path: JobPath) -> Response:
 
 
 @api.get(
-    "/jobs/<job_id>/summary",
+    "/jobs/<job:job_id>/summary",
     summary="Get the counts of a job's results",
-    responses={200: SummaryDocument, **problems(404, 503)},
+    responses={200: answer(SummaryDocument, "the counts so far"), **problems(404, 503)},
 )
 def get_summary(path: JobPath) -> Response:
     """Counts of each prediction, a histogram of the probabilities, rejects by column and code, and how the values
@@ -259,14 +299,14 @@ def get_summary(path: JobPath) -> Response:
     job = found_job(path.job_id)
     found = services()
     document = summary_document(found.store.summary(job.id), job, cards_of(found.catalog, job))
-    return _json({"rows": as_dict(job, None)["rows"], **document})
+    return json_response({"rows": as_dict(job, None)["rows"], **document})
 
 
 @api.get(
-    "/jobs/<job_id>/events",
+    "/jobs/<job:job_id>/events",
     summary="Follow a job",
     responses={200: event_stream(), **problems(404, 503)},
-    openapi_extensions={"parameters": parameters(header=EventsHeader)},
+    openapi_extensions={"x-parameters": parameters(header=EventsHeader)},
 )
 def get_events(path: JobPath) -> Response:
     """Server-sent events: the job now, at each change, and when it ends."""
@@ -279,18 +319,21 @@ def get_events(path: JobPath) -> Response:
     blocks = Held(found.places.waiting, stream_with_context(events))
     response = Response(blocks, mimetype="text/event-stream", direct_passthrough=True)
     response.headers["Cache-Control"] = "no-cache"
-    return response
+    return results.unbuffered(response)
 
 
 @api.post(
     "/preflight",
     summary="Check the first bytes of a file",
-    responses={200: PreflightDocument, **problems(400, 413, 415, 422, 503)},
-    openapi_extensions={"parameters": parameters(UploadQuery), "requestBody": csv_body()},
+    responses={
+        200: answer(PreflightDocument, "what an upload would meet"),
+        **problems(400, 408, 413, 415, 422, 429, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
 )
 def create_preflight() -> Response:
     """How the columns map, what the first rows' faults are, and what predictions would look like. Stores nothing."""
-    return _json(preflight(_body(), services()))
+    return json_response(preflight(_body(), services()))
 
 
 def _body() -> Body:
@@ -306,67 +349,8 @@ def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:
     return results.csv_response(blocks, job.filename, suffix, services().places.downloads)
 
 
-def check_id(job_id: str) -> None:
-    """Raises Problem ``unknown_job`` for what no id looks like: it must not become part of a key."""
-    if _ID.fullmatch(job_id) is None:
-        raise unknown_job(job_id)
-
-
-def found_job(job_id: str) -> Job:
-    """The job; raises Problem ``unknown_job``."""
-    check_id(job_id)
-    job = services().store.get(job_id)
-    if job is None:
-        raise unknown_job(job_id)
-    return job
-
-
-def unknown_job(job_id: str) -> Problem:
-    """There is no such job, or no longer."""
-    return Problem(HTTPStatus.NOT_FOUND, "unknown_job", f"there is no job {job_id[:64]!r}: unknown, expired or deleted")
-
-
-def no_results(job: Job) -> Problem:
-    """The job has no results, or not yet."""
-    if job.state is JobState.FAILED:
-        return Problem(HTTPStatus.CONFLICT, "job_failed", job.error or "the job failed")
-    if job.state is JobState.CANCELED:
-        detail = "the job was canceled; ?partial=true gives the rows finished before"
-        return Problem(HTTPStatus.CONFLICT, "job_canceled", detail)
-    return Problem(HTTPStatus.CONFLICT, "not_ready", _NOT_READY, retry_after=_retry_after(job))
-
-
 def _transform(job: Job, escape: str | None) -> results.Transform:
-    return results.formula_escaper(job.delimiter) if escape == "formulas" else results.as_it_is
-
-
-def job_url(job_id: str) -> str:
-    """Address of a job in the API."""
-    return url_for("jobs.get_job", job_id=job_id)
-
-
-def job_document(job: Job, queue_position: int | None) -> dict[str, Any]:
-    """The job as the contract shows it."""
-    base = job_url(job.id)
-    links = {"self": base, "page": url_for("pages.job_page", job_id=job.id)}
-    links |= {name: f"{base}/{name}" for name in ("results", "rejects", "summary", "events")}
-    error = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "job_failed", job.error).as_dict() if job.error else None
-    return {**as_dict(job, queue_position), "error": error, "links": links}
-
-
-def job_response(job: Job, status: HTTPStatus) -> Response:
-    """The job as JSON, with its ETag and, while it has not ended, Retry-After."""
-    position = services().store.queue_position(job)
-    response = _json(job_document(job, position), status)
-    response.set_etag(f"{job.revision}-{'' if position is None else position}")
-    response.headers["Cache-Control"] = "no-cache"
-    if not job.state.ended:
-        response.headers["Retry-After"] = str(_retry_after(job))
-    return response
-
-
-def _retry_after(job: Job) -> int:
-    return max(_POLL_SECONDS, min(10, round((job.eta_seconds or 0) / 10)))
+    return formula_escaper(job.delimiter) if escape == "formulas" else results.as_it_is
 
 
 def _known_revision() -> int | None:
@@ -376,7 +360,3 @@ def _known_revision() -> int | None:
         if revision.isdecimal() and len(revision) < _LONGEST_REVISION:
             return int(revision)
     return None
-
-
-def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(orjson.dumps(document), status, mimetype="application/json")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -16,15 +17,22 @@ from jobs.errors import UploadRefused
 from model.card import Card
 from model.schema import Fault, Value
 from web.asked import parse_threshold
-from web.openapi import json_body, parameters, problems
+from web.bodies import has_arrived
+from web.ids import unknown_prediction
+from web.openapi import answer, json_body, operation_name, parameters, problems
 from web.predictions import make_request
 from web.problems import Problem, fault_detail, invalid_parameters
-from web.schemas import PendingDocument, Prediction, PredictionHeader, PredictionPath, PredictionRequest
+from web.request_schemas import PredictionHeader, PredictionPath
+from web.schemas import PendingDocument, Prediction, PredictionRequest
 from web.services import services
 from web.waiting import preferred_wait, prefers_async
 
 api = APIBlueprint(
-    "predictions", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="predictions", description="one record, now")]
+    "predictions",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="predictions", description="one record, now")],
+    operation_id_callback=operation_name,
 )
 
 DEFAULT_WAIT_SECONDS = 10.0
@@ -34,8 +42,12 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 @api.post(
     "/predictions",
     summary="Predict one record, or up to 1,000",
-    responses={200: Prediction, 202: PendingDocument, **problems(400, 413, 415, 422, 429, 503)},
-    openapi_extensions={"parameters": parameters(header=PredictionHeader), "requestBody": json_body(PredictionRequest)},
+    responses={
+        200: answer(Prediction, "the prediction, or one for each record"),
+        202: answer(PendingDocument, "not there yet", "Location", "Retry-After"),
+        **problems(400, 413, 415, 422, 429, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(header=PredictionHeader), "requestBody": json_body()},
 )
 def create_prediction() -> Response:
     """Runs as a task like everything else; what is not done in time can be fetched later."""
@@ -55,26 +67,31 @@ def create_prediction() -> Response:
 
 
 @api.get(
-    "/predictions/<prediction_id>",
+    "/predictions/<prediction:prediction_id>",
     summary="Get a prediction",
-    responses={200: Prediction, 202: PendingDocument, **problems(404, 422, 503)},
+    responses={
+        200: answer(Prediction, "the prediction, or one for each record"),
+        202: answer(PendingDocument, "not there yet", "Location", "Retry-After"),
+        **problems(404, 422, 503),
+    },
 )
 def get_prediction(path: PredictionPath) -> Response:
     """The prediction, or where it stands."""
-    prediction_id, _, place = path.prediction_id.partition(".")
-    stored = services().stored_predictions.get(prediction_id)
+    prediction_id = path.prediction_id
+    whole, _, place = prediction_id.partition(".")
+    stored = services().stored_predictions.get(whole)
     if stored is None:
-        raise _unknown(path.prediction_id)
+        raise unknown_prediction(prediction_id)
     if stored.result is None:
-        return _pending(path.prediction_id)
+        return _pending(prediction_id)
     result = stored.result
     if not place:
         return _json(prediction_document(prediction_id, result))
     items = result.get("items", [])
-    if not place.isdecimal() or int(place) >= len(items):
-        raise _unknown(path.prediction_id)
+    if int(place) >= len(items):
+        raise unknown_prediction(prediction_id)
     alone = {**result, "items": [items[int(place)]], "several": False}
-    return _json(prediction_document(path.prediction_id, alone))
+    return _json(prediction_document(prediction_id, alone))
 
 
 def _read_body() -> PredictionRequest:
@@ -82,7 +99,7 @@ def _read_body() -> PredictionRequest:
         raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
     request.max_content_length = _MAX_BODY_BYTES
     try:
-        with services().places.records.held():
+        with nullcontext() if has_arrived(request) else services().places.records.held(request.remote_addr or ""):
             text = request.get_data(cache=False)
         if len(text) >= _MAX_BODY_BYTES:  # of a body without a length, the rest is cut off without a word
             raise _too_large()
@@ -194,11 +211,6 @@ def _pending(prediction_id: str) -> Response:
     response.headers["Location"] = links["self"]
     response.headers["Retry-After"] = "1"
     return response
-
-
-def _unknown(prediction_id: str) -> Problem:
-    detail = f"there is no prediction {prediction_id[:64]!r}: unknown or expired"
-    return Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
 
 
 def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:

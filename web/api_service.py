@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import structlog
-from flask import Blueprint, Response, request, url_for
+from flask import Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
@@ -16,15 +16,26 @@ from model.card import Card, sample_csv
 from model.catalog import Version
 from model.errors import BrokenModel, ModelError, UnknownModel
 from web.metrics import exposition
-from web.openapi import csv_answer, parameters, parse, problems
+from web.openapi import answer, csv_answer, operation_name, parameters, parse, problems
 from web.problems import Problem
-from web.schemas import ModelDocument, ModelList, ModelPath, ModelQuery, VersionList
+from web.request_schemas import ModelPath
+from web.schemas import ModelDocument, ModelList, ModelQuery
+from web.service_schemas import Health, Readiness, VersionList
 from web.services import services
 
 api = APIBlueprint(
-    "models", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="models", description="what can score")]
+    "models",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="models", description="what can score")],
+    operation_id_callback=operation_name,
 )
-health = Blueprint("health", __name__)
+health = APIBlueprint(
+    "health",
+    __name__,
+    abp_tags=[Tag(name="service", description="how the service is")],
+    operation_id_callback=operation_name,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,7 +43,7 @@ log = structlog.stdlib.get_logger(__name__)
 _NEEDED = tuple(role for role in ROLES if role != "reconciler")
 
 
-@api.get("/models", summary="List models", responses={200: ModelList, **problems(503)})
+@api.get("/models", summary="List models", responses={200: answer(ModelList, "all models"), **problems(503)})
 def list_models() -> Response:
     """All models; a broken one shows with the reason."""
     return _json({"models": [_listed(name) for name in services().catalog.names()]})
@@ -41,15 +52,19 @@ def list_models() -> Response:
 @api.get(
     "/models/<name>",
     summary="Get a model",
-    responses={200: ModelDocument, **problems(404, 422, 503)},
-    openapi_extensions={"parameters": parameters(ModelQuery)},
+    responses={200: answer(ModelDocument, "the model"), **problems(404, 422, 503)},
+    openapi_extensions={"x-parameters": parameters(ModelQuery)},
 )
 def get_model(path: ModelPath) -> Response:
     """A model: what it takes, what it predicts and how well."""
     return _json(model_document(_asked_card(path.name)))
 
 
-@api.get("/models/<name>/versions", summary="List versions of a model", responses={200: VersionList, **problems(404)})
+@api.get(
+    "/models/<name>/versions",
+    summary="List versions of a model",
+    responses={200: answer(VersionList, "all versions"), **problems(404)},
+)
 def list_versions(path: ModelPath) -> Response:
     """All versions of a model, the newest first; a broken one shows with the reason."""
     return _json({"name": path.name, "versions": [_version_document(path.name, v) for v in found_versions(path.name)]})
@@ -59,7 +74,7 @@ def list_versions(path: ModelPath) -> Response:
     "/models/<name>/sample.csv",
     summary="A small CSV to try",
     responses={200: csv_answer("records that the model takes"), **problems(404, 422, 503)},
-    openapi_extensions={"parameters": parameters(ModelQuery)},
+    openapi_extensions={"x-parameters": parameters(ModelQuery)},
 )
 def get_sample(path: ModelPath) -> Response:
     """A few records of the training data."""
@@ -68,13 +83,17 @@ def get_sample(path: ModelPath) -> Response:
     return response
 
 
-@health.get("/healthz")
+@health.get("/healthz", summary="Whether this process lives", responses={200: answer(Health, "it lives")})
 def healthz() -> Response:
     """This process lives."""
     return _json({"status": "ok"})
 
 
-@health.get("/readyz")
+@health.get(
+    "/readyz",
+    summary="Whether every part of the service answers",
+    responses={200: answer(Readiness, "all do"), 503: answer(Readiness, "some do not", "Retry-After")},
+)
 def readyz() -> Response:
     """Whether Redis answers, a worker of each queue answers, and the default model can be loaded."""
     missing, broken = missing_parts(), _broken_default()
@@ -85,7 +104,11 @@ def readyz() -> Response:
     return response
 
 
-@health.get("/metrics")
+@health.get(
+    "/metrics",
+    summary="Get the service in numbers",
+    responses={200: {"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def metrics() -> Response:
     """The service in numbers, for Prometheus; without the store, the web's own and that it does not answer."""
     found = services()
@@ -98,6 +121,7 @@ def missing_parts() -> list[str]:
     missing = ["model"] if _broken_default() else []
     try:
         missing += [f"{role} worker" for role in _NEEDED if not living(found.store.redis, role)]
+        missing += [f"a suitable store: {fault}" for fault in found.store.check.faults()]
         store_availability.found()
     except RedisError:
         missing.append("redis")

@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
 
 from jobs.errors import UploadForgotten, UploadRefused
+from web.connections import SMALL_BODY_BYTES
 from web.slots import Slots
 
 _BLOCK_BYTES = 64 * 1024
@@ -21,7 +22,8 @@ _MAX_HELD_BYTES = 8 * _BLOCK_BYTES
 # Compressed or wrapped bytes may outnumber the CSV's by this factor, and by a little.
 _MOST_OVERHEAD = 2
 _MAX_PARTS = 64
-_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", ""})
+# The last but one is what programs send that know no name for what they have.
+_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", "application/octet-stream", ""})
 _GZIP_MAGIC = b"\x1f\x8b"
 
 # What files that are no CSV begin with.
@@ -96,7 +98,9 @@ def open_body(request: Request, max_bytes: int, places: Slots) -> Body:
         raise UploadRefused(
             "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none"
         )
-    blocks = _in_a_place(_read(request.stream, request.content_length or 0, max_bytes), places)
+    blocks = _read(request.stream, request.content_length or 0, max_bytes)
+    if not has_arrived(request):
+        blocks = _in_a_place(blocks, places, request.remote_addr or "")
     if encoding != "identity":
         blocks = _gunzip(blocks)
     if request.mimetype == "multipart/form-data":
@@ -118,8 +122,14 @@ def _charset(request: Request) -> str | None:
     return charset if charset not in ("", "utf-8", "utf8", "us-ascii", "ascii") else None
 
 
-def _in_a_place(blocks: Iterator[bytes], places: Slots) -> Iterator[bytes]:
-    with places.held():
+def has_arrived(request: Request) -> bool:
+    """Whether the body is so small that the server has waited for all of it: reading it holds up no thread."""
+    small = request.content_length is not None and request.content_length <= SMALL_BODY_BYTES
+    return small and "Expect" not in request.headers
+
+
+def _in_a_place(blocks: Iterator[bytes], places: Slots, address: str) -> Iterator[bytes]:
+    with places.held(address):
         yield from blocks
 
 

@@ -9,6 +9,7 @@ Nothing of Scoreline is imported here: the master process would then keep it, an
 
 import errno
 import re
+import select
 import selectors
 import socket
 import threading
@@ -26,7 +27,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 # A request's head, and a small body with it, have to come within this time.
 _HEAD_SECONDS = 30.0
 _MOST_HEAD_BYTES = 64 * 1024
-_SMALL_BODY_BYTES = 16 * 1024
+SMALL_BODY_BYTES = 16 * 1024
 # A body has to bring this many bytes in the time that an upload may stand still.
 _PACE_BYTES = 64 * 1024
 # After an answer, what still comes is taken for a while: else the answer might not reach a client that still sends.
@@ -38,7 +39,7 @@ _BLOCK_BYTES = 64 * 1024
 
 # A head ends with an empty line; with a bare line feed it never will, and is refused as it stands.
 _HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(0*\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:", re.IGNORECASE)
 # What a thread answers about a connection of which it has not seen a whole request.
 _MORE_TO_COME = object()
@@ -67,12 +68,9 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """The next bytes. Only the time that the client takes counts, not what is done between two calls."""
-        before, began = self.sock.gettimeout(), time.monotonic()
-        self.sock.settimeout(self._left if before is None else min(self._left, before))
-        try:
-            data: bytes = super().chunk(size_hint)
-        finally:
-            self.sock.settimeout(before)
+        began = time.monotonic()
+        self._await_news()
+        data: bytes = super().chunk(size_hint)
         self._came += len(data)
         self._left -= time.monotonic() - began
         if self._came >= _PACE_BYTES:
@@ -80,6 +78,15 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
         elif self._left <= 0:
             raise TimeoutError("the body comes too slowly")
         return data
+
+    def _await_news(self) -> None:
+        """Wait until there is something to read; the socket's own time-out is also that of whoever writes to it."""
+        patience = self.sock.gettimeout()
+        seconds = self._left if patience is None else min(self._left, patience)
+        news = select.poll()
+        news.register(self.sock, select.POLLIN)
+        if not news.poll(max(0.0, seconds) * 1000):
+            raise TimeoutError("nothing has come")
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
@@ -122,7 +129,7 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
         head = bytes(self.came[:end])
         found = _LENGTH.search(head)
         size = int(found.group(1)) if found and not _EXPECT.search(head) else 0
-        return size if size <= _SMALL_BODY_BYTES else 0
+        return size if size <= SMALL_BODY_BYTES else 0
 
     def give_to_parser(self) -> None:
         """Hand over what has come."""

@@ -1,30 +1,68 @@
-"""What the API's description says of the models that are there: their names, and the records that each takes."""
+"""The API's description, completed: schemas by reference, what every operation may answer, and the models there are."""
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
+from http import HTTPStatus
 from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from model.card import Card
 from model.schema import Feature, FeatureKind
+from web.problems import MEDIA_TYPE
 from web.schemas import PredictionRequest
 
 Schema = dict[str, Any]
 
+_REF = "#/components/schemas/{model}"
+# Where the host is not one of the service's own; where a page of another site would write.
+_ALWAYS = (HTTPStatus.MISDIRECTED_REQUEST,)
+_ON_WRITING = (HTTPStatus.FORBIDDEN,)
+_READING = ("get", "head")
 
-def with_models(document: dict[str, Any], cards: Sequence[Card], default: str) -> dict[str, Any]:
-    """The description, complete: parameters that name a model list the models, and a record has their features."""
+
+def describe(
+    document: dict[str, Any], models: Mapping[str, type[BaseModel]], cards: Sequence[Card], default: str
+) -> dict[str, Any]:
+    """The description, complete; ``models`` are those that its operations refer to."""
     described = deepcopy(document)
-    said: dict[str, Schema] = {
-        "model": {"type": "string", "enum": ["", *(card.name for card in cards)]},
-        "version": {"type": "string", "enum": ["", *(card.version for card in cards)]},
-        "explain": {"type": "integer", "minimum": 1, "maximum": max((len(card.features) for card in cards), default=1)},
-    }
-    for name, schema in _schemas_of_models(described, said):
-        schema.update(said[name])
-        schema.pop("anyOf", None)
+    pairs = [(model, "serialization") for model in models.values()]
+    _, schemas = models_json_schema(pairs, ref_template=_REF)  # type: ignore[arg-type]
+    described["components"]["schemas"] = schemas["$defs"]
+    for operations in described["paths"].values():
+        for method, operation in operations.items():
+            # Where there are parameters of the path, flask_openapi3 keeps no others under their usual name.
+            operation["parameters"] = operation.get("parameters", []) + operation.pop("x-parameters", [])
+            _complete_answers(method, operation["responses"])
+    _name_models(described, cards)
     body = described["paths"]["/api/v1/predictions"]["post"]["requestBody"]
     body["content"]["application/json"]["schema"] = _request(cards, default)
     return described
+
+
+def _complete_answers(method: str, answers: dict[str, Any]) -> None:
+    """What any operation answers; flask_openapi3's own words for faults of parameters are not what is sent."""
+    unprocessable = str(HTTPStatus.UNPROCESSABLE_ENTITY.value)
+    if MEDIA_TYPE not in answers[unprocessable]["content"]:
+        del answers[unprocessable]
+    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="ProblemDocument")}}}}
+    for status in _ALWAYS if method in _READING else (*_ALWAYS, *_ON_WRITING):
+        answers.setdefault(str(status.value), {"description": status.phrase, **deepcopy(problem)})
+
+
+def _name_models(document: dict[str, Any], cards: Sequence[Card]) -> None:
+    """Have parameters and form fields that are about models name those that there are."""
+    said: dict[str, Schema] = {
+        "model": {"type": "string", "examples": [card.name for card in cards]},
+        "version": {"type": "string", "examples": [card.version for card in cards]},
+        "explain": {"type": "integer", "minimum": 1, "maximum": max((len(card.features) for card in cards), default=1)},
+    }
+    for name, schema in _schemas_of_models(document, said):
+        schema.update(said[name])
+        schema.pop("anyOf", None)
 
 
 def _schemas_of_models(document: dict[str, Any], names: Collection[str]) -> Iterator[tuple[str, Schema]]:
@@ -58,7 +96,7 @@ def _request(cards: Sequence[Card], default: str) -> Schema:
 def _one_record(card: Card, default: bool, shared: dict[str, Any]) -> Schema:
     model = {"enum": [card.name, None] if default else [card.name]}
     return {
-        "title": f"One record for {card.title}",
+        "title": f"One record for {card.name}",
         "type": "object",
         "required": ["record"] if default else ["model", "record"],
         "properties": shared | {"model": model, "record": _record(card), "records": {"type": "null"}},
@@ -87,7 +125,7 @@ def _value(feature: Feature) -> Schema:
         case FeatureKind.CATEGORY if not feature.limits_reject:
             return {"type": "string", "examples": list(feature.categories)}
         case FeatureKind.CATEGORY:
-            return {"type": "string", "enum": list(feature.categories)}
+            return _category(feature.categories)
         case FeatureKind.BOOLEAN:
             return {"type": "boolean"}
         case FeatureKind.DATE:
@@ -96,6 +134,13 @@ def _value(feature: Feature) -> Schema:
             return {"type": "string"}
         case FeatureKind.NUMBER:
             return _number(feature)
+
+
+def _category(categories: Sequence[str]) -> Schema:
+    """A choice; where only punctuation tells two apart, as examples, since generated code has one name for both."""
+    names = Counter(re.sub(r"\W+", "_", category.strip()).lower() for category in categories)
+    kind = "enum" if max(names.values(), default=1) == 1 else "examples"
+    return {"type": "string", kind: list(categories)}
 
 
 def _number(feature: Feature) -> Schema:

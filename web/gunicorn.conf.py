@@ -41,6 +41,8 @@ worker_connections = min(4096, (_files - 256) // 2)
 threads = min(_settings.web_threads, worker_connections // 2)
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 limit_request_fields = 64
+# No client says where the application is mounted, or which path it asked for, but by the address that it asks for.
+forwarder_headers = ""
 # Requests in hand get this long to finish when the service stops.
 graceful_timeout = 10
 timeout = 60
@@ -50,8 +52,10 @@ loglevel = _settings.log_level.lower()
 control_socket_disable = True
 
 
-def on_starting(_server: Any) -> None:
+def on_starting(server: Any) -> None:
     """Make the folder in which the processes count requests: an earlier run's counts are not ours."""
+    if not _settings.only_local:
+        server.log.warning("HOST=%s: there is no login; whoever reaches this address sees all jobs", _settings.host)
     shutil.rmtree(_settings.counters_dir, ignore_errors=True)
     _settings.counters_dir.mkdir(mode=0o700)
 

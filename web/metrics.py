@@ -5,6 +5,7 @@ do is counted in the store, in the step that does it, so that a number is right 
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _REQUEST_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 _BEGAN = "scoreline.began"
+_CONVERTER = re.compile(r"<\w+:")
 # What the store counts, by the name it has there.
 _TOTALS = {
     "jobs:accepted": ("scoreline_jobs_accepted", "Uploads that became jobs."),
@@ -96,7 +98,9 @@ class RequestMetrics:
 
     def _meet(self, key: tuple[str, str, int]) -> Histogram:
         route, method, status = key
-        found = self._known[key] = self._seconds.labels(route, method, str(status))
+        # How a part of an address is checked is no part of its name.
+        name = _CONVERTER.sub("<", route)
+        found = self._known[key] = self._seconds.labels(name, method, str(status))
         return found
 
     def collect(self) -> Iterator[Metric]:

@@ -1,6 +1,7 @@
 """The API's description (OpenAPI 3.1), made from the routes and the models of ``web.schemas``, and its page."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from model.card import Card
 from model.errors import ModelError
-from web.described import with_models
+from web.described import describe
 from web.problems import MEDIA_TYPE, invalid_parameters
 from web.schemas import ProblemDocument, UploadQuery
 from web.services import services
@@ -24,6 +25,21 @@ Answers = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 _M = TypeVar("_M", bound=BaseModel)
 _ASSETS = Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
 _REF = "#/components/schemas/{model}"
+_BYTES = {"type": "string", "format": "binary"}
+_TO_RETRY = (409, 429, 503)
+_HEADERS = {
+    "Cache-Control": "that this is to be kept nowhere",
+    "Content-Disposition": "`attachment`, with the name under which to save it",
+    "ETag": "what tells this state of the job from others, for `If-None-Match`",
+    "Idempotent-Replayed": "`true`: the upload was there before, and this is its job",
+    "Location": "address of the job or the prediction",
+    "Preference-Applied": "what of `Prefer` was heeded",
+    "Retry-After": "seconds after which to ask again",
+    "Vary": "the request headers that decide what the answer is",
+    "X-Accel-Buffering": "`no`: a proxy is to pass each part on at once",
+}
+MODELS: dict[str, type[BaseModel]] = {}
+"""The models to which operations refer, by their names in the description."""
 
 
 def parse(model: type[_M], values: Mapping[str, str]) -> _M:
@@ -34,8 +50,14 @@ def parse(model: type[_M], values: Mapping[str, str]) -> _M:
         raise invalid_parameters(error) from error
 
 
+def operation_name(*, name: str, path: str, method: str) -> str:
+    """The id of an operation: what its function is called."""
+    del path, method
+    return name
+
+
 def parameters(query: type[BaseModel] | None = None, header: type[BaseModel] | None = None) -> list[dict[str, Any]]:
-    """The query and header parameters of an operation."""
+    """The query and header parameters of an operation, which join those of its path in the description."""
     return [
         {
             "name": name,
@@ -59,47 +81,79 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def csv_body() -> dict[str, Any]:
-    """The request body of an upload: any bytes, since which of them are CSV no JSON schema tells."""
+    """The request body of an upload: any bytes, since which of them are CSV no JSON schema tells.
+
+    Generators of clients know no bodies of ``text/csv``, which is what most programs send; they get the same under the
+    name that they know.
+    """
     fields = UploadQuery.model_json_schema()["properties"]
-    file = {
-        "contentMediaType": "text/csv",
-        "description": "the file; `encoding`, too, can be a field of the form, but only before this one",
-    }
-    named = {name: _without_null(fields[name]) for name in ("model", "filename", "threshold")}
+    file = {**_BYTES, "description": "the file; `encoding`, too, can be a field of the form, but only before this one"}
+    named = {name: _without_null(fields[name]) for name in ("model", "version", "filename", "threshold", "explain")}
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
-    parts = {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}}
-    return {"required": True, "content": {"text/csv": {}, "multipart/form-data": parts}}
+    return {
+        "required": True,
+        "description": "the CSV: as it is, `text/csv` or `application/octet-stream`, or as the part `file` of a form",
+        "content": {
+            "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
+            "application/octet-stream": {"schema": _BYTES},
+        },
+    }
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """A JSON request body."""
-    schema = model.model_json_schema(ref_template=_REF)
-    schema.pop("$defs", None)
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def json_body() -> dict[str, Any]:
+    """A JSON request body; of which schema, the models that there are decide."""
+    return {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 
 
-def csv_answer(description: str) -> dict[str, Any]:
+def answer(model: type[BaseModel], description: str, *headers: str, page: bool = False) -> dict[str, Any]:
+    """A JSON answer with these headers; ``page``: a browser gets a page instead."""
+    content: dict[str, Any] = {"application/json": {"schema": _by_reference(model)}}
+    if page:
+        content["text/html"] = {"schema": {"type": "string"}}
+    return {"description": description, "content": content, "headers": _headers(*headers)}
+
+
+def no_content(description: str, *headers: str) -> dict[str, Any]:
+    """An answer without a body."""
+    return {"description": description, "headers": _headers(*headers)}
+
+
+def csv_answer(description: str, *headers: str) -> dict[str, Any]:
     """A CSV answer."""
-    return {"description": description, "content": {"text/csv": {"schema": {"type": "string"}}}}
+    content = {"text/csv": {"schema": {"type": "string"}}}
+    return {"description": description, "content": content, "headers": _headers("Content-Disposition", *headers)}
 
 
 def event_stream() -> dict[str, Any]:
     """An answer of server-sent events."""
-    job = {"type": "string", "contentMediaType": "application/json", "description": "the job"}
-    event = {"type": "object", "properties": {"id": {"type": "string"}, "event": {"const": "job"}, "data": job}}
     return {
-        "description": "events `job`, each with the job",
-        "content": {"text/event-stream": {"schema": event | {"required": ["event", "data"]}}},
+        "description": "events `job`, each with the job as its data and its revision as its id",
+        # No JSON schema says what a stream of events is; generated clients have it as a text.
+        "content": {"text/event-stream": {"schema": {"description": "lines `id`, `event: job` and `data` (the job)"}}},
+        "headers": _headers("Cache-Control", "X-Accel-Buffering"),
     }
 
 
 def problems(*statuses: int) -> Answers:
     """Answers with problem details, by status."""
-    schema = ProblemDocument.model_json_schema(ref_template=_REF)
-    schema.pop("$defs", None)
     return {
-        status: {"description": "Problem details", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": _by_reference(ProblemDocument)}},
+            "headers": _headers("Retry-After") if status in _TO_RETRY else {},
+        }
+        for status in statuses
     }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}
+
+
+def _by_reference(model: type[BaseModel]) -> dict[str, str]:
+    """A reference to the schema of the model, which the description then has."""
+    MODELS[model.__name__] = model
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _card(name: str) -> Card | None:
@@ -115,7 +169,7 @@ def register_docs(app: OpenAPI, api: APIBlueprint) -> None:
     @app.route(f"{api.url_prefix}/openapi.json")
     def openapi_document() -> dict[str, Any]:
         catalog = services().catalog
-        return with_models(app.api_doc, [card for card in map(_card, catalog.names()) if card], catalog.default)
+        return describe(app.api_doc, MODELS, [card for card in map(_card, catalog.names()) if card], catalog.default)
 
     @app.route(f"{api.url_prefix}/docs")
     def docs() -> str:

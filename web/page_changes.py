@@ -10,6 +10,8 @@ from web.page_forms import value_in_words
 
 SHOWN_CHANGES = 3
 _MOST_CATEGORIES = 50
+# Of very wide records, so many that trying them all takes longer than the answer may.
+_MOST_VALUES = 40_000
 # Where in the range of a number the other values to try stand, if nothing is known of the training data.
 _PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
 # A smaller difference of the probability is not worth a line.
@@ -39,13 +41,16 @@ class Change:
 
 
 def variants(card: Card, record: Mapping[str, Value]) -> list[Variant]:
-    """The records to predict: each other category, and a few other values of each number."""
-    return [
-        Variant(feature, value, {**record, feature.name: value})
+    """The records to predict: each other category, and a few other values of each number; none if that is too many."""
+    tried = [
+        (feature, value)
         for feature in card.features
         for value in _others(feature, card)
         if value != record[feature.name]
     ]
+    if len(tried) * len(record) > _MOST_VALUES:
+        return []
+    return [Variant(feature, value, {**record, feature.name: value}) for feature, value in tried]
 
 
 def changes(

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from model.card import CalibrationBin, Card, Evaluation, GroupFigures, ModelKind, ValueEffect
 from model.schema import Feature, FeatureKind
 from web.page_forms import value_in_words
-from web.page_words import grouped, grouped_digits, percent
+from web.page_words import factor, grouped, grouped_digits, percent
 
 # Of the drawing, in its own units: the area in which lines run, with room for words around it.
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 470.0, 34.0, 280.0
 _MOST_TICKS = 6
-_LARGEST_LOG_ODDS = 700.0
 _ROC_ROWS = 21
 _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -101,7 +100,7 @@ def evidence(card: Card) -> Evidence:
     return Evidence(
         plots=[plot for plot in plots if plot],
         confusion=_confusion(card, found) if found.confusion else None,
-        groups=[_group_table(card, name, figures) for name, figures in found.groups.items()],
+        groups=[_group_table(card, *group, place) for place, group in enumerate(found.groups.items(), 1)],
         effects=_all_effects(card),
         importance=_importance(card),
     )
@@ -203,7 +202,7 @@ def _confusion(card: Card, found: Evaluation) -> Table:
     return Table("confusion", "What is so, and what it predicts", ["Is", *card.classes], rows)
 
 
-def _group_table(card: Card, name: str, figures: dict[str, GroupFigures]) -> Table:
+def _group_table(card: Card, name: str, figures: dict[str, GroupFigures], place: int) -> Table:
     feature = next((feature for feature in card.features if feature.name == name), None)
     columns = _group_columns(card, list(figures.values()))
     rows = [
@@ -215,7 +214,7 @@ def _group_table(card: Card, name: str, figures: dict[str, GroupFigures]) -> Tab
         for value, group in figures.items()
     ]
     header = [feature.title if feature else name, "Rows", *columns.values()]
-    return Table(f"group-{name}", f"By {header[0].lower()}", header, rows)
+    return Table(f"group-{place}", f"By {header[0].lower()}", header, rows)
 
 
 def _group_columns(card: Card, figures: Sequence[GroupFigures]) -> dict[str, str]:
@@ -242,29 +241,29 @@ def _all_effects(card: Card) -> list[FeatureEffects]:
     found = [(features[name], effects) for name, effects in card.effects.items() if name in features and effects]
     strongest = max((abs(effect.effect) for _, effects in found for effect in effects), default=0.0) or 1.0
     found.sort(key=lambda pair: -_reach(pair[1]))
-    return [_feature_effects(feature, effects, strongest) for feature, effects in found]
+    return [_feature_effects(*pair, strongest, place) for place, pair in enumerate(found, 1)]
 
 
 def _reach(effects: Sequence[ValueEffect]) -> float:
     return max(effect.effect for effect in effects) - min(effect.effect for effect in effects)
 
 
-def _feature_effects(feature: Feature, effects: Sequence[ValueEffect], strongest: float) -> FeatureEffects:
+def _feature_effects(feature: Feature, effects: Sequence[ValueEffect], strongest: float, place: int) -> FeatureEffects:
     def in_words(effect: ValueEffect) -> str:
-        return f"{_factor(effect.effect)} ({value_in_words(feature, effect.value)})"
+        return f"{factor(effect.effect)} ({value_in_words(feature, effect.value)})"
 
     is_number = feature.kind is FeatureKind.NUMBER
     lowest, highest = (pick(effects, key=lambda effect: effect.effect) for pick in (min, max))
     order = effects if is_number else sorted(effects, key=lambda effect: -effect.effect)
     rows = [
-        EffectRow(value_in_words(feature, e.value), _factor(e.effect), round(100 * e.effect / strongest, 1))
+        EffectRow(value_in_words(feature, e.value), factor(e.effect), round(100 * e.effect / strongest, 1))
         for e in order
     ]
-    plot = _effect_plot(feature, effects) if is_number else None
+    plot = _effect_plot(feature, effects, place) if is_number else None
     return FeatureEffects(feature.title, f"{in_words(lowest)} to {in_words(highest)}", rows, plot)
 
 
-def _effect_plot(feature: Feature, effects: Sequence[ValueEffect]) -> Plot | None:
+def _effect_plot(feature: Feature, effects: Sequence[ValueEffect], place: int) -> Plot | None:
     points = [(float(effect.value), effect.effect) for effect in effects if isinstance(effect.value, int | float)]
     if len(points) < 2:
         return None
@@ -280,17 +279,17 @@ def _effect_plot(feature: Feature, effects: Sequence[ValueEffect]) -> Plot | Non
         values = [float(round(value)) for value in values]
     odds = _doublings(low, high)
     return Plot(
-        id=f"effect-{feature.name}",
+        id=f"effect-{place}",
         title=f"{feature.title}: the odds, compared with the average record",
         words="",
         x_title=" in ".join(filter(None, (feature.title, feature.unit))),
         y_title="Odds",
         x_ticks=[(_across((value - left) / width), _short(value)) for value in values],
-        y_ticks=[(_up((tick - low) / height), _factor(tick)) for tick in odds],
+        y_ticks=[(_up((tick - low) / height), factor(tick)) for tick in odds],
         lines=[_line(None, [scaled(*point) for point in points])],
         guide=_line(None, [scaled(left, 0.0), scaled(right, 0.0)]),
         header=[feature.title, "Odds"],
-        rows=[[value_in_words(feature, x), _factor(y)] for x, y in points],
+        rows=[[value_in_words(feature, x), factor(y)] for x, y in points],
     )
 
 
@@ -330,12 +329,6 @@ def _share_ticks(place: Callable[[float], float]) -> list[Tick]:
 
 def _share(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else percent(value, 1)
-
-
-def _factor(log_odds: float) -> str:
-    """What an effect multiplies the odds by."""
-    odds = math.exp(min(log_odds, _LARGEST_LOG_ODDS))
-    return f"\N{MULTIPLICATION SIGN} {odds:,.2f}" if odds >= 0.1 else f"\N{MULTIPLICATION SIGN} {odds:.2g}"
 
 
 def _short(value: float) -> str:

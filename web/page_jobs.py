@@ -1,4 +1,4 @@
-"""What the page of a job shows beyond the job itself: its chart, its rejected rows by kind, its first results."""
+"""What the page of a job shows beyond the job itself: its chart, rejected and warned rows by kind, first results."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,6 +43,15 @@ class RejectKind:
 
 
 @dataclass(frozen=True, slots=True)
+class WarningKind:
+    """Values of one column that never occurred in training, of one kind: how many were scored all the same."""
+
+    column: str
+    code: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResultRow:
     """A row of the results: the record's own fields, and what Scoreline made of them; a rejected one has an error."""
 
@@ -68,7 +77,7 @@ class ResultTable:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as its page shows it."""
+    """A job as its page shows it; ``own_threshold`` is the model's own, where its card is there."""
 
     job: Job
     queue_position: int | None
@@ -77,13 +86,15 @@ class JobView:
     results: ResultTable | None = None
     drift: list[DriftChart] = field(default_factory=list)
     comparison: Comparison | None = None
+    warnings: list[WarningKind] = field(default_factory=list)
+    own_threshold: float | None = None
 
 
 def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
     """The job with everything that its page shows; of one that has not ended, how far it is."""
     position = store.queue_position(job)
     if not job.state.ended or job.state is JobState.FAILED:
-        return JobView(job, position)
+        return JobView(job, position, own_threshold=job.threshold)
     cards, counts = cards_of(catalog, job), store.summary(job.id)
     summary = summary_document(counts, job, cards)
     return JobView(
@@ -94,6 +105,8 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
         _first_results(store, job),
         drift_charts(cards, counts),
         comparison(summary, job),
+        [WarningKind(**count) for count in summary["warnings"]],
+        cards[0].threshold if cards[0] else job.threshold,
     )
 
 
@@ -133,7 +146,7 @@ def _first_results(store: JobStore, job: Job) -> ResultTable | None:
             break
         rows += islice(_records(decompress(frame), job.delimiter), SHOWN_RESULTS - len(rows))
     header, own = (next(_records(line + b"\n", job.delimiter), []) for line in (job.header, job.input_header))
-    width, after = len(own), 2 * (job.explain or 0)
+    width, after = len(own), 2 * (job.explain or 0) + job.warnings
     answers = header[width : len(header) - after - 1] + header[len(header) - after :]
     return ResultTable(own, answers, [ResultRow.of(texts, width, after) for texts in rows]) if rows else None
 

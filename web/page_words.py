@@ -1,9 +1,12 @@
 """The words of the pages: numbers, sizes, times and problems as people read them. Pure: values in, texts out."""
 
+import math
 from datetime import UTC, datetime
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
+_MILLION = 1_000_000
+_LARGEST_LOG_ODDS = 700.0
 _MINUTE, _HOUR = 60, 3600
 
 PROBLEM_WORDS = {
@@ -70,6 +73,10 @@ PROBLEM_WORDS = {
     ),
     "job_ended": ("The job was ended while its file was on the way", "Upload the file again."),
     "too_many_jobs": ("Too many jobs are waiting", "Nothing was stored. Wait a little and try again."),
+    "store_unsuitable": (
+        "The service keeps nothing just now, since its store would lose it",
+        "Tell whoever runs it; the reason is below.",
+    ),
     "store_full": (
         "There is no room for another file just now",
         "Nothing was stored. Delete jobs that are no longer needed, or try again later.",
@@ -101,6 +108,12 @@ FAULT_WORDS = {
     "scoring_failed": "could not be scored by the model",
 }
 """What is wrong with a value or a whole row, by the code of the fault."""
+WARNING_WORDS = {
+    "not_an_integer": "is not a whole number, as all were in training",
+    "out_of_range": "is outside the range seen in training",
+    "unknown_category": "did not occur in training",
+}
+"""What is unusual about a value that is scored all the same, by the code of the warning."""
 _OTHER = ("This did not work", "Go back and try again, or start from the home page.")
 
 
@@ -119,6 +132,11 @@ def fault_words(code: str) -> str:
     return FAULT_WORDS.get(code, code.replace("_", " "))
 
 
+def warning_words(code: str) -> str:
+    """What is unusual about a value that is scored all the same, by the code of the warning."""
+    return WARNING_WORDS.get(code, "did not occur in training")
+
+
 def sentence(text: str) -> str:
     """A text with a capital first letter and a full stop."""
     ended = text if text.endswith((".", "!", "?", "…")) else f"{text}."
@@ -134,8 +152,15 @@ def grouped(number: float) -> str:
 
 def grouped_digits(number: float) -> str:
     """A number in six significant digits, its whole part grouped."""
-    text = f"{number:,.6g}"
-    return text if "e" in text else text.replace("-", "\N{MINUS SIGN}")
+    text = f"{abs(number):,.6g}"
+    return f"\N{MINUS SIGN}{text}" if number < 0 else text
+
+
+def factor(log_odds: float) -> str:
+    """What an effect in log-odds multiplies the odds by."""
+    odds = math.exp(min(log_odds, _LARGEST_LOG_ODDS))
+    digits = ".2g" if odds < 0.1 else ",.2f" if odds < 100 else ",.0f" if odds < _MILLION else ".3g"
+    return f"\N{MULTIPLICATION SIGN} {odds:{digits}}"
 
 
 def signed(number: float) -> str:
@@ -200,6 +225,7 @@ FILTERS = {
         problem_heading,
         next_step,
         fault_words,
+        warning_words,
         sentence,
         grouped,
         grouped_digits,

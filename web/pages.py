@@ -16,10 +16,11 @@ from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
 from model.schema import Value
 from web import again, page_card, page_changes, page_evidence, page_forms, page_jobs, page_results
-from web.api_jobs import found_job, no_results
-from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document
+from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
 from web.api_service import found_card
 from web.bodies import UploadForm, open_body
+from web.ids import unknown_prediction
+from web.job_documents import found_job, no_results
 from web.job_list import list_page
 from web.openapi import parse
 from web.page_words import FAULT_WORDS, FILTERS, PROBLEM_WORDS
@@ -34,13 +35,17 @@ pages = Blueprint("pages", __name__)
 
 _CHANGES_WAIT_SECONDS = 1.0
 _NOT_WORTH_IT_BYTES = 2048
+_MOST_FORM_BYTES = 16 * 1024 * 1024
+_MOST_FORM_PARTS = 10_000
 _FAST = 4
 
 
 @pages.record_once
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
-    state.app.jinja_env.globals.update(FAULT_WORDS=FAULT_WORDS, PROBLEM_WORDS=PROBLEM_WORDS)
+    state.app.jinja_env.globals.update(
+        FAULT_WORDS=FAULT_WORDS, PROBLEM_WORDS=PROBLEM_WORDS, SHOWN_PUSHES=page_results.SHOWN_PUSHES
+    )
 
 
 @pages.after_request
@@ -63,26 +68,31 @@ def _compress(response: Response) -> Response:
 @pages.get("/")
 def home() -> Response:
     """The quick form of the default model, and the upload."""
-    return _model_page(services().catalog.usable_card())
+    return _model_page(services().catalog.usable_card(), **_asked())
 
 
 @pages.get("/models/<name>")
 def model_page(name: str) -> Response:
     """The quick form and the upload of a model, and its card."""
-    return _model_page(found_card(name), with_card=True)
+    return _model_page(found_card(name), with_card=True, **_asked())
 
 
 @pages.get("/models/<name>/versions/<version>")
 def version_page(name: str, version: str) -> Response:
     """The page of one version of a model."""
-    return _model_page(_found_version(name, version), with_card=True, pinned=True)
+    return _model_page(_found_version(name, version), with_card=True, pinned=True, **_asked())
 
 
-@pages.get("/models/<name>/versions/<version>/prediction")
+def _asked() -> dict[str, Any]:
+    """What the address fills in of the upload; not where it holds a record, which may have a value of that name."""
+    return {"threshold": request.args["threshold"]} if "threshold" in request.args else {}
+
+
+@pages.route("/models/<name>/versions/<version>/prediction", methods=["GET", "POST"])
 def version_prediction(name: str, version: str) -> BaseResponse:
     """The quick form of one version with its answer."""
     card = _found_version(name, version)
-    if not request.args:
+    if request.method != "POST" and not request.args:
         return redirect(url_for("pages.version_page", name=name, version=version), HTTPStatus.SEE_OTHER)
     return _answer(card, url_for("pages.version_prediction", name=name, version=version), {}, pinned=True)
 
@@ -94,29 +104,28 @@ def _found_version(name: str, version: str) -> Card:
         raise Problem(HTTPStatus.NOT_FOUND, "unknown_model", str(error)) from error
 
 
-@pages.get("/models/<name>/prediction")
+@pages.route("/models/<name>/prediction", methods=["GET", "POST"])
 def model_prediction(name: str) -> BaseResponse:
-    """The quick form with its answer; the address can be shared."""
+    """The quick form with its answer; the address can be shared, and what is too long for one comes in a body."""
     card = found_card(name)
-    if not request.args:
+    if request.method != "POST" and not request.args:
         return redirect(url_for("pages.model_page", name=name), HTTPStatus.SEE_OTHER)
     return _answer(card, url_for("pages.model_prediction", name=name), {})
 
 
-@pages.get("/probability")
+@pages.route("/probability", methods=["GET", "POST"])
 def probability() -> Response:
     """The quick form of the income model with its answer, under its classic address."""
     card = found_card(page_forms.CLASSIC_MODEL)
     return _answer(card, url_for("pages.probability"), page_forms.CLASSIC_NAMES)
 
 
-@pages.get("/predictions/<prediction_id>")
+@pages.get("/predictions/<prediction:prediction_id>")
 def prediction_page(prediction_id: str) -> Response:
     """A prediction that took longer than its request could wait."""
     stored = services().stored_predictions.get(prediction_id)
     if stored is None or (stored.result and ("model" not in stored.result or stored.result["several"])):
-        detail = f"there is no prediction {prediction_id[:64]!r}: unknown or expired"
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
+        raise unknown_prediction(prediction_id)
     if stored.result is None:
         return _pending_page(prediction_id, request.args)
     document = prediction_document(prediction_id, stored.result)
@@ -126,31 +135,41 @@ def prediction_page(prediction_id: str) -> Response:
 
 
 def _answer(card: Card, action: str, names: Mapping[str, str], pinned: bool = False) -> Response:
-    """The form with the probability of the record in the query, or with what is wrong with it."""
-    reading = page_forms.read(card, request.args, names)
-    fields = page_forms.fields(card, names, reading.typed, reading.faults)
+    """The form with the answer to the record in the query or the body, or with what is wrong with it."""
+    reading = page_forms.read(card, _given(), names)
+    fields = page_forms.fields(card, names, reading.typed, reading.faults, reading.warnings)
+    method = page_forms.method(card, names)
+    shown: dict[str, Any] = {"action": action, "method": method, "fields": fields, "pinned": pinned}
     if reading.faults:
-        return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, action=action, fields=fields, pinned=pinned)
-    request_ = make_request(card, [{"values": reading.values}], None)
+        return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, **shown)
+    request_ = make_request(card, [validated_record(reading.values, reading.warnings)], None)
     prediction_id, result = services().predictions.ask(request_, DEFAULT_WAIT_SECONDS)
     if result is None:
         return _pending_page(prediction_id, reading.typed)
     document = prediction_document(prediction_id, result)
     return _model_page(
         card,
-        action=action,
-        fields=fields,
-        pinned=pinned,
         outcome=page_results.outcome(card, document),
         changes=_changes(card, reading.values, document),
-        link=f"{action}?{urlencode({field.name: field.value for field in fields})}",
+        link=page_forms.link(action, fields),
+        **shown,
     )
+
+
+def _given() -> Mapping[str, str]:
+    """The form's parameters. Raises RequestEntityTooLarge."""
+    if request.method != "POST":
+        return request.args
+    request.max_content_length = request.max_form_memory_size = _MOST_FORM_BYTES
+    request.max_form_parts = _MOST_FORM_PARTS
+    with services().places.records.held():
+        return request.form
 
 
 def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, Any]) -> list[page_changes.Change]:
     """What would change the prediction most; nothing where the workers have no time for it."""
-    tried = page_changes.variants(card, record)
-    if not tried or not card.decides_by_threshold:
+    tried = page_changes.variants(card, record) if "probability" in prediction else []
+    if not tried:
         return []
     found = services()
     request_ = make_request(card, [{"values": variant.record} for variant in tried], None, several=True)
@@ -166,8 +185,9 @@ def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, A
 
 def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
     address = url_for("pages.prediction_page", prediction_id=prediction_id)
-    query = f"?{urlencode(typed)}" if typed else ""
-    return make_response(render_template("pending.html", address=address + query), HTTPStatus.ACCEPTED)
+    full = f"{address}?{urlencode(typed)}"
+    shown = full if typed and len(full) <= page_forms.LONGEST_ADDRESS else address
+    return make_response(render_template("pending.html", address=shown), HTTPStatus.ACCEPTED)
 
 
 def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
@@ -177,9 +197,13 @@ def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) ->
         own_address = url_for("pages.version_prediction", name=card.name, version=card.version)
     if shown.get("with_card"):
         shown |= _about(card)
-    threshold = request.args.get("threshold", f"{card.threshold:g}")
-    titles = {feature.name: feature.title for feature in card.features}
-    given = {"action": own_address, "threshold": threshold, "titles": titles, **shown}
+    given = {
+        "action": own_address,
+        "method": page_forms.method(card, {}),
+        "threshold": page_forms.text_of(card.threshold),
+        "titles": {feature.name: feature.title for feature in card.features},
+        **shown,
+    }
     given.setdefault("fields", page_forms.blank_fields(card, {}))
     return make_response(render_template("model.html", card=card, others=_others(card.name), **given), status)
 
@@ -236,8 +260,8 @@ def _refused(error: Exception, form: UploadForm) -> Response:
         card = services().catalog.usable_card(form.model, form.version)
     except ModelError:
         card = services().catalog.usable_card()
-    threshold = f"{card.threshold:g}" if form.threshold is None else form.threshold
-    response = _model_page(card, HTTPStatus(problem.status), refusal=problem, threshold=threshold)
+    asked = {} if form.threshold is None else {"threshold": form.threshold}
+    response = _model_page(card, HTTPStatus(problem.status), refusal=problem, **asked)
     response.headers.extend(problem.headers)
     return response
 
@@ -253,7 +277,7 @@ def jobs_page() -> Response:
     )
 
 
-@pages.get("/jobs/<job_id>")
+@pages.get("/jobs/<job:job_id>")
 def job_page(job_id: str) -> Response:
     """A job: how far it is; once it has ended, its results in numbers, its rejected rows and its downloads."""
     return _job_page(found_job(job_id))
@@ -268,7 +292,15 @@ def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Res
     return make_response(render_template("job.html", view=view, **given), status)
 
 
-@pages.post("/jobs/<job_id>/again")
+@pages.get("/jobs/<job:job_id>/again")
+@pages.get("/jobs/<job:job_id>/cancel")
+@pages.get("/jobs/<job:job_id>/delete")
+def after_action(job_id: str) -> BaseResponse:
+    """Back to the job, whose page has the forms: for who loads the page again that an action answered with."""
+    return redirect(url_for("pages.job_page", job_id=found_job(job_id).id), HTTPStatus.SEE_OTHER)
+
+
+@pages.post("/jobs/<job:job_id>/again")
 def score_again(job_id: str) -> BaseResponse:
     """Make a new job of the rows of one that has succeeded, for another threshold or model; its page then shows it."""
     found, job = services(), found_job(job_id)
@@ -291,14 +323,14 @@ def score_again(job_id: str) -> BaseResponse:
     return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
 
 
-@pages.post("/jobs/<job_id>/cancel")
+@pages.post("/jobs/<job:job_id>/cancel")
 def cancel_job(job_id: str) -> BaseResponse:
     """End a job that has not ended."""
     services().store.cancel(found_job(job_id).id)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
-@pages.post("/jobs/<job_id>/delete")
+@pages.post("/jobs/<job:job_id>/delete")
 def delete_job(job_id: str) -> BaseResponse:
     """Remove the data of a job; one that has not ended is canceled first. One that is gone already is no error."""
     store = services().store

@@ -76,7 +76,11 @@ class PredictionClient:
         began, pending = time.monotonic(), _Pending(request, seconds)
         self._join(pending)
         try:
-            while not pending.over:
+            while True:
+                # Cleared before the look: what comes after it sets ``news`` again and ends the wait.
+                pending.news.clear()
+                if pending.over:
+                    break
                 if self._takes_the_lead(pending):
                     self._lead(pending)
                     continue
@@ -101,7 +105,6 @@ class PredictionClient:
 
     def _takes_the_lead(self, pending: _Pending) -> bool:
         with self._lock:
-            pending.news.clear()
             leads, pending.leads = pending.leads, False
             return leads
 

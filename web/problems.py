@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from jobs.availability import store_availability
 from jobs.errors import (
@@ -20,6 +20,7 @@ from jobs.errors import (
     StoreFull,
     TooManyJobs,
     TooManyPredictions,
+    UnsuitableStore,
     UploadEnded,
     UploadForgotten,
     UploadRefused,
@@ -27,6 +28,7 @@ from jobs.errors import (
 from jobs.once import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
+from web.error_codes import code_of, title_of, type_of
 from web.slots import Busy
 
 log = structlog.stdlib.get_logger(__name__)
@@ -51,6 +53,7 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     TooManyPredictions: ("too_many_predictions", HTTPStatus.TOO_MANY_REQUESTS, 1, None),
     Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
+    UnsuitableStore: ("store_unsuitable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     StillUploading: ("still_uploading", HTTPStatus.CONFLICT, 2, None),
     UploadEnded: ("job_ended", HTTPStatus.CONFLICT, None, None),
     UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),
@@ -86,13 +89,21 @@ class Problem(Exception):
     def as_dict(self) -> dict[str, Any]:
         """The problem document."""
         return {
-            "type": f"urn:scoreline:problem:{self.code}",
-            "title": self.code.replace("_", " ").capitalize(),
+            "type": type_of(self.code),
+            "title": title_of(self.code),
             "status": self.status,
             "code": self.code,
             "detail": self.detail,
             "errors": self.errors,
         }
+
+
+class Unroutable(NotFound):
+    """Raised while an address is matched with the routes; has the problem to answer with."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.problem = problem
 
 
 def fault_detail(fault: Fault) -> dict[str, Any]:
@@ -104,6 +115,8 @@ def to_problem(error: Exception) -> Problem | None:
     """The problem that an error of the core becomes, or None if the table does not know it."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, Unroutable):
+        return error.problem
     if isinstance(error, UploadRefused):
         status = _REFUSALS.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
         return Problem(status, error.code, error.detail, [detail.as_dict() for detail in error.errors])
@@ -134,7 +147,7 @@ def problem_response(problem: Problem) -> Response:
 def refusal(app: Flask, status: HTTPStatus) -> bytes:
     """The whole answer, head and body, to what came in place of a request; it repeats nothing of that."""
     with app.test_request_context(_FOR_PROGRAMS[0]):
-        problem = Problem(status, status.phrase.lower().replace(" ", "_"), status.description or status.phrase)
+        problem = Problem(status, code_of(status), status.description or status.phrase)
         response = app.process_response(problem_response(problem))
     response.headers["Connection"] = "close"
     response.headers["Content-Length"] = str(response.calculate_content_length())
@@ -151,11 +164,8 @@ def problem_page(problem: Problem) -> Response:
 def http_problem(error: HTTPException) -> Problem:
     """The problem that one of Werkzeug's exceptions becomes."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
-        status, status.phrase.lower().replace(" ", "_")
-    )
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return Problem(status, code, error.description or status.phrase, headers=headers)
+    return Problem(status, code_of(status), error.description or status.phrase, headers=headers)
 
 
 def register(app: Flask) -> None:

@@ -2,16 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
-from itertools import pairwise
 from urllib.parse import quote
 
-import numpy as np
 from flask import Response
-from numpy.typing import NDArray
 
 from jobs.messages import decompress
-from jobs.records import index_records
 from jobs.state import Job, JobState
 from jobs.store import JobStore
 from web.slots import Held, Slots
@@ -39,6 +34,12 @@ def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Sl
     response = Response(Held(places, _pieces(blocks)), mimetype="text/csv", direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
+    return response
+
+
+def unbuffered(response: Response) -> Response:
+    """The response, of which a proxy is to pass on each part when it comes: nginx would else gather them."""
+    response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
@@ -94,55 +95,3 @@ def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
 def as_it_is(block: bytes) -> bytes:
     """The block unchanged: what programs get."""
     return block
-
-
-def formula_escaper(delimiter: str) -> Transform:
-    """A transform that puts an apostrophe before each text field that a spreadsheet would run as a formula."""
-
-    def escape(block: bytes) -> bytes:
-        found = _formulas(block, delimiter)
-        if not found:
-            return block
-        return b"'".join([block[start:end] for start, end in pairwise([0, *found, len(block)])])
-
-    return escape
-
-
-def _formulas(block: bytes, delimiter: str) -> list[int]:
-    """Where fields begin, behind their quote if they have one, with ``=``, ``+``, ``-``, ``@`` or a tab: no numbers."""
-    raw = np.frombuffer(block, np.uint8)
-    found = _beginnings(raw, delimiter)
-    signed = np.isin(raw[found], (ord("+"), ord("-")))
-    number = _number(delimiter)
-    signed[signed] = [number.match(block, at) is not None for at in found[signed].tolist()]
-    found = found[~signed]
-    if not len(found) or b'"' not in block:
-        return [int(at) for at in found]
-    quoted = index_records(block, ord(delimiter), final=True).quoted
-    starts = found - (raw[found - 1] == ord('"')) * (found > 0)
-    return [int(at) for at in found[(starts == 0) | _outside(raw, starts - 1, delimiter, quoted)]]
-
-
-def _beginnings(raw: NDArray[np.uint8], delimiter: str) -> NDArray[np.int64]:
-    """Where a formula may begin, by the byte that stands there and the one before it."""
-    leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
-    leads[[ord(lead) for lead in "=+-@\t" if lead != delimiter]] = True
-    befores[[ord(before) for before in (delimiter, "\n", '"')]] = True
-    found = np.flatnonzero(leads[raw])
-    begins: NDArray[np.bool_] = befores[raw[found - 1]] | (found == 0)
-    return found[begins]
-
-
-def _outside(
-    raw: NDArray[np.uint8], at: NDArray[np.int64], delimiter: str, quoted: NDArray[np.bool_] | None
-) -> NDArray[np.bool_]:
-    """Whether a delimiter or line end outside quotes stands there."""
-    separates: NDArray[np.bool_] = (raw[at] == ord(delimiter)) | (raw[at] == ord("\n"))
-    return separates if quoted is None else separates & ~quoted[at]
-
-
-@cache
-def _number(delimiter: str) -> re.Pattern[bytes]:
-    """A number with a sign that fills its field."""
-    stop = re.escape(delimiter.encode())
-    return re.compile(rb'[+-](?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"?(?=' + stop + rb"|\r?\n|\Z)")

@@ -12,11 +12,13 @@ from model.drift import Verdict
 CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 
 
-class _Model(BaseModel):
+class Described(BaseModel):
+    """A model of the description; what else comes with it counts for nothing."""
+
     model_config = ConfigDict(extra="ignore")
 
 
-class UploadQuery(_Model):
+class UploadQuery(Described):
     """Parameters of an upload; in a multipart body they may be form fields instead."""
 
     model: str | None = Field(
@@ -37,43 +39,7 @@ class UploadQuery(_Model):
     warnings: bool = Field(False, description="a column that tells what of a scored row never occurred in training")
 
 
-class PreferHeader(_Model):
-    """How long to wait."""
-
-    prefer: str | None = Field(None, alias="Prefer", description="`wait=N`: wait up to N seconds, at most 60")
-
-
-class UploadHeader(PreferHeader):
-    """How long to wait, and what makes an upload one and the same."""
-
-    idempotency_key: str | None = Field(
-        None,
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="the same key and file again: the first job",
-    )
-
-
-class PredictionHeader(_Model):
-    """How long to wait."""
-
-    prefer: str | None = Field(None, alias="Prefer", description="`wait=N` (default 10) or `respond-async`")
-
-
-class JobHeader(PreferHeader):
-    """Conditional request and long poll."""
-
-    if_none_match: str | None = Field(None, alias="If-None-Match", description="ETag of the job as last seen")
-
-
-class EventsHeader(_Model):
-    """Where to go on."""
-
-    last_event_id: str | None = Field(None, alias="Last-Event-ID", description="id of the last event received")
-
-
-class ResultsQuery(_Model):
+class ResultsQuery(Described):
     """What of the results, and how."""
 
     escape: Literal["formulas"] | None = Field(None, description="make fields harmless that a spreadsheet would run")
@@ -81,13 +47,13 @@ class ResultsQuery(_Model):
     partial: bool = Field(False, description="of a canceled job: the finished leading rows")
 
 
-class RejectsQuery(_Model):
+class RejectsQuery(Described):
     """How."""
 
     escape: Literal["formulas"] | None = Field(None, description="make fields harmless that a spreadsheet would run")
 
 
-class JobsQuery(_Model):
+class JobsQuery(Described):
     """A page of the list of jobs."""
 
     limit: int = Field(50, ge=1, le=200, description="most jobs on the page")
@@ -95,31 +61,13 @@ class JobsQuery(_Model):
     state: JobState | None = Field(None, description="only jobs in this state")
 
 
-class JobPath(_Model):
-    """A job."""
-
-    job_id: str = Field(description="id of the job")
-
-
-class PredictionPath(_Model):
-    """A prediction."""
-
-    prediction_id: str = Field(description="id of the prediction")
-
-
-class ModelPath(_Model):
-    """A model."""
-
-    name: str = Field(description="name of the model")
-
-
-class ModelQuery(_Model):
+class ModelQuery(Described):
     """Which version of a model."""
 
     version: str | None = Field(None, description="version of the model; by default its current one")
 
 
-class Fault(_Model):
+class Fault(Described):
     """One of the things that are wrong."""
 
     code: str
@@ -130,7 +78,7 @@ class Fault(_Model):
     did_you_mean: str | None = None
 
 
-class ProblemDocument(_Model):
+class ProblemDocument(Described):
     """Problem details (RFC 9457)."""
 
     type: str
@@ -141,14 +89,14 @@ class ProblemDocument(_Model):
     errors: list[Fault] = []
 
 
-class ModelVersion(_Model):
+class ModelVersion(Described):
     """A version of a model."""
 
     name: str
     version: str
 
 
-class Rows(_Model):
+class Rows(Described):
     """Counts of a job's rows."""
 
     total: int | None
@@ -157,7 +105,7 @@ class Rows(_Model):
     warned: int = Field(description="of the scored rows, those with a value that never occurred in training")
 
 
-class JobDocument(_Model):
+class JobDocument(Described):
     """A job."""
 
     id: str
@@ -183,14 +131,14 @@ class JobDocument(_Model):
     links: dict[str, str]
 
 
-class Histogram(_Model):
+class Histogram(Described):
     """Counts of rows by probability; bin n lies between edges n and n + 1."""
 
     edges: list[float]
     counts: list[int]
 
 
-class RejectCount(_Model):
+class RejectCount(Described):
     """How often one fault occurred in one column (null: the record as a whole)."""
 
     column: str | None
@@ -198,7 +146,7 @@ class RejectCount(_Model):
     count: int
 
 
-class WarningCount(_Model):
+class WarningCount(Described):
     """How often values of one column that never occurred in training were scored."""
 
     column: str
@@ -206,7 +154,7 @@ class WarningCount(_Model):
     count: int
 
 
-class DriftBin(_Model):
+class DriftBin(Described):
     """A bin of values, with its shares of the training records and of the file's valid ones."""
 
     label: str
@@ -214,7 +162,7 @@ class DriftBin(_Model):
     file: float
 
 
-class FeatureDrift(_Model):
+class FeatureDrift(Described):
     """How one feature's values differ from those in training."""
 
     psi: float = Field(description="population stability index over the bins")
@@ -239,7 +187,7 @@ class ModelSummary(ModelVersion):
     values: Histogram | None = None
 
 
-class Agreement(_Model):
+class Agreement(Described):
     """How far two models agree; null where that makes no sense for the two."""
 
     rows: int = Field(description="rows scored")
@@ -251,7 +199,7 @@ class Agreement(_Model):
     )
 
 
-class SummaryDocument(_Model):
+class SummaryDocument(Described):
     """Counts of a job's results."""
 
     rows: Rows
@@ -267,14 +215,14 @@ class SummaryDocument(_Model):
     )
 
 
-class JobList(_Model):
+class JobList(Described):
     """A page of jobs, newest first."""
 
     jobs: list[JobDocument]
     next_cursor: str | None
 
 
-class Contribution(_Model):
+class Contribution(Described):
     """What one feature adds to the model's raw output, relative to the average training record."""
 
     feature: str
@@ -282,7 +230,7 @@ class Contribution(_Model):
     effect: float
 
 
-class PredictionDocument(_Model):
+class PredictionDocument(Described):
     """A prediction of one record."""
 
     id: str
@@ -297,12 +245,14 @@ class PredictionDocument(_Model):
     threshold: float | None = Field(None, description="null where the model decides without one")
     warnings: list[Fault] | None = Field(None, description="values that never occurred in training")
     baseline: float | None = Field(None, description="with the effects, sums to the model's raw output")
-    effects_in: str | None = Field(None, description="unit of baseline and effects: `log_odds`, `target`, …")
+    effects_in: str | None = Field(
+        None, description="unit of baseline and effects: `log_odds`, `uncalibrated_score`, …"
+    )
     contributions: list[Contribution] | None = None
     links: dict[str, str]
 
 
-class PredictionList(_Model):
+class PredictionList(Described):
     """Predictions of several records, in order: each a prediction or an error."""
 
     id: str
@@ -314,7 +264,7 @@ class Prediction(RootModel[PredictionDocument | PredictionList]):
     """The answer for one record or for several."""
 
 
-class PendingDocument(_Model):
+class PendingDocument(Described):
     """A prediction that is not there yet."""
 
     id: str
@@ -322,7 +272,7 @@ class PendingDocument(_Model):
     links: dict[str, str]
 
 
-class PredictionRequest(_Model):
+class PredictionRequest(Described):
     """One record, or up to 1,000: values by the names of the model's features."""
 
     model: str | None = None
@@ -332,7 +282,7 @@ class PredictionRequest(_Model):
     records: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=1000)
 
 
-class PreflightDocument(_Model):
+class PreflightDocument(Described):
     """What an upload that begins like this would meet."""
 
     encoding: str
@@ -364,7 +314,7 @@ class ModelDocument(BaseModel):
     default: bool
 
 
-class BrokenModelDocument(_Model):
+class BrokenModelDocument(Described):
     """A model that cannot be used, and why."""
 
     name: str
@@ -372,24 +322,7 @@ class BrokenModelDocument(_Model):
     default: bool
 
 
-class ModelList(_Model):
+class ModelList(Described):
     """All models."""
 
     models: list[ModelDocument | BrokenModelDocument]
-
-
-class VersionDocument(_Model):
-    """A version of a model; `broken` says why it cannot be used, if it cannot."""
-
-    version: str
-    trained_at: str | None
-    current: bool
-    broken: str | None
-    links: dict[str, str]
-
-
-class VersionList(_Model):
-    """All versions of a model, the newest first."""
-
-    name: str
-    versions: list[VersionDocument]

@@ -1,6 +1,8 @@
 """Bounds on what may hold a thread for long, so that there is always one for what is quick."""
 
+import ipaddress
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,29 +16,44 @@ class Busy(JobsError):
 
 
 class Slots:
-    """A number of places; whoever gets none is told so at once."""
+    """A number of places, of which one client may have all or only some; whoever gets none is told so at once.
 
-    def __init__(self, most: int, what: str) -> None:
-        self._free = threading.Semaphore(most)
-        self._what = what
+    A client is an address on the network: of IPv6 a network of 64 bits, since that is what a customer has.
+    """
 
-    def take(self) -> None:
-        """Take a place. Raises Busy."""
-        if not self._free.acquire(blocking=False):
-            raise Busy(f"too many {self._what} at once")
+    def __init__(self, most: int, what: str, most_of_one: int | None = None) -> None:
+        self._most, self._most_of_one, self._what = most, most_of_one or most, what
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
-    def give_back(self) -> None:
+    def take(self, address: str = "") -> None:
+        """Take a place for the client at this address. Raises Busy."""
+        client = _client(address)
+        with self._lock:
+            if self._taken.total() >= self._most or self._taken[client] >= self._most_of_one:
+                raise Busy(f"too many {self._what} at once")
+            self._taken[client] += 1
+
+    def give_back(self, address: str = "") -> None:
         """Give a place back."""
-        self._free.release()
+        client = _client(address)
+        with self._lock:
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, address: str = "") -> Iterator[None]:
         """A place for a while. Raises Busy."""
-        self.take()
+        self.take(address)
         try:
             yield
         finally:
-            self.give_back()
+            self.give_back(address)
+
+
+def _client(address: str) -> str:
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 class Held:
@@ -74,11 +91,14 @@ class Places:
 
     @classmethod
     def among(cls, threads: int) -> "Places":
-        """Half of the threads may wait for jobs, since that is what most clients do at once."""
+        """Half of the threads may wait for jobs, since that is what most clients do at once.
+
+        Who sends slowly can hold a place for minutes, so that one client gets half of those at most.
+        """
         return cls(
             waiting=Slots(max(1, threads // 2), "followers of jobs"),
-            records=Slots(max(1, threads // 16), "large requests"),
+            records=Slots(max(1, threads // 16), "large requests", max(1, threads // 32)),
             predictions=Slots(max(1, threads // 8), "predictions"),
-            uploads=Slots(max(1, threads // 8), "uploads"),
+            uploads=Slots(max(1, threads // 8), "uploads", max(1, threads // 16)),
             downloads=Slots(max(1, threads // 8), "downloads"),
         )

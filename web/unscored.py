@@ -13,6 +13,7 @@ from itertools import chain
 
 import numpy as np
 
+from jobs.messages import Rejects
 from jobs.records import RecordIndex, index_records, read_record, unquote
 from model.schema import LONGEST_ECHO, FaultCode
 
@@ -24,11 +25,10 @@ _BETWEEN = re.compile(", ")
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """Why a record was rejected as a whole: the code, the value shown, the reason in words."""
+    """Why a record was rejected as a whole: the code, and the value shown."""
 
     code: FaultCode
     value: str
-    reason: str
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Unscorer:
     width: int
     rows: int = 0
 
-    def feed(self, output: bytes, rejects: bytes) -> bytes:
+    def feed(self, output: bytes, rejects: Rejects) -> bytes:
         """The records of the next chunk, each with its own line end; ``rejects`` are the chunk's rejected rows."""
         index = index_records(output, ord(self.delimiter), final=True)
         starts, ends = index.starts.tolist(), index.ends.tolist()
@@ -50,17 +50,18 @@ class Unscorer:
         records = [output[start:cut] for start, cut in zip(starts, cuts, strict=True)]
         line_ends = [output[end:start] for end, start in zip(ends, [*starts[1:], len(output)], strict=False)]
         lengths = [len(record) for record in records]
-        for number, broken in _broken_records(rejects, self.delimiter, self.rows + 1, lengths):
-            records[number] = self._as_it_was(records[number], broken)
+        for number, broken in _broken_records(rejects.lines, self.delimiter, self.rows + 1, lengths):
+            count = rejects.field_counts.get(number, 0)
+            records[number] = self._as_it_was(records[number], broken, count)
         self.rows += len(index)
         return b"".join(chain.from_iterable(zip(records, line_ends, strict=True)))
 
-    def _as_it_was(self, record: bytes, broken: _Broken) -> bytes:
-        """A record of the results, without what was appended, as one that is rejected for the same reason."""
+    def _as_it_was(self, record: bytes, broken: _Broken, count: int) -> bytes:
+        """A record of the results, without what was appended, as one that is rejected for the same reason; ``count`` is
+        the number of fields that it had."""
         separator = self.delimiter.encode()
         if broken.code in _BREAKERS:
             return record + separator + _BREAKERS[broken.code]
-        count = int(broken.reason.split()[0])
         if count < self.width:
             return record[: read_record(record, 0, len(record), ord(self.delimiter)).fields[count - 1][1]]
         texts = _split(broken.value, count - self.width)
@@ -88,10 +89,10 @@ def _broken_records(
     while position < len(rejects):
         head = _head(delimiter).match(rejects, position)
         assert head is not None
-        row, column, value, code, reason = head.groups()
+        row, column, value, code, _ = head.groups()
         number = int(row) - first_row
         if not column and code in _CODES:
-            yield number, _Broken(_CODES[code], unquote(value).decode(), unquote(reason).decode())
+            yield number, _Broken(_CODES[code], unquote(value).decode())
         position = head.end() + lengths[number]
         position += 2 if rejects.startswith(b"\r\n", position) else 1
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -13,6 +14,8 @@ from jobs.availability import store_availability
 from jobs.state import Job
 from jobs.store import JobStore
 from web.slots import Busy, Slots
+
+log = structlog.stdlib.get_logger(__name__)
 
 # Whoever waits looks again after this time even without a message.
 _LONGEST_SILENCE_SECONDS = 5.0
@@ -68,8 +71,11 @@ class Watcher:
                             self._wake(message["data"].decode())
             except (RedisError, OSError) as error:
                 store_availability.lost(error)
-                self._wake_all()
-                time.sleep(0.5)
+            except Exception:
+                # Whatever it was: nobody else would begin another subscription for those who wait.
+                log.exception("subscription failed")
+            self._wake_all()
+            time.sleep(0.5)
 
     def _wake(self, job_id: str) -> None:
         with self._lock:

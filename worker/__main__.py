@@ -16,6 +16,7 @@ from jobs.connection import connect
 from jobs.logs import configure_logging
 from jobs.messages import Queue
 from jobs.settings import get_settings
+from jobs.store_check import refuse_unsuitable_store
 from worker.celery_app import app
 from worker.memory import limit_memory
 from worker.models import scorer
@@ -36,6 +37,7 @@ def main() -> None:
     settings = get_settings()
     configure_logging(settings, queue.value)
     after_setup_task_logger.connect(_hand_lines_on, weak=False)
+    refuse_unsuitable_store(settings)
     scorer()
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
 from worker.explanations import effects_of
-from worker.isolated import isolated
+from worker.isolated import MAX_KILLS, TimeLeft, isolated
 from worker.rejects import FaultColumn
 
 Rows = NDArray[np.int64]
@@ -99,10 +99,11 @@ class Question:
 def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
     """Ask about the rows with these numbers; `apart` finds those that a model fails on.
 
-    With `isolated_seconds`, also those that take their process down or take longer than that.
+    With `isolated_seconds`, which all of it may take, also those that take their process down or never end.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
+        OSError: when the system has no process to give.
     """
     if isolated_seconds:
         return _score_isolated(question, rows, isolated_seconds)
@@ -146,19 +147,26 @@ def _score_apart(question: Question, rows: Rows) -> ScoredRows:
 def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRows:
     """Ask by parts in another process, and where one takes it down, about that part row by row."""
     question.of(rows[:0]).ask()  # what cannot be asked at all is found here
-    waiting = deque(np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1))
+    parts = np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1)
+    waiting = deque(part for part in parts if len(part))
+    left, kills = TimeLeft(seconds), Counter[int]()
     done, wrong = [], []
     while waiting:
-        works = [partial(_work, question, part) for part in waiting]
-        for answer in isolated(works, seconds):
+        made = isolated([partial(_work, question, part) for part in waiting], left.share())
+        for answer in made.answers:
             done.append((waiting.popleft(), Answers.decode(answer)))
-        part = waiting.popleft() if waiting else rows[:0]
-        if len(part) == 1:
-            answers = _without_explanation(question, part, seconds)
-            wrong += [] if answers else [int(part[0])]
-            done += [(part, answers)] if answers else []
+        if not waiting:
+            break
+        part = waiting.popleft()
+        if len(part) > 1:
+            waiting.extendleft(np.split(part, len(part))[::-1])
+        elif made.killed and kills[int(part[0])] < MAX_KILLS - 1:
+            kills[int(part[0])] += 1
+            waiting.appendleft(part)
+        elif answers := _without_explanation(question, part, left.share()):
+            done.append((part, answers))
         else:
-            waiting.extendleft(np.split(part, len(part))[::-1] if len(part) else ())
+            wrong.append(int(part[0]))
     return _put_together(question, rows, done, wrong)
 
 
@@ -166,7 +174,7 @@ def _without_explanation(question: Question, part: Rows, seconds: float) -> Answ
     """Answers on rows whose explanation may be what takes the process down; None where scoring them does."""
     if not question.explained:
         return None
-    for answer in isolated([partial(_work, replace(question, explained=False), part)], seconds):
+    for answer in isolated([partial(_work, replace(question, explained=False), part)], seconds).answers:
         effects = np.full((len(part), len(question.scorers[0].card.features)), np.nan)
         return replace(Answers.decode(answer), effects=effects)
     return None

@@ -26,11 +26,13 @@ Numbers = NDArray[np.int64]
 class BrokenRecords:
     """What is wrong with the broken records of a chunk, and their texts for the results.
 
-    These have the header's number of fields and are readable as one record.
+    These have the header's number of fields and are readable as one record. `field_counts` are the numbers of fields
+    that the ragged ones had, by their place in the chunk.
     """
 
     faults: FaultColumn
     mended: Mended
+    field_counts: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
     texts = _mended(fields, rows, width)
     if len(undecodable):
         texts = _decoded(texts)
-    return BrokenRecords(FaultColumn(rows, codes, faults), Mended(rows, texts))
+    counts = dict(zip(ragged.tolist(), fields.counts[ragged].tolist(), strict=True))
+    return BrokenRecords(FaultColumn(rows, codes, faults), Mended(rows, texts), counts)
 
 
 def _undecodable(index: RecordIndex) -> Numbers:

@@ -9,6 +9,7 @@ from kombu.entity import Queue as KombuQueue
 
 from jobs import keys
 from jobs.broker_message import QUEUE_OF
+from jobs.connection import tls_options
 from jobs.messages import Queue, Task
 from jobs.settings import Settings, get_settings
 
@@ -37,6 +38,8 @@ def create_celery(settings: Settings) -> Celery:
     app = Celery("scoreline", amqp=_Amqp)
     app.conf.update(
         broker_url=_broker_url(settings),
+        # Celery itself would take any certificate. Without TLS it wants to hear that there is none.
+        broker_use_ssl=tls_options(settings) or False,
         broker_transport_options=_transport_options(settings),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -70,7 +73,10 @@ def create_celery(settings: Settings) -> Celery:
 
 def _broker_url(settings: Settings) -> str:
     url = settings.store_url
-    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+    if url.startswith("unix://"):
+        return "redis+socket://" + url.removeprefix("unix://")
+    # What the query says of TLS is in the options, which Celery would not join with it.
+    return url.partition("?")[0] if tls_options(settings) else url
 
 
 def _transport_options(settings: Settings) -> dict[str, object]:

@@ -19,6 +19,7 @@ import orjson
 
 from jobs.csv_reader import Cutter
 from jobs.messages import InputChunk
+from model.answers import in_words, same_answers
 from model.catalog import Catalog
 from model.errors import ModelError, ScoringFailed
 from model.onboarding.proof import ANSWERS_FILE, RECORDS_FILE, Difference, ExpectedAnswers
@@ -28,16 +29,14 @@ from worker.parse import Layout
 from worker.predict import prediction_documents
 from worker.score_chunk import score_chunk
 
-# Written with 6 decimals, a score may be off by half a millionth.
-TOLERANCE = 1e-6
 _CHUNK_BYTES = 1024 * 1024
 _RECORDS = 500
 _ASKED_ALONE = 20
 _MAX_DIFFERENCES = 5
 _DELIMITER = ","
 
-Found = tuple[list[str | float], list[float]] | str
-"""What the product says of a record: its predictions and scores, or why it says nothing."""
+Found = list[str | float] | str
+"""What the product says of a record: its predictions, then its scores, or why it says nothing."""
 
 
 @dataclass(slots=True)
@@ -65,7 +64,7 @@ class Comparison:
         if not self.expected.answered[row]:
             return "nothing: it fails on this record"
         place = self._places[row]
-        return self.expected.predicted[place].tolist(), self.expected.scores[place].tolist()
+        return [*self.expected.predicted[place].tolist(), *self.expected.scores[place].tolist()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,7 +154,7 @@ def _of_document(document: dict[str, Any], scorer: Scorer) -> Found:
     predictions = [predicted[target] for target in card.targets] if card.kind.has_several_targets else [predicted]
     several = document.get("probabilities") or document.get("decisions")
     scores = list(several.values()) if several else [document[name] for name in card.score_columns]
-    return predictions, scores
+    return [*predictions, *scores]
 
 
 def _of_fields(fields: Sequence[str], scorer: Scorer) -> Found:
@@ -166,26 +165,19 @@ def _of_fields(fields: Sequence[str], scorer: Scorer) -> Found:
     predicted: list[str | float] = list(answer[:several])
     if not scorer.card.kind.predicts_classes and not scorer.card.target_classes:
         predicted = [float(text) for text in answer[:several]]
-    return predicted, [float(text) for text in answer[several:]]
+    return [*predicted, *map(float, answer[several:])]
 
 
 def _agree(expected: Found, found: Found) -> bool:
     if isinstance(expected, str) or isinstance(found, str):
         return isinstance(expected, str) and isinstance(found, str)
-    sides = ((expected[0], found[0]), (expected[1], found[1]))
-    return all(len(one) == len(other) and all(map(_equal, one, other)) for one, other in sides)
-
-
-def _equal(one: str | float, other: str | float) -> bool:
-    if isinstance(one, str) or isinstance(other, str):
-        return one == other
-    return bool(np.isclose(other, one, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=False))
+    return same_answers(expected, found)
 
 
 def _words(answer: Found) -> str:
     if isinstance(answer, str):
         return answer
-    return ", ".join(repr(part) if isinstance(part, str) else f"{part:.6g}" for side in answer for part in side)
+    return in_words(answer)
 
 
 def _say(message: dict[str, Any]) -> None:

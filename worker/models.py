@@ -8,6 +8,7 @@ import structlog
 from jobs.settings import get_settings
 from model.catalog import Catalog
 from model.scorer import Scorer
+from worker.sample import check_sample
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -22,6 +23,7 @@ def _catalog() -> Catalog:
 def _load(name: str, version: str) -> Scorer:
     began = time.monotonic()
     found = Scorer.load(_catalog(), name, version)
+    check_sample(found)
     log.info("model loaded", model=name, version=version, seconds=round(time.monotonic() - began, 3))
     return found
 

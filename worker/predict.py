@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,7 +21,7 @@ from model.errors import ModelError, ScoringFailed
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
 from worker.explanations import predict_and_explain
-from worker.isolated import isolated
+from worker.isolated import MAX_KILLS, TimeLeft, isolated
 from worker.models import scorer
 from worker.parse import Layout
 from worker.score_chunk import score_chunk
@@ -31,29 +32,29 @@ Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
 _DECIMALS = 6
 _EXAMPLES = 5
-# What a record that never ends may take of an attempt before it is given up.
-_SHARE_OF_A_RECORD = 1 / 3
+# A request whose holds were lost that often is scored in processes of its own, and is given up in the end.
+_SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
 
 
 def answer_all(
-    waiting: Sequence[WaitingPrediction], most_attempts: int, seconds: float
+    waiting: Sequence[WaitingPrediction], max_attempts: int, seconds: float
 ) -> list[tuple[WaitingPrediction, Answer]]:
     """Each request with its answer. Requests of one model that come for the first time are scored together.
 
-    One that comes for the third time has twice taken its process down, or more than the given time: it is then scored
-    in processes of its own.
+    One that has twice taken its process down, or too long, or was lost with it, is scored in processes of its own, for
+    the given seconds at the most. Whatever goes wrong with one of them costs the others nothing.
     """
     answers: dict[str, Answer] = {}
-    together: dict[tuple[str, str, float | None], list[WaitingPrediction]] = {}
+    together: dict[str, list[WaitingPrediction]] = {}
     for prediction in waiting:
         request = prediction.request
-        if prediction.attempt > most_attempts:
+        if prediction.attempt > max_attempts or prediction.lost > _MAX_LOSSES:
             answers[prediction.id] = _answer_no_more(request)
-        elif prediction.attempt > 1 or request["kind"] != "predict":
-            part_seconds = seconds * _SHARE_OF_A_RECORD if prediction.attempt > 2 else None
-            answers[prediction.id] = _answer_alone(request, part_seconds)
+        elif prediction.attempt > 1 or prediction.lost or request.get("kind") != "predict":
+            isolated = prediction.attempt > 2 or prediction.lost >= _SUSPICIOUS_LOSSES
+            answers[prediction.id] = _answer_alone(request, seconds if isolated else None)
         else:
-            key = (request["model"], request["version"], request["threshold"])
+            key = repr([request.get(name) for name in ("model", "version", "threshold")])
             together.setdefault(key, []).append(prediction)
     for group in together.values():
         answers |= _answer_group(group)
@@ -61,42 +62,59 @@ def answer_all(
 
 
 def _identified(answer: Answer, request: Mapping[str, Any]) -> Answer:
-    if request["kind"] != "predict":
+    if request.get("kind") == "preview":
         return answer
-    return {**answer, "model": request["model"], "version": request["version"], "several": request["several"]}
+    several = bool(request.get("several"))
+    return {**answer, "model": request.get("model"), "version": request.get("version"), "several": several}
 
 
 def _answer_group(group: Sequence[WaitingPrediction]) -> dict[str, Answer]:
     try:
         items = iter(_predict([record for waiting in group for record in waiting.request["records"]], group[0].request))
-    except ModelError:
+    except Exception:  # noqa: BLE001 - one of them is at fault, and each is told alone what is wrong with it
         return {waiting.id: _answer_alone(waiting.request) for waiting in group}
     return {waiting.id: {"items": [next(items) for _ in waiting.request["records"]]} for waiting in group}
 
 
 def _answer_no_more(request: Mapping[str, Any]) -> Answer:
-    if request["kind"] == "preview":
+    records = request.get("records")
+    if not isinstance(records, Sequence):
         return {"error": _FAILED}
-    return {"items": [{"error": record.get("error", _FAILED)} for record in request["records"]]}
+    errors = (record.get("error") if isinstance(record, Mapping) else None for record in records)
+    return {"items": [{"error": error or _FAILED} for error in errors]}
 
 
 def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = None) -> Answer:
-    if request["kind"] == "preview":
-        return _preview_safely(request, isolated_seconds)
+    try:
+        return _ANSWERS[request["kind"]](request, isolated_seconds)
+    except OSError:
+        raise  # the system is short of something, and the request may be innocent
+    except Exception as error:
+        # Not as the web of this version asks; without an answer it would be sent again and again.
+        log.warning("request not answered", exc_info=error)
+        return _answer_no_more(request)
+
+
+def _predict_records(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
     if isolated_seconds:
         return {"items": _predict_isolated(request["records"], request, isolated_seconds)}
     return {"items": [_predict_one(record, request) for record in request["records"]]}
 
 
 def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], seconds: float) -> list[Answer]:
-    """Answers to records; those that take their process down get an error."""
+    """Answers to records; those that take their process down or never end get an error."""
     with suppress(ModelError):
         scorer(request["model"], request["version"])  # loaded here, once, and not in each of the processes
+    left, kills = TimeLeft(seconds), Counter[int]()
     answers: list[Answer] = []
     while len(answers) < len(records):
         works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]
-        answers += map(orjson.loads, isolated(works, seconds))
-        if len(answers) < len(records):
+        made = isolated(works, left.share())
+        answers += map(orjson.loads, made.answers)
+        place = len(answers)
+        if made.killed and kills[place] < MAX_KILLS - 1:
+            kills[place] += 1
+        elif place < len(records):
             answers.append({"error": _FAILED})
     return answers
 
@@ -180,13 +198,10 @@ def prediction_documents(predictions: Predictions, card: Card, threshold: float 
 
 def _predicted(predictions: Predictions, card: Card) -> list[Any]:
     """What is predicted of each record: a class or a number; of several targets, one for each by name."""
-    columns = [
-        [classes[value] for value in values.tolist()] if classes else values.tolist()
-        for values, classes in predictions.by_target(card)
-    ]
+    told = predictions.told(card)
     if not card.kind.has_several_targets:
-        return columns[0]
-    return [dict(zip(card.targets, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [row[0] for row in told]
+    return [dict(zip(card.targets, row, strict=False)) for row in told]
 
 
 def _preview_safely(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
@@ -229,3 +244,6 @@ def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Ans
         **{name: float(text) if text else None for name, text in zip(card.score_columns, scores, strict=True)},
         "error": error or None,
     }
+
+
+_ANSWERS = {"predict": _predict_records, "preview": _preview_safely}

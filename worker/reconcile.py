@@ -16,6 +16,7 @@ from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import get_settings
 from jobs.store import JobStore
+from jobs.store_check import refuse_unsuitable_store
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,6 +55,7 @@ def run(stop: threading.Event) -> None:
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging(get_settings(), "reconciler")
+    refuse_unsuitable_store(get_settings())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, partial(_stop, stop))

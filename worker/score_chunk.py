@@ -51,10 +51,11 @@ def score_chunk(
 
     `apart` finds the rows that a model fails on, and rejects them alone.
 
-    With `isolated_seconds`, also those that take its process down or take longer than that.
+    With `isolated_seconds`, which all of it may take, also those that take its process down or never end.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
+        OSError: when the system has no process to give.
     """
     parsed = parse_chunk(chunk.data, layout)
     found = validate(parsed, scorers)
@@ -82,6 +83,7 @@ def score_chunk(
         | count_faults(faults)
         | count_faults(warnings, "warning")
         | found.spreads,
+        field_counts=parsed.broken.field_counts if parsed.broken else {},
     )
 
 
@@ -101,6 +103,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
         rejected=len(index),
         scoring_failed=len(left),
         summary=count_faults(columns),
+        field_counts=broken.field_counts if broken else {},
     )
 
 

@@ -78,7 +78,7 @@ def _strongest(effects: Floats, names: pa.BinaryArray, most: int) -> Iterator[pa
 
     The last of the names is that of no feature: rows whose effects are NaN have neither names nor effects.
     """
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(effects).all(axis=1))
+    known = np.asarray(np.isfinite(effects).all(axis=1))
     rounded = np.round(np.where(known[:, np.newaxis], effects, 0), _EFFECT_DECIMALS) + 0.0  # no negative zero
     order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :most]
     for places in order.T:

@@ -1,9 +1,11 @@
 """The tasks: what Celery delivers. Each asks the store first, and does nothing where nothing is left to do."""
 
+import os
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 import structlog
@@ -13,6 +15,8 @@ from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.alive import Node
+from jobs.availability import store_availability
 from jobs.chunks import ClaimedChunk, ScoredChunk
 from jobs.connection import connect
 from jobs.logs import describe
@@ -30,8 +34,14 @@ from worker.score_chunk import reject_chunk, score_chunk
 
 log = structlog.stdlib.get_logger(__name__)
 
-# What a row that never ends may take of an attempt; it is waited for twice, with its part and alone.
-_SHARE_OF_A_PART = 1 / 4
+# What an attempt in processes of their own takes of its time, so that it is over before it is ended from outside.
+_SHARE_OF_AN_ATTEMPT = 0.9
+# A chunk whose holds were lost that often is scored in such processes, and is given up in the end.
+_SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
+# What the error of a job says of a host.
+_MAX_REASON = 300
+# Ends that come from outside: by hand, by the system that is short of memory, or with the machine.
+_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGQUIT", "SIGINT", "SIGHUP")
 
 
 @cache
@@ -54,20 +64,25 @@ def _sender() -> TaskSender:
     return TaskSender(_redis(), get_settings())
 
 
-@app.task(name=Task.SCORE_CHUNK.value, bind=True)
+@app.task(name=Task.SCORE_CHUNK.value, bind=True, reject_on_worker_lost=False)
 def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     """Score one chunk of a job, unless that is done or in other hands."""
     message = ScoreChunk.decode(arguments)
     claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
     if claimed is None:
         return
+    if claimed.lost > _MAX_LOSSES:
+        _give_up(message, claimed)
+        return
     try:
         with _lease_kept(message, claimed.owner):
             scored = _score(claimed)
     except (UnknownModel, BrokenModel) as error:
-        why = str(error).partition("\n")[0]  # of our own, about files; where it was raised says nothing
-        log.error("model cannot be loaded", **_told(message, claimed), error=why)  # noqa: TRY400
-        _store().fail(message.job_id, f"the model cannot be used: {error}")
+        log.exception("model cannot be loaded", **_told(message, claimed))
+        reason = " ".join(str(error).split())[:_MAX_REASON]
+        _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
+    except OSError:
+        raise  # what the system did not give says nothing of the chunk, which is sent again when its lease is over
     except Exception as error:
         log.warning("chunk attempt failed", **_told(message, claimed), exc_info=error)
         _give_back(message, claimed)
@@ -80,16 +95,27 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
         _sender().score_chunks(message.job_id, sent)
 
 
+def _worker() -> Node:
+    """The worker that this process belongs to."""
+    return Node(socket.gethostname(), os.getppid(), 1)
+
+
 def _told(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:
     """What a line of the log says of a chunk."""
     return {"job_id": message.job_id, "chunk": message.chunk, "attempt": claimed.attempt}
+
+
+def _give_up(message: ScoreChunk, claimed: ClaimedChunk) -> None:
+    """End a job of which a chunk is lost again and again: that may be the machine's fault, so no row is blamed."""
+    what = f"chunk {message.chunk} was lost {claimed.lost} times with the process that scored it"
+    _store().fail(message.job_id, f"{what}: workers are killed, are short of memory, or lose the store")
 
 
 def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
     """Have the chunk scored again; what cannot even be rejected after all attempts ends the job."""
     if claimed.attempt > get_settings().max_attempts:
         _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt} attempts")
-    elif _store().release(message.job_id, message.chunk, claimed.owner):
+    elif _store().give_back(message.job_id, message.chunk, claimed.owner):
         _sender().score_chunks(message.job_id, [message.chunk])
 
 
@@ -102,7 +128,8 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
     if attempt > settings.max_attempts:
         return reject_chunk(claimed.chunk, layout)
     models = [scorer(name, version) for name, version in claimed.models]
-    seconds = settings.task_seconds * _SHARE_OF_A_PART if attempt > 2 else None
+    is_suspicious = attempt > 2 or claimed.lost >= _SUSPICIOUS_LOSSES
+    seconds = settings.task_seconds * _SHARE_OF_AN_ATTEMPT if is_suspicious else None
     return score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
 
 
@@ -112,12 +139,12 @@ def _lease_kept(message: ScoreChunk, owner: str) -> Iterator[None]:
     over = threading.Event()
 
     def renew() -> None:
-        try:
-            while not over.wait(get_settings().lease_seconds / 3):
+        while not over.wait(get_settings().lease_seconds / 3):
+            try:
                 if not _store().renew(message.job_id, message.chunk, owner):
                     return
-        except RedisError as error:
-            log.warning("lease may run out", job_id=message.job_id, chunk=message.chunk, error=describe(error))
+            except RedisError as error:
+                log.warning("lease may run out", job_id=message.job_id, chunk=message.chunk, error=describe(error))
 
     keeper = threading.Thread(target=renew, name="lease", daemon=True)
     keeper.start()
@@ -133,14 +160,43 @@ def predict_task(**arguments: Any) -> None:
     waiting = _predictions().waiting(Predict.decode(arguments))
     if waiting:
         settings = get_settings()
-        _predictions().finish(answer_all(waiting, settings.max_attempts, settings.predict_seconds))
+        seconds = settings.predict_seconds * _SHARE_OF_AN_ATTEMPT
+        _predictions().finish(answer_all(waiting, settings.max_attempts, seconds))
 
 
 @task_failure.connect
-def _ask_again_one_by_one(sender: CeleryTask, exception: BaseException, kwargs: dict[str, Any], **_: Any) -> None:
-    """One of them may be what the process died of, or hangs on: each is tried again alone, and counted."""
-    if sender.name == Task.PREDICT.value and isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
-        ids = Predict.decode(kwargs).ids
-        with suppress(RedisError):  # then they are asked for again when their time in hand is over
-            _predictions().let_go(ids)
-        _sender().predict(Predict((prediction_id,)) for prediction_id in ids)
+def _see_to_what_it_had(
+    sender: CeleryTask, task_id: str, exception: BaseException, kwargs: dict[str, Any], **_: Any
+) -> None:
+    """A process has died of a task, or was ended since it took too long: what it had in hand goes on without it.
+
+    This runs in the worker's main process, which must not wait for a store that is away.
+    """
+    if not isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
+        return
+    failed = not any(name in str(exception) for name in _OUTSIDE)
+    if sender.name == Task.PREDICT.value:
+        act = partial(_ask_again_one_by_one, Predict.decode(kwargs), failed)
+    else:
+        act = partial(_report_death, ScoreChunk.decode(kwargs), task_id, failed)
+    threading.Thread(target=_unless_away, args=(act,), name="after a death", daemon=True).start()
+
+
+def _unless_away(act: Callable[[], None]) -> None:
+    """Without the store, the reconciler sees to it when leases and holds are over."""
+    try:
+        act()
+    except RedisError as error:
+        store_availability.lost(error)
+
+
+def _report_death(message: ScoreChunk, task_id: str, failed: bool) -> None:
+    if _store().report_death(message.job_id, message.chunk, task_id, failed):
+        log.warning("chunk attempt died", job_id=message.job_id, chunk=message.chunk, by_itself=failed)
+        _sender().score_chunks(message.job_id, [message.chunk])
+
+
+def _ask_again_one_by_one(message: Predict, failed: bool) -> None:
+    """One of them may be what the process died of, or hangs on: each is tried again alone."""
+    waiting = _predictions().let_go(message.ids, failed)
+    _sender().predict(Predict((prediction_id,)) for prediction_id in waiting)

@@ -27,6 +27,23 @@ local function changed(id, at)
     redis.call('PUBLISH', 'scoreline:changes', id)
 end
 
+-- Whoever holds a chunk has it no more, and it is due at the given time; answers whether that was so. With `failed`, the
+-- attempt at which it was has failed by the chunk's doing; otherwise its hold stays counted as lost.
+local function put_down(chunk, owner, failed, due)
+    local working, attempt = string.match(redis.call('HGET', COUNTS, 'at:' .. chunk) or '', '^(.*) (%d+)$')
+    if not working or string.sub(working, 1, #owner) ~= owner then return false end
+    redis.call('HDEL', COUNTS, 'at:' .. chunk)
+    if failed then
+        -- Of several that were at the same attempt at once, since their leases had run out, all are one.
+        local failures = tonumber(redis.call('HGET', COUNTS, 'failures:' .. chunk) or 0)
+        redis.call('HSET', COUNTS, 'failures:' .. chunk, math.max(failures, tonumber(attempt)))
+        redis.call('HINCRBY', COUNTS, 'lost:' .. chunk, -1)
+    end
+    redis.call('HDEL', LEASES, chunk)
+    redis.call('ZADD', INFLIGHT, 'XX', due, chunk)
+    return true
+end
+
 -- The next chunks to send, so that at most `window` are under way.
 local function hand_out(window, grace, at)
     local fields = redis.call('HMGET', JOB, 'next', 'chunks', 'done')

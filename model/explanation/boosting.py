@@ -39,6 +39,7 @@ class BoostedModel:
     """Attributes the margin of a fitted booster, as its scikit-learn interface has it, to features."""
 
     is_centred = True
+    is_linear = False
 
     def __init__(self, model: Any, columns: Lineage) -> None:
         """Raise NotExplainable where the model is of no library that is known."""
@@ -49,7 +50,7 @@ class BoostedModel:
         self._sums = columns.sums
         self._library = library
         self.libraries = frozenset({library})
-        self.method = f"exact contributions by {type(model).__name__} itself"
+        self.method = f"the exact contributions of {type(model).__name__} itself"
         self.unit = _unit(library, model)
 
     @property

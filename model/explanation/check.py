@@ -14,8 +14,9 @@ from model.explanation.explanation import NotExplainable, Unit
 from model.schema import Feature
 from model.scorer import Scorer
 
-CHECKED_ROWS = 200
-AVERAGED_ROWS = 100_000
+CHECKED_ROWS = 100
+# Of linear models, and of others, which take far longer.
+AVERAGED_ROWS, AVERAGED_ROWS_OF_OTHERS = 100_000, 500
 # Boosting libraries add up in 32 bits.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 
@@ -48,7 +49,8 @@ def checked_explainer(pipeline: Any, features: Sequence[Feature], given: Any) ->
     if lacking := missing_library(bare.attributor.libraries):
         raise NotExplainable(lacking)
     try:
-        averages = bare.average_effects(_spread_out(given, AVERAGED_ROWS))
+        rows = AVERAGED_ROWS if bare.attributor.is_linear else AVERAGED_ROWS_OF_OTHERS
+        averages = bare.average_effects(_spread_out(given, rows))
         explainer = PipelineExplainer(pipeline, bare.features, bare.attributor, averages)
         problem = _problem(explainer, _spread_out(given, CHECKED_ROWS))
     except Exception as error:

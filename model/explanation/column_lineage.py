@@ -1,6 +1,6 @@
 """Which input each column comes from that a fitted encoder makes, so that effects of columns sum back to inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from model.explanation.explanation import NotExplainable
-from model.schema import Feature
+from model.schema import Feature, normalise_name
 
 Origins = list[int]
 
@@ -50,15 +50,26 @@ class Lineage:
         own = [feature.name for feature in features]
         if (named := getattr(pipeline, "feature_names_in_", None)) is None:
             return cls(tuple(own), len(own), tuple(range(len(own))))
+        # LightGBM writes its own underscores into the names of columns.
+        if [*map(normalise_name, own)] == [normalise_name(str(name)) for name in named]:
+            named = own
         names = dict.fromkeys([*own, *map(str, named)])
         places = {name: place for place, name in enumerate(names)}
         return cls(tuple(names), len(own), tuple(places[str(name)] for name in named))
 
     def through(self, encoder: Any, width: int | None = None) -> "Lineage":
         """The columns, `width` of them if it is known, that an encoder makes; raises UntraceableColumns."""
-        return replace(self, origins=tuple(origins_of(encoder, list(self.origins), width)))
+        inputs = self._in_order_of(getattr(encoder, "feature_names_in_", ()))
+        return replace(self, origins=tuple(origins_of(encoder, inputs, width)))
 
-    def of_columns(self, columns: Sequence[int]) -> "Lineage":
+    def _in_order_of(self, names: Sequence[str]) -> Origins:
+        """Return the origins as an encoder counts them that knows its columns by name, in whatever order they come."""
+        places = {self.names[origin]: origin for origin in self.origins}
+        if len(places) == len(self.origins) and places.keys() == set(names):
+            return [places[name] for name in names]
+        return list(self.origins)
+
+    def of_columns(self, columns: Iterable[int]) -> "Lineage":
         """Some of the columns, by their places."""
         return replace(self, origins=tuple(self.origins[column] for column in columns))
 

@@ -40,6 +40,11 @@ class Prepared:
         return self.inner.is_centred
 
     @property
+    def is_linear(self) -> bool:
+        """Whether the estimator is."""
+        return self.inner.is_linear
+
+    @property
     def cells(self) -> int:
         """Those of the estimator."""
         return self.inner.cells
@@ -78,6 +83,11 @@ class Averaged:
     def is_centred(self) -> bool:
         """Whether those of all parts are."""
         return all(part.is_centred for part in self.parts)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether all parts are."""
+        return all(part.is_linear for part in self.parts)
 
     @cached_property
     def cells(self) -> int:

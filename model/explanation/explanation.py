@@ -104,6 +104,10 @@ class Attributor(Protocol):
         """Whether effects are relative to the average training record, rather than to columns of zeros."""
 
     @property
+    def is_linear(self) -> bool:
+        """Whether it takes no more than a product of matrices."""
+
+    @property
     def cells(self) -> int:
         """How many numbers it holds at a time for each record."""
 

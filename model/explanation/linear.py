@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csc_array, issparse
-from sklearn import discriminant_analysis, linear_model, svm
+from sklearn import discriminant_analysis, linear_model, naive_bayes, svm
 from sklearn.base import is_classifier
 
 from model.columns import Floats
@@ -21,7 +21,9 @@ CLASSIFIERS = (
     linear_model.RidgeClassifier,
     linear_model.RidgeClassifierCV,
     linear_model.SGDClassifier,
+    naive_bayes.MultinomialNB,
     svm.LinearSVC,
+    svm.SVC,
 )
 GENERALISED = (linear_model.PoissonRegressor, linear_model.GammaRegressor, linear_model.TweedieRegressor)
 REGRESSORS = (
@@ -47,6 +49,7 @@ REGRESSORS = (
     linear_model.SGDRegressor,
     linear_model.TheilSenRegressor,
     svm.LinearSVR,
+    svm.SVR,
 )
 MODELS = CLASSIFIERS + GENERALISED + REGRESSORS
 # Their binary decision is the logarithm of the odds; that of SGDClassifier is so with the log loss.
@@ -54,15 +57,17 @@ _LOG_ODDS = (
     discriminant_analysis.LinearDiscriminantAnalysis,
     linear_model.LogisticRegression,
     linear_model.LogisticRegressionCV,
+    naive_bayes.MultinomialNB,
 )
 
 
 class LinearModel:
     """Attributes what a fitted linear model answers, as sums of coefficient times value, exactly."""
 
-    method = "exact effects of a linear model"
+    method = "the exact effects of a linear model"
     libraries: frozenset[str] = frozenset()
     is_centred = False
+    is_linear = True
 
     def __init__(self, model: Any, columns: Lineage) -> None:
         """Take a model of `MODELS` apart; raises NotExplainable where its columns cannot be traced."""
@@ -92,6 +97,9 @@ class LinearModel:
 
     def raw_outputs(self, given: Any) -> Floats:
         """Return the decision or prediction, its logarithm where the link is one."""
+        if isinstance(self._model, naive_bayes.MultinomialNB):
+            joint = self._model.predict_joint_log_proba(given)
+            return joint if self._outputs > 1 else np.asarray(joint[:, 1:] - joint[:, :1])
         ask = self._model.decision_function if is_classifier(self._model) else self._model.predict
         output = np.asarray(ask(given), dtype=np.float64).reshape(-1, self._outputs)
         return np.log(output) if self.unit is Unit.LOG_TARGET else output
@@ -99,6 +107,11 @@ class LinearModel:
 
 def _coefficients(model: Any) -> tuple[Floats, Floats]:
     """Return coefficients, shape (outputs, columns), and intercepts, shape (outputs,)."""
+    if isinstance(model, naive_bayes.MultinomialNB):
+        found, priors = model.feature_log_prob_, model.class_log_prior_
+        return (found, priors) if len(found) > 2 else (found[1:] - found[:1], priors[1:] - priors[:1])
+    if getattr(model, "kernel", "linear") != "linear":
+        raise NotExplainable(f"this {type(model).__name__} is not linear")
     found = model.coef_.toarray() if issparse(model.coef_) else model.coef_
     coefficients = np.atleast_2d(np.asarray(found, dtype=np.float64))
     intercepts = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coefficients))

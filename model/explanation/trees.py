@@ -6,6 +6,7 @@ is installed: an optional extra, `requirements-explain.txt`, imported only when 
 forests are left to it.
 """
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -30,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTre
 from model.columns import Floats
 from model.explanation.column_lineage import Lineage
 from model.explanation.explanation import Attribution, NotExplainable, Unit
-from model.explanation.path_shap import Decide, PathShap, Tree
+from model.explanation.path_shap import Integers, PathShap, Trees
 
 GRADIENT = (GradientBoostingClassifier, GradientBoostingRegressor)
 HISTOGRAM = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
@@ -46,8 +47,10 @@ AVERAGED = (
 )
 MODELS = GRADIENT + HISTOGRAM + AVERAGED
 LIBRARY = "shap"
-# Of forests with more nodes than that, `path_shap` would take gigabytes of memory and many seconds a record.
-LARGEST_FOREST = 300_000
+# Of forests with more nodes than that, `path_shap` would take much memory, and a second a record.
+LARGEST_FOREST = 100_000
+# What is gone through at once: larger ones save calls, but take more memory for each record.
+NODES_OF_A_BLOCK = 4_000
 _WORD_BITS = 32
 
 
@@ -56,6 +59,7 @@ class TreeModel:
 
     method = "TreeSHAP"
     is_centred = True
+    is_linear = False
 
     def __init__(self, model: Any, columns: Lineage) -> None:
         """Raise NotExplainable where the model has several targets, or starts from another model's predictions."""
@@ -67,17 +71,15 @@ class TreeModel:
             raise NotExplainable(f"this {type(model).__name__} starts from the predictions of another model")
         if isinstance(model, HISTOGRAM) and model.is_categorical_ is not None:
             self._categories = model._preprocessor
-            columns = columns.through(self._categories, model.n_features_in_)
+            columns = columns.of_columns(np.argsort(~model.is_categorical_, kind="stable"))
         self._sums = columns.sums
         self.unit = _unit(model)
         self.libraries = frozenset({LIBRARY} if _size(model) > LARGEST_FOREST else ())
 
     @property
     def cells(self) -> int:
-        """Every column for each output, or, where `path_shap` works, the paths of a tree."""
-        found = self._explained_by
-        dense = int(self._sums.shape[0]) * len(getattr(self._model, "classes_", (0,)))
-        return max(dense, *(part.cells for part in found)) if isinstance(found, list) else dense
+        """Every column for each output."""
+        return int(self._sums.shape[0]) * len(getattr(self._model, "classes_", (0,)))
 
     def attribute(self, given: Any) -> Attribution:
         """Return the effects on every output, relative to the training records as the trees count them."""
@@ -113,7 +115,7 @@ class TreeModel:
             import shap  # noqa: PLC0415 - slow, and optional
 
             return shap.TreeExplainer(self._model)
-        return [PathShap(trees, self._sums.shape[0]) for trees in _trees(self._model)]
+        return [PathShap(blocks, self._sums.shape[0]) for blocks in blocks_of(self._model)]
 
     @cached_property
     def _offsets(self) -> Floats:
@@ -150,18 +152,31 @@ def _size(model: Any) -> int:
     return sum(estimator.tree_.node_count for estimator in getattr(model, "estimators_", [model]))
 
 
-def _trees(model: Any) -> list[list[Tree]]:
-    """Return the trees that sum up to each of the outputs, or to all of them at once."""
+def blocks_of(model: Any) -> list[list[Trees]]:
+    """Return the trees of a model in blocks, those of each output apart where they have but one."""
     if isinstance(model, HISTOGRAM):
         known, places = model._bin_mapper.make_known_categories_bitsets()
-        return [
-            [_histogram_tree(tree, known, places) for tree in trees] for trees in zip(*model._predictors, strict=True)
-        ]
+        by_output = zip(*model._predictors, strict=True)
+        return [[_histogram_trees(block, known, places) for block in _in_blocks(trees)] for trees in by_output]
     if isinstance(model, GRADIENT):
         rate = model.learning_rate
-        return [[_tree(each.tree_, each.tree_.value[:, 0] * rate) for each in column] for column in model.estimators_.T]
+        return [[_trees(block, rate) for block in _in_blocks(column)] for column in model.estimators_.T]
     estimators = getattr(model, "estimators_", [model])
-    return [[_tree(each.tree_, each.tree_.value[:, 0] / len(estimators)) for each in estimators]]
+    return [[_trees(block, 1 / len(estimators)) for block in _in_blocks(estimators)]]
+
+
+def _in_blocks(trees: Iterable[Any]) -> list[list[Any]]:
+    """Divide trees into blocks of so many nodes, or of one larger tree."""
+    blocks: list[list[Any]] = []
+    nodes = NODES_OF_A_BLOCK
+    for tree in trees:
+        size = len(tree.nodes) if hasattr(tree, "nodes") else tree.tree_.node_count
+        if nodes + size > NODES_OF_A_BLOCK:
+            blocks.append([])
+            nodes = 0
+        blocks[-1].append(tree)
+        nodes += size
+    return blocks
 
 
 def _start_of(model: Any) -> Floats:
@@ -173,50 +188,72 @@ def _start_of(model: Any) -> Floats:
     return np.asarray(output - model.learning_rate * np.array(grown), dtype=np.float64)
 
 
-def _tree(tree: Any, values: Floats) -> Tree:
-    asked = np.maximum(tree.feature, 0)
-    thresholds, missing_left = tree.threshold, tree.missing_go_to_left.astype(np.bool_)
+def _trees(estimators: Sequence[Any], factor: float) -> Trees:
+    trees = [estimator.tree_ for estimator in estimators]
+    asked = np.concatenate([np.maximum(tree.feature, 0) for tree in trees])
+    thresholds = np.concatenate([tree.threshold for tree in trees])
+    missing_left = np.concatenate([tree.missing_go_to_left for tree in trees]).astype(np.bool_)
 
     def goes_left(matrix: Floats) -> NDArray[np.bool_]:
-        found = matrix[:, asked].astype(np.float32)
+        found = matrix.astype(np.float32)[:, asked]
         return np.asarray(np.where(np.isnan(found), missing_left, found <= thresholds))
 
-    left, right = tree.children_left.astype(np.int64), tree.children_right.astype(np.int64)
-    return Tree(left, right, asked, values, tree.weighted_n_node_samples, goes_left)
+    roots = _roots([tree.node_count for tree in trees])
+    left, right = (
+        _joined([getattr(tree, side) for tree in trees], roots) for side in ("children_left", "children_right")
+    )
+    values = np.concatenate([tree.value[:, 0] for tree in trees]) * factor
+    weight = np.concatenate([tree.weighted_n_node_samples for tree in trees])
+    return Trees(roots, left, right, asked, values, weight, goes_left)
 
 
-def _histogram_tree(tree: Any, known: NDArray[np.uint32], places: NDArray[np.uint32]) -> Tree:
-    nodes = tree.nodes
+def _histogram_trees(trees: Sequence[Any], known: NDArray[np.uint32], places: NDArray[np.uint32]) -> Trees:
+    nodes = np.concatenate([tree.nodes for tree in trees])
     is_leaf = nodes["is_leaf"].astype(np.bool_)
     asked = np.where(is_leaf, 0, nodes["feature_idx"]).astype(np.int64)
-    left, right = (np.where(is_leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
-    goes_left = _histogram_decision(tree, asked, known, places)
-    return Tree(left, right, asked, nodes["value"][:, np.newaxis], nodes["count"].astype(np.float64), goes_left)
-
-
-def _histogram_decision(
-    tree: Any, asked: NDArray[np.int64], known: NDArray[np.uint32], places: NDArray[np.uint32]
-) -> Decide:
-    nodes, bitsets = tree.nodes, tree.raw_left_cat_bitsets
     missing_left, thresholds = nodes["missing_go_to_left"].astype(np.bool_), nodes["num_threshold"]
-    categorical = np.flatnonzero(nodes["is_categorical"] & ~nodes["is_leaf"])
+    categorical = np.flatnonzero(nodes["is_categorical"].astype(np.bool_) & ~is_leaf)
+    bitsets = np.concatenate([tree.raw_left_cat_bitsets[_bitsets_of(tree)] for tree in trees])
+    known_bitsets = known[places[asked[categorical]]]
 
     def goes_left(matrix: Floats) -> NDArray[np.bool_]:
         found = matrix[:, asked]
         left: NDArray[np.bool_] = np.where(np.isnan(found), missing_left, found <= thresholds)
-        for node in categorical:
-            values = found[:, node]
+        if len(categorical):
+            codes = found[:, categorical]
+            goes = _in_bitsets(bitsets, codes)
             # A category that training did not know counts as a missing one.
-            is_known = _in_bitset(known[places[asked[node]]], values)
-            goes = _in_bitset(bitsets[nodes["bitset_idx"][node]], values)
-            left[:, node] = np.where(is_known | goes, goes, missing_left[node])
+            left[:, categorical] = np.where(_in_bitsets(known_bitsets, codes) | goes, goes, missing_left[categorical])
         return left
 
-    return goes_left
+    roots = _roots([len(tree.nodes) for tree in trees])
+    left, right = (
+        _joined([np.where(tree.nodes["is_leaf"], -1, tree.nodes[side].astype(np.int64)) for tree in trees], roots)
+        for side in ("left", "right")
+    )
+    return Trees(roots, left, right, asked, nodes["value"][:, np.newaxis], nodes["count"].astype(np.float64), goes_left)
 
 
-def _in_bitset(bitset: NDArray[np.uint32], values: Floats) -> NDArray[np.bool_]:
-    within = (values >= 0) & (values < len(bitset) * _WORD_BITS)  # false for NaN
-    places = np.where(within, values, 0).astype(np.int64)
-    bits = bitset[places // _WORD_BITS] >> (places % _WORD_BITS).astype(np.uint32)
-    return np.asarray(within & (bits & 1).astype(np.bool_))
+def _bitsets_of(tree: Any) -> Integers:
+    """Return which bitset each categorical node of a tree has."""
+    chosen = tree.nodes["is_categorical"].astype(np.bool_) & ~tree.nodes["is_leaf"].astype(np.bool_)
+    return np.asarray(tree.nodes["bitset_idx"][chosen].astype(np.int64))
+
+
+def _roots(sizes: Sequence[int]) -> list[int]:
+    return [0, *np.cumsum(sizes)[:-1].tolist()]
+
+
+def _joined(children: Sequence[Integers], roots: Sequence[int]) -> Integers:
+    """Return the places of children in trees behind one another."""
+    return np.concatenate(
+        [np.where(own < 0, -1, own + root) for own, root in zip(children, roots, strict=True)]
+    ).astype(np.int64)
+
+
+def _in_bitsets(bitsets: NDArray[np.uint32], codes: Floats) -> NDArray[np.bool_]:
+    """Tell of codes, shape (n, k), which are in the k bitsets, shape (k, words)."""
+    within = (codes >= 0) & (codes < bitsets.shape[1] * _WORD_BITS)  # false for NaN
+    places = np.where(within, codes, 0).astype(np.int64)
+    words = bitsets[np.arange(len(bitsets)), places // _WORD_BITS]
+    return np.asarray(within & ((words >> (places % _WORD_BITS).astype(np.uint32)) & 1).astype(np.bool_))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from model.errors import RefusedModel
-from model.native.tree_checks import check_lightgbm, check_xgboost
+from model.native.tree_checks import check_catboost, check_lightgbm, check_xgboost
 
 _XGBOOST_CLASSIFIERS = ("binary:", "multi:")
 _LIGHTGBM_CLASSIFIERS = {"binary": 2, "multiclass": None, "multiclassova": None}
@@ -87,6 +87,7 @@ def from_catboost(content: bytes) -> Any:
     """Return a CatBoost model as its estimator; raises what CatBoost raises."""
     import catboost  # noqa: PLC0415
 
+    check_catboost(content)
     model = catboost.CatBoost().load_model(blob=content)
     estimator = catboost.CatBoostClassifier() if len(model.classes_) else catboost.CatBoostRegressor()
     return estimator.load_model(blob=content)

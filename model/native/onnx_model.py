@@ -24,7 +24,7 @@ _DTYPES: dict[str, Any] = {
 _LABELS = {"tensor(int64)", "tensor(string)", "tensor(int32)"}
 
 
-class _OnnxModel(BaseEstimator):
+class _OnnxModel(BaseEstimator):  # type: ignore[misc]
     """Holds the bytes of a model; the session that runs them is opened where it is first needed, on one thread."""
 
     def __init__(self, content: bytes = b"") -> None:
@@ -50,7 +50,7 @@ class _OnnxModel(BaseEstimator):
         return self._session
 
 
-class OnnxRegressor(RegressorMixin, _OnnxModel):
+class OnnxRegressor(RegressorMixin, _OnnxModel):  # type: ignore[misc]
     """A regressor in ONNX format: one output of numbers, shape (n,), (n, 1) or (n, targets)."""
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
@@ -59,7 +59,7 @@ class OnnxRegressor(RegressorMixin, _OnnxModel):
         return values.ravel() if values.ndim == 2 and values.shape[1] == 1 else values
 
 
-class OnnxClassifier(ClassifierMixin, _OnnxModel):
+class OnnxClassifier(ClassifierMixin, _OnnxModel):  # type: ignore[misc]
     """A classifier in ONNX format: an output of labels, and one of probabilities where it has them.
 
     `classes_` are its labels; `label_output_` and `probability_output_` the places of the outputs.
@@ -76,7 +76,7 @@ class OnnxClassifier(ClassifierMixin, _OnnxModel):
     def _has_probabilities(self) -> bool:
         return self.probability_output_ is not None
 
-    @available_if(_has_probabilities)
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the probabilities of n records, shape (n, classes), columns in the order of `classes_`."""
         assert self.probability_output_ is not None
@@ -93,7 +93,8 @@ class OnnxClassifier(ClassifierMixin, _OnnxModel):
 def from_onnx(content: bytes) -> OnnxClassifier | OnnxRegressor:
     """Return a model as its estimator, a classifier or a regressor by its outputs.
 
-    Raises RefusedModel where ONNX Runtime is not installed, cannot read it, or its inputs or outputs are of other kinds.
+    Raises RefusedModel where ONNX Runtime is not installed or cannot read it, or where its inputs or outputs are of
+    other kinds.
     """
     if find_spec("onnxruntime") is None:
         raise RefusedModel("it needs onnxruntime, which is not installed here; pip install -r requirements-onnx.txt")
@@ -106,9 +107,9 @@ def from_onnx(content: bytes) -> OnnxClassifier | OnnxRegressor:
     labels = [place for place, output in enumerate(outputs) if output.type in _LABELS]
     scores = [place for place, output in enumerate(outputs) if place not in labels]
     if len(labels) > 1 or len(scores) > 1:
-        names = ", ".join(output.name for output in outputs)
+        there_are = ", ".join(output.name for output in outputs)
         raise RefusedModel(
-            f"its outputs are {names}; a label, probabilities beside it or one number is what can be taken"
+            f"its outputs are {there_are}; a label, probabilities beside it or one number is what can be taken"
         )
     estimator = _classifier(content, outputs, labels[0], scores) if labels else OnnxRegressor(content)
     names = _names(session)
@@ -135,8 +136,8 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
         if given.type not in _DTYPES or len(given.shape) not in {1, 2} or (len(inputs) > 1 and _width(given) != 1):
             shape = f"{given.type} of shape {given.shape}"
             raise RefusedModel(
-                f"its input {given.name} is a {shape}; one table of numbers or texts is what can be taken, or a column for "
-                "each feature"
+                f"its input {given.name} is a {shape}; one table of numbers or texts is what can be taken, or a column "
+                "for each feature"
             )
     if len(inputs) == 1 and len(inputs[0].shape) == 1:
         raise RefusedModel(f"its input {inputs[0].name} has one dimension; give it two, records and features")
@@ -160,7 +161,7 @@ def _classes(content: bytes, outputs: Sequence[Any], label: int, scores: Sequenc
     named = list(protobuf.class_labels(content))
     if named:
         return max(named, key=len)
-    shape = outputs[scores[0]].shape if scores else ()
+    shape: Sequence[Any] = outputs[scores[0]].shape if scores else ()
     if outputs[label].type != "tensor(string)" and len(shape) == 2 and isinstance(shape[1], int):
         return list(range(max(shape[1], 2)))
     raise RefusedModel("its classes are named nowhere; export it with its class labels (skl2onnx does so)")
@@ -172,8 +173,8 @@ def _names(session: Any) -> tuple[str, ...] | None:
     if len(inputs) > 1 or _width(inputs[0]) == 1:
         return tuple(given.name for given in inputs)
     metadata = session.get_modelmeta().custom_metadata_map
-    found = next((metadata[key] for key in ("feature_names", "features", "columns") if key in metadata), None)
-    names = tuple(protobuf.names_in(found)) if found else ()
+    text = next((metadata[key] for key in ("feature_names", "features", "columns") if key in metadata), None)
+    names = tuple(protobuf.names_in(text)) if text else ()
     return names if names and _width(inputs[0]) in {len(names), None} else None
 
 

@@ -35,7 +35,8 @@ def names_in(text: str) -> list[str]:
 
 
 def _labels(attribute: memoryview) -> list[Any]:
-    name, labels = "", []
+    name = ""
+    labels: list[Any] = []
     for field, value in _fields(attribute):
         if field == _NAME and isinstance(value, memoryview):
             name = bytes(value).decode(errors="replace")

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,9 @@ from model.native import ubjson
 from model.trusted_types import nodes_of, schema_of
 
 _CATEGORICAL = 1
+_END_OF_TREES = "\nend of trees"
+_SECONDS = 300
+_TRY_CATBOOST = "import sys, catboost; catboost.CatBoost().load_model(blob=sys.stdin.buffer.read())"
 # A brace, and the mark of a length; in JSON a quote, a space or a brace follows it.
 _UBJSON = (b"{L", b"{i", b"{U", b"{I", b"{l")
 _XGBOOST, _LIGHTGBM = "a tree of XGBoost", "a tree of LightGBM"
@@ -32,6 +37,8 @@ def check_archive(content: bytes) -> None:
             elif name == "lightgbm.basic.Booster":
                 state = node["content"]["content"]
                 check_lightgbm(json.loads(state.get("_handle", state.get("handle"))["content"]))
+            elif name.startswith("catboost.core.CatBoost"):
+                check_catboost(archive.read(node["content"]["content"]["__model"]["file"]))
 
 
 def check_xgboost(content: bytes) -> None:
@@ -60,11 +67,27 @@ def check_xgboost(content: bytes) -> None:
 
 def check_lightgbm(text: str) -> None:
     """Raise Unsound where a model in LightGBM's text format has a tree that leads nowhere."""
-    blocks = iter(text.split("\nTree="))
-    header = _values(next(blocks))
+    trees, end, _ = text.partition(_END_OF_TREES)
+    require(end, "a model of LightGBM that ends too early")
+    first, *blocks = trees.split("\nTree=")
+    header = _values(first)
+    _check_lightgbm_places(header.get("tree_sizes", "").split(), trees.encode())
     count = int(header.get("max_feature_idx", "-1")) + 1
     for block in blocks:
-        _check_lightgbm_tree(_values(block.partition("\nend of trees")[0]), count)
+        _check_lightgbm_tree(_values(block), count)
+
+
+def check_catboost(content: bytes) -> None:
+    """Raise Unsound where CatBoost cannot read a model.
+
+    Its parser can take a process down, so another process tries first.
+    """
+    length = int.from_bytes(content[4:8], "little")
+    require(content.startswith(b"CBM1") and len(content) >= 8 + length, "a model of CatBoost that ends too early")
+    tried = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _TRY_CATBOOST], input=content, capture_output=True, timeout=_SECONDS, check=False
+    )
+    require(tried.returncode == 0, "a model that CatBoost cannot read")
 
 
 def _check_xgboost_tree(tree: Any, count: int) -> None:
@@ -80,6 +103,13 @@ def _check_xgboost_tree(tree: Any, count: int) -> None:
     start, size = (np.array(tree.get(name, ()), dtype=np.int64) for name in ("categories_segments", "categories_sizes"))
     ends = (start >= 0) & (size >= 0) & (start + size <= len(tree.get("categories", ())))
     require(ends.all(), f"{_XGBOOST} with categories that are not there")
+
+
+def _check_lightgbm_places(sizes: list[str], trees: bytes) -> None:
+    """Check that the trees stand where the header says, in bytes from the first: LightGBM reads them from there."""
+    begin = trees.find(b"Tree=0")
+    for place in np.cumsum([0, *map(int, sizes)])[:-1].tolist():
+        require(place >= 0 and trees.startswith(b"Tree=", begin + place), f"{_LIGHTGBM} that is not there")
 
 
 def _check_lightgbm_tree(tree: dict[str, str], count: int) -> None:

@@ -12,8 +12,8 @@ from sklearn.preprocessing import LabelEncoder
 from model.errors import RefusedModel
 
 _FEATURES = {
-    "features", "feature_names", "feature_names_in", "feature_columns", "feature_cols", "feature_list", "columns", "cols",
-    "input_columns", "input_features", "model_columns", "x_columns", "predictors",
+    "features", "feature_names", "feature_names_in", "feature_columns", "feature_cols", "feature_list", "columns",
+    "cols", "input_columns", "input_features", "model_columns", "x_columns", "predictors",
 }  # fmt: skip
 _CLASSES = {"classes", "class_names", "target_names", "labels", "label_names"}
 _BOOSTERS = {"xgboost.core.Booster", "lightgbm.basic.Booster", "catboost.core.CatBoost"}
@@ -98,8 +98,8 @@ def _refuse_transformers(others: Mapping[str, Any], chosen: str, path: Path) -> 
         for part in (value, *inside):
             if hasattr(part, "transform") and not isinstance(part, pd.Series | pd.DataFrame | type):
                 raise RefusedModel(
-                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({chosen!r}), and nothing says in "
-                    "which order and to which columns they apply; put them into one Pipeline and save that"
+                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({chosen!r}), and nothing says "
+                    "in which order and to which columns they apply; put them into one Pipeline and save that"
                 )
 
 

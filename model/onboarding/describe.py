@@ -105,7 +105,10 @@ def measured(
     fitted without some of the training data.
     """
     notes: list[str] = []
+    progress("looking for a way to explain its predictions")
     card = scorer.card.model_copy(update=explanation_fields(scorer, found.answered_values))
+    if card.explanation_obstacle:
+        notes.append(f"its predictions are not explained: {card.explanation_obstacle}")
     scorer = Scorer(card, scorer.pipeline)
     has_truth = found.truth is not None and card.kind not in (ModelKind.OUTLIER_DETECTOR, ModelKind.CLUSTERER)
     if has_truth:

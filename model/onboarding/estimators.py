@@ -16,7 +16,7 @@ _TO_ONNX = "export it to ONNX and bring that file"
 _OF_OTHERS = {
     "statsmodels": (
         "results of statsmodels, which build their inputs by a formula or need a constant column; refit the model with "
-        "scikit-learn (LinearRegression, LogisticRegression, PoissonRegressor), or wrap it in a class of yours with --module"
+        "scikit-learn (LinearRegression, LogisticRegression, PoissonRegressor), or wrap it in a class of --module"
     ),
     "torch": f"a PyTorch module; {_TO_ONNX}",
     "keras": f"a Keras model; {_TO_ONNX}",
@@ -40,7 +40,7 @@ def check_model(found: Any, path: Path) -> None:
     if not hasattr(found, "predict") and not hasattr(found, "fit") and callable(found):
         name = getattr(found, "__name__", type(found).__name__)
         raise RefusedModel(
-            f"{path} holds the function {name}; make it the predict of an estimator class in a file, given with --module"
+            f"{path} holds the function {name}; make it the predict of a class in a Python file, given with --module"
         )
     if isinstance(found, np.ndarray | pd.DataFrame | pd.Series):
         raise RefusedModel(f"{path} holds data ({type(found).__name__}), not a model; bring the fitted pipeline")
@@ -59,8 +59,8 @@ def _without_predict(found: Any) -> str:
         return f"{inside} for its own rows only; fit it with novelty=True"
     if hasattr(last, "fit_predict") or getattr(last, "_estimator_type", None) == "clusterer":
         return (
-            f"{inside}, which labels the rows that it was fitted on and cannot predict others; KMeans, MiniBatchKMeans and "
-            "GaussianMixture can"
+            f"{inside}, which labels the rows that it was fitted on and cannot predict others; KMeans, MiniBatchKMeans "
+            "and GaussianMixture can"
         )
     if hasattr(last, "transform"):
         return f"{inside}, which transforms and does not predict; {_WHOLE}"

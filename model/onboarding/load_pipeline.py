@@ -13,6 +13,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from model import artifact, trusted_types
 from model.custom_module import PREFIX, import_module, module_name
 from model.errors import BrokenModel, RefusedModel
+from model.integrity import Unsound
 from model.native import boosters
 from model.native.onnx_model import from_onnx
 from model.native.tree_checks import check_archive
@@ -22,7 +23,7 @@ from model.onboarding.estimators import check_model
 from model.onboarding.formats import Format
 from model.onboarding.mlflow_folder import is_mlflow, read_folder
 from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickled
-from model.onboarding.versions import check_silent_changes, check_version
+from model.onboarding.versions import MOVED, check_silent_changes, check_version
 
 EVERYTHING = "everything"
 """What `--trust` stands for without a type: the whole file, whatever it may do."""
@@ -33,8 +34,8 @@ class LoadedPipeline:
     """A fitted pipeline, and what its file says of it.
 
     `pipeline` is the estimator as it was brought; `content` the skops archive that workers load, the same bytes for the
-    same pipeline; `trusted` the types in it beyond those that are always trusted; `module` the source of a module of its
-    own. `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
+    same pipeline; `trusted` the types in it beyond those always trusted; `module` the source of its own module.
+    `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
     those that an MLflow signature names), `classes` names of the classes in the pipeline's order: each where the file
     tells. `notes` are for the person who adds it; `format` says what the file was.
     """
@@ -66,10 +67,10 @@ class _Source:
 
     @property
     def module_names(self) -> dict[str, str]:
-        """The names by which a file may call its own module, and the one under which it is imported."""
+        """The names by which a file may call modules, and those under which they are imported."""
         if self.module is None or self.module_path is None:
-            return {}
-        return dict.fromkeys(("__main__", self.module_path.stem), module_name(self.module))
+            return MOVED
+        return MOVED | dict.fromkeys(("__main__", self.module_path.stem), module_name(self.module))
 
 
 def load_pipeline(
@@ -85,8 +86,8 @@ def load_pipeline(
     `trust` names types, or EVERYTHING. `module` is a Python file with the classes and functions of its own, `key` the
     entry of a dictionary that is the model; `trust_version` takes one of another scikit-learn version.
 
-    Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is not
-    one fitted model that predicts.
+    Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is
+    not one fitted model that predicts.
     """
     if str(path).startswith(("models:/", "runs:/")):
         raise RefusedModel(
@@ -168,10 +169,7 @@ def _read_pickle(content: bytes, source: _Source) -> Any:
 def _read_skops(content: bytes, source: _Source) -> Any:
     try:
         content = artifact.canonical(content, source.module_names)
-        library = trusted_types.missing_library(content)
-        if library is not None:
-            how = trusted_types.how_to_install(library)
-            raise RefusedModel(f"{source.path} needs {library}, which is not installed here; {how}")
+        _refuse_missing_library(content, source)
         _refuse_unknown_names(content, source)
         trusted = _trusted(content, source, Format.SKOPS)
     except RefusedModel:
@@ -195,6 +193,13 @@ def _read_skops(content: bytes, source: _Source) -> Any:
     return found
 
 
+def _refuse_missing_library(content: bytes, source: _Source) -> None:
+    library = trusted_types.missing_library(content)
+    if library is not None:
+        how = trusted_types.how_to_install(library)
+        raise RefusedModel(f"{source.path} needs {library}, which is not installed here; {how}")
+
+
 def _made_by(error: BrokenModel) -> str | None:
     """The scikit-learn version that a file was refused for, if it was that."""
     cause = error.__cause__
@@ -207,6 +212,8 @@ def _native(read: Any, path: Path) -> Any:
         return read()
     except RefusedModel as error:
         raise RefusedModel(f"{path} cannot be taken: {error}") from error
+    except Unsound as error:
+        raise RefusedModel(f"{path} holds {error}; save the model again") from error
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
         how = trusted_types.how_to_install(library)
@@ -250,8 +257,8 @@ def _refuse_unknown_names(content: bytes, source: _Source) -> None:
         module, name = str(node.get("__module__")), str(node.get("__class__"))
         if "<lambda>" in name or "<locals>" in name:
             raise RefusedModel(
-                f"{source.path} holds a lambda or a function within a function; define it at the top of a Python file, use "
-                f"that in the pipeline, and give the file with --module"
+                f"{source.path} holds a lambda or a function within a function; define it at the top of a Python file, "
+                "use that in the pipeline, and give the file with --module"
             )
         if module == "__main__":
             raise RefusedModel(f"{source.path} needs {name!r} of the script that made it (`__main__`); {MODULE_ADVICE}")

@@ -1,7 +1,7 @@
 """MLflow models: the folder's description and the one file in it that holds the model, never MLflow's own loader.
 
-The layout is that of MLflow's documentation (mlflow.org/docs/latest/ml/model): a YAML file ``MLmodel`` with a flavor for
-each way of loading the model and, mostly, a signature with the names and types of the inputs.
+The layout is that of MLflow's documentation (mlflow.org/docs/latest/ml/model): a YAML file ``MLmodel`` with a flavor
+for each way of loading the model and, mostly, a signature with the names and types of the inputs.
 """
 
 import json
@@ -48,8 +48,8 @@ def read_folder(folder: Path) -> MlflowModel:
     if flavor is None:
         there_are = ", ".join(str(name) for name in flavors if name != "python_function") or "python_function alone"
         raise RefusedModel(
-            f"{folder} is an MLflow model of {there_are}; sklearn, xgboost, lightgbm, catboost and onnx are taken, so log it as "
-            "one of these (others can mostly be exported to ONNX)"
+            f"{folder} is an MLflow model of {there_are}; sklearn, xgboost, lightgbm, catboost and onnx are taken, so "
+            "log it as one of these (others can mostly be exported to ONNX)"
         )
     file = _file(folder, flavor, flavors[flavor])
     features, dtypes = _inputs(described.get("signature"), folder)

@@ -1,4 +1,4 @@
-"""Reading pickles that their owner trusts: plain, by joblib, by cloudpickle, with the classes of a module of their own."""
+"""Reading pickles that their owner trusts: plain, by joblib or cloudpickle, with classes of a module of their own."""
 
 import io
 import sys
@@ -96,21 +96,33 @@ def _refusal(error: BaseException, path: Path, module: ModuleType | None) -> Ref
     if isinstance(error, RefusedModel):
         return error
     if isinstance(error, ModuleNotFoundError) and error.name:
-        root = error.name.partition(".")[0]
-        if root in _MISSING:
-            return RefusedModel(f"{path} needs {root}, which is not installed here; {_MISSING[root]}")
-        if root in {"sklearn", "numpy", "scipy", "pandas"}:
-            return RefusedModel(f"{path} needs {error.name}, which is not in the {root} here; train it again with that")
-        how = how_to_install(root) if root in EXTRAS or module is None else "install it here and for the workers"
-        return RefusedModel(f"{path} needs the module {error.name!r}, which is not installed here; {how}")
-    if isinstance(error, AttributeError) and "__main__" in str(error) + repr(getattr(error, "obj", "")):
-        name = error.name or str(error)
-        return RefusedModel(f"{path} needs {name!r} of the script that made it (`__main__`); {MODULE_ADVICE}")
-    if isinstance(error, AttributeError) and module is not None:
-        return RefusedModel(f"{path} needs {error.name!r}, which the module given with --module does not define")
+        return RefusedModel(f"{path} needs {_missing_module(error.name, module)}")
+    if isinstance(error, AttributeError):
+        return RefusedModel(f"{path} {_missing_name(error, module)}")
     if isinstance(error, SystemExit):
         return RefusedModel(f"{path} ends the program when it is read (exit status {error.code}); it is no plain model")
     if isinstance(error, KeyboardInterrupt):
         return RefusedModel(f"reading {path} was interrupted")
-    detail = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return RefusedModel(f"{path} is not a pickle that can be read here: {detail}; save it with skops.io.dump")
+    return RefusedModel(f"{path} is not a pickle that can be read here: {_words(error)}; save it with skops.io.dump")
+
+
+def _missing_module(name: str, module: ModuleType | None) -> str:
+    root = name.partition(".")[0]
+    if root in _MISSING:
+        return f"{root}, which is not installed here; {_MISSING[root]}"
+    if root in {"sklearn", "numpy", "scipy", "pandas"}:
+        return f"{name}, which is not in the {root} here; train it again with that"
+    how = how_to_install(root) if root in EXTRAS or module is None else "install it here and for the workers"
+    return f"the module {name!r}, which is not installed here; {how}"
+
+
+def _missing_name(error: AttributeError, module: ModuleType | None) -> str:
+    if module is not None:
+        return f"needs {error.name!r}, which the module given with --module does not define"
+    if "__main__" in str(error) + repr(getattr(error, "obj", "")):
+        return f"needs {error.name or str(error)!r} of the script that made it (`__main__`); {MODULE_ADVICE}"
+    return f"is not a pickle that can be read here: {_words(error)}; save it with skops.io.dump"
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

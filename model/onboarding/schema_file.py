@@ -13,7 +13,8 @@ from model.schema import Fault, Feature, FeatureKind
 
 _HEAD = """What the model is called, and what it takes. Edit it, then add the model again with --schema and this file.
 kind: number, category, boolean, date or text. missing_allowed: an empty value is given to the pipeline as missing.
-minimum and maximum (numbers): what lies outside is rejected. labels: what people read instead of a category.
+unseen: what becomes of a number outside minimum and maximum, or of another category: "reject" the record, "warn" (score
+it and say so) or "missing" (score it without the value, and say so). labels: what people read instead of a category.
 pandas_dtype: the dtype in which the pipeline gets a column, such as "category", "str" or "int64"."""
 _ALWAYS = ("name", "title", "kind", "missing_allowed")
 
@@ -67,9 +68,8 @@ def nonsense(feature: Feature) -> str | None:
         return f"minimum {low:g} is larger than maximum {high:g}"
     if feature.kind is FeatureKind.CATEGORY and not feature.categories:
         return "a category needs categories"
-    folded = [category.casefold() for category in feature.categories]
-    if len(set(folded)) < len(folded):
-        return "two categories differ in nothing but letter case"
+    if len(set(feature.categories)) < len(feature.categories):
+        return "a category stands there twice"
     if unknown := sorted(set(feature.labels) - set(feature.categories)):
         return f"there is a label for {unknown[0]!r}, which is no category"
     for name in ("default", "example"):

@@ -29,8 +29,22 @@ class Truth:
         return self.values[rows & self.known]
 
 
-def truth_of(found: PipelineInspection, data: TrainingData, targets: Sequence[str]) -> Truth:
-    """Return the target's values; raises RefusedModel where none of them is something that the pipeline predicts."""
+def truth_of(found: PipelineInspection, data: TrainingData, targets: Sequence[str]) -> Truth | None:
+    """Return the target's values, or None of models that have none.
+
+    Raises RefusedModel where none of them is something that the pipeline predicts.
+    """
+    if found.kind in (ModelKind.OUTLIER_DETECTOR, ModelKind.CLUSTERER):
+        return None
+    check_targets(found, targets)
+    truth = _truth(found, data, targets)
+    if not truth.known.any():
+        wanted = "a class that the pipeline predicts" if found.kind.predicts_classes else "a number"
+        raise RefusedModel(f"no row of {data.path} has a target ({', '.join(targets)}) that is {wanted}")
+    return truth
+
+
+def _truth(found: PipelineInspection, data: TrainingData, targets: Sequence[str]) -> Truth:
     columns = [data.texts[data.name_of(target)] for target in targets]
     match found.kind:
         case ModelKind.MULTIOUTPUT_CLASSIFIER:

@@ -1,11 +1,12 @@
 """Models of other scikit-learn versions: which load safely, and which answer otherwise without a word.
 
 scikit-learn promises nothing for a model that another version has saved
-(scikit-learn.org/stable/model_persistence.html#security-maintainability-limitations). What stands here was measured: 160
-estimators each of 1.2.2, 1.3.2, 1.4.2, 1.5.2, 1.6.1, 1.7.2 and 1.8.0 were fitted and saved by that version, loaded by
-1.9.1, and their answers compared. Most that changed raise, for an attribute that is new (`SimpleImputer._fill_dtype`,
-`MaxAbsScaler.clip`, `SplineTransformer.handle_missing`), and are found out when the model is checked. The silent ones are
-named here, since a check against their own answers cannot find them.
+(scikit-learn.org/stable/model_persistence.html#security-maintainability-limitations). What stands here was measured:
+some 160 estimators each of 1.2.2, 1.3.2, 1.4.2, 1.5.2, 1.6.1, 1.7.2 and 1.8.0 were fitted and saved by that version,
+loaded by 1.9.1, and their answers compared. Of 1.8 all answered the same. Most that changed since 1.4 raise, for an
+attribute that is new (`SimpleImputer._fill_dtype`, `MaxAbsScaler.clip`, `SplineTransformer.handle_missing`), and are
+found out when the model is checked. The silent ones are named here, since a check against their own answers cannot find
+them.
 """
 
 import re
@@ -43,8 +44,8 @@ def check_version(made_by: str, path: Any, trust_version: bool) -> None:
         raise RefusedModel(f"{made}, whose models answer otherwise; train it again with the version here")
     if not trust_version:
         raise RefusedModel(
-            f"{made}; train it again, or add --trust-version, which takes it if its predictions can be checked here; whether "
-            f"{made_by} predicted the same, only you can compare"
+            f"{made}; train it again, or add --trust-version, which takes it if its predictions can be checked here; "
+            f"whether {made_by} predicted the same, only you can compare"
         )
 
 

@@ -1,6 +1,7 @@
 """A real browser for the tests of this folder; where there is none they are skipped, and it is said so."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,12 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium_path, running_chromium
+from tests.browser.kinds import KINDS, Kind, add_kind
 from tests.stack import Stack
 
 WITHOUT = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
 # Set where skipping these tests must not pass for success.
 REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-SLOWEST_MS = 30_000
+SLOWEST_MS = 15_000
 
 NewPage = Callable[..., Page]
 
@@ -54,3 +56,14 @@ def new_page(browser: Browser, service: Stack) -> Iterator[NewPage]:
 def page(new_page: NewPage) -> Page:
     """A page in the usual size."""
     return new_page(viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture(scope="module")
+def kinds(service: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Kind]]:
+    """A dozen models of other kinds, which the service has for as long as they are needed."""
+    models, made = service.folder / "models", {name: make() for name, make in KINDS.items()}
+    for name, kind in made.items():
+        add_kind(name, kind, models, tmp_path_factory.mktemp(name))
+    yield made
+    for name in made:
+        shutil.rmtree(models / name)

@@ -1,12 +1,15 @@
 """The pages of jobs, live, in a real browser."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -57,6 +60,38 @@ def done_job(service: Stack) -> Iterator[dict[str, Any]]:
     service.request("POST", f"{job['links']['page']}/delete")
 
 
+@contextmanager
+def proxy_that_gathers(port: int, head: bool) -> Iterator[str]:
+    """A proxy before the service that passes all on, but of events at most the head: it waits for their end first."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith("/events"):
+                if head:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "text/event-stream")
+                    self.end_headers()
+                over.wait(60)
+                return
+            answer = httpx.get(f"http://127.0.0.1:{port}{self.path}", headers={"Accept-Encoding": "identity"})
+            self.send_response(answer.status_code)
+            for name in ("Content-Type", "Content-Security-Policy"):
+                self.send_header(name, answer.headers[name])
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+    over = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            over.set()
+            server.shutdown()
+
+
 def test_a_job_is_followed_live_to_its_end(page: Page, half_done: Held) -> None:
     looked: list[str] = []
     page.on("request", lambda request: looked.append(request.url))
@@ -72,6 +107,18 @@ def test_a_job_is_followed_live_to_its_end(page: Page, half_done: Held) -> None:
     expect(page).to_have_title(re.compile("^Succeeded"))
     assert page.evaluate("window.loaded"), "no page was loaded"
     assert any(url.endswith("/events") for url in looked)
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["the head comes", "nothing comes"])
+def test_where_a_proxy_holds_the_events_back_the_page_looks_by_itself(
+    new_page: NewPage, held: Held, service: Stack, head: bool
+) -> None:
+    with proxy_that_gathers(service.port, head) as address:
+        page = new_page(base_url=address)
+        page.goto(held.page)
+        expect(page.locator("#job-state")).to_contain_text("Queued")
+        held.let_go()
+        expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
 
 
 def test_the_slider_moves_the_counts(page: Page, done_job: dict[str, Any]) -> None:

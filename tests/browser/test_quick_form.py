@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.people import ANSWER
 
+ERROR = "[data-field={}] .error"
 TWO_FRAMES = "() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))"
 
 
@@ -56,7 +57,7 @@ def test_a_click_is_not_lost_when_what_it_leads_to_comes_while_the_button_is_hel
         page.mouse.down()
     page.evaluate(TWO_FRAMES)
     page.mouse.up()
-    expect(page.locator("#hours_per_week-error")).to_be_visible()
+    expect(page.locator(ERROR.format("hours_per_week"))).to_be_visible()
     expect(hours).to_be_focused()
 
 
@@ -66,8 +67,8 @@ def test_a_fault_shows_beside_its_field_and_nothing_typed_is_lost(page: Page) ->
     page.get_by_label("Age", exact=True).fill("200")
     page.get_by_label("Hours per week").fill("")
     page.get_by_role("button", name="Predict").click()
-    expect(page.locator("#age-error")).to_contain_text("“200” is out of range")
-    expect(page.locator("#hours_per_week-error")).to_contain_text("Enter a whole number")
+    expect(page.locator(ERROR.format("age"))).to_contain_text("“200” is out of range")
+    expect(page.locator(ERROR.format("hours_per_week"))).to_contain_text("Enter a whole number")
     expect(page.get_by_label("Age", exact=True)).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Age", exact=True)).to_be_focused()
     expect(page.get_by_label("Age", exact=True)).to_have_value("200")

@@ -27,7 +27,7 @@ class Proxy:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         loop.add_signal_handler(signal.SIGUSR1, self.reset_all)
         loop.add_signal_handler(signal.SIGTERM, over.set)
-        async with await asyncio.start_server(self._pass_on, "127.0.0.1", port):
+        async with await asyncio.start_server(self.pass_on, "127.0.0.1", port):
             await over.wait()
 
     def reset_all(self) -> None:
@@ -43,7 +43,8 @@ class Proxy:
             return await asyncio.open_connection("127.0.0.1", int(self._target))
         return await asyncio.open_unix_connection(self._target)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until a side ends it."""
         try:
             there_reader, there_writer = await self._connect()
         except OSError:

@@ -8,6 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from jobs import keys
+from jobs.connection import connect
+from jobs.once import OnceOnly, StillUploading
+from jobs.settings import Settings
 from tests.e2e.test_jobs_api import FILE, GOOD
 from tests.stack import CSV, Stack, problem_of, wait_until
 
@@ -93,3 +97,49 @@ def test_a_key_may_hold_any_character(service: Stack, key: bytes) -> None:
 def test_a_key_of_no_or_too_many_characters_is_refused(service: Stack) -> None:
     assert problem_of(with_key(service, "x" * 256)) == (400, "bad_idempotency_key")
     assert with_key(service, "x" * 255).status_code == 200
+
+
+def lose_key(service: Stack, key: str) -> None:
+    """As it happens to an upload that takes very long, so that others can begin under its key."""
+    with connect(Settings(data_dir=service.folder)) as redis:
+        redis.delete(keys.idempotency(key))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_two_uploads_under_a_key_the_one_that_is_whole_first_has_it(service: Stack, same: bool) -> None:
+    """Nobody holds up another's upload for long by beginning one under its key, and still there is one job."""
+    key, whole = f"overtaken {same}", FILE + f"{GOOD}\n".encode()
+    found: dict[str, Any] = {}
+
+    def slowly() -> Iterator[bytes]:
+        yield FILE
+        wait_until(lambda: service.knows_key(key))
+        lose_key(service, key)
+        found.update(with_key(service, key, whole if same else FILE).raise_for_status().json())
+        yield f"{GOOD}\n".encode()
+
+    before = [job["id"] for job in service.get("/api/v1/jobs?limit=200").json()["jobs"]]
+    answer = service.request("POST", "/api/v1/jobs", content=slowly(), headers={**CSV, "Idempotency-Key": key})
+    if same:
+        assert (answer.status_code, answer.json()["id"]) == (200, found["id"])
+        assert answer.headers["Idempotent-Replayed"] == "true"
+    else:
+        assert problem_of(answer) == (422, "idempotency_key_reused")
+    assert [job["id"] for job in service.get("/api/v1/jobs?limit=200").json()["jobs"]] == [found["id"], *before][:200]
+
+
+def test_an_upload_that_never_ends_loses_its_key(server: Settings) -> None:
+    settings = server.model_copy(update={"upload_idle_seconds": 1})
+    with connect(settings) as redis:
+        first = OnceOnly(redis, settings, "endless")
+        assert first.begin() is None
+
+        def free() -> bool:
+            first.touch()
+            try:
+                return OnceOnly(redis, settings, "endless").begin() is None
+            except StillUploading:
+                return False
+
+        assert not free()
+        wait_until(free, 30)

@@ -18,6 +18,7 @@ from tests.stack import CSV, Stack, problem_of, wait_until
 HEADER = "age,workclass,education,marital_status,race,sex,hours_per_week"
 GOOD = "39,State-gov,Bachelors,Never-married,White,Male,40"
 FILE = f"{HEADER}\n{GOOD}\nabc{GOOD[2:]}\n".encode()
+POST_CSV = "POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
 # Enough rows for a job to be seen at work.
 LARGE_ROWS = 400_000
 LARGE = f"{HEADER}\n".encode() + f"{GOOD}\n".encode() * LARGE_ROWS
@@ -127,7 +128,7 @@ def test_other_formats_are_named(service: Stack) -> None:
 def test_a_wrong_file_is_refused_before_it_has_come(service: Stack) -> None:
     """The answer is there although the client has sent no more than the beginning of a large file."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        head = "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 100000000\r\n\r\n"
+        head = f"{POST_CSV}Content-Length: 100000000\r\n\r\n"
         connection.sendall(head.encode() + b"a,b,c\n1,2,3\n" * 30_000)
         assert connection.recv(100).startswith(b"HTTP/1.1 422")
 
@@ -140,10 +141,10 @@ def test_a_client_that_only_reads_after_sending_gets_the_refusal(service: Stack)
 def test_an_upload_that_breaks_off_leaves_nothing(service: Stack) -> None:
     before = [job["id"] for job in service.get("/api/v1/jobs?limit=20").json()["jobs"]]
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
-        head = "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 100000000\r\n\r\n"
+        head = f"{POST_CSV}Content-Length: 100000000\r\n\r\n"
         connection.sendall(head.encode() + LARGE[:3_000_000])
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
-        head = "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = f"{POST_CSV}Transfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"%x\r\n" % len(FILE) + FILE + b"\r\n")
     whole = service.upload(FILE)
     assert whole.status_code == 200
@@ -292,7 +293,7 @@ def test_a_form_is_read_whole_before_it_is_answered(service: Stack) -> None:
 
 def test_a_body_whose_chunks_are_malformed_is_refused(service: Stack) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        head = "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = f"{POST_CSV}Transfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"zz\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
 

@@ -46,7 +46,7 @@ def touchy(models: Path) -> Iterator[str]:
         file = Path(folder) / "model.skops"
         digest = artifact.save(pipeline, file)
         changes = {"name": "touchy", "version": version_of(digest), "artifact_sha256": digest, "features": features,
-                   "additive": False, "average_effects": {}}  # fmt: skip
+                   "additive": False, "explanation": None}  # fmt: skip
         catalog.publish(type(known).model_validate(known.model_dump() | changes), file)
     yield "touchy"
     shutil.rmtree(models / "touchy")

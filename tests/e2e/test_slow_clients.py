@@ -21,8 +21,8 @@ BEGINNING = LARGE[: len(HEADER) + 1 + 100_000 * (len(GOOD) + 1)]
 
 
 @contextmanager
-def clients(service: Stack, count: int, *texts: bytes) -> Iterator[list[socket.socket]]:
-    """Connections on which each of the texts has been sent, and nothing more."""
+def clients(service: Stack, count: int, *texts: bytes, address: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
+    """Connections from a loopback address on which each of the texts has been sent, and nothing more."""
     with ExitStack() as stack:
         found = []
         for _ in range(count):
@@ -30,6 +30,7 @@ def clients(service: Stack, count: int, *texts: bytes) -> Iterator[list[socket.s
             # Little that is not read fits in here, so that the service itself has to wait.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             connection.settimeout(60)
+            connection.bind((address, 0))
             connection.connect(("127.0.0.1", service.port))
             found.append(connection)
             for text in texts:
@@ -49,7 +50,7 @@ def serves_others(service: Stack) -> None:
 
 
 def head(method: str, path: str, *lines: str) -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
 
 
 POST_CSV = head("POST", "/api/v1/jobs", "Content-Type: text/csv", "Content-Length: 100000000")
@@ -61,7 +62,7 @@ HEALTHZ = head("GET", "/healthz")
     "texts",
     [
         pytest.param([], id="nothing"),
-        pytest.param([b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: a li"], id="half a header line"),
+        pytest.param([b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: a li"], id="half a header line"),
         pytest.param([HEALTHZ + b"GET /heal"], id="one request and a half"),
         pytest.param([POST_JSON + b'{"rec'], id="half a record"),
         pytest.param([POST_CSV + FILE], id="the beginning of a file"),
@@ -70,6 +71,37 @@ HEALTHZ = head("GET", "/healthz")
 )
 def test_clients_that_send_too_little_hold_up_nobody(service: Stack, texts: list[bytes]) -> None:
     with clients(service, SLOW, *texts):
+        serves_others(service)
+
+
+LARGE_JSON = head("POST", "/api/v1/predictions", "Content-Type: application/json", "Content-Length: 1000000")
+WAITING_JSON = head(
+    "POST", "/api/v1/predictions", "Content-Type: application/json", "Content-Length: 9", "Expect: 100-continue"
+)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param([LARGE_JSON + b"{"], id="the beginning of many records"),
+        pytest.param([WAITING_JSON], id="a small body that waits to be asked for"),
+        pytest.param([POST_CSV + b"a"], id="one byte of a file"),
+    ],
+)
+def test_slow_bodies_at_one_address_leave_the_rest_to_others(service: Stack, texts: list[bytes]) -> None:
+    """What is small needs no place of a large one; and a large one of somebody else gets a place."""
+    with clients(service, 600, *texts, address="127.0.0.2"):
+        serves_others(service)
+        large = {"records": [RECORD] * 200}
+        many = [service.request("POST", "/api/v1/predictions", json=large) for _ in range(10)]
+        assert {answer.status_code for answer in many} == {200}
+        assert service.upload(FILE + b"\n" * 20_000).json()["state"] == "succeeded"
+        small = [service.request("POST", "/api/v1/predictions", json={"record": RECORD}) for _ in range(10)]
+        assert {answer.status_code for answer in small} == {200}
+
+
+def test_small_bodies_are_served_whoever_else_is_at_their_address(service: Stack) -> None:
+    with clients(service, 600, LARGE_JSON + b"{"), clients(service, 600, POST_CSV + b"a"):
         serves_others(service)
 
 

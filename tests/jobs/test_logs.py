@@ -3,11 +3,19 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+import jobs.backup
+import web
+from jobs.errors import JobsError
+from model.errors import ModelError
 from tests.stack import ROOT
+
+# What defines errors of ours.
+_DEFINING = (jobs.backup, web)
 
 SECRET = "Kryptonian"
 # Everything that brings a text from elsewhere into a process' log.
@@ -32,6 +40,9 @@ except ValueError as error:
     logging.getLogger("theirs").exception("it failed: %s", error)
     trace = {"id": "7", "exc": repr(error), "args": secret}
     logging.getLogger("celery.app.trace").error("%(id)s raised %(exc)s", trace, exc_info=True)
+from model.errors import ScoringFailed, UnknownModel
+for kind in (UnknownModel, ScoringFailed):
+    log.error("no model", exc_info=kind("there is no model 'x'\\n" + secret))
 log.error("no store", exc_info=ConnectionError("connection refused"))
 logging.getLogger("theirs").error("unknown message\\nits body: " + secret)
 logging.getLogger("gunicorn.error").error("Error handling request /probability?age=" + secret)
@@ -67,12 +78,14 @@ def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]])
         "ours failed",
         "it failed: ValueError",
         "task failed: 7",
+        "no model",
+        "no model",
         "no store",
         "unknown message",
         "Error handling request /probability",
         "Invalid request from ip=::1",
         "something was printed; it is not shown",
-        "warning of a library: UserWarning at <string>:28",
+        "warning of a library: UserWarning at <string>:31",
         "uncaught exception",
         "uncaught exception",
     ]
@@ -86,7 +99,29 @@ def test_of_an_exception_the_type_and_the_place_are_told(lines: list[dict[str, A
 
 
 def test_what_the_system_says_of_a_connection_is_told(lines: list[dict[str, Any]]) -> None:
-    assert lines[3]["error"] == "ConnectionError: connection refused"
+    assert lines[5]["error"] == "ConnectionError: connection refused"
+
+
+def test_of_our_own_exceptions_that_hold_no_value_the_first_line_is_told(lines: list[dict[str, Any]]) -> None:
+    assert [line["error"] for line in lines[3:5]] == ["UnknownModel: there is no model 'x'", "ScoringFailed"]
+
+
+def test_every_error_of_ours_says_whether_its_text_may_be_logged() -> None:
+    """One that is added is logged, or not, since somebody has thought of it."""
+    found = {kind.__name__: kind.loggable for base in (JobsError, ModelError) for kind in heirs(base)}
+    assert {name for name, loggable in found.items() if not loggable} == {
+        "ScoringFailed", "RefusedModel", "UploadRefused",
+    }  # fmt: skip
+    assert {name for name, loggable in found.items() if loggable} == {
+        "UnknownModel", "BrokenModel", "StoreFull", "UnsuitableStore", "TooMany", "TooManyJobs",
+        "TooManyPredictions", "UploadEnded", "UploadForgotten", "StillUploading", "CannotStart", "CannotBackUp", "Busy",
+    }  # fmt: skip
+
+
+def heirs(base: type[Any]) -> Iterator[type[Any]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from heirs(kind)
 
 
 def test_people_get_the_same_without_braces() -> None:

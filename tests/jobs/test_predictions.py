@@ -26,7 +26,7 @@ def test_a_request_is_taken_answered_and_fetched(store: PredictionStore) -> None
     store.submit(requests)
     assert store.get(first) == StoredPrediction(first, None)
     waiting = store.take([first, second, "gone"])
-    assert waiting == [WaitingPrediction(name, 2, request) for name, request in requests.items()]
+    assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
     store.finish([(waiting[0], {"b": 1}), (waiting[1], {"b": 2})])
     assert store.await_reply(["me"], 1) == {first: {"b": 1}}
     assert store.await_reply(["none", "you"], 1) == {second: {"b": 2}}
@@ -45,9 +45,11 @@ def test_small_requests_travel_in_the_message_and_are_taken_when_it_is_lost(stor
     store.submit(requests)
     waiting = store.waiting(sent(store))
     assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
-    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 2, requests[second])]
-    store.let_go([second])
-    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 3, requests[second])]
+    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 1, requests[second])]
+    assert store.let_go([second, "gone"], failed=False) == [second]
+    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 1, requests[second], lost=1)]
+    assert store.let_go([second], failed=True) == [second]
+    assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 2, requests[second], lost=1)]
 
 
 def test_large_requests_stay_in_the_store_until_they_are_taken(store: PredictionStore) -> None:
@@ -60,7 +62,7 @@ def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
     [first] = store.take([name])
-    store.let_go([name])
+    store.let_go([name], failed=True)
     [second] = store.take([name])
     assert second.attempt == first.attempt + 1
     store.finish([(second, {"b": 1})])
@@ -73,12 +75,12 @@ def test_what_is_in_a_workers_hands_is_not_taken_by_another(store: PredictionSto
     store.submit({name: {"a": 1}})
     store.redis.zadd(keys.PREDICTIONS, {name: 0})
     [first] = store.take([name])
-    # It was about to be sent again; a second message for it neither counts as an attempt nor runs beside the first.
+    # It was about to be sent again; a second message for it neither counts nor runs beside the first.
     assert store.overdue() == []
     assert store.take([name]) == []
     store.redis.hset(keys.prediction(name), "held", 0)
     [second] = store.take([name])
-    assert second.attempt == first.attempt + 1
+    assert (second.attempt, second.lost) == (first.attempt, 1)
 
 
 def test_what_nobody_took_is_sent_again(store: PredictionStore) -> None:

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from jobs import keys
 from jobs.alive import Node, SignOfLife, living
-from jobs.chunks import NewJob, ScoredChunk
+from jobs.chunks import ClaimedChunk, NewJob, ScoredChunk
 from jobs.connection import connect
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
 from jobs.keys import JobKeys
@@ -21,6 +21,8 @@ from tests.stack import free_port, wait_until
 
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
 SCORED = ScoredChunk(b"1,2,x\n", b"", 1, 0, summary={"prediction:x": 1})
+
+ONE, TWO = Node("one", 7, 2), Node("two", 7, 2)
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_claimed_chunk_is_left_alone_until_its_lease_runs_out(store: JobStore)
     assert not store.renew(job_id, 0, claimed.owner)
     again = store.claim(job_id, 0, "second")
     assert again is not None
-    assert again.attempt == 2
+    assert (again.attempt, again.lost) == (1, 1)
 
 
 def test_a_task_that_comes_again_after_its_process_died_takes_its_own_lease_over(store: JobStore) -> None:
@@ -114,14 +116,82 @@ def test_a_task_that_comes_again_after_its_process_died_takes_its_own_lease_over
     assert store.claim(job_id, 0, "task") is not None
     again = store.claim(job_id, 0, "task")
     assert again is not None
-    assert again.attempt == 2
+    assert (again.attempt, again.lost) == (1, 1)
 
 
-def test_a_question_asked_twice_is_one_attempt(store: JobStore) -> None:
+def test_a_question_asked_twice_is_one_hold(store: JobStore) -> None:
     """As when the answer to the first was lost on its way, and the client asked again."""
     job_id = upload(store, 1)
     answers = [store._run("claim", job_id, job_id, 0, "task", "delivery", 5) for _ in range(3)]
-    assert [int(answer[1]) for answer in answers] == [1, 1, 1]
+    assert [answer[1:3] for answer in answers] == [[1, 0]] * 3
+
+
+def claim(store: JobStore, job_id: str, task: str) -> ClaimedChunk:
+    claimed = store.claim(job_id, 0, task)
+    assert claimed is not None
+    return claimed
+
+
+def test_only_what_a_chunk_did_itself_uses_an_attempt_up(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    assert store.give_back(job_id, 0, claim(store, job_id, "raised").owner)
+    assert store.report_death(job_id, 0, claim(store, job_id, "died").owner.partition(" ")[0], failed=True)
+    claim(store, job_id, "killed")
+    assert store.report_death(job_id, 0, "killed", failed=False)
+    claim(store, job_id, "vanished")
+    wait_until(lambda: list(store.overdue()))
+    last = claim(store, job_id, "last")
+    assert (last.attempt, last.lost) == (3, 2)
+
+
+def test_several_that_were_at_the_same_attempt_fail_it_once(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    claim(store, job_id, "first")
+    wait_until(lambda: list(store.overdue()))
+    claim(store, job_id, "second")
+    assert not store.report_death(job_id, 0, "first", failed=True)
+    assert store.report_death(job_id, 0, "second", failed=True)
+    assert not store.report_death(job_id, 0, "second", failed=True)
+    assert claim(store, job_id, "third").attempt == 2
+
+
+def test_a_death_after_the_work_was_done_changes_nothing(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    claim(store, job_id, "task")
+    store.record(job_id, 0, SCORED)
+    assert not store.report_death(job_id, 0, "task", failed=True)
+    assert found(store, job_id).state is JobState.SUCCEEDED
+
+
+def test_a_job_whose_model_no_living_worker_can_load_fails_and_says_why_of_each(
+    store: JobStore, settings: Settings
+) -> None:
+    impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
+    job_id = upload(store, 1)
+    for node in (ONE, TWO):
+        SignOfLife(store.redis, "bulk", node).show()
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, ONE, "it is altered")
+    again = claim(store, job_id, "b")
+    assert (again.attempt, again.lost, found(store, job_id).state) == (1, 0, JobState.RUNNING)
+    store.cannot_load(job_id, 0, again.owner, TWO, "it is missing")
+    assert found(store, job_id).state is JobState.RUNNING, "the time is not over"
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "c").owner, TWO, "it is missing")
+    job = found(store, job_id)
+    assert job.state is JobState.FAILED
+    assert job.error == "the model cannot be used on any worker: one: it is altered; two: it is missing"
+
+
+def test_a_host_that_could_not_load_a_model_is_forgiven_when_a_chunk_is_recorded(
+    store: JobStore, settings: Settings
+) -> None:
+    impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
+    job_id = upload(store, 2)
+    for node in (ONE, TWO):
+        SignOfLife(store.redis, "bulk", node).show()
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, ONE, "it is altered")
+    store.record(job_id, 1, SCORED)
+    impatient.cannot_load(job_id, 0, claim(store, job_id, "b").owner, TWO, "it is missing")
+    assert found(store, job_id).state is JobState.RUNNING
 
 
 def test_messages_that_wait_in_the_queue_are_not_sent_again(store: JobStore) -> None:
@@ -218,12 +288,12 @@ def test_chunks_that_nobody_has_handed_out_are_sent_by_the_reconciler(store: Job
     assert list(store.overdue()) == []
 
 
-def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
+def test_a_chunk_given_back_can_be_claimed_at_once(store: JobStore) -> None:
     job_id = upload(store, 1)
     claimed = store.claim(job_id, 0, "first")
     assert claimed is not None
-    assert not store.release(job_id, 0, "somebody else")
-    assert store.release(job_id, 0, claimed.owner)
+    assert not store.give_back(job_id, 0, "somebody else")
+    assert store.give_back(job_id, 0, claimed.owner)
     assert store.claim(job_id, 0, "second") is not None
 
 
@@ -296,6 +366,16 @@ def test_an_idempotency_key_is_known_from_the_moment_its_job_is_whole(store: Job
     once.give_up()
     assert OnceOnly(store.redis, settings, "key").begin() == FirstUpload(job_id, "print")
     assert store.redis.ttl(once.key) > 3600
+
+
+def test_a_question_for_an_idempotency_key_asked_twice_is_the_first_upload_both_times(
+    store: JobStore, settings: Settings
+) -> None:
+    """As when the answer to the first was lost on its way, and the client asked again."""
+    once = OnceOnly(store.redis, settings, "key")
+    assert [once.begin(), once.begin()] == [None, None]
+    with pytest.raises(StillUploading):
+        OnceOnly(store.redis, settings, "key").begin()
 
 
 def test_a_web_that_died_keeps_no_key(store: JobStore, settings: Settings) -> None:

@@ -84,3 +84,13 @@ def test_a_folder_without_jobs_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotBackUp, match="there are no jobs in"):
         back_up(Settings(data_dir=tmp_path / "empty"), tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_the_folder_of_a_server_that_is_not_used_is_no_backup(tmp_path: Path) -> None:
+    """The embedded server was used once; the jobs have been in another one since."""
+    with running(tmp_path / "data") as store:
+        finished_job(store, b"")
+    settings = Settings(data_dir=tmp_path / "data", redis_url="redis://127.0.0.1:6379/0")
+    with pytest.raises(CannotBackUp, match="SCORELINE_REDIS_URL names the server that holds the jobs"):
+        back_up(settings, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

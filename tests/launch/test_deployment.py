@@ -21,6 +21,8 @@ DEPLOYMENT = [
     *ROOT.glob("requirements*"),
     *(ROOT / name for name in ("Makefile", "Dockerfile", "docker-compose.yml", ".ci/run", ".pre-commit-config.yaml")),
 ]
+# What a worker has before it scores: its libraries and models, loaded once and shared, and its main process.
+WORKER_BASE_MIB = 512
 PIN = re.compile(
     r"[a-z0-9][a-z0-9._-]*==[0-9][A-Za-z0-9.!+]*( ; [a-z_]+ (<|>=|==|!=) '[^']+'( or [a-z_]+ (==|!=) '[^']+')*)?"
 )
@@ -48,6 +50,32 @@ def test_every_service_restarts_is_checked_and_has_limits(name: str) -> None:
     assert service["mem_limit"]
     assert service["pids_limit"]
     assert int(service["stop_grace_period"].removesuffix("s")) >= 15
+
+
+def mib(size: str) -> int:
+    """A size as compose has it, in MiB."""
+    unit = {"m": 1, "g": 1024}[default_of(size).lower().rstrip("b")[-1]]
+    return int(default_of(size).lower().rstrip("bmg")) * unit
+
+
+def default_of(value: str) -> str:
+    """What a value is where the environment says nothing else."""
+    return re.sub(r"\$\{[A-Z_]+:-(.*)\}", r"\1", str(value))
+
+
+@pytest.mark.parametrize(("name", "processes"), [
+    ("worker", "SCORELINE_BULK_PROCESSES"), ("interactive", "SCORELINE_INTERACTIVE_PROCESSES"),
+])  # fmt: skip
+def test_what_a_worker_may_take_fits_its_container(name: str, processes: str) -> None:
+    """Otherwise the system kills the worker, and not a record the process that it makes too large."""
+    environment = SERVICES[name]["environment"]
+    count, each = (int(default_of(environment[of])) for of in (processes, "SCORELINE_WORKER_MEMORY_MIB"))
+    assert count * each + WORKER_BASE_MIB <= mib(SERVICES[name]["mem_limit"])
+
+
+def test_what_redis_may_take_fits_its_container() -> None:
+    command = SERVICES["redis"]["command"]
+    assert mib(command[command.index("--maxmemory") + 1]) * 1.4 <= mib(SERVICES["redis"]["mem_limit"])
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -32,3 +32,8 @@ class AnswersTooFew(Odd):
 class AnswersNaN(Odd):
     def predict_proba(self, frame: Any) -> Any:
         return np.full((len(frame), 2), np.nan)
+
+
+def unchanged(values: Any) -> Any:
+    """Return what it is given: a function that nobody but its owner knows."""
+    return values

@@ -63,7 +63,14 @@ class Page(HTMLParser):
         ]
 
     def field(self, name: str) -> Element:
-        return next(e for tag in ("input", "select") for e in self.all(tag, name=name))
+        return next(e for tag in ("input", "select", "textarea") for e in self.all(tag, name=name))
+
+    def beside(self, name: str, what: str = "error") -> str:
+        """What is said beside a field; the field refers to it."""
+        field = self.field(name)
+        said = f"{field.attrib['id']}-{what}"
+        assert said in field.attrib["aria-describedby"].split()
+        return self.text(said)
 
     def choices(self, name: str) -> dict[str, str]:
         return {option.attrib["value"]: "".join(option.itertext()) for option in self.field(name).iter("option")}

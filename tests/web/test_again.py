@@ -207,9 +207,20 @@ def test_a_job_without_all_its_results_is_not_scored_again(service: Stack) -> No
     delete(service, job)
 
 
+@pytest.mark.parametrize("action", ["again", "cancel", "delete"])
+def test_loading_the_answer_to_a_form_again_leads_to_the_job(service: Stack, action: str) -> None:
+    job = service.upload(file_of(",", "\n")).json()
+    assert again(service, job, threshold="7").status_code == 422
+    answer = service.get(f"{job['links']['page']}/{action}")
+    assert (answer.status_code, answer.headers["Location"]) == (303, job["links"]["page"])
+    assert service.get(job["links"]["page"]).status_code == 200
+    delete(service, job)
+    assert service.get(f"{job['links']['page']}/{action}").status_code == 404
+
+
 def test_a_form_of_another_site_makes_no_job(service: Stack) -> None:
     job = service.upload(file_of(",", "\n")).json()
     address = f"{job['links']['page']}/again"
     assert service.request("POST", address, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    assert service.get(address).status_code == 405
+    assert service.get(job["links"]["page"]).status_code == 200
     delete(service, job)

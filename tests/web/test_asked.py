@@ -94,7 +94,7 @@ def test_the_header_must_hold_the_columns_of_both(catalog: Catalog) -> None:
 
 def test_explanations_are_for_one_model_that_gives_them(catalog: Catalog) -> None:
     assert refused(catalog, model="income,income-lean", explain="1") == "bad_parameter"
-    card = catalog.card().model_copy(update={"additive": False})
+    card = catalog.card().model_copy(update={"explanation": None})
     with pytest.raises(UploadRefused, match="cannot explain"):
         parse_explain("1", (card,))
 

@@ -13,6 +13,7 @@ from tests.stack import Stack
 from web.page_changes import changes, variants
 from web.page_chart import HEIGHT, chart
 from web.page_evidence import BOTTOM, LEFT, RIGHT, TOP, evidence
+from web.page_results import outcome
 from web.page_words import duration, grouped, percent_done, sentence, size
 
 RECORD = {
@@ -82,10 +83,35 @@ def test_without_scored_rows_nothing_is_drawn_and_without_a_card_there_is_no_sli
     drawn = chart(summary(positive=1, negative=2, bins={0: 3}), None, 0.5)
     assert drawn is not None
     assert not drawn.has_slider
-    other = cast(Card, SimpleNamespace(positive_class=None, classes=("a", "b", "c")))
+    other = cast(Card, SimpleNamespace(positive_class=None, classes=("a", "b", "c"), targets=()))
     drawn = chart(summary(positive=1, bins={0: 1}), other, None)
     assert drawn is not None
     assert not drawn.has_slider
+
+
+def test_decisions_about_several_targets_are_counted_for_each(card: Card) -> None:
+    several = {"targets": ("sells", "grade: own"), "target_classes": (("no", "yes"), ("a", "none")), "classes": ()}
+    own = card.model_copy(update={**several, "kind": ModelKind.MULTIOUTPUT_CLASSIFIER, "positive_class": None})
+    counts = {"sells: no": 3, "sells: yes": 1, "grade: own: none": 4}
+    drawn = chart({**summary(), "predictions": counts}, own, None)
+    assert drawn is not None
+    assert drawn.is_long
+    assert [(d.target, d.name, d.count, d.share) for d in drawn.decisions] == [
+        ("sells", "no", 3, 0.75),
+        ("sells", "yes", 1, 0.25),
+        ("grade: own", "a", 0, 0.0),
+        ("grade: own", "none", 4, 1.0),
+    ]
+
+
+def test_classes_stand_in_the_order_of_the_card_and_many_of_them_in_a_table(card: Card) -> None:
+    names = tuple(map(str, range(12)))
+    own = card.model_copy(update={"classes": names, "positive_class": None, "kind": ModelKind.CLUSTERER})
+    drawn = chart({**summary(), "predictions": {"10": 2, "2": 1}}, own, None)
+    assert drawn is not None
+    assert [decision.name for decision in drawn.decisions] == list(names)
+    assert drawn.is_long
+    assert not drawn.has_targets
 
 
 def test_words_for_numbers_sizes_and_times() -> None:
@@ -175,3 +201,22 @@ def test_a_page_is_compressed_for_who_takes_that(service: Stack) -> None:
     assert "Content-Encoding" not in plain.headers
     assert packed.text == plain.text
     assert "Accept-Encoding" in packed.headers["Vary"]
+
+
+@pytest.mark.parametrize(("unit", "title", "pushed", "average", "effect"), [
+    ("log_odds", "Odds", "probability", "50.00%", "× 1.65"),
+    ("probability", "Effect", "probability", "0.00%", "+0.5"),
+    ("target", "Effect", "answer", "0", "+0.5"),
+    ("log_target", "Factor", "answer", "1", "× 1.65"),
+    ("score", "Effect", "score", "a score of 0", "+0.5"),
+    ("uncalibrated_score", "Effect", "score before calibration", "a score of 0 before calibration", "+0.5"),
+    ("transformed_target", "Effect", "transformed answer", "0 on the scale that it was trained on", "+0.5"),
+])  # fmt: skip
+def test_effects_are_shown_in_their_unit(
+    card: Card, unit: str, title: str, pushed: str, average: str, effect: str
+) -> None:
+    contributions = [{"feature": "age", "value": 30, "effect": 0.5}]
+    answer = {"prediction": ">50K", "baseline": 0.0, "effects_in": unit, "contributions": contributions}
+    shown = outcome(card, answer)
+    assert (shown.effects_title, shown.pushed, shown.average) == (title, pushed, average)
+    assert shown.pushes[0].effect == effect

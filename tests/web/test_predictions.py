@@ -14,7 +14,7 @@ from jobs.messages import Predict, Queue
 from jobs.predictions import PredictionStore
 from jobs.settings import Settings
 from tests.stack import wait_until
-from web.predictions import PredictionClient
+from web.predictions import PredictionClient, _Pending
 from web.slots import Slots
 
 Answer = tuple[str, dict[str, Any] | None]
@@ -105,6 +105,22 @@ def test_whose_time_is_over_leaves_and_the_others_go_on(worker: Worker, ask: Any
         seen += [request["n"] for request in task.requests]
         worker.answer(task)
     assert after.result()[1] == {"of": "after"}
+
+
+class Interrupted(PredictionClient):
+    """Its answers come between a look whether there is one and the wait for it."""
+
+    def _takes_the_lead(self, pending: _Pending) -> bool:
+        if pending.stored:
+            self._hand_out({pending.id: {"of": "just then"}})
+        return super()._takes_the_lead(pending)
+
+
+def test_an_answer_that_comes_between_looking_and_waiting_wakes_whoever_asked(worker: Worker, server: Settings) -> None:
+    store = PredictionStore(connect(server), server)
+    client = Interrupted(store, server.store_timeout_seconds, Slots(1, "predictions"))
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(client.ask, {"n": 0}, 20.0).result(timeout=15)[1] == {"of": "just then"}
 
 
 def test_without_a_store_everyone_is_told(server: Settings) -> None:

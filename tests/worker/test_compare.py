@@ -36,7 +36,7 @@ REST = "State-gov,Bachelors,Never-married,White,Male,40,0"
 @pytest.fixture(scope="module")
 def lean(scorer: Scorer) -> Scorer:
     own = {"features": second_model.LEAN, "summary": summarise_data(second_model.records(), second_model.LEAN)}
-    card = scorer.card.model_copy(update={"name": second_model.NAME, "average_effects": {}, **own})
+    card = scorer.card.model_copy(update={"name": second_model.NAME, "explanation": None, **own})
     return Scorer(card, second_model.train())
 
 

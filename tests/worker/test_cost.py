@@ -15,7 +15,7 @@ from jobs.messages import InputChunk
 from model.schema import Feature
 from model.scorer import Scorer
 from tests.worker.test_score_chunk import LAYOUT
-from web.results import formula_escaper
+from web.formulas import formula_escaper
 from worker.score_chunk import score_chunk
 
 Kind = Callable[[int], str]

@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from worker.isolated import isolated
+from worker.isolated import Isolated, TimeLeft, isolated
 
 LARGE = b"x" * 1_000_000
 
 
 def dies() -> bytes:
+    os._exit(3)
+
+
+def is_killed() -> bytes:
     os.kill(os.getpid(), signal.SIGKILL)
     return b"never"
 
@@ -28,10 +32,23 @@ def never_ends() -> bytes:
 
 
 def test_the_answers_come_in_order_whatever_their_size() -> None:
-    assert isolated([lambda: b"", lambda: LARGE, lambda: b"last"], 60) == [b"", LARGE, b"last"]
-    assert isolated([], 60) == []
+    assert isolated([lambda: b"", lambda: LARGE, lambda: b"last"], 60).answers == [b"", LARGE, b"last"]
+    assert isolated([], 60) == Isolated([], killed=False)
 
 
 @pytest.mark.parametrize("fatal", [dies, raises, never_ends])
 def test_what_was_done_before_the_end_is_kept(fatal: Callable[[], bytes]) -> None:
-    assert isolated([lambda: b"one", lambda: LARGE, fatal, lambda: b"after"], 1) == [b"one", LARGE]
+    works = [lambda: b"one", lambda: LARGE, fatal, lambda: b"after"]
+    assert isolated(works, 1) == Isolated([b"one", LARGE], killed=False)
+
+
+def test_whoever_was_killed_from_outside_may_be_innocent() -> None:
+    assert isolated([lambda: b"one", is_killed, lambda: b"after"], 60) == Isolated([b"one"], killed=True)
+
+
+def test_however_many_never_end_the_time_for_all_suffices() -> None:
+    seconds = 100.0
+    for _ in range(20):
+        seconds -= TimeLeft(seconds).share()
+    assert seconds > 0
+    assert TimeLeft(0).share() > 0

@@ -1,35 +1,116 @@
-"""What becomes of single predictions when the process that works on them is lost."""
+"""What becomes of the work that a process had in hand when it died, and of a chunk whose store is away for a moment."""
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.signals import task_failure
+from redis import Redis
+from structlog.testing import capture_logs
 
 from jobs import keys
+from jobs.chunks import ClaimedChunk
 from jobs.connection import connect
-from jobs.messages import Queue
+from jobs.keys import JobKeys
+from jobs.messages import Queue, ScoreChunk
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import Settings
+from jobs.store import JobStore
+from tests.jobs.test_store import upload
+from tests.stack import wait_until
 from worker import tasks
 
+SEGFAULT, KILL = "Worker exited prematurely: signal 11 (SIGSEGV)", "Worker exited prematurely: signal 9 (SIGKILL)"
 
-@pytest.mark.parametrize(("exception", "again"), [
-    (WorkerLostError(), [["one"], ["two"]]),
-    (TimeLimitExceeded(), [["one"], ["two"]]),
-    (ValueError("a fault of the task itself"), []),
-])  # fmt: skip
-def test_a_lost_task_is_asked_for_again_one_by_one(
-    server: Settings, monkeypatch: pytest.MonkeyPatch, exception: Exception, again: list[list[str]]
-) -> None:
-    redis = connect(server)
+
+@pytest.fixture
+def redis(server: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A store of their own for the tasks, with short leases."""
+    settings = server.model_copy(update={"lease_seconds": 0.3})
+    redis: Redis = connect(settings)
     redis.flushall()
-    monkeypatch.setattr(tasks, "_predictions", lambda: PredictionStore(redis, server))
-    monkeypatch.setattr(tasks, "_sender", lambda: TaskSender(redis, server))
-    arguments = {"ids": ["one", "two"], "requests": [{}, {}]}
-    task_failure.send(sender=tasks.predict_task, exception=exception, args=(), kwargs=arguments)
-    messages = redis.lrange(keys.queue(Queue.INTERACTIVE), 0, -1)
-    assert isinstance(messages, list)
-    assert [json.loads(json.loads(raw)["body"])[1]["ids"] for raw in reversed(messages)] == again
+    monkeypatch.setattr(tasks, "get_settings", lambda: settings)
+    for name, made in (("_store", JobStore), ("_predictions", PredictionStore), ("_sender", TaskSender)):
+        monkeypatch.setattr(tasks, name, lambda made=made: made(redis, settings))
+    yield redis
     redis.close()
+
+
+def messages(redis: Any, queue: Queue) -> list[dict[str, Any]]:
+    """What the messages on a queue ask for, the oldest first."""
+    return [json.loads(json.loads(raw)["body"])[1] for raw in reversed(redis.lrange(keys.queue(queue), 0, -1))]
+
+
+def lose(task: Any, exception: Exception, **arguments: Any) -> None:
+    """As Celery's main process does where a task's process has died, or was ended."""
+    task_failure.send(sender=task, task_id="task", exception=exception, args=(), kwargs=arguments)
+
+
+@pytest.mark.parametrize(("exception", "failures"), [
+    (WorkerLostError(SEGFAULT), b"1"), (TimeLimitExceeded(10), b"1"), (WorkerLostError(KILL), None),
+])  # fmt: skip
+def test_lost_predictions_are_asked_for_again_one_by_one(redis: Any, exception: Exception, failures: Any) -> None:
+    tasks._predictions().submit({"one": {"large": "x" * 100_000}, "two": {}})
+    [sent] = messages(redis, Queue.INTERACTIVE)
+    tasks._predictions().take(["one", "two"])
+    lose(tasks.predict_task, exception, **sent)
+    wait_until(lambda: len(messages(redis, Queue.INTERACTIVE)) == 3)
+    assert [message["ids"] for message in messages(redis, Queue.INTERACTIVE)[1:]] == [["one"], ["two"]]
+    assert redis.hget(keys.prediction("one"), "failures") == failures
+
+
+def claim(job_id: str, task: str = "task") -> ClaimedChunk:
+    claimed = tasks._store().claim(job_id, 0, task)
+    assert claimed is not None
+    return claimed
+
+
+@pytest.mark.parametrize(("exception", "attempt", "lost"), [
+    (WorkerLostError(SEGFAULT), 2, 0), (TimeLimitExceeded(10), 2, 0), (WorkerLostError(KILL), 1, 1),
+])  # fmt: skip
+def test_a_lost_chunk_is_sent_again_at_once(redis: Any, exception: Exception, attempt: int, lost: int) -> None:
+    job_id = upload(tasks._store(), 1)
+    claim(job_id)
+    lose(tasks.score_chunk_task, exception, job_id=job_id, chunk=0)
+    wait_until(lambda: messages(redis, Queue.BULK))
+    again = claim(job_id, "another")
+    assert (again.attempt, again.lost) == (attempt, lost)
+
+
+def test_a_task_that_failed_by_a_fault_of_its_own_is_left_to_the_reconciler(redis: Any) -> None:
+    threads = threading.active_count()
+    lose(tasks.predict_task, ValueError("a fault of the task itself"), ids=["one"], requests=[{}])
+    assert (threading.active_count(), messages(redis, Queue.INTERACTIVE)) == (threads, [])
+
+
+def test_the_main_process_does_not_wait_for_a_store_that_hangs(
+    server: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings = server.model_copy(update={"redis_url": address})
+        hangs = connect(settings)
+        for name, made in (("_store", JobStore), ("_predictions", PredictionStore)):
+            monkeypatch.setattr(tasks, name, lambda made=made: made(hangs, settings))
+        over = threads.submit(lose, tasks.predict_task, WorkerLostError(KILL), ids=["one"], requests=[{}])
+        silent.accept()
+        over.result(timeout=1)
+
+
+def test_a_store_that_fails_for_a_moment_costs_a_chunk_no_lease(redis: Any) -> None:
+    job_id = upload(tasks._store(), 1)
+    claimed = claim(job_id)
+    names = JobKeys.of(job_id)
+    redis.rename(names.leases, "away")
+    redis.set(names.leases, "so that asking for a lease is an error", ex=60)
+    with capture_logs() as lines, tasks._lease_kept(ScoreChunk(job_id, 0), claimed.owner):
+        wait_until(lambda: any(line["event"] == "lease may run out" for line in lines))
+        redis.rename("away", names.leases)
+        due = redis.zscore(names.inflight, "0")
+        wait_until(lambda: redis.zscore(names.inflight, "0") > due)

@@ -1,12 +1,17 @@
 // The page of a job follows the job: an event says that something has changed, and the page is fetched again and its
-// parts are put in their places. Where the events do not come through, it looks every two seconds.
+// parts are put in their places. Where the events do not come through, or a proxy holds them back, it looks every two
+// seconds.
 
 import { announce, fetchPage, grouped, make, percent, replacePart } from "./page.js";
 
 const SHORTEST_PAUSE = 400;
 const POLL_PAUSE = 2000;
+// The first event comes at once; later ones only when something has changed.
+const FIRST_EVENT_DUE = 3000;
+const NEXT_EVENT_DUE = 30_000;
 let source = null;
 let polling = null;
+let overdue = null;
 let busy = false;
 let changed = false;
 
@@ -17,14 +22,24 @@ function follow() {
   source.addEventListener("job", (event) => {
     stopPolling();
     if (JSON.parse(event.data).finished_at) source.close();
+    else pollAfter(NEXT_EVENT_DUE);
     refresh();
   });
-  source.addEventListener("error", () => {
-    polling ??= setInterval(refresh, POLL_PAUSE);
-  });
+  source.addEventListener("error", poll);
+  pollAfter(FIRST_EVENT_DUE);
+}
+
+function poll() {
+  polling ??= setInterval(refresh, POLL_PAUSE);
+}
+
+/** Poll when no event has come by then. */
+function pollAfter(silence) {
+  overdue = setTimeout(poll, silence);
 }
 
 function stopPolling() {
+  clearTimeout(overdue);
   clearInterval(polling);
   polling = null;
 }
@@ -47,14 +62,14 @@ async function look() {
     show(await fetchPage(location.href));
   } catch {
     warn("The connection is broken. This page tries again by itself; the job goes on meanwhile.");
-    polling ??= setInterval(refresh, POLL_PAUSE);
+    poll();
   }
 }
 
 function show({ status, page }) {
   if (status >= 500) {
     warn("The service does not answer just now. This page tries again by itself.");
-    polling ??= setInterval(refresh, POLL_PAUSE);
+    poll();
     return;
   }
   document.getElementById("warning")?.remove();

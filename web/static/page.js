@@ -16,7 +16,8 @@ export function showTimes(root = document) {
 
 // A button that is replaced or pushed away while it is held down takes the click with it.
 let released = Promise.resolve();
-const ENDS_OF_A_PRESS = ["pointerup", "pointercancel", "contextmenu"];
+// Who goes to another tab or window while the button is down lets it go there.
+const ENDS_OF_A_PRESS = ["pointerup", "pointercancel", "contextmenu", "blur", "visibilitychange"];
 addEventListener("pointerdown", ({ target, button }) => {
   if (button !== 0 || !target.closest("a, button, summary")) return;
   released = new Promise((resolve) => {
@@ -45,6 +46,14 @@ export function replacePart(id, page) {
   const place = places.indexOf(document.activeElement);
   ours.replaceWith(document.adoptNode(fresh));
   if (place >= 0) fresh.querySelectorAll("a, button, input, select, summary, [tabindex]")[place]?.focus();
+}
+
+/** Make a change above or around an element that stays where it is on the screen, as far as the page can be scrolled. */
+export function keepInPlace(element, change) {
+  const before = element?.getBoundingClientRect().top;
+  change();
+  const moved = element ? element.getBoundingClientRect().top - before : 0;
+  if (moved) scrollBy({ top: moved, behavior: "instant" });
 }
 
 /** Tell readers of the screen what has changed. */

@@ -90,20 +90,20 @@ function faultList(found, titles, faultWords) {
 function exampleTable(found, titles) {
   if (!found.examples.length) return [];
   const features = Object.keys(found.examples[0].record);
-  const scores = Object.keys(found.examples[0]).filter((name) => !["row", "record", "prediction", "error"].includes(name));
+  // What is predicted, of several targets for each, and the scores beside it.
+  const answers = Object.keys(found.examples[0]).filter((name) => !["row", "record", "error"].includes(name));
   const rows = found.examples.map((example) => make("tr", { className: example.error ? "rejected" : "" },
     make("td", { className: "number", textContent: grouped(example.row) }),
     ...(example.error
-      ? [make("td", { className: "added", colSpan: 1 + scores.length, textContent: reason(example.error, titles) })]
-      : [make("td", { className: "added", textContent: example.prediction }),
-        ...scores.map((name) => make("td", { className: "added", textContent: score(name, example[name]) }))]),
+      ? [make("td", { className: "added", colSpan: answers.length, textContent: reason(example.error, titles) })]
+      : answers.map((name) => make("td", { className: "added", textContent: score(name, example[name]) }))),
     ...features.map((name) => make("td", { textContent: example.record[name] }))));
   return [table("The first rows with their predictions",
-    ["Row", "Prediction", ...scores.map((name) => sentenceCase(name)), ...features.map((name) => titles[name])], rows)];
+    ["Row", ...answers.map((name) => sentenceCase(name)), ...features.map((name) => titles[name])], rows)];
 }
 
 function score(name, value) {
-  return name.startsWith("probability") ? percent(value, 2) : String(value);
+  return name.startsWith("probability") ? percent(value, 2) : String(value ?? "");
 }
 
 function sentenceCase(name) {
@@ -113,7 +113,7 @@ function sentenceCase(name) {
 /** The `error` of a row as a person reads it: the name of each field in the place of codes. */
 function reason(error, titles) {
   const named = (_, start, column) => `${start}${column ? `${titles[column] ?? column}: ` : ""}`;
-  return sentence(error.replace(/(^|; )[a-z_]+(?: in (\w+))?: /g, named));
+  return sentence(error.replace(/(^|; )[a-z_]+(?: in (.+?))?: /g, named));
 }
 
 /** A table under its heading that scrolls sideways where it is too wide. */

@@ -7,6 +7,8 @@ import { problemOf, sentence, showPreview } from "./preview.js";
 const SAMPLE_BYTES = 64 * 1024;
 const form = document.getElementById("upload-form");
 const input = document.getElementById("file");
+// Only a model that decides by a threshold has a field for one.
+const threshold = document.getElementById("threshold");
 const place = document.getElementById("preview");
 const title = document.title;
 // What went wrong and what to do next, by the code of a problem.
@@ -61,10 +63,10 @@ async function choose(file) {
 /** The first control of the form that is not filled in right, each with what is wrong beside it; null if all are. */
 function faultOfForm() {
   const chosen = input.files.length > 0;
-  const isShare = form.threshold.value.trim() !== "" && form.threshold.validity.valid;
-  showError("threshold", isShare ? null : problemWords.bad_threshold[1]);
+  const isShare = !threshold || (threshold.value.trim() !== "" && threshold.validity.valid);
+  if (threshold) showError("threshold", isShare ? null : problemWords.bad_threshold[1]);
   if (!chosen) showError("file", "Choose a CSV file, or try the sample file.");
-  if (!isShare) return form.threshold;
+  if (!isShare) return threshold;
   return chosen ? null : input;
 }
 
@@ -222,7 +224,7 @@ function showProblem(status, problem, again) {
     offerAgain(heading, step, again);
     return;
   }
-  refused = problem.code !== "bad_threshold";
+  refused = problem.code !== "bad_threshold" || !threshold;
   if (refused) showError("file", sentence(problem.detail));
   else showError("threshold", words[1]);
   place.replaceChildren(problemOf(problem, words ?? [problem.title, "Choose another file, or correct this one."]));
@@ -257,4 +259,4 @@ function showError(name, text) {
   control.before(error);
 }
 
-form.threshold.addEventListener("input", () => showError("threshold", null));
+threshold?.addEventListener("input", () => showError("threshold", null));

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from model.tree_explain import NOT_INSTALLED, TreeExplainer, Unit, obstacle
 from scipy.special import expit
 from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer, make_column_transformer
@@ -30,6 +29,9 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncode
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from model import census, income, income_full
+from model.explanation import explainer, trees
+from model.explanation.explainer import PipelineExplainer, obstacle
+from model.explanation.explanation import Unit
 from model.schema import Feature, FeatureKind
 
 shap = pytest.importorskip("shap", reason="TreeSHAP is an extra: pip install -r requirements-explain.txt")
@@ -59,10 +61,8 @@ def features_of(frame: pd.DataFrame) -> list[Feature]:
     return [Feature(name=name, title=name, kind=FeatureKind.NUMBER) for name in frame.columns]
 
 
-def explainer_of(model: Any, frame: pd.DataFrame) -> TreeExplainer:
-    explainer = TreeExplainer.of(model, features_of(frame))
-    assert explainer is not None
-    return explainer
+def explainer_of(model: Any, frame: pd.DataFrame) -> PipelineExplainer:
+    return PipelineExplainer.of(model, features_of(frame))
 
 
 def raw_output(model: Any, frame: pd.DataFrame, unit: Unit) -> Any:
@@ -75,12 +75,12 @@ def raw_output(model: Any, frame: pd.DataFrame, unit: Unit) -> Any:
 def test_effects_add_up_to_what_the_model_says(data: Any, model: Any, unit: Unit) -> None:
     frame = data.data
     model.fit(frame, data.target)
-    explainer = explainer_of(model, frame)
-    explanation = explainer.explain(frame)
+    explaining = explainer_of(model, frame)
+    explanation = explaining.explain(frame)
     said = raw_output(model, frame, unit)
     if said.ndim == 2:
         said = said[:, 1] if said.shape[1] == 2 else said.max(axis=1)
-    assert explainer.unit is unit
+    assert explaining.unit is unit
     assert explanation.effects.shape == frame.shape
     np.testing.assert_allclose(explanation.output, said, **EXACT)
 
@@ -102,8 +102,8 @@ def test_effects_are_those_of_the_library(data: Any, model: Any, unit: Unit) -> 
 
 def test_of_two_classes_either_can_be_asked_about() -> None:
     model = HistGradientBoostingClassifier(max_iter=10).fit(CANCER.data, CANCER.target)
-    explainer = explainer_of(model, CANCER.data)
-    first, second = (explainer.explain(CANCER.data, np.full(len(CANCER.data), index)) for index in (0, 1))
+    explaining = explainer_of(model, CANCER.data)
+    first, second = (explaining.explain(CANCER.data, np.full(len(CANCER.data), index)) for index in (0, 1))
     np.testing.assert_allclose(expit(first.output), model.predict_proba(CANCER.data)[:, 0], **EXACT)
     np.testing.assert_allclose(expit(second.output), model.predict_proba(CANCER.data)[:, 1], **EXACT)
 
@@ -113,9 +113,9 @@ def test_missing_numbers_are_explained() -> None:
     frame = CANCER.data.mask(holes)
     for model in (HistGradientBoostingClassifier(max_iter=10), RandomForestClassifier(10, random_state=0)):
         model.fit(frame, CANCER.target)
-        explainer = explainer_of(model, frame)
-        said = raw_output(model, frame, explainer.unit)
-        np.testing.assert_allclose(explainer.explain(frame).output, said[:, 1] if said.ndim == 2 else said, **EXACT)
+        explaining = explainer_of(model, frame)
+        said = raw_output(model, frame, explaining.unit)
+        np.testing.assert_allclose(explaining.explain(frame).output, said[:, 1] if said.ndim == 2 else said, **EXACT)
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +136,10 @@ def one_hot(**options: Any) -> Pipeline:
 def test_one_hot_columns_are_summed_back_to_their_feature(people: Any, options: dict[str, Any]) -> None:
     frame, labels = people
     pipeline = one_hot(**options).fit(frame, labels)
-    explainer = TreeExplainer.of(pipeline, income.FEATURES)
-    assert explainer is not None
-    effects = explainer.explain(frame.iloc[:200]).effects
+    explaining = PipelineExplainer.of(pipeline, income.FEATURES)
+    effects = explaining.explain(frame.iloc[:200]).effects
     said = pipeline.predict_proba(frame.iloc[:200])[:, 1]
-    np.testing.assert_allclose(explainer.explain(frame.iloc[:200]).output, said, **EXACT)
+    np.testing.assert_allclose(explaining.explain(frame.iloc[:200]).output, said, **EXACT)
     columns = pipeline[0].transform(frame.iloc[:200])
     theirs = shap.TreeExplainer(pipeline[-1]).shap_values(getattr(columns, "toarray", lambda: columns)())[:, :, 1]
     made = pd.Series(pipeline[0].get_feature_names_out()).str.partition("__")[2]
@@ -162,8 +161,8 @@ def test_encoders_of_many_kinds_are_traced() -> None:
         remainder="passthrough",
     )
     pipeline = make_pipeline(encoders, HistGradientBoostingRegressor(max_iter=10)).fit(frame, DIABETES.target)
-    explainer = explainer_of(pipeline, frame)
-    explanation = explainer.explain(frame)
+    explaining = explainer_of(pipeline, frame)
+    explanation = explaining.explain(frame)
     np.testing.assert_allclose(explanation.output, pipeline.predict(frame), **EXACT)
     used = dict(zip(frame.columns, np.abs(explanation.effects).max(axis=0), strict=True))
     assert used["s6"] == used["empty"] == 0
@@ -182,40 +181,33 @@ def test_words_of_a_text_are_summed_back_to_it() -> None:
 def test_a_pipeline_may_take_its_columns_in_another_order(people: Any) -> None:
     frame, labels = people
     turned = frame[frame.columns[::-1]]
-    explainer = TreeExplainer.of(one_hot().fit(turned, labels), income.FEATURES)
-    straight = TreeExplainer.of(one_hot().fit(frame, labels), income.FEATURES)
-    assert explainer is not None
-    assert straight is not None
+    explaining = PipelineExplainer.of(one_hot().fit(turned, labels), income.FEATURES)
+    straight = PipelineExplainer.of(one_hot().fit(frame, labels), income.FEATURES)
     np.testing.assert_allclose(
-        explainer.explain(frame.iloc[:50]).effects, straight.explain(frame.iloc[:50]).effects, **EXACT
+        explaining.explain(frame.iloc[:50]).effects, straight.explain(frame.iloc[:50]).effects, **EXACT
     )
 
 
 def test_many_rows_are_explained_in_parts(people: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     frame, labels = people
-    explainer = TreeExplainer.of(one_hot().fit(frame, labels), income.FEATURES)
-    assert explainer is not None
-    at_once = explainer.explain(frame.iloc[:100])
-    monkeypatch.setattr("model.tree_explain.CELLS_AT_ONCE", 1000)
-    np.testing.assert_allclose(explainer.explain(frame.iloc[:100]).effects, at_once.effects, **EXACT)
-    assert explainer.explain(frame.iloc[:0]).effects.shape == (0, 7)
+    explaining = PipelineExplainer.of(one_hot().fit(frame, labels), income.FEATURES)
+    at_once = explaining.explain(frame.iloc[:100])
+    monkeypatch.setattr(explainer, "CELLS_AT_ONCE", 1000)
+    np.testing.assert_allclose(explaining.explain(frame.iloc[:100]).effects, at_once.effects, **EXACT)
+    assert explaining.explain(frame.iloc[:0]).effects.shape == (0, 7)
 
 
 REFUSED = [
-    (LogisticRegression(max_iter=5), "LogisticRegression is not a tree model"),
     (make_pipeline(PCA(3), DecisionTreeClassifier()), "PCA may mix its columns"),
     (GradientBoostingClassifier(n_estimators=2, init=LogisticRegression(max_iter=5)), "another model"),
-    (HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]), "splits on categories themselves"),
 ]
 
 
 @pytest.mark.parametrize(("model", "reason"), REFUSED)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_what_cannot_be_explained_has_a_reason(model: Any, reason: str) -> None:
-    frame = CANCER.data.round().clip(upper=200)
-    model.fit(frame, CANCER.target)
-    assert reason in str(obstacle(model, features_of(frame)))
-    assert TreeExplainer.of(model, features_of(frame)) is None
+    model.fit(CANCER.data, CANCER.target)
+    assert reason in str(obstacle(model, features_of(CANCER.data)))
 
 
 def test_several_targets_and_columns_that_are_no_features_are_refused() -> None:
@@ -226,20 +218,34 @@ def test_several_targets_and_columns_that_are_no_features_are_refused() -> None:
     assert "'s6', which is no feature" in str(obstacle(one, features_of(DIABETES.data.drop(columns="s6"))))
 
 
-def test_without_the_library_there_is_a_reason_and_no_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = DecisionTreeRegressor(max_depth=2).fit(DIABETES.data, DIABETES.target)
+@pytest.mark.parametrize(("data", "model", "unit"), CASES, ids=NAMES)
+def test_effects_are_the_same_without_the_library(
+    data: Any, model: Any, unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = data.data.iloc[::10]
+    model.fit(data.data, data.target)
+    expected = explainer_of(model, data.data).explain(frame)
     monkeypatch.setitem(sys.modules, "shap", None)
-    assert obstacle(model, features_of(DIABETES.data)) == NOT_INSTALLED
-    assert TreeExplainer.of(model, features_of(DIABETES.data)) is None
+    without = explainer_of(model, data.data)
+    assert not without.attributor.libraries
+    found = without.explain(frame)
+    np.testing.assert_allclose(found.effects, expected.effects, **EXACT)
+    np.testing.assert_allclose(found.baseline, expected.baseline, **EXACT)
+
+
+def test_very_large_forests_are_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = RandomForestRegressor(3, max_depth=3).fit(DIABETES.data, DIABETES.target)
+    assert not explainer_of(model, DIABETES.data).attributor.libraries
+    monkeypatch.setattr(trees, "LARGEST_FOREST", 10)
+    assert explainer_of(model, DIABETES.data).attributor.libraries == {"shap"}
 
 
 def test_ordinal_columns_keep_their_feature(people: Any) -> None:
     frame, labels = people
     encoder = make_column_transformer((OrdinalEncoder(), ["sex", "race"]), (StandardScaler(), ["age"]))
     pipeline = make_pipeline(encoder, HistGradientBoostingClassifier(max_iter=5)).fit(frame, labels)
-    explainer = TreeExplainer.of(pipeline, income.FEATURES)
-    assert explainer is not None
-    explanation = explainer.explain(frame)
+    explaining = PipelineExplainer.of(pipeline, income.FEATURES)
+    explanation = explaining.explain(frame)
     np.testing.assert_allclose(explanation.output, pipeline.decision_function(frame), **EXACT)
     unused = [place for place, feature in enumerate(income.FEATURES) if feature.name not in ("sex", "race", "age")]
     assert not explanation.effects[:, unused].any()
@@ -247,8 +253,7 @@ def test_ordinal_columns_keep_their_feature(people: Any) -> None:
 
 def test_income_full_is_explained(full_pipeline: Pipeline) -> None:
     frame = income_full.load_records(census.HELD_OUT)[0].iloc[:300]
-    explainer = TreeExplainer.of(full_pipeline, income_full.FEATURES)
-    assert explainer is not None
-    assert explainer.unit is Unit.LOG_ODDS
-    explanation = explainer.explain(frame)
+    explaining = PipelineExplainer.of(full_pipeline, income_full.FEATURES)
+    assert explaining.unit is Unit.LOG_ODDS
+    explanation = explaining.explain(frame)
     np.testing.assert_allclose(explanation.output, full_pipeline.decision_function(frame), **EXACT)

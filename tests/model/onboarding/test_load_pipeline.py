@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import pickle
+import subprocess
 import sys
 import types
 import zipfile
@@ -11,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import catboost
 import cloudpickle
 import joblib
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+import xgboost
 from imblearn.ensemble import BalancedRandomForestClassifier
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
@@ -71,7 +75,7 @@ def test_a_pickle_is_known_by_its_content_whatever_its_name(
     content = skops.io.dumps(fitted) if "skops" in name else pickle.dumps(fitted)
     (tmp_path / name).write_bytes(compress(content) if compress else content)
     if "skops" not in name:
-        with pytest.raises(RefusedModel, match="any program.*--trust"):
+        with pytest.raises(RefusedModel, match=r"any program.*--trust"):
             load_pipeline(tmp_path / name)
     loaded = load_pipeline(tmp_path / name, (EVERYTHING,))
     assert same(loaded.pipeline, fitted, iris[0])
@@ -258,6 +262,28 @@ def test_results_of_other_libraries_are_refused_by_name(
         (tmp_path / "m.pkl").write_bytes(pickle.dumps(made()))
         assert "module" in refused(tmp_path / "m.pkl") or "model" in refused(tmp_path / "m.pkl")
     assert f"needs {library}, which is not installed" in refused(tmp_path / "m.pkl")
+
+
+def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(iris: Data, tmp_path: Path) -> None:
+    """In a process of its own, in which none of them can be imported."""
+    models = {
+        "xgboost": xgboost.XGBClassifier(n_estimators=2, n_jobs=1),
+        "lightgbm": lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1),
+        "catboost": catboost.CatBoostClassifier(iterations=2, silent=True, allow_writing_files=False),
+        "imblearn": BalancedRandomForestClassifier(n_estimators=2),
+    }
+    for name, model in models.items():
+        skops.io.dump(model.fit(*iris), tmp_path / f"{name}.skops")
+        joblib.dump(model, tmp_path / f"{name}.pkl")
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({list(models)!r}); from pathlib import Path\n"
+        "from model.errors import RefusedModel; from model.onboarding.load_pipeline import load_pipeline\n"
+        f"for path in Path({str(tmp_path)!r}).iterdir():\n"
+        "    try: load_pipeline(path, ('everything',))\n"
+        "    except RefusedModel as error: print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.count("pip install -r requirements-boosters.txt") == 8, found.stdout
 
 
 def test_a_lambda_is_refused_with_advice(iris: Data, tmp_path: Path, refused: Refused) -> None:

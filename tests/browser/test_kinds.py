@@ -1,0 +1,82 @@
+"""Every kind of model in a real browser, with JavaScript and without: the page's answers are the pipeline's own."""
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.kinds import KINDS, Kind
+from tests.browser.people import csv_file
+from web.page_words import grouped_digits
+
+# Of more fields than these, typing into each takes too long.
+MOST_TYPED = 20
+NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(e-?[0-9]+)?")
+FILL = """(form, record) => {
+    for (const field of document.querySelectorAll("#record-form [data-field]")) {
+        const control = field.querySelector("input, select, textarea");
+        if (control.name in record) control.value = record[control.name];
+    }
+}"""
+
+
+def record_of(kind: Kind, row: int) -> dict[str, str]:
+    """A record of the training data as a person would type it."""
+    values = kind.inputs.iloc[row]
+    return {name: "" if pd.isna(value) else text_of(value) for name, value in values.items()}
+
+
+def text_of(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) or str(value) in ("True", "False") else str(value)
+
+
+def fill(page: Page, record: dict[str, str]) -> None:
+    """Fill in the form, field by field."""
+    if len(record) > MOST_TYPED:
+        page.locator("#record-form").evaluate(FILL, record)
+        return
+    for name, text in record.items():
+        control = page.locator("#record-form").locator(f'[name="{name}"]')
+        if control.evaluate("control => control.tagName") == "SELECT":
+            control.select_option(text)
+        else:
+            control.fill(text)
+
+
+def shown(answer: str) -> str:
+    """An answer as the page shows it: numbers in six digits."""
+    return grouped_digits(float(answer)) if NUMBER.fullmatch(answer) else answer
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
+@pytest.mark.parametrize("name", KINDS)
+def test_the_form_and_the_upload_give_the_pipelines_own_answers(
+    new_page: NewPage, kinds: dict[str, Kind], name: str, javascript: bool
+) -> None:
+    kind, page = kinds[name], new_page(java_script_enabled=javascript, viewport={"width": 1280, "height": 900})
+    answers = kind.answers
+    other = next(row for row, answer in enumerate(answers) if answer != answers[0])
+    page.goto(f"/models/{name}")
+    for row in (0, other):
+        fill(page, record_of(kind, row))
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#decision, #prediction, #targets td")).to_have_text([*map(shown, answers[row])])
+        assert page.locator("#record-form .error").count() == 0
+    page.locator("#file").set_input_files(csv_file(kind.inputs.to_csv(index=False)))
+    if javascript:
+        expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    page.get_by_role("button", name="Upload and score", exact=True).click()
+    page.wait_for_url("**/jobs/*")
+    page.locator("#job-state", has_text=f"All {len(answers)} rows are done").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the results").click()
+    rows = csv.DictReader(io.StringIO(Path(download.value.path()).read_text(), newline=""))
+    for row, answer in zip(rows, answers, strict=True):
+        found = [text for name, text in row.items() if re.match("prediction($|_)", name)]
+        assert [*map(shown, found)] == [*map(shown, answer)]

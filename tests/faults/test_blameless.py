@@ -1,0 +1,151 @@
+"""What happens to a chunk without its doing costs none of its rows: processes and hosts gone, models not there."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from jobs.alive import living
+from jobs.connection import connect
+from jobs.keys import JobKeys
+from jobs.settings import Settings
+from model.catalog import Catalog
+from tests.stack import ROOT, Stack, running_stack, wait_until
+
+HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
+RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
+# Most of them in one chunk, so that there is time to kill whoever works on it.
+ROWS = 300_000
+OTHER = "other"
+SETTINGS = {
+    "SCORELINE_LEASE_SECONDS": "2",
+    "SCORELINE_BULK_PROCESSES": "1",
+    "SCORELINE_WEB_PROCESSES": "1",
+    "SCORELINE_CHUNK_BYTES": str(64 * 1024 * 1024),
+    "SCORELINE_MODEL_WAIT_SECONDS": "3",
+}
+
+
+@pytest.fixture(scope="module")
+def own_models(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """The default model, and the same again under another name."""
+    own = Path(shutil.copytree(models, tmp_path_factory.mktemp("blameless") / "models"))
+    catalog = Catalog(own)
+    catalog.publish(catalog.card("income").model_copy(update={"name": OTHER}), catalog.artifact_path("income"))
+    return own
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, own_models: Path) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), own_models, **SETTINGS) as found:
+        yield found
+
+
+def csv_of(rows: int) -> bytes:
+    """Rows that are all scored."""
+    return "\n".join([HEADER, *(f"{n},{17 + n % 70},{RECORD}" for n in range(1, rows + 1)), ""]).encode()
+
+
+def children(stack: Stack) -> list[psutil.Process]:
+    found = stack.processes("-m worker bulk")
+    return [process for process in found if process.ppid() in {other.pid for other in found}]
+
+
+def kill_the_child(stack: Stack) -> None:
+    for process in children(stack):
+        process.kill()
+
+
+def kill_the_host(stack: Stack) -> None:
+    """The worker with all its processes, so that nobody can tell what became of the chunk."""
+    for process in stack.processes("-m worker bulk"):
+        process.kill()
+
+
+def killed_at_work(stack: Stack, job: dict[str, Any], chunk: str, kill: Callable[[Stack], None], times: int) -> bool:
+    """Kill whoever works on a chunk, time and again; false if it was done before that."""
+    redis: Any = connect(Settings(data_dir=stack.folder))
+    names = JobKeys.of(job["id"])
+    seen: set[bytes] = set()
+
+    def is_held_anew_or_done() -> bool:
+        hold = redis.hget(names.counts, f"at:{chunk}")
+        return hold not in {None, *seen} or not redis.hexists(names.input, chunk)
+
+    for _ in range(times):
+        wait_until(is_held_anew_or_done)
+        hold = redis.hget(names.counts, f"at:{chunk}")
+        if hold is None:
+            return False
+        seen.add(hold)
+        kill(stack)
+    return True
+
+
+def begun(stack: Stack) -> tuple[dict[str, Any], str]:
+    """A job on which nobody works yet, and its largest chunk."""
+    with stack.frozen("-m worker bulk"):
+        job = stack.upload(csv_of(ROWS), wait=0).json()
+        chunks: Any = connect(Settings(data_dir=stack.folder)).hgetall(JobKeys.of(job["id"]).input)
+    return job, max(chunks, key=lambda chunk: len(chunks[chunk])).decode()
+
+
+@pytest.mark.parametrize(("kill", "times"), [(kill_the_child, 4), (kill_the_host, 3)])
+def test_no_row_is_blamed_for_processes_that_were_killed(
+    stack: Stack, kill: Callable[[Stack], None], times: int
+) -> None:
+    for _ in range(10):
+        job, chunk = begun(stack)
+        if killed_at_work(stack, job, chunk, kill, times):
+            break
+    else:
+        pytest.fail("every job was done too soon")
+    ended = stack.ended(job)
+    assert (ended["state"], ended["rows"]) == ("succeeded", {"total": ROWS, "scored": ROWS, "rejected": 0})
+
+
+@contextmanager
+def worker_without_the_other_model(stack: Stack, folder: Path, models: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """One more bulk worker, as on a host that has an older copy of the models."""
+    shutil.copytree(models / "income", folder / "models" / "income")
+    environment = {
+        **stack.environment,
+        "SCORELINE_DATA_DIR": str(folder),
+        "SCORELINE_REDIS_URL": Settings(data_dir=stack.folder).store_url,
+    }
+    with (stack.folder / "log").open("ab") as log:
+        command = [sys.executable, "-m", "worker", "bulk"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_job_is_done_by_the_worker_that_has_its_model(stack: Stack, own_models: Path, tmp_path: Path) -> None:
+    redis = connect(Settings(data_dir=stack.folder))
+    with worker_without_the_other_model(stack, tmp_path, own_models) as worker:
+        wait_until(lambda: worker.pid in {node.pid for node in living(redis, "bulk")})
+        with stack.frozen("-m worker bulk"):
+            job = stack.upload(csv_of(20), wait=0, model=OTHER).json()
+            wait_until(lambda: "there is no model 'other'" in (stack.folder / "log").read_text())
+        ended = stack.ended(job)
+    assert (ended["state"], ended["rows"]["scored"]) == ("succeeded", 20)
+
+
+def test_a_job_whose_model_no_worker_can_load_fails_and_says_why(stack: Stack, own_models: Path) -> None:
+    with stack.frozen("-m worker bulk"):
+        job = stack.upload(csv_of(20), wait=0, model=OTHER).json()
+        shutil.rmtree(own_models / OTHER)
+    ended = stack.ended(job)
+    assert ended["state"] == "failed"
+    reason = f"the model cannot be used on any worker: {socket.gethostname()}: there is no model 'other'"
+    assert reason in ended["error"]["detail"]
