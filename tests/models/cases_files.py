@@ -88,13 +88,13 @@ def saved_as(kind: str, folder: Path) -> Brought:
     return bring(folder, scaled(logistic()), tables.wine(), "cultivar", saved=kind)
 
 
-def bundled(said: bool, folder: Path) -> Brought:
+def bundled(said: bool, folder: Path, **more: Any) -> Brought:
     """A dictionary with the model, the names of its features, and figures."""
     brought = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
     features = list(tables.wine().columns[:-1])
     path = folder / "bundle.joblib"
-    bundle = {"model": brought.pipeline, "scaler": StandardScaler().fit(tables.wine()[features]), "features": features}
-    joblib.dump({**bundle, "accuracy": 0.97, "trained": "2026-03-01"}, path)
+    bundle = {"model": brought.pipeline, "features": features, "accuracy": 0.97, "trained": "2026-03-01", **more}
+    joblib.dump(bundle, path)
     words = (str(path), *brought.words[1:], "--trust", *(("--key", "model") if said else ()))
     return _with(brought, words)
 
@@ -105,6 +105,17 @@ def _with(brought: Brought, words: tuple[str, ...]) -> Brought:
 
 def refused(make: Callable[[Path], Brought], folder: Path) -> Refused:
     return Refused(make(folder).words)
+
+
+def two_models(folder: Path) -> Refused:
+    """Nobody but its owner knows which of them is meant."""
+    spare = scaled(logistic()).fit(tables.iris().iloc[:, :4], tables.iris()["species"])
+    return Refused(bundled(False, folder, spare=spare).words)
+
+
+def scaler_beside(folder: Path) -> Refused:
+    """Nothing says to which columns the scaler was applied."""
+    return Refused(bundled(True, folder, scaler=StandardScaler().fit(tables.wine().iloc[:, :13])).words)
 
 
 def mlflow_folder(folder: Path) -> Brought:
@@ -236,7 +247,9 @@ CASES = (
     Case("file-wrong-end", wrong_end),
     Case("file-without-trust", without_trust, refused=("--trust", "pickle")),
     Case("bundle", partial(bundled, True)),
-    Case("bundle-without-key", partial(refused, partial(bundled, False)), refused=("--key", "model")),
+    Case("bundle-of-one-model", partial(bundled, False)),
+    Case("bundle-of-two-models", two_models, refused=("--key", "model", "spare")),
+    Case("bundle-with-a-scaler", scaler_beside, refused=("scaler", "Pipeline")),
     Case("mlflow-folder", mlflow_folder),
     Case("older-scikit-learn", partial(refused, partial(made_by, "0.24.2", ())), refused=("0.24.2", "--trust-version")),
     Case("older-scikit-learn-trusted", partial(made_by, "1.5.2", ("--trust-version",))),

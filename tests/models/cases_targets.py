@@ -99,6 +99,11 @@ def own_clusters(model: Any, asked: pd.DataFrame) -> Answers:
     return Answers(np.asarray(model.predict(asked)).reshape(-1, 1), {})
 
 
+def birch(folder: Path) -> Refused:
+    """Its tree of clusters has no form but a pickle's."""
+    return Refused(unsupervised(scaled(Birch(n_clusters=3)), folder, saved="joblib").words)
+
+
 def without_predict(folder: Path) -> Refused:
     brought = bring(folder, DBSCAN(2.0), tables.wine().drop(columns="cultivar"), answers=own_clusters)
     return Refused(brought.words)
@@ -152,6 +157,6 @@ CASES = (
     Case("k-means", partial(unsupervised, scaled(KMeans(3, n_init=3, random_state=0)))),
     Case("mini-batch-k-means", partial(unsupervised, scaled(MiniBatchKMeans(3, n_init=3, random_state=0)))),
     Case("gaussian-mixture", partial(unsupervised, scaled(GaussianMixture(3, random_state=0)))),
-    Case("birch", partial(unsupervised, scaled(Birch(n_clusters=3)), saved="joblib")),
+    Case("birch", birch, refused=("Birch", "without pickle")),
     Case("dbscan", without_predict, refused=("DBSCAN", "predict")),
 )
