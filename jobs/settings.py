@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         description="names and addresses, commas between them, under which the web answers beside loopback and `HOST`",
     )
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
-    redis_ca: Path | None = Field(
+    redis_ca: FilePath | None = Field(
         None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
     )
     store_risks: Literal["refuse", "accept"] = Field(

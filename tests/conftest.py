@@ -54,7 +54,8 @@ def scorer(models: Path) -> Scorer:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
     """A running service, for tests that leave it as it was."""
-    with running_stack(tmp_path_factory.mktemp("service"), models, SCORELINE_LOG_FORMAT="json") as stack:
+    settings = {"SCORELINE_LOG_FORMAT": "json", "SCORELINE_MODEL_WAIT_SECONDS": "1"}
+    with running_stack(tmp_path_factory.mktemp("service"), models, **settings) as stack:
         yield stack
 
 

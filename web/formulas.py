@@ -52,7 +52,7 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     if not len(found):
         return []
     quoted = index_records(block, ord(delimiter), final=True).quoted if b'"' in block else None
-    found = found[~_at_line_end(raw, found, quoted) & (raw[found] != ord(delimiter))]
+    found = found[~_separates(raw, found, delimiter, quoted)]
     own = _begins_field(raw, found, delimiter, quoted)
     kept = own | _follows_other(raw, found, delimiter)
     found, own = found[kept], own[kept]
@@ -76,9 +76,10 @@ def _beginnings(raw: Bytes) -> Places:
     return found[begins]
 
 
-def _at_line_end(raw: Bytes, found: Places, quoted: Flags | None) -> Flags:
-    """Whether a carriage return stands there that ends a line."""
+def _separates(raw: Bytes, found: Places, delimiter: str, quoted: Flags | None) -> Flags:
+    """Whether the file's delimiter stands there, or a carriage return that ends a line."""
     ends: Flags = (raw[found] == ord("\r")) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
+    ends |= raw[found] == ord(delimiter)
     if quoted is not None:
         ends &= ~quoted[found]
     return ends

@@ -171,15 +171,15 @@ def _predicted_and_actual(bins: Sequence[CalibrationBin]) -> Plot:
 
 def _thresholds(card: Card, found: Evaluation) -> Plot | None:
     rows = found.thresholds
-    if not rows:
+    if not rows or card.threshold is None:
         return None
     precision = [(row.threshold, row.precision) for row in rows if row.precision is not None]
     recall = [(row.threshold, row.recall) for row in rows if row.recall is not None]
     return Plot(
         id="thresholds",
         title="What another threshold would do",
-        words="A higher threshold finds fewer of the positive records, but more of those that it names are right."
-        + ("" if card.threshold is None else f" The model's own is {percent(card.threshold)}."),
+        words=f"A higher threshold finds fewer of the positive records, but more of those that it names are right. The "
+        f"model's own is {percent(card.threshold)}.",
         x_title="Threshold",
         y_title="Share",
         x_ticks=_share_ticks(_across),

@@ -99,14 +99,17 @@ class Question:
 def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
     """Ask about the rows with these numbers; `apart` finds those that a model fails on.
 
-    With `isolated_seconds`, which all of it may take, also those that take their process down or never end.
+    With `isolated_seconds`, which all of it may take, also those that take their process down or never end, and nothing
+    is explained.
 
     Raises:
         ScoringFailed: when a model fails, without `apart`.
         OSError: when the system has no process to give.
     """
     if isolated_seconds:
-        return _score_isolated(question, rows, isolated_seconds)
+        # Without explanations, which may be what takes a process down, or too long.
+        scored = _score_isolated(replace(question, explained=False), rows, isolated_seconds)
+        return _unexplained(scored, question) if question.explained else scored
     if apart:
         return _score_apart(question, rows)
     return ScoredRows(rows, question.ask(), failed(rows[:0]))
@@ -127,6 +130,11 @@ def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
         used = np.bincount(taken, minlength=len(values)) > 0
         selected[name] = (values, taken) if used.all() else (values[used], (np.cumsum(used) - 1)[taken])
     return selected
+
+
+def _unexplained(scored: ScoredRows, question: Question) -> ScoredRows:
+    effects = np.full((len(scored.rows), len(question.scorers[0].card.features)), np.nan)
+    return replace(scored, answers=replace(scored.answers, effects=effects))
 
 
 def _score_apart(question: Question, rows: Rows) -> ScoredRows:
@@ -163,21 +171,9 @@ def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRow
         elif made.killed and kills[int(part[0])] < MAX_KILLS - 1:
             kills[int(part[0])] += 1
             waiting.appendleft(part)
-        elif answers := _without_explanation(question, part, left.share()):
-            done.append((part, answers))
         else:
             wrong.append(int(part[0]))
     return _put_together(question, rows, done, wrong)
-
-
-def _without_explanation(question: Question, part: Rows, seconds: float) -> Answers | None:
-    """Answers on rows whose explanation may be what takes the process down; None where scoring them does."""
-    if not question.explained:
-        return None
-    for answer in isolated([partial(_work, replace(question, explained=False), part)], seconds).answers:
-        effects = np.full((len(part), len(question.scorers[0].card.features)), np.nan)
-        return replace(Answers.decode(answer), effects=effects)
-    return None
 
 
 def _work(question: Question, part: Rows) -> bytes:

@@ -13,6 +13,8 @@ _SIZE_BYTES = 8
 # Of the time that is left for all of them, what one work may take: however many never end, all are over in time.
 _SHARE = 1 / 6
 _LEAST_SECONDS = 0.05
+# Signals that come from outside, from a person or from the system.
+_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
 # A work that is killed may be innocent: the system was short of memory, or somebody pressed the wrong button.
 MAX_KILLS = 3
 
@@ -55,14 +57,15 @@ def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
     with os.fdopen(read_end, "rb") as pipe:
         answers = _read(pipe)
     _, status = os.waitpid(process, 0)
-    return Isolated(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL)
+    return Isolated(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OUTSIDE)
 
 
 def _work_and_end(works: Iterable[Callable[[], bytes]], write_end: int, seconds: float) -> NoReturn:
     """Never goes back: what this process inherited is not its own to clean up."""
     try:
         # The kernel ends it, whatever holds it up, and even if whoever waits for it has gone.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        for number in (signal.SIGALRM, *_OUTSIDE[1:]):
+            signal.signal(number, signal.SIG_DFL)
         _be_the_first_to_go()
         with os.fdopen(write_end, "wb") as pipe:
             for work in works:

@@ -40,8 +40,9 @@ _SHARE_OF_AN_ATTEMPT = 0.9
 _SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
 # What the error of a job says of a host.
 _MAX_REASON = 300
-# Ends that come from outside: by hand, by the system that is short of memory, or with the machine.
-_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGQUIT", "SIGINT", "SIGHUP")
+# How a process ends by its own doing. Any other end may have come from outside: by hand, with the machine, or by a
+# system short of memory. What a chunk does in other ways shows when it has been lost a few times.
+_OWN_ENDS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
 
 
 @cache
@@ -174,7 +175,7 @@ def _see_to_what_it_had(
     """
     if not isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
         return
-    failed = not any(name in str(exception) for name in _OUTSIDE)
+    failed = isinstance(exception, TimeLimitExceeded) or any(name in str(exception) for name in _OWN_ENDS)
     if sender.name == Task.PREDICT.value:
         act = partial(_ask_again_one_by_one, Predict.decode(kwargs), failed)
     else:

@@ -127,12 +127,13 @@ def measured(
 def _trial_card(found: Findings) -> Card:
     """What a scorer has to know to ask a pipeline for its own predictions."""
     inspection = found.inspection
-    renamed = inspection.class_names and inspection.class_names != inspection.classes
+    classes = inspection.class_names or inspection.classes
+    renamed = classes != inspection.classes
     return Card(
         name="trial", version="0", kind=inspection.kind, title="", description="", target="",
-        classes=inspection.class_names or inspection.classes,
+        classes=classes,
         pipeline_classes=inspection.classes if renamed else (),
-        positive_class=inspection.classes[1] if inspection.kind is ModelKind.BINARY_CLASSIFIER else None,
+        positive_class=classes[1] if inspection.kind is ModelKind.BINARY_CLASSIFIER else None,
         targets=tuple(map(str, range(inspection.targets))) if inspection.kind.has_several_targets else (),
         target_classes=inspection.target_classes, scores=found.reference.scores, labels_by=LabelRule.PREDICT,
         threshold=None, takes=inspection.form, features=found.features, trained_at="", training_rows=0, libraries={},

@@ -117,6 +117,8 @@ def _missing_module(name: str, module: ModuleType | None) -> str:
 
 
 def _missing_name(error: AttributeError, module: ModuleType | None) -> str:
+    if "module 'sklearn." in str(error):
+        return "holds a part of scikit-learn that is not in the version here, so another one made it; train it again"
     if module is not None:
         return f"needs {error.name!r}, which the module given with --module does not define"
     if "__main__" in str(error) + repr(getattr(error, "obj", "")):

@@ -69,9 +69,8 @@ def _of_texts(common: dict[str, Any], texts: pd.Series, values: pd.Series, free_
             pandas_dtype=dtype,
         )  # fmt: skip
     words = _missing_words(texts, values)
-    return Feature(
-        **common, kind=FeatureKind.TEXT, example=str(present.iloc[0]), missing_words=words, pandas_dtype=dtype
-    )
+    example = next((text for text in map(str, present) if text.strip()), "")
+    return Feature(**common, kind=FeatureKind.TEXT, example=example, missing_words=words, pandas_dtype=dtype)
 
 
 def _missing_words(texts: pd.Series, values: pd.Series) -> tuple[str, ...]:

@@ -108,9 +108,17 @@ def _numbers(column: pd.Series) -> NDArray[np.float64]:
 
 
 def _places(column: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
-    """The index of each text's class, shape (n,); -1 for what is none."""
-    spelt = {_folded(name): place for place, name in enumerate(classes)}
-    return np.asarray(column.map(lambda text: spelt.get(_folded(text), -1)), np.int64)
+    """The index of each text's class, shape (n,), -1 for what is none; classes that differ in case are told apart."""
+    folded = [_folded(name) for name in classes]
+    spelt = {text: place for place, text in enumerate(folded) if folded.count(text) == 1}
+    exact = {spelling: place for place, name in enumerate(classes) for spelling in (label_text(name), name)}
+
+    def place_of(text: str) -> int:
+        found = exact.get(text, exact.get(label_text(text.strip())))
+        return spelt.get(_folded(text), -1) if found is None else found
+
+    places = {text: place_of(text) for text in column.unique()}
+    return np.asarray(column.map(places), np.int64)
 
 
 def _folded(text: str) -> str:

@@ -15,7 +15,7 @@ from tests.stack import Stack
 WITHOUT = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
 # Set where skipping these tests must not pass for success.
 REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-SLOWEST_MS = 15_000
+SLOWEST_MS = 30_000
 
 NewPage = Callable[..., Page]
 

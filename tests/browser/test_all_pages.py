@@ -36,11 +36,13 @@ def addresses(service: Stack) -> Iterator[dict[str, str]]:
         "problem": "/nothing",
         "gone": f"/jobs/{32 * '0'}",
         "docs": DOCS,
+        "errors": "/api/v1/errors",
+        "error": "/api/v1/errors/not_ready",
     }
     service.request("POST", f"{job}/delete")
 
 
-KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs")
+KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs", "errors", "error")
 
 
 def open_page(page: Page, address: str) -> None:
@@ -102,7 +104,7 @@ def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_o
     for summary in page.locator("#about details > summary").all():
         summary.click()
     expect(page.locator("#roc-table")).to_be_visible()
-    expect(page.locator("#effect-age-table")).to_be_visible()
+    expect(page.locator("#effect-2-table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert_accessible(page, "#about")
 

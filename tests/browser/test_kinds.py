@@ -18,6 +18,8 @@ from web.page_words import grouped_digits
 # Of more fields than these, typing into each takes too long.
 MOST_TYPED = 20
 NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(e-?[0-9]+)?")
+# A form's own properties are hidden by fields of their names.
+GET_ID = "element => Element.prototype.getAttribute.call(element, 'id')"
 FILL = """(form, record) => {
     for (const field of document.querySelectorAll("#record-form [data-field]")) {
         const control = field.querySelector("input, select, textarea");
@@ -54,6 +56,15 @@ def shown(answer: str) -> str:
     return grouped_digits(float(answer)) if NUMBER.fullmatch(answer) else answer
 
 
+def assert_whole(page: Page) -> None:
+    """No id stands twice, and the page fits a phone and the usual screen."""
+    ids = page.locator("[id]").evaluate_all(f"elements => elements.map({GET_ID})")
+    assert len(ids) == len(set(ids))
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 @pytest.mark.parametrize("name", KINDS)
 def test_the_form_and_the_upload_give_the_pipelines_own_answers(
@@ -68,12 +79,14 @@ def test_the_form_and_the_upload_give_the_pipelines_own_answers(
         page.get_by_role("button", name="Predict").click()
         expect(page.locator("#decision, #prediction, #targets td")).to_have_text([*map(shown, answers[row])])
         assert page.locator("#record-form .error").count() == 0
+    assert_whole(page)
     page.locator("#file").set_input_files(csv_file(kind.inputs.to_csv(index=False)))
     if javascript:
         expect(page.locator("#preview")).to_contain_text("This is how the file is read")
     page.get_by_role("button", name="Upload and score", exact=True).click()
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text=f"All {len(answers)} rows are done").wait_for()
+    assert_whole(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the results").click()
     rows = csv.DictReader(io.StringIO(Path(download.value.path()).read_text(), newline=""))

@@ -76,12 +76,12 @@ def killed_at_work(stack: Stack, job: dict[str, Any], chunk: str, kill: Callable
     seen: set[bytes] = set()
 
     def is_held_anew_or_done() -> bool:
-        hold = redis.hget(names.counts, f"at:{chunk}")
+        hold = redis.hget(names.leases, chunk)
         return hold not in {None, *seen} or not redis.hexists(names.input, chunk)
 
     for _ in range(times):
         wait_until(is_held_anew_or_done)
-        hold = redis.hget(names.counts, f"at:{chunk}")
+        hold = redis.hget(names.leases, chunk)
         if hold is None:
             return False
         seen.add(hold)

@@ -19,7 +19,7 @@ FIELD = st.sampled_from([
 ])  # fmt: skip
 QUOTED = st.sampled_from([
     "=1", "a,\n=b", "-5", '""=""', "+x", "", "=a,b", ",-7", '"","=1', "\r=1", "\r\n=1", "\r", "a;=b", 'a;""=b""',
-    "-1,5", "a,=b", "-1,234.56", "a|\r=b", "a;\r\n", "-5\n+x", "-5,+x", "a;-5\n+x",
+    "-1,5", "a,=b", "-1,234.56", "a|\r=b", "a;\r\n", "-5\n+x", "-5,+x", "a;-5\n+x", "\t=1",
 ])  # fmt: skip
 
 
@@ -45,13 +45,13 @@ def test_only_formulas_get_an_apostrophe(rows: list[list[str]], delimiter: str, 
 
 def expected(field: str, delimiter: str) -> str:
     lead, content, close = (field[:1], field[1:-1], '"') if field.startswith('"') else ("", field, "")
-    found = ["'" * runs(content, at, delimiter) + letter for at, letter in enumerate(content)]
+    found = ["'" * runs(content, at, delimiter, bool(lead)) + letter for at, letter in enumerate(content)]
     return lead + "".join(found) + close
 
 
-def runs(content: str, at: int, delimiter: str) -> bool:
+def runs(content: str, at: int, delimiter: str, quoted: bool) -> bool:
     """Whether a spreadsheet would take for a formula what begins there: as a field, or behind another delimiter."""
-    if content[at] not in "=+-@\t\r" or content[at] == delimiter:
+    if content[at] not in "=+-@\t\r" or (content[at] == delimiter and not quoted):
         return False
     others = re.escape("".join(other for other in DELIMITERS if other != delimiter))
     behind = re.search(rf'[{others}]("{{0,2}})\Z', content[:at])

@@ -143,13 +143,13 @@ def test_the_page_of_a_model_says_what_it_is_not_for_and_what_is_known_of_it(ser
         assert words in shown
     low, high = card["metrics"]["intervals"]["roc_auc"]
     assert f"{low:.4f} to {high:.4f}" in shown
-    for name in ("roc", "calibration", "thresholds", "effect-age"):
+    for name in ("roc", "calibration", "thresholds", "effect-2"):
         assert page.all("svg", aria_describedby=f"{name}-table")
         assert len(page.rows(f"{name}-table")) > 9
     thresholds = {row[0]: row[1:] for row in page.rows("thresholds-table")}
     at_half = next(row for row in card["evaluation"]["thresholds"] if row["threshold"] == 0.5)
     assert thresholds["50%"][1] == f"{at_half['recall'] * 100:.1f}%"
-    assert [row[:2] for row in page.rows("group-sex")] == [["Male", "10,860"], ["Female", "5,421"]]
+    assert [row[:2] for row in page.rows("group-1")] == [["Male", "10,860"], ["Female", "5,421"]]
     assert any("In use" in row[1] for row in page.rows("about") if row[0].startswith(card["version"]))
 
 

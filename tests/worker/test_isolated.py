@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -16,8 +17,8 @@ def dies() -> bytes:
     os._exit(3)
 
 
-def is_killed() -> bytes:
-    os.kill(os.getpid(), signal.SIGKILL)
+def killed_by(number: signal.Signals) -> bytes:
+    os.kill(os.getpid(), number)
     return b"never"
 
 
@@ -42,8 +43,10 @@ def test_what_was_done_before_the_end_is_kept(fatal: Callable[[], bytes]) -> Non
     assert isolated(works, 1) == Isolated([b"one", LARGE], killed=False)
 
 
-def test_whoever_was_killed_from_outside_may_be_innocent() -> None:
-    assert isolated([lambda: b"one", is_killed, lambda: b"after"], 60) == Isolated([b"one"], killed=True)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT])
+def test_whoever_was_killed_from_outside_may_be_innocent(number: signal.Signals) -> None:
+    works = [lambda: b"one", partial(killed_by, number), lambda: b"after"]
+    assert isolated(works, 60) == Isolated([b"one"], killed=True)
 
 
 def test_however_many_never_end_the_time_for_all_suffices() -> None:

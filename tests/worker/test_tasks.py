@@ -21,12 +21,15 @@ from jobs.messages import Queue, ScoreChunk
 from jobs.predictions import PredictionStore
 from jobs.queue import TaskSender
 from jobs.settings import Settings
+from jobs.state import JobState
 from jobs.store import JobStore
 from tests.jobs.test_store import upload
 from tests.stack import wait_until
 from worker import tasks
 
 SEGFAULT, KILL = "Worker exited prematurely: signal 11 (SIGSEGV)", "Worker exited prematurely: signal 9 (SIGKILL)"
+# As billiard words the ends of a process that was told to go by SIGTERM.
+TERM = "Worker exited prematurely: signal 241"
 
 
 @pytest.fixture
@@ -73,6 +76,7 @@ def claim(job_id: str, task: str = "task") -> ClaimedChunk:
 
 @pytest.mark.parametrize(("exception", "attempt", "lost"), [
     (WorkerLostError(SEGFAULT), 2, 0), (TimeLimitExceeded(10), 2, 0), (WorkerLostError(KILL), 1, 1),
+    (WorkerLostError(TERM), 1, 1),
 ])  # fmt: skip
 def test_a_lost_chunk_is_sent_again_at_once(redis: Any, exception: Exception, attempt: int, lost: int) -> None:
     job_id = upload(tasks._store(), 1)
@@ -114,3 +118,33 @@ def test_a_store_that_fails_for_a_moment_costs_a_chunk_no_lease(redis: Any) -> N
         redis.rename("away", names.leases)
         due = redis.zscore(names.inflight, "0")
         wait_until(lambda: redis.zscore(names.inflight, "0") > due)
+
+
+def score(job_id: str) -> None:
+    """Run the task in this process."""
+    tasks.score_chunk_task.apply(kwargs={"job_id": job_id, "chunk": 0}, throw=False)
+
+
+def test_a_chunk_that_is_lost_for_ever_ends_its_job_and_blames_no_row(redis: Any) -> None:
+    job_id = upload(tasks._store(), 1)
+    redis.hset(JobKeys.of(job_id).counts, "lost:0", 21)
+    score(job_id)
+    job = tasks._store().get(job_id)
+    assert job is not None
+    assert (job.state, job.rejected) == (JobState.FAILED, 0)
+    assert job.error == (
+        "chunk 0 was lost 21 times with the process that scored it: "
+        "workers are killed, are short of memory, or lose the store"
+    )
+
+
+def test_what_the_system_does_not_give_uses_no_attempt_up(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def has_no_process_to_give(_: ClaimedChunk) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    job_id = upload(tasks._store(), 1)
+    monkeypatch.setattr(tasks, "_score", has_no_process_to_give)
+    score(job_id)
+    wait_until(lambda: list(tasks._store().overdue()))
+    again = claim(job_id)
+    assert (again.attempt, again.lost) == (1, 1)

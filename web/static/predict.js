@@ -65,8 +65,13 @@ function seeOutcome() {
   clearTimeout(waiting);
   waiting = null;
   showFollow(outcome().dataset.answer ?? "Working…");
+  if (!isSeen()) outcome().scrollIntoView({ block: "start" });
+}
+
+/** Whether the head of the result is where a person looks. */
+function isSeen() {
   const { top } = outcome().getBoundingClientRect();
-  if (top < 0 || top > innerHeight / 3) outcome().scrollIntoView({ block: "start" });
+  return top >= 0 && top <= innerHeight / 3;
 }
 
 function showFollow(answer) {
@@ -87,6 +92,7 @@ function show({ status, page }, asked) {
   // Where a person has gone on to another field meanwhile, that one stays under their eyes.
   const { activeElement } = document;
   const isElsewhere = record.contains(activeElement) && activeElement.matches(CONTROLS);
+  const wasSeen = isSeen();
   keepInPlace(isElsewhere ? activeElement : null, () => {
     showFields(page);
     // An answer to other values than those in the form would mislead: with faults, the page has none.
@@ -100,7 +106,8 @@ function show({ status, page }, asked) {
     history.replaceState(null, "", link?.href ?? location.pathname);
     offerCopy(link);
     announce(answer);
-    if (asked && waiting) seeOutcome();
+    // A long answer beside the end of a form is pushed up by it.
+    if (asked && (waiting || (wasSeen && !isElsewhere))) seeOutcome();
   } else if (asked && (waiting || !isElsewhere)) {
     record.querySelector("[aria-invalid]")?.focus();
   }

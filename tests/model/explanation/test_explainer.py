@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from catboost import CatBoostClassifier, CatBoostRegressor
 from imblearn.ensemble import BalancedRandomForestClassifier
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_balanced_pipeline
 from lightgbm import LGBMClassifier, LGBMRegressor
-from scipy.special import expit, logit
+from scipy.special import logit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
-    HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
     StackingClassifier,
@@ -66,7 +64,6 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from xgboost import XGBClassifier, XGBRegressor
 
 from model import census, income
 from model.explanation.check import checked_explainer
@@ -79,8 +76,6 @@ PEOPLE, LABELS = income.load_records(census.TRAINING)
 PEOPLE, LABELS = PEOPLE.iloc[:400].reset_index(drop=True), LABELS.iloc[:400].reset_index(drop=True)
 FEATURES = income.FEATURES
 CATEGORIES = [name for name in PEOPLE if name not in ("age", "hours_per_week")]
-NATIVE = PEOPLE.astype(dict.fromkeys(CATEGORIES, "category"))
-WORDS = PEOPLE.fillna(dict.fromkeys(CATEGORIES, "unknown"))
 RICH = LABELS.to_numpy()
 AGES = np.array(["young", "grown", "old"])[np.digitize(PEOPLE["hours_per_week"], [39, 41])]
 AMOUNT = 20.0 + PEOPLE["age"].to_numpy() * (1 + (RICH == ">50K"))
@@ -88,7 +83,6 @@ LOGISTIC = LogisticRegression(max_iter=50)
 FOREST = RandomForestClassifier(5, max_depth=6, random_state=0)
 ONE = {"n_jobs": 1}
 QUIET = {"verbose": -1, **ONE}
-SILENT = {"verbose": 0, "thread_count": 1, "allow_writing_files": False}
 
 
 def behind_blocks(
@@ -292,69 +286,6 @@ def test_a_transformed_target_is_explained_in_its_own_unit(transformer: Any) -> 
     transformed = transformer.fit(AMOUNT[:, None]) if transformer else FunctionTransformer(np.log1p)
     expected = transformed.transform(model.predict(PEOPLE[:100])[:, None])[:, 0]
     np.testing.assert_allclose(explanation.output, expected, rtol=0, atol=1e-6)
-
-
-BOOSTERS = {
-    "histograms, own categories": (HistGradientBoostingClassifier(max_iter=5), NATIVE),
-    "xgboost, own categories": (XGBClassifier(n_estimators=5, enable_categorical=True, **ONE), NATIVE),
-    "xgboost, sparse": (behind_blocks(XGBClassifier(n_estimators=5, **ONE)), PEOPLE),
-    "lightgbm, own categories": (LGBMClassifier(n_estimators=5, **QUIET), NATIVE),
-    "lightgbm, sparse": (behind_blocks(LGBMClassifier(n_estimators=5, **QUIET)), PEOPLE),
-    "catboost, own categories": (CatBoostClassifier(iterations=5, cat_features=CATEGORIES, **SILENT), WORDS),
-    "catboost, sparse": (behind_blocks(CatBoostClassifier(iterations=5, **SILENT)), PEOPLE),
-}
-
-
-@pytest.mark.parametrize("name", BOOSTERS)
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_boosting_libraries_explain_their_own_models(name: str) -> None:
-    model, frame = BOOSTERS[name]
-    model.fit(frame, (RICH == ">50K").astype(int))
-    explainer = checked_explainer(model, FEATURES, frame)
-    explanation = explainer.explain(frame[:100])
-    assert explanation.unit is Unit.LOG_ODDS
-    assert explainer.attributor.libraries == {name.split(",", maxsplit=1)[0]} - {"histograms"}
-    np.testing.assert_allclose(expit(explanation.output), model.predict_proba(frame[:100])[:, 1], rtol=0, atol=1e-5)
-    assert np.count_nonzero(np.abs(explanation.effects).max(axis=0)) > 2
-
-
-@pytest.mark.parametrize("name", BOOSTERS)
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_of_several_classes_each_can_be_asked_about(name: str) -> None:
-    model, frame = BOOSTERS[name]
-    places = np.unique(AGES, return_inverse=True)[1]
-    model.fit(frame, places)
-    explainer = checked_explainer(model, FEATURES, frame)
-    some = frame[:50]
-    outputs = np.column_stack([explainer.explain(some, np.full(50, place)).output for place in range(3)])
-    shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(shares, model.predict_proba(some), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(explainer.explain(some).output, outputs.max(axis=1), rtol=0, atol=1e-9)
-
-
-COUNTING = [
-    XGBRegressor(n_estimators=5, objective="count:poisson", **ONE),
-    LGBMRegressor(n_estimators=5, objective="tweedie", **QUIET),
-    CatBoostRegressor(iterations=5, loss_function="Poisson", **SILENT),
-]
-PLAIN = [
-    XGBRegressor(n_estimators=20, early_stopping_rounds=2, **ONE),
-    XGBRegressor(booster="gblinear", **ONE),
-    LGBMRegressor(n_estimators=5, objective="quantile", **QUIET),
-    CatBoostRegressor(iterations=5, **SILENT),
-]
-
-
-@pytest.mark.parametrize("model", [*COUNTING, *PLAIN], ids=lambda model: type(model).__name__)
-def test_boosted_regressors_add_up_to_the_target_or_its_logarithm(model: Any) -> None:
-    numbers = PEOPLE[["age", "hours_per_week"]]
-    model.fit(
-        numbers, AMOUNT, **({"eval_set": [(numbers[:40], AMOUNT[:40])], "verbose": False} if model is PLAIN[0] else {})
-    )
-    features = [feature for feature in FEATURES if feature.name in numbers]
-    explanation = checked_explainer(model, features, numbers).explain(numbers)
-    assert explanation.unit is (Unit.LOG_TARGET if model in COUNTING else Unit.TARGET)
-    np.testing.assert_allclose(explanation.output, said(model, numbers, explanation.unit), rtol=1e-4, atol=1e-5)
 
 
 def test_texts_and_arrays_without_names_are_taken_as_the_pipeline_takes_them() -> None:

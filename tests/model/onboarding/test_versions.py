@@ -70,6 +70,16 @@ def test_an_estimator_that_is_known_to_answer_otherwise_is_refused(
     assert same(load_pipeline(path, trust_version=True).pipeline, model, iris[0])
 
 
+def test_parts_that_the_version_here_does_not_have_are_said_to_be_of_another(
+    iris: Data, tmp_path: Path, refused: Refused
+) -> None:
+    content = pickle.dumps(GradientBoostingClassifier(n_estimators=2).fit(*iris), 0)
+    assert b"__pyx_unpickle_CyHalf" in content
+    (tmp_path / "m.pkl").write_bytes(content.replace(b"__pyx_unpickle_CyHalf", b"__pyx_unpickle_CyHale"))
+    text = refused(tmp_path / "m.pkl")
+    assert "part of scikit-learn that is not in the version here" in text
+
+
 def test_losses_are_found_where_they_are_now(iris: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to 1.8 they called themselves `_loss`; the bytes are those of such a pickle."""
     model = GradientBoostingClassifier(n_estimators=2).fit(*iris)
