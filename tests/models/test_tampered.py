@@ -108,4 +108,4 @@ def test_a_worker_does_not_serve_a_model_that_answers_otherwise_than_its_card_sa
 
 def test_the_card_keeps_that_every_answer_was_checked(stack: Stack, owned: Owned) -> None:
     run = run_model(stack, "show", owned.name)
-    assert json.loads(run.stdout)["checked_rows"] == 150
+    assert json.loads(run.stdout)["proof"]["rows"] == 150
