@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+QUICK := tests/jobs tests/model tests/web tests/worker tests/test_house.py
 BIN := $(VENV)/bin
 # They are written last, so that an install which was broken off is never taken for a whole one.
 RUNTIME := $(VENV)/.runtime
@@ -16,16 +17,25 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format requirements bench fuzz chaos clean FORCE
+.PHONY: help run check test check-models lint format requirements bench fuzz chaos clean FORCE
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 run: $(RUNTIME) ## start everything on http://127.0.0.1:8000 (HOST, PORT and SCORELINE_* change that)
 	@exec $(BIN)/python -m jobs.launch
 
+check: $(DEV) ## lint, types and the tests that need no running service: what to run all day
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet .
+	@$(BIN)/python -m mypy
+	@$(BIN)/python -m pytest -m "not models and not running" -n 3 --dist loadfile $(QUICK) $(ARGS)
+
 test: $(DEV) ## run all tests (ARGS="tests/jobs -k csv" narrows it)
 	@$(BIN)/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+check-models: $(DEV) ## bring 200 models as practitioners have them, and compare every answer (ARGS="-k xgboost")
+	@$(BIN)/python -m pytest -rs -m "" -n 2 --dist loadgroup tests/models $(ARGS)
 
 lint: $(DEV) ## ruff and mypy
 	$(BIN)/python -m ruff check .

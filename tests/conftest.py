@@ -17,6 +17,16 @@ from model.scorer import Scorer
 from model.train_income import ensure_trained
 from tests.stack import ROOT, Stack, running_stack, wait_until
 
+RUNNING = {"service", "server", "stack", "small", "browser", "here"}
+"""Fixtures that start a server, the whole service, or programs of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs something that runs."""
+    for item in items:
+        if RUNNING & set(getattr(item, "fixturenames", ())):
+            item.add_marker("running")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:

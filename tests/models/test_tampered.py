@@ -1,0 +1,111 @@
+"""A model that was altered after it was added is served by nobody: its checksum gives it away, or else its answers."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from model import artifact
+from model.catalog import ARTIFACT_FILE, CARD_FILE, CURRENT_FILE, Catalog, version_of
+from model.files import sha256_of
+from tests.models import tables
+from tests.models.case import Brought, bring, records_of
+from tests.models.pipelines import logistic, scaled
+from tests.models.ways import run_model
+from tests.stack import Stack, problem_of
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A model of the running service, its folder, and the words with which it was added."""
+
+    name: str
+    brought: Brought
+    catalog: Catalog
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its current version."""
+        return self.catalog.artifact_path(self.name).parent
+
+    @property
+    def data(self) -> tuple[str, str]:
+        return "--data", str(self.brought.table.path)
+
+
+@pytest.fixture
+def owned(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Owned]:
+    """Irises, told apart by a line; gone again when the test is over."""
+    name = f"tampered-{abs(hash(request.node.name)) % 10**8}"
+    brought = bring(tmp_path, scaled(logistic()), tables.iris(), "species")
+    run = run_model(stack, "add", *brought.words, "--name", name)
+    assert run.returncode == 0, run.stderr
+    yield Owned(name, brought, Catalog(stack.folder / "models"))
+    shutil.rmtree(stack.folder / "models" / name)
+
+
+def swap_coefficients(owned: Owned) -> None:
+    """Put a pipeline of other coefficients in the place of the model's, with all checksums made to fit."""
+    old, name = owned.folder, owned.name
+    pipeline = artifact.load(old / ARTIFACT_FILE, owned.catalog.card(name).artifact_sha256)
+    pipeline[-1].coef_ = pipeline[-1].coef_[[1, 0, 2]]
+    content = artifact.dumps(pipeline)
+    version = version_of(sha256_of(content))
+    new = old.with_name(version)
+    shutil.copytree(old, new)
+    (new / ARTIFACT_FILE).write_bytes(content)
+    card = json.loads((old / CARD_FILE).read_text())
+    card |= {"version": version, "artifact_sha256": sha256_of(content)}
+    (new / CARD_FILE).write_text(json.dumps(card))
+    (new.parent / CURRENT_FILE).write_text(f"{version}\n")
+
+
+def ask(stack: Stack, owned: Owned) -> tuple[int, str]:
+    """Status and code of the answer to a record."""
+    record = records_of(owned.brought.table.features())[0]
+    return problem_of(stack.request("POST", "/api/v1/predictions", json={"model": owned.name, "record": record}))
+
+
+def test_the_check_finds_nothing_in_a_model_as_it_was_added(stack: Stack, owned: Owned) -> None:
+    run = run_model(stack, "check", owned.name, *owned.data)
+    assert run.returncode == 0, run.stderr
+    assert "150 rows, every answer is the pipeline's own" in run.stdout
+
+
+def test_an_artifact_that_was_altered_is_refused(stack: Stack, owned: Owned) -> None:
+    file = owned.folder / ARTIFACT_FILE
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+    assert ask(stack, owned) == (503, "broken_model")
+    run = run_model(stack, "check", owned.name, *owned.data)
+    assert run.returncode == 1
+    assert "altered" in run.stderr
+
+
+def test_other_coefficients_under_checksums_that_fit_are_found_by_their_answers(stack: Stack, owned: Owned) -> None:
+    swap_coefficients(owned)
+    assert owned.catalog.usable_card(owned.name), "every checksum fits"
+    run = run_model(stack, "check", owned.name, *owned.data)
+    assert run.returncode == 1, run.stdout
+    lines = run.stderr.splitlines()
+    assert len(lines) == 1, run.stderr
+    assert "row 1" in lines[0], "it names the first rows that differ"
+    assert "setosa" in lines[0], "and what was the answer when the model was added"
+
+
+def test_a_worker_does_not_serve_a_model_that_answers_otherwise_than_its_card_says(stack: Stack, owned: Owned) -> None:
+    swap_coefficients(owned)
+    assert ask(stack, owned) == (503, "broken_model")
+    job = stack.ended(stack.upload(owned.brought.upload.read_bytes(), model=owned.name).json())
+    assert job["state"] == "failed"
+    assert job["error"]["code"] == "broken_model"
+    assert "answers" in job["error"]["detail"]
+
+
+def test_the_card_keeps_that_every_answer_was_checked(stack: Stack, owned: Owned) -> None:
+    run = run_model(stack, "show", owned.name)
+    assert json.loads(run.stdout)["proof"]["rows"] == 150

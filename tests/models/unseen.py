@@ -1,0 +1,70 @@
+"""Rows such as training never saw: missing values, new categories, numbers beyond the range or between whole ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_string_dtype
+
+from tests.models.answers import Answers
+from tests.models.case import Brought
+
+MOST_COLUMNS = 8
+SOME = 100
+NEW_CATEGORY = "Zz-new"
+NEW_DATE = "2031-05-17"
+
+
+@dataclass(frozen=True)
+class UnseenRows:
+    """A file of unseen values, how its owner reads it, and what the pipeline says of each."""
+
+    path: Path
+    frame: pd.DataFrame
+    what: list[str]
+    answers: list[Answers]
+
+
+def unseen_rows(brought: Brought) -> UnseenRows | None:
+    """Rows of the user's table, each with one cell changed; None where the table cannot be changed by text."""
+    options = dict(brought.table.options)
+    style = {"sep": options.get("sep", ","), "encoding": options.get("encoding", "utf-8-sig")}
+    cells = pd.read_csv(brought.upload, dtype=str, keep_default_na=False, **style)
+    plain = brought.table.features(brought.upload)
+    rows, what = [], []
+    for name in [name for name in plain.columns if name in cells.columns][:MOST_COLUMNS]:
+        for label, text in _changes(plain[name]):
+            row = cells.iloc[len(rows) % len(cells)].copy()
+            row[name] = text
+            rows.append(row)
+            what.append(f"{name} {label}")
+    if not rows:
+        return None
+    path = brought.folder / "unseen.csv"
+    answers = []
+    for row in rows:
+        # Some of the table stands before it, so that pandas reads the columns as it read them in training.
+        pd.concat([cells.head(SOME), row.to_frame().T]).to_csv(path, index=False, **style)
+        answers.append(brought.answers(brought.table.inputs(path)[-1:]))
+    pd.DataFrame(rows).to_csv(path, index=False, **style)
+    return UnseenRows(path, brought.table.features(path), what, answers)
+
+
+def _changes(column: pd.Series) -> list[tuple[str, str]]:
+    if is_bool_dtype(column):
+        return []
+    if is_numeric_dtype(column):
+        whole = is_integer_dtype(column)
+        far = float(np.nanmax(np.abs(column.to_numpy(float, na_value=np.nan)))) * 3 + 100
+        changes = [("beyond the range", f"{int(far)}" if whole else f"{far:.3f}"), ("missing", "")]
+        return (
+            [*changes, ("between two whole numbers", f"{float(np.nanmedian(column)) + 0.5:.1f}")] if whole else changes
+        )
+    if is_string_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
+        return [("new", NEW_DATE if _are_dates(column) else NEW_CATEGORY), ("missing", "")]
+    return []
+
+
+def _are_dates(column: pd.Series) -> bool:
+    return bool(column.astype(str).str.fullmatch(r"\d{4}-\d\d-\d\d").all())
