@@ -279,8 +279,8 @@ _SERVICE = (
     ErrorCode(
         "store_unsuitable",
         (503,),
-        "The Redis or Valkey server that this service was given could lose jobs: it keeps no append-only file, evicts keys, "
-        "is too old or is a cluster.",
+        "The Redis or Valkey server that this service was given could lose jobs: it keeps no append-only file, evicts "
+        "keys, is too old or is a cluster.",
         "Tell whoever runs the service; the problem's detail names the setting of the server to change.",
     ),
     ErrorCode(

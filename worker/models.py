@@ -33,7 +33,7 @@ def _load(name: str, version: str) -> Scorer:
 
 
 def _check(found: Scorer) -> None:
-    """Raise BrokenModel where this process answers otherwise than the card's proof; loading it again changes nothing."""
+    """Raise BrokenModel where this process answers otherwise than the card's proof; that stays so while it lives."""
     try:
         check_sample(found)
     except BrokenModel as error:

@@ -24,8 +24,8 @@ def check_sample(scorer: Scorer) -> None:
     for row, (expected, found) in enumerate(zip(card.proof.answers, predictions.told(card), strict=True), 1):
         if not same_answers(expected, found):
             raise BrokenModel(
-                f"{_called(card)} answers otherwise here than when it was added, to record {row} of its sample: another "
-                "processor, other libraries or an exchanged artifact; add it again here"
+                f"{_called(card)} answers otherwise here than when it was added, to record {row} of its sample: "
+                "another processor, other libraries or an exchanged artifact; add it again here"
             )
 
 
