@@ -88,7 +88,7 @@ def csv_body() -> dict[str, Any]:
     """
     fields = UploadQuery.model_json_schema()["properties"]
     file = {**_BYTES, "description": "the file; `encoding`, too, can be a field of the form, but only before this one"}
-    named = {name: _without_null(fields[name]) for name in ("model", "version", "filename", "threshold", "explain")}
+    named = {name: _without_null(field) for name, field in fields.items() if name != "encoding"}
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
     return {
         "required": True,

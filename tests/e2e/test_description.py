@@ -19,6 +19,7 @@ from openapi_spec_validator import validate
 from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_slow_clients import RECORD
 from tests.stack import CSV, ROOT, Stack, problem_of
+from web.schemas import UploadQuery
 
 OPERATIONS = {
     "create_job", "list_jobs", "get_job", "delete_job", "get_results", "get_rejects", "get_summary", "get_events",
@@ -68,7 +69,7 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
         ("create_prediction", {"header Prefer"}),
         (
             "create_job",
-            {"query model", "query version", "query filename", "query threshold", "query encoding", "query explain"}
+            {f"query {name}" for name in UploadQuery.model_fields}
             | {"header Prefer", "header Idempotency-Key", "header Content-Encoding"},
         ),
     ],
