@@ -87,7 +87,7 @@ class Scorer:
     def probabilities(self, frame: pd.DataFrame) -> Floats:
         """Return the pipeline's probabilities of each class, shape (n, classes), columns in the card's order."""
         shape = (len(frame), len(self.card.classes))
-        return self._asked("predict_proba", self._prepared(frame), shape)
+        return self._asked("predict_proba", self.prepared(frame), shape)
 
     def predict(self, frame: pd.DataFrame, threshold: float | None = None) -> Predictions:
         """Return the predictions of a frame.
@@ -95,7 +95,11 @@ class Scorer:
         Where `threshold` is given, for a binary classifier with probabilities, positive is what has at least that one;
         otherwise a label is what the pipeline's `predict` says, unless the schema's owner chose a threshold.
         """
-        return self._predict(self._prepared(frame), threshold)
+        return self._predict(self.prepared(frame), threshold)
+
+    def predict_prepared(self, frame: pd.DataFrame) -> Predictions:
+        """Return what `predict` does, of a frame whose columns are as the pipeline gets them: see `prepared`."""
+        return self._predict(frame, None)
 
     def predict_coded(self, columns: Mapping[str, Column], threshold: float | None = None) -> Predictions:
         """Return what `predict` does, of dictionary-coded columns, by feature.
@@ -122,7 +126,7 @@ class Scorer:
 
         Of several classes, each record's effects are about the one that is predicted.
         """
-        prepared = self._prepared(frame)
+        prepared = self.prepared(frame)
         if self._additive is not None:
             return self._explained_by_table(self._additive, code_frame(prepared, self.card.features), len(frame))
         return self._explained(prepared)
@@ -255,7 +259,7 @@ class Scorer:
 
     def given(self, frame: pd.DataFrame) -> Any:
         """Return a frame of validated values as the pipeline takes it: as a frame, an array or texts."""
-        return self._given(self._prepared(frame))
+        return self._given(self.prepared(frame))
 
     def _given(self, frame: pd.DataFrame) -> Any:
         match self.card.takes:
@@ -274,7 +278,8 @@ class Scorer:
         except Exception as error:
             raise ScoringFailed(f"model {self.card.name!r} could not score {rows} rows: {error}") from error
 
-    def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a frame of validated values with the columns that the pipeline gets, in its dtypes and order."""
         with self._failures(len(frame)):
             return pd.DataFrame(
                 {feature.name: column_of(feature, frame[feature.name].array) for feature in self.card.features}

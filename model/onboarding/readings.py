@@ -60,11 +60,15 @@ def user_frame(
         if name in known:
             frame[name] = known_reading(data.texts[name], frame[name], known[name])
     open_ = [name for name in free if name not in known or not known[name].values]
-    changed = [found for change in _changes() if (found := change(frame, data.texts, open_)) is not None]
-    for found in changed:
+    tried = []
+    for change in _changes():
+        found = change(frame, data.texts, open_)
+        if found is None:
+            continue
         if answers(found.head(_TRIED_ROWS)) and answers(found):
             return found
-    return next((found for found in changed if len(found.dropna()) and answers(found.dropna())), None)
+        tried.append(found)
+    return next((found for found in tried if len(found.dropna()) and answers(found.dropna())), None)
 
 
 def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> pd.Series:
@@ -153,7 +157,8 @@ def _empty_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str])
 
 def _all_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
     """Every column as texts: `read_csv(dtype=str)`."""
-    others = [name for name in names if name not in _texts_of(frame, names)]
+    texts_already = set(_texts_of(frame, names))
+    others = [name for name in names if name not in texts_already]
     return _changed(frame, others, lambda name: as_pandas_reads(texts[name].tolist(), dtype="str"))
 
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from model.columns import CATEGORY_DTYPE
+from model.columns import CATEGORY_DTYPE, column_of
 from model.errors import ScoringFailed
 from model.schema import Feature, FeatureKind, UnseenPolicy
 from model.scorer import Scorer
 
+# Odd values are put into copies of so many records.
+_RECORDS = 8
 _UNSEEN_TEXT = "a value that never occurred in training"
 
 
@@ -51,24 +54,28 @@ def _taken(
     """The names of the features of which the pipeline takes an odd value, found by halves.
 
     All are asked about at once, each in a record of its own, since most pipelines take all of them or stop at a few.
+    The records are prepared once: of hundreds of columns that takes longer than to predict.
     """
-    if not features:
-        return set()
-    try:
-        scorer.predict(_with_odd_values(values, features, odd))
-    except ScoringFailed:
-        if len(features) == 1:
-            return set()
-        middle = len(features) // 2
-        return _taken(scorer, values, features[:middle], odd) | _taken(scorer, values, features[middle:], odd)
-    return {feature.name for feature in features}
+    some = values.head(_RECORDS)
+    base, taken, waiting = scorer.prepared(some), set[str](), [list(features)] if features else []
+    while waiting:
+        part = waiting.pop()
+        places = np.arange(len(part)) % len(some)
+        columns = {
+            feature.name: column_of(feature, _with_odd_value(some[feature.name], places, at, odd(feature)))
+            for at, feature in enumerate(part)
+        }
+        try:
+            scorer.predict_prepared(base.take(places).reset_index(drop=True).assign(**columns))
+        except ScoringFailed:
+            middle = len(part) // 2
+            waiting += [part[:middle], part[middle:]] if middle else []
+        else:
+            taken |= {feature.name for feature in part}
+    return taken
 
 
-def _with_odd_values(values: pd.DataFrame, features: Sequence[Feature], odd: Callable[[Feature], Any]) -> pd.DataFrame:
-    rows = values.iloc[np.arange(len(features)) % len(values)].reset_index(drop=True)
-    columns = {}
-    for place, feature in enumerate(features):
-        column = rows[feature.name].astype(object)
-        column.iloc[place] = odd(feature)
-        columns[feature.name] = column
-    return rows.assign(**columns)
+def _with_odd_value(column: pd.Series, places: NDArray[np.int64], at: int, value: Any) -> NDArray[Any]:
+    values: NDArray[Any] = column.to_numpy(dtype=object)[places]
+    values[at] = value
+    return values

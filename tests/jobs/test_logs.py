@@ -113,7 +113,7 @@ def test_every_error_of_ours_says_whether_its_text_may_be_logged() -> None:
         "ScoringFailed", "ExplanationFailed", "RefusedModel", "UploadRefused",
     }  # fmt: skip
     assert {name for name, loggable in found.items() if loggable} == {
-        "UnknownModel", "BrokenModel", "StoreFull", "UnsuitableStore", "TooMany", "TooManyJobs",
+        "UnknownModel", "BrokenModel", "StoreFull", "UnsuitableStore", "TooMany", "TooManyJobs", "Overtaken",
         "TooManyPredictions", "UploadEnded", "UploadForgotten", "StillUploading", "CannotStart", "CannotBackUp", "Busy",
     }  # fmt: skip
 
