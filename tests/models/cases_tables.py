@@ -38,7 +38,8 @@ def adult_with_care(folder: Path) -> Brought:
 def adult_filled(folder: Path) -> Brought:
     """Missing words were filled with `NA` before the training; the file holds these."""
     table = tables.adult().fillna(dict.fromkeys(tables.ADULT_WORDS, "NA"))
-    return bring(folder, by_type(logistic()), table, "income", read={"keep_default_na": False})
+    read = {"keep_default_na": False, "na_values": dict.fromkeys(tables.ADULT_NUMBERS, "")}
+    return bring(folder, by_type(logistic()), table, "income", read=read)
 
 
 def adult_categories(folder: Path) -> Brought:
