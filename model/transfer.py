@@ -127,8 +127,8 @@ def _check_trust(files: dict[str, bytes], card: Card, trust: Sequence[str], path
         return
     if MODULE_FILE in files:
         raise RefusedModel(f"{path} holds a module, which is a program: add --trust if you know who made the file")
-    named = {*_untrusted(files[ARTIFACT_FILE], path), *card.trusted}
-    unknown = sorted(named - set(trust))
+    named = _untrusted(files[ARTIFACT_FILE], path)
+    unknown = sorted(set(named) - set(trust))
     if unknown:
         options = " ".join(f"--trust {name}" for name in unknown)
         raise RefusedModel(f"{path} holds types that are not known to be safe; if you know them, add: {options}")

@@ -54,7 +54,7 @@ def test_the_web_loads_neither_scikit_learn_nor_pandas_nor_celery() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     readers = [path.name for package in PACKAGES for path in sources(package)
                if re.search(r"os\.environ\b(?!\.setdefault)|os\.getenv", path.read_text())]  # fmt: skip
-    assert set(readers) <= {"settings.py", "launch.py", "directory.py"}
+    assert set(readers) <= {"settings.py", "launch.py", "directory.py", "proof.py"}
 
 
 def test_every_queue_is_consumed_and_every_task_has_a_queue_and_a_body() -> None:

@@ -277,6 +277,13 @@ _SERVICE = (
         "Delete jobs that are not needed any more, or try again when some have expired.",
     ),
     ErrorCode(
+        "store_unsuitable",
+        (503,),
+        "The Redis or Valkey server that this service was given could lose jobs: it keeps no append-only file, evicts "
+        "keys, is too old or is a cluster.",
+        "Tell whoever runs the service; the problem's detail names the setting of the server to change.",
+    ),
+    ErrorCode(
         "store_unavailable",
         (503,),
         "The store does not answer. What was accepted before is safe.",

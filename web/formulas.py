@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,13 @@ Places = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _SPACE = rb"(?:[ ']|\xc2\xa0|\xe2\x80\xaf|\xe2\x80\x99)"
-_NUMBER = (
-    rb"[+-](?:[0-9]{1,3}(?:(?:%(space)s[0-9]{3})+(?:[.,][0-9]+)?|(?:\.[0-9]{3})+(?:,[0-9]+)?|(?:,[0-9]{3})+(?:\.[0-9]+)?)"
-    rb"|[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?:%(space)s?%%)?"
-) % {b"space": _SPACE}
+# Plain, or in groups of thousands.
+_PLAIN = rb"[0-9]+[%(marks)s]?[0-9]*|[%(marks)s][0-9]+"
+_GROUPED = (
+    rb"[0-9]{1,3}(?:(?:%(space)s[0-9]{3})+(?:[%(marks)s][0-9]+)?"
+    rb"|(?:\.[0-9]{3})+(?:,[0-9]+)?|(?:,[0-9]{3})+(?:\.[0-9]+)?)"
+)
+_NUMBER = rb"[+-](?:" + _PLAIN + rb"|" + _GROUPED + rb")(?:[eE][+-]?[0-9]+)?(?:%(space)s?%%)?"
 _PHONE_NUMBER = rb"\+[0-9](?:[ ./()-]{0,2}[0-9]){6,14}"
 
 
@@ -56,13 +59,13 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     own = _begins_field(raw, found, delimiter, quoted)
     kept = own | _follows_other(raw, found, delimiter)
     found, own = found[kept], own[kept]
+    harmless = np.zeros(len(found), np.bool_)
     signed = np.isin(raw[found], (ord("+"), ord("-")))
     in_quotes = (raw[found - 1] == _QUOTE) & (found > 0)
-    kinds = zip(*(places[signed].tolist() for places in (found, own, in_quotes)), strict=True)
-    harmless = signed.copy()
-    harmless[signed] = [
-        _number(delimiter if o else _DELIMITERS, o, q).match(block, at) is not None for at, o, q in kinds
-    ]
+    for whole, quotes in product((True, False), repeat=2):
+        kind = signed & (own == whole) & (in_quotes == quotes)
+        match = _number(delimiter if whole else _DELIMITERS, whole, quotes).match
+        harmless[kind] = [match(block, at) is not None for at in found[kind].tolist()]
     return [int(at) for at in found[~harmless]]
 
 
@@ -112,4 +115,6 @@ def _number(delimiters: str, own: bool, in_quotes: bool) -> re.Pattern[bytes]:
     """A number with a sign, or a telephone's, that fills a field of the file, or what another delimiter cuts out."""
     stop = b"|".join(re.escape(delimiter.encode()) for delimiter in delimiters)
     quotes = (b'"' if in_quotes else b"") if own else (b'"{1,2}' if in_quotes else b'"{0,2}')
-    return re.compile(rb"(?:" + _NUMBER + rb"|" + _PHONE_NUMBER + rb")" + quotes + rb"(?=" + stop + rb"|\r?\n|\Z)")
+    marks = b"." if own and not in_quotes and delimiters == "," else b".,"
+    number = _NUMBER % {b"space": _SPACE, b"marks": marks}
+    return re.compile(rb"(?:" + number + rb"|" + _PHONE_NUMBER + rb")" + quotes + rb"(?=" + stop + rb"|\r?\n|\Z)")

@@ -32,7 +32,7 @@ class ServerLog(glogging.Logger):
         configure_logging(_settings, "web")
 
 
-bind = [f"{_settings.host}:{_settings.port}"]
+bind = [f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"]
 # By its path, since importing the package ``web`` would load the application into the master process.
 worker_class = runpy.run_path(str(Path(__file__).with_name("connections.py")), run_name="connections")["PatientWorker"]
 worker_class.pace_seconds = float(_settings.upload_idle_seconds)

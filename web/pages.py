@@ -2,15 +2,17 @@
 
 import gzip
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
-from jobs.errors import JobsError, TooManyPredictions
+from jobs.errors import JobsError, TooManyPredictions, UploadRefused
 from jobs.state import Job, JobState, timestamp
 from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
@@ -18,7 +20,7 @@ from model.schema import Value
 from web import again, page_card, page_changes, page_evidence, page_forms, page_jobs, page_results
 from web.api_predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
 from web.api_service import found_card
-from web.bodies import UploadForm, open_body
+from web.bodies import UploadForm, has_arrived, open_body
 from web.ids import unknown_prediction
 from web.job_documents import found_job, no_results
 from web.job_list import list_page
@@ -157,13 +159,23 @@ def _answer(card: Card, action: str, names: Mapping[str, str], pinned: bool = Fa
 
 
 def _given() -> Mapping[str, str]:
-    """The form's parameters. Raises RequestEntityTooLarge."""
+    """The form's parameters, in the query or the body.
+
+    Raises:
+        UploadRefused: ``too_large``, ``malformed_body``.
+        Busy: when too many bodies are being read.
+    """
     if request.method != "POST":
         return request.args
     request.max_content_length = request.max_form_memory_size = _MOST_FORM_BYTES
     request.max_form_parts = _MOST_FORM_PARTS
-    with services().places.records.held():
-        return request.form
+    try:
+        with nullcontext() if has_arrived(request) else services().places.records.held(request.remote_addr or ""):
+            return request.form
+    except RequestEntityTooLarge as error:
+        raise UploadRefused("too_large", f"at most {_MOST_FORM_BYTES} bytes of a form are taken") from error
+    except ClientDisconnected as error:
+        raise UploadRefused("malformed_body", "the form broke off before its end, or came too slowly") from error
 
 
 def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, Any]) -> list[page_changes.Change]:

@@ -53,7 +53,13 @@ class Slots:
 
 
 def _client(address: str) -> str:
-    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # of a socket that has none
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or int(parsed) >> 64)
 
 
 class Held:

@@ -157,7 +157,7 @@ def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRow
     question.of(rows[:0]).ask()  # what cannot be asked at all is found here
     parts = np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1)
     waiting = deque(part for part in parts if len(part))
-    left, kills = TimeLeft(seconds), Counter[int]()
+    left, kills = TimeLeft(seconds, len(rows)), Counter[int]()
     done, wrong = [], []
     while waiting:
         made = isolated([partial(_work, question, part) for part in waiting], left.share())

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 _SIZE_BYTES = 8
-# Of the time that is left for all of them, what one work may take: however many never end, all are over in time.
-_SHARE = 1 / 6
+# Of the time that is left for many works, one may take a sixth: however many never end, all are over in time.
+_MOST_SHARES = 6
 _LEAST_SECONDS = 0.05
 # Signals that come from outside, from a person or from the system.
 _OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
@@ -30,12 +30,13 @@ class Isolated:
 class TimeLeft:
     """The seconds that are left for several works, of which some may never end."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, works: int) -> None:
         self._until = time.monotonic() + seconds
+        self._shares = min(works + 1, _MOST_SHARES)
 
     def share(self) -> float:
         """What the next work may take, in seconds."""
-        return max(_LEAST_SECONDS, (self._until - time.monotonic()) * _SHARE)
+        return max(_LEAST_SECONDS, (self._until - time.monotonic()) / self._shares)
 
 
 def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:

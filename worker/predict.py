@@ -105,7 +105,7 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
     """Answers to records; those that take their process down or never end get an error."""
     with suppress(ModelError):
         scorer(request["model"], request["version"])  # loaded here, once, and not in each of the processes
-    left, kills = TimeLeft(seconds), Counter[int]()
+    left, kills = TimeLeft(seconds, len(records)), Counter[int]()
     answers: list[Answer] = []
     while len(answers) < len(records):
         works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]

@@ -110,7 +110,7 @@ def test_every_error_of_ours_says_whether_its_text_may_be_logged() -> None:
     """One that is added is logged, or not, since somebody has thought of it."""
     found = {kind.__name__: kind.loggable for base in (JobsError, ModelError) for kind in heirs(base)}
     assert {name for name, loggable in found.items() if not loggable} == {
-        "ScoringFailed", "RefusedModel", "UploadRefused",
+        "ScoringFailed", "ExplanationFailed", "RefusedModel", "UploadRefused",
     }  # fmt: skip
     assert {name for name, loggable in found.items() if loggable} == {
         "UnknownModel", "BrokenModel", "StoreFull", "UnsuitableStore", "TooMany", "TooManyJobs",

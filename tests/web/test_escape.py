@@ -31,6 +31,7 @@ QUOTED = st.sampled_from([
     st.booleans(),
 )
 @example([["=1", '"x"'] * 1100], ",", "\n", True)
+@example([["-", "5"], ["+", '"5"'], ["-", "5,"]], ",", "\n", True)
 @example([["a", ""], ["", '""'], ["", '"x;"']], ",", "\r\n", True)
 def test_only_formulas_get_an_apostrophe(rows: list[list[str]], delimiter: str, line_end: str, ended: bool) -> None:
     rows = [[field for field in row if field.startswith('"') or delimiter not in field] or ["a"] for row in rows]

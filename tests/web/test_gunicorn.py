@@ -3,6 +3,9 @@
 import gc
 import runpy
 
+import pytest
+
+from jobs.settings import get_settings
 from tests.stack import ROOT
 
 
@@ -13,3 +16,16 @@ def test_what_is_loaded_for_good_is_no_garbage_to_look_for() -> None:
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("host", "bind"), [("127.0.0.1", "127.0.0.1:80"), ("box", "box:80"), ("::", "[::]:80"), ("::1", "[::1]:80")]
+)
+def test_it_listens_on_addresses_of_both_kinds(monkeypatch: pytest.MonkeyPatch, host: str, bind: str) -> None:
+    monkeypatch.setenv("HOST", host)
+    monkeypatch.setenv("PORT", "80")
+    get_settings.cache_clear()
+    try:
+        assert runpy.run_path(str(ROOT / "web" / "gunicorn.conf.py"))["bind"] == [bind]
+    finally:
+        get_settings.cache_clear()

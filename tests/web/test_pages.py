@@ -44,6 +44,29 @@ def test_the_classic_address(service: Stack) -> None:
     assert page.values("get") == CLASSIC
 
 
+@pytest.mark.parametrize(("path", "record"), [(QUICK, RECORD), ("/probability", CLASSIC)])
+def test_the_record_may_come_in_a_body(service: Stack, path: str, record: dict[str, str]) -> None:
+    page = Page(service.request("POST", path, data=record))
+    assert page.status == 200
+    assert page.text("probability") == page_of(service, path, **record).text("probability")
+    assert page.values("get") == record
+    assert Page(service.request("POST", path, data=record | {"age": "abc"})).beside("age")
+    assert Page(service.request("POST", path)).status == 422
+
+
+def test_a_threshold_that_was_asked_for_is_told_as_such(service: Stack) -> None:
+    for threshold, words in ((0.3, "the threshold of 30% (yours)."), (0.5, "the threshold of 50%.")):
+        asked = {"record": RECORD, "threshold": threshold}
+        prediction = service.request("POST", "/api/v1/predictions", json=asked).json()
+        assert words in page_of(service, f"/predictions/{prediction['id']}").text("outcome")
+
+
+def test_a_body_that_is_too_large_for_a_record_is_refused(service: Stack) -> None:
+    answer = service.request("POST", QUICK, data=RECORD | {"age": "9" * 20_000_000})
+    assert answer.status_code == 413
+    assert "too large" in Page(answer).text("main")
+
+
 def test_the_reasons_are_those_of_the_api_the_strongest_first(service: Stack) -> None:
     page = page_of(service, QUICK, **RECORD)
     asked = service.request("POST", "/api/v1/predictions", json={"record": RECORD}).json()

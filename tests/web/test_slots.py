@@ -22,6 +22,17 @@ def test_one_client_gets_its_share_and_leaves_the_rest() -> None:
     slots.take("192.0.2.3")
 
 
+def test_clients_of_ipv4_are_apart_where_both_come_to_one_socket() -> None:
+    slots = Slots(3, "uploads", 1)
+    slots.take("::ffff:192.0.2.1")
+    with pytest.raises(Busy):
+        slots.take("192.0.2.1")
+    slots.take("::ffff:192.0.2.2")
+    slots.take("fe80::1%eth0")
+    slots.give_back("fe80::1%eth0")
+    slots.take("fe80::1%eth0")
+
+
 def test_a_network_of_ipv6_is_one_client() -> None:
     slots = Slots(10, "uploads", 2)
     slots.take("2001:db8::1")

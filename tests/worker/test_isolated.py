@@ -52,6 +52,7 @@ def test_whoever_was_killed_from_outside_may_be_innocent(number: signal.Signals)
 def test_however_many_never_end_the_time_for_all_suffices() -> None:
     seconds = 100.0
     for _ in range(20):
-        seconds -= TimeLeft(seconds).share()
+        seconds -= TimeLeft(seconds, works=20).share()
     assert seconds > 0
-    assert TimeLeft(0).share() > 0
+    assert TimeLeft(0, works=1).share() > 0
+    assert TimeLeft(100, works=1).share() > TimeLeft(100, works=20).share()
