@@ -169,7 +169,7 @@ ALL: dict[str, tuple[Make, tuple[str, ...]]] = {
     "module-opens-a-socket": (partial(module_that, "connects", CONNECTS), ("connects",)),
     "module-with-a-syntax-error": (partial(module_that, "broken", SYNTAX), ("broken",)),
     "answers-change-from-call-to-call": (partial(estimator, "FromCallToCall"), ("call",)),
-    "answers-depend-on-other-rows": (partial(estimator, "FromItsNeighbours"), ("rows",)),
+    "answers-depend-on-other-rows": (partial(estimator, "FromItsNeighbours"), ("depends on the others",)),
     "raises-on-one-row": (partial(estimator, "RaisesOnOneRow"), ("a patient of that age",)),
     "too-few-answers": (partial(estimator, "TooFewAnswers"), ("441",)),
     "answers-are-no-numbers": (partial(estimator, "NoNumbers"), ("nan",)),
