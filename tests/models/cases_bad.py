@@ -160,7 +160,7 @@ ALL: dict[str, tuple[Make, tuple[str, ...]]] = {
     "table-of-one-row": (partial(rows, 1), ("row",)),
     "table-of-other-columns": (other_columns, ("petal length (cm)",)),
     "table-of-a-million-columns": (far_too_wide, ("columns",)),
-    "table-of-infinite-numbers": (infinite, ("petal length (cm)",)),
+    "table-of-infinite-numbers": (infinite, ("infinity",)),
     "table-is-a-picture": (not_a_table, ("picture.csv",)),
     "model-is-none": (not_a_model, ("model.skops",)),
     "one-class": (one_class, ("class",)),
