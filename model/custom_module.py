@@ -4,7 +4,9 @@ The module is imported under a name made of its SHA-256, and the artifact refers
 of one version of a model never stands in for that of another.
 """
 
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from model.errors import BrokenModel
@@ -12,6 +14,8 @@ from model.files import sha256_of
 
 PREFIX = "scoreline_module_"
 _DIGITS = 16
+_ROOT = Path(__file__).parent.parent
+_TRY = "import sys; from model.custom_module import import_module; import_module(sys.stdin.buffer.read())"
 
 
 def module_name(source: bytes) -> str:
@@ -36,6 +40,18 @@ def import_module(source: bytes, called: str = "module.py") -> ModuleType:
         del sys.modules[name]
         raise BrokenModel(f"the module {called} cannot be imported: {_reason(error)}") from error
     return module
+
+
+def check_in_child(source: bytes) -> None:
+    """Import a module in a process of its own first: one that ends its process would end the command without a word.
+
+    Raises BrokenModel where the process ends without coming to the end of the module. What the module raises is left to
+    whoever imports it.
+    """
+    command = [sys.executable, "-c", f"{_TRY}; sys.stderr.write('imported')"]
+    tried = subprocess.run(command, cwd=_ROOT, input=source, capture_output=True, check=False)  # noqa: S603 - our own
+    if not tried.stderr:
+        raise BrokenModel("the module ends the process that imports it")
 
 
 def verified(source: bytes, sha256: str) -> bytes:

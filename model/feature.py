@@ -145,7 +145,7 @@ class Feature(BaseModel):
         """Return what a JSON value means, as `read` does for text; never raises."""
         match value:
             case None:
-                return self._missing("")
+                return "" if self._takes_empty_texts else self._missing("")
             case str():
                 return self.read(value)
             case bool():
@@ -174,6 +174,12 @@ class Feature(BaseModel):
     def has_numeric_categories(self) -> bool:
         """Whether the pipeline knows the categories as numbers."""
         return (self.pandas_dtype or "").startswith(("category[int", "category[float"))
+
+    @cached_property
+    def _takes_empty_texts(self) -> bool:
+        """Whether an empty text is a value of its own, as it is where missing ones were filled with it in training."""
+        is_text = self.kind is FeatureKind.TEXT and bool(self.missing_words) and "" not in self.missing_words
+        return is_text or "" in self.categories
 
     @cached_property
     def words(self) -> frozenset[str]:

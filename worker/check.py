@@ -27,6 +27,7 @@ from model.schema import Feature, FeatureKind
 from model.scorer import Scorer
 from worker.parse import Layout
 from worker.predict import prediction_documents
+from worker.sample import check_sample
 from worker.score_chunk import score_chunk
 
 _CHUNK_BYTES = 1024 * 1024
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         scorer = Scorer.load(Catalog(options.directory, options.name), options.name, options.version)
+        check_sample(scorer)
     except ModelError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 1

@@ -72,7 +72,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         records = read_training_data(request.test, dtypes)
         own = find_out(loaded.pipeline, records, request.targets, loaded.features, classes, card.features)
         test = request.test, own
-    card, notes = measured(Scorer(card, loaded.pipeline), found, test, progress)
+    card, notes = measured(Scorer(card, loaded.pipeline), found, test, loaded.format, progress)
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / ARTIFACT_FILE
         artifact.write_bytes(loaded.content)

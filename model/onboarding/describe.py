@@ -18,6 +18,7 @@ from model.explanation.check import explanation_fields
 from model.explanation.effects import effects_of, importance_of
 from model.files import sha256_of
 from model.onboarding.findings import Findings
+from model.onboarding.formats import Format
 from model.onboarding.hold_out import held_out
 from model.onboarding.load_pipeline import LoadedPipeline
 from model.onboarding.proof import Progress
@@ -30,6 +31,8 @@ from model.scorer import Predictions, Scorer
 from model.summary import library_versions, sample_rows, summarise
 
 SAMPLE_ROWS = 20
+# A booster's own format holds its trees and not how they were grown.
+_REFITTABLE = (Format.SKOPS, Format.PICKLE)
 _EDGES = 21
 # Of each feature as many predictions are asked as there are records; for more of them, that takes minutes.
 _MAX_FEATURES_RANKED = 100
@@ -97,12 +100,12 @@ def sample_places(rows: int) -> NDArray[np.int64]:
 
 
 def measured(
-    scorer: Scorer, found: Findings, test: tuple[Path, Findings] | None, progress: Progress
+    scorer: Scorer, found: Findings, test: tuple[Path, Findings] | None, file_format: str, progress: Progress
 ) -> tuple[Card, list[str]]:
     """Return the card with how well the model does, how it is explained, and what moves its answers; and notes.
 
     `test` is a file of records that the pipeline has never seen, and what it says of these; without, a twin of it is
-    fitted without some of the training data.
+    fitted without some of the training data, unless it comes in a `file_format` that does not hold how it was fitted.
     """
     notes: list[str] = []
     progress("looking for a way to explain its predictions")
@@ -113,7 +116,13 @@ def measured(
     has_truth = found.truth is not None and card.kind not in (ModelKind.OUTLIER_DETECTOR, ModelKind.CLUSTERER)
     if has_truth:
         progress("measuring it on held-out records")
-        outcome = _test_outcome(scorer, test) if test else _twin_outcome(scorer, found)
+        outcome: _Outcome | str = (
+            "not evaluated: its file does not say how it was fitted; give other records with --test"
+        )
+        if test:
+            outcome = _test_outcome(scorer, test)
+        elif file_format in _REFITTABLE:
+            outcome = _twin_outcome(scorer, found)
         if isinstance(outcome, str):
             notes.append(outcome)
         else:

@@ -78,6 +78,8 @@ def find_out(
     """
     inspection = inspect_pipeline(pipeline, data, targets, names)
     columns = [data.name_of(name) for name in inspection.names]
+    if own := [target for target in targets if data.name_of(target) in columns]:
+        raise RefusedModel(f"the pipeline takes {own[0]!r} itself, so that it cannot be what it predicts: see --target")
     frame = user_frame(data, columns, known_values(pipeline, columns), answers_at_all(inspection))
     if frame is None:
         detail = why_not(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))

@@ -11,7 +11,7 @@ from typing import Any
 from sklearn.exceptions import InconsistentVersionWarning
 
 from model import artifact, trusted_types
-from model.custom_module import PREFIX, import_module, module_name
+from model.custom_module import PREFIX, check_in_child, import_module, module_name
 from model.errors import BrokenModel, RefusedModel
 from model.integrity import Unsound
 from model.native import boosters
@@ -150,6 +150,7 @@ def _source_of(module: Path | None, trust: Sequence[str]) -> bytes | None:
     except OSError as error:
         raise RefusedModel(f"the module {module} cannot be read: {error.strerror}") from error
     try:
+        check_in_child(source)
         import_module(source, module.name)
     except BrokenModel as error:
         raise RefusedModel(f"{error}; install what it needs here and for the workers, or mend it") from error
