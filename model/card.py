@@ -5,12 +5,12 @@ Imports the standard library and pydantic only, since the web process loads it.
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -270,6 +270,12 @@ class Card(_Part):
     artifact_sha256: str
     proof: Proof | None = None
     source: DataSource | None = None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and with nothing kept that was made of the former ones."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("record_schema", None)
+        return copied
 
     @cached_property
     def record_schema(self) -> Schema:

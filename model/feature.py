@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -114,6 +115,13 @@ class Feature(BaseModel):
     example: Scalar = None
     help: str | None = None
     pandas_dtype: str | None = None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and with nothing kept that was made of the former ones."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields:
+            del copied.__dict__[name]
+        return copied
 
     def parse(self, text: str, suggest: bool = True) -> Value | Fault:
         """Return what `text` means, or a Fault: as `read` does, without the warnings."""

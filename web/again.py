@@ -35,6 +35,7 @@ def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
         model=model,
         threshold=(asked.threshold or own) if decides else None,
         explain=asked.explain or (str(min(job.explain or 1, len(cards[0].features))) if explained else None),
+        warnings=asked.warnings or ("true" if job.warnings else None),
         filename=job.filename,
         encoding="utf-8",
     )

@@ -63,7 +63,7 @@ def describe(
         if trial.kind is not ModelKind.BINARY_CLASSIFIER or trial.scores is not Scores.PROBABILITY:
             raise RefusedModel("the schema names a threshold, and the model decides without one; leave it out")
         labels_by, threshold = LabelRule.THRESHOLD, schema.threshold
-    words = schema or _words(name, data, targets, positive)
+    words = schema or _words(trial, name, data, targets, positive)
     sha256 = sha256_of(loaded.content)
     module_sha256 = sha256_of(loaded.module) if loaded.module else None
     more = (features, positive, threshold, trial.classes, check_targets(found.inspection, targets), module_sha256)
@@ -160,12 +160,19 @@ def _positive_class(trial: Card, schema: SchemaFile | None) -> str | None:
     return schema.positive_class
 
 
-def _words(name: str, data: Path, targets: Sequence[str], positive: str | None) -> SchemaFile:
+_DOES_WITHOUT_TARGET = {
+    ModelKind.OUTLIER_DETECTOR: "Tells outliers from normal records",
+    ModelKind.CLUSTERER: "Sorts records into clusters",
+}
+
+
+def _words(trial: Card, name: str, data: Path, targets: Sequence[str], positive: str | None) -> SchemaFile:
     """What the model is called until its owner finds better words."""
     target = ", ".join(targets) or "prediction"
+    does = f"Predicts {target}" if targets else _DOES_WITHOUT_TARGET.get(trial.kind, "Predicts")
     return SchemaFile(
         title=name,
-        description=f"Predicts {target!r}, learnt from {data.name}.",
+        description=f"{does}, learnt from {data.name}.",
         target=f"{target} is {positive}" if positive else target,
         features=(),
     )

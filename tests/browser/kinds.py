@@ -259,7 +259,7 @@ def add_kind(name: str, kind: Kind, models: Path, folder: Path) -> Card:
     found = find_out(loaded.pipeline, read_training_data(data, {}), targets, loaded.features, (), features)
     schema = SchemaFile(title=name, description="", target=TARGET, features=kind.features) if features else None
     card = describe(loaded, found, name, data, targets, schema, lambda _: None)
-    card, _ = measured(Scorer(card, loaded.pipeline), found, None, lambda _: None)
+    card, _ = measured(Scorer(card, loaded.pipeline), found, None, loaded.format, lambda _: None)
     artifact.write_bytes(loaded.content)
     Catalog(models).publish(card, artifact)
     return card

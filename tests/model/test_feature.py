@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.income_features import AGE, EDUCATION, HOURS_PER_WEEK, WORKCLASS
-from model.schema import Fault, Feature, FeatureKind
+from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 
 WEIGHT = Feature(name="weight", title="Weight", kind=FeatureKind.NUMBER, unit="kg", minimum=0)
 POPULATION = Feature(name="population", title="Population", kind=FeatureKind.NUMBER, minimum=0, maximum=40_000_000)
@@ -175,3 +175,63 @@ def test_any_text_means_something(text: str) -> None:
 def test_no_json_value_raises(value: object) -> None:
     AGE.parse_json(value)
     WORKCLASS.parse_json(value)
+
+
+MONTH = Feature(
+    name="month", title="Month", kind=FeatureKind.NUMBER, integer=True, minimum=1, maximum=6, unseen=UnseenPolicy.WARN
+)
+GAPS = MONTH.model_copy(update={"unseen": UnseenPolicy.MISSING, "missing_allowed": True})
+PLACE = Feature(
+    name="place", title="Place", kind=FeatureKind.CATEGORY, categories=(" JFK", "LGA"), unseen=UnseenPolicy.WARN
+)
+
+
+@pytest.mark.parametrize(
+    ("feature", "text", "code", "value"),
+    [
+        (MONTH, "12", "out_of_range", 12.0),
+        (MONTH, "3.5", "not_an_integer", 3.5),
+        (PLACE, "EWR", "unknown_category", "EWR"),
+        (PLACE.model_copy(update={"pandas_dtype": "category"}), "EWR", "unknown_category", None),
+        (
+            MONTH.model_copy(update={"unseen": UnseenPolicy.MISSING, "missing_allowed": True}),
+            "12",
+            "out_of_range",
+            None,
+        ),
+    ],
+)
+def test_what_never_occurred_in_training_is_scored_with_a_warning(
+    feature: Feature, text: str, code: str, value: object
+) -> None:
+    found = feature.read(text)
+    assert isinstance(found, Warned)
+    assert (found.fault.code, found.value) == (code, value)
+    assert feature.parse(text) == value
+
+
+def test_what_is_no_value_of_its_kind_is_rejected_whatever_the_policy() -> None:
+    for feature, text in ((MONTH, "June"), (MONTH, ""), (PLACE, "")):
+        assert isinstance(feature.read(text), Fault)
+
+
+def test_a_category_keeps_the_spelling_that_the_pipeline_knows() -> None:
+    assert PLACE.parse("JFK") == PLACE.parse(" jfk ") == " JFK"
+    cases = PLACE.model_copy(update={"categories": ("Yes", "yes", "no")})
+    assert (cases.parse("yes"), cases.parse("Yes"), cases.parse("NO")) == ("yes", "Yes", "no")
+    fault = cases.read("YES")
+    assert isinstance(fault, Warned)
+    assert fault.fault.code == "unknown_category"
+
+
+def test_categories_that_are_numbers_are_read_as_numbers() -> None:
+    classes = Feature(
+        name="class", title="Class", kind=FeatureKind.CATEGORY, categories=("1", "2"), pandas_dtype="category[int64]"
+    )
+    assert classes.parse("1.0") == classes.parse_json(1) == classes.parse_json(1.0) == "1"
+
+
+def test_an_empty_text_is_a_value_where_missing_ones_were_filled_with_it() -> None:
+    filled = Feature(name="text", title="Text", kind=FeatureKind.TEXT, missing_words=("NA",))
+    assert filled.parse("") == filled.parse_json(None) == ""
+    assert filled.model_copy(update={"missing_allowed": True}).parse("NA") is None

@@ -9,29 +9,39 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.income_features import AGE, EDUCATION, WORKCLASS
-from model.schema import Fault, Feature, FeatureKind
+from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 from model.validate import parse_distinct
 
 ANY = Feature(name="any", title="Any", kind=FeatureKind.NUMBER, missing_allowed=True)
+WARNED = {"unseen": UnseenPolicy.WARN}
+COUNT = Feature(name="count", title="Count", kind=FeatureKind.NUMBER, integer=True, minimum=0, maximum=50, **WARNED)
+KINDS = Feature(name="kinds", title="Kinds", kind=FeatureKind.CATEGORY, categories=(" Private", "none", "9"), **WARNED)
+GAPS = COUNT.model_copy(update={"name": "gaps", "unseen": UnseenPolicy.MISSING, "missing_allowed": True})
 SMALL = Feature(name="small", title="Small", kind=FeatureKind.NUMBER, maximum=10)
+FEATURES = [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS]
 PIECES = ["39", "0", "1", ".", "-", "+", "e", "E5", ",", " ", "'", '"', "\\", "\n", "é", "ß", "٣", "…", "a", "N/A", "?"]
 WORDS = ["Bachelors", "bachelors ", "BACHELOR", "Private", "none", "NaN", "99", "many", "1e999", "1" * 400, "x" * 150]
 TEXTS = st.sampled_from(WORDS) | st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
 NUMBERS = st.floats().map(repr) | st.decimals().map(str) | st.integers().map(str)
 
 
-def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int, Fault]]:
-    values, faults = [], {}
+def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int, Fault], dict[int, Fault]]:
+    values, faults, warnings = [], {}, {}
     for place, text in enumerate(texts):
-        value = feature.parse(text, suggest=len(faults) < 100)
+        value = feature.read(text, suggest=len(faults) < 100)
         if isinstance(value, Fault):
             faults[place] = value
             value = None
+        if isinstance(value, Warned):
+            warnings[place] = value.fault
+            value = value.value
         values.append(value)
-    return values, faults
+    return values, faults, warnings
 
 
-@pytest.mark.parametrize("feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS], ids=lambda feature: feature.name)
+@pytest.mark.parametrize(
+    "feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS], ids=lambda feature: feature.name
+)
 @settings(max_examples=150, deadline=None)
 @given(st.lists(TEXTS | NUMBERS, unique=True, max_size=30), st.booleans())
 @example([str(number) for number in range(300)], False)
@@ -39,7 +49,7 @@ def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int,
 def test_a_column_is_parsed_as_its_texts_are(feature: Feature, texts: list[str], filled: bool) -> None:
     if filled:
         texts = list(dict.fromkeys([f"word {number}" for number in range(110)] + texts))
-    expected, faults = one_by_one(feature, texts)
+    expected, faults, warnings = one_by_one(feature, texts)
     parsed = parse_distinct(feature, pa.array(texts, pa.string()))
     values = [None if value is None or value != value else value for value in parsed.values.tolist()]
     assert values == expected
@@ -48,6 +58,8 @@ def test_a_column_is_parsed_as_its_texts_are(feature: Feature, texts: list[str],
     assert parsed.faults.values.to_pylist() == [fault.value or "" for fault in faults.values()]
     assert parsed.faults.details.to_pylist() == [fault.detail for fault in faults.values()]
     assert parsed.faults.column == feature.name
+    assert parsed.unusual.tolist() == list(warnings)
+    assert parsed.warnings.codes.to_pylist() == [fault.code for fault in warnings.values()]
 
 
 def test_numbers_with_many_digits_are_what_python_reads() -> None:

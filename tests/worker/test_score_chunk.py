@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from jobs.chunks import ScoredChunk
 from jobs.messages import InputChunk
 from model.columns import Column
 from model.errors import ScoringFailed
+from model.schema import UnseenPolicy
 from model.scorer import Predictions, Scorer
 from worker.assemble import six_decimals
 from worker.parse import Layout
@@ -107,3 +109,22 @@ def test_a_byte_order_mark_within_a_file_belongs_to_its_field(scorer: Scorer) ->
     for text in (f"\ufeff39,{RECORD}\n{ages(39)}", f"{ages(39)}\ufeff39,{RECORD}\n"):
         _, rows = run(scorer, text)
         assert sorted(bool(row[-1]) for row in rows) == [False, True]
+
+
+def test_values_that_never_occurred_in_training_are_scored_and_told(scorer: Scorer) -> None:
+    features = [
+        feature.model_copy(update={"unseen": UnseenPolicy.WARN}) if feature.name == "age" else feature
+        for feature in scorer.card.features
+    ]
+    warning = Scorer(scorer.card.model_copy(update={"features": tuple(features)}), scorer.pipeline)
+    layout = replace(LAYOUT, warnings=True)
+    text = ages(39, 100, "old") + "101,State-gov,Bachelors,Never-married,White,Male,-1\n"
+    scored = score_chunk(InputChunk(1, 4, text.encode()), layout, [warning], None)
+    rows = list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
+    assert (scored.scored, scored.warned, scored.rejected) == (2, 1, 2)
+    assert [row[-1] for row in rows] == ["", "out_of_range in age: 100 is outside 17..90", "", ""]
+    assert [bool(row[-2]) for row in rows] == [False, False, True, True]
+    # A row that is rejected for another reason is not counted as one that was scored with a warning.
+    assert {name: count for name, count in scored.summary.items() if name.startswith("warning:")} == {
+        "warning:out_of_range:age": 1
+    }
