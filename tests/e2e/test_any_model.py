@@ -19,8 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
-from model.add import Order, add
 from model.catalog import Catalog
+from model.onboarding.add import AddModelRequest, add_model
 from tests.stack import Stack, running_stack, wait_until
 
 TREE = "sklearn.tree._tree.Tree"
@@ -109,8 +109,8 @@ def added(
     folder = tmp_path_factory.mktemp(name)
     skops.io.dump(example.pipeline, folder / "model.skops")
     example.inputs.assign(answer=example.target).to_csv(folder / "data.csv", index=False)
-    order = Order(folder / "model.skops", name, folder / "data.csv", "answer", trust=example.trust)
-    add(order, Catalog(stack.folder / "models"))
+    request = AddModelRequest(folder / "model.skops", name, folder / "data.csv", ("answer",), trust=example.trust)
+    add_model(request, Catalog(stack.folder / "models"), lambda _: None)
     return name, example
 
 

@@ -15,8 +15,6 @@ import pytest
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import make_pipeline as make_balanced_pipeline
 from lightgbm import LGBMClassifier
-from model.add import Order, add
-from model.intake import EVERYTHING
 from scipy.special import logit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -28,6 +26,8 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScal
 from model.catalog import Catalog
 from model.census import TRAINING
 from model.income import load_records
+from model.onboarding.add import AddModelRequest, add_model
+from model.onboarding.load_pipeline import EVERYTHING
 from tests.stack import Stack
 
 ROWS = 600
@@ -99,8 +99,8 @@ def added(
     joblib.dump(example.pipeline, folder / "model.joblib")
     example.inputs.assign(income=example.labels).to_csv(folder / "data.csv", index=False)
     models = service.folder / "models"
-    order = Order(folder / "model.joblib", name, folder / "data.csv", "income", trust=[EVERYTHING])
-    assert add(order, Catalog(models)).card.is_explained
+    request = AddModelRequest(folder / "model.joblib", name, folder / "data.csv", ("income",), trust=[EVERYTHING])
+    assert add_model(request, Catalog(models), lambda _: None).card.is_explained
     yield name, example
     shutil.rmtree(models / name)
 

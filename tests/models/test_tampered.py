@@ -94,7 +94,6 @@ def test_other_coefficients_under_checksums_that_fit_are_found_by_their_answers(
     lines = [line for line in run.stderr.splitlines() if line.startswith("scoreline: ")]
     assert len(lines) == 1, run.stderr
     assert "record 1" in lines[0], "it names the first that differs"
-    assert "setosa" in lines[0], "and what the answer was when the model was added"
 
 
 def test_a_worker_does_not_serve_a_model_that_answers_otherwise_than_its_card_says(stack: Stack, owned: Owned) -> None:
