@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 Names = Sequence[str] | None
 
@@ -55,7 +57,7 @@ def estimator_within(estimator: Any) -> Any | None:
     """Return the fitted estimator that another one holds, such as the best of a search, or None."""
     for attribute in _INNER:
         inner = getattr(estimator, attribute, None)
-        if inner is not None and hasattr(inner, "fit"):
+        if inner is not None and _is_fitted(inner):
             return inner
     for attribute in _SEVERAL:
         several = getattr(estimator, attribute, None)
@@ -63,6 +65,15 @@ def estimator_within(estimator: Any) -> Any | None:
             first = several[0]
             return first if hasattr(first, "fit") else estimator_within(first)
     return None
+
+
+def _is_fitted(estimator: Any) -> bool:
+    """Whether it is the fitted estimator: many keep the one beside it from which it was cloned."""
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return False
+    return True
 
 
 def _of(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:

@@ -8,11 +8,18 @@ import pytest
 
 from tests.stack import Stack, running_stack
 
+SETTINGS = {
+    "SCORELINE_WEB_PROCESSES": "1",
+    "SCORELINE_BULK_PROCESSES": "1",
+    # A job whose model no worker serves is to fail at once.
+    "SCORELINE_MODEL_WAIT_SECONDS": "1",
+}
+
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
     """A running service with a folder of models that may be added to."""
     folder = tmp_path_factory.mktemp("strangers")
     shutil.copytree(models, folder / "models")
-    with running_stack(folder, SCORELINE_WEB_PROCESSES="1", SCORELINE_BULK_PROCESSES="1") as found:
+    with running_stack(folder, **SETTINGS) as found:
         yield found
