@@ -168,7 +168,8 @@ def _asked_card(name: str) -> Card:
 
 def model_document(card: Card) -> dict[str, Any]:
     """A card as the contract shows it."""
-    left_out: dict[str, Any] = {"explanation": {"average_effects"}, "sample": True, "record_schema": True}
+    parts = {"explanation": {"average_effects"}, "proof": {"answers"}}
+    left_out: dict[str, Any] = {**parts, "sample": True, "record_schema": True}
     document = card.model_dump(mode="json", exclude=left_out)
     if not card.decides_by_threshold:
         document["threshold"] = None
