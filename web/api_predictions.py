@@ -16,7 +16,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from jobs.errors import UploadRefused
 from model.card import Card
 from model.schema import Fault, Value
-from web.asked import parse_threshold
+from web.asked import parse_model, parse_threshold
 from web.bodies import has_arrived
 from web.ids import unknown_prediction
 from web.openapi import answer, json_body, operation_name, parameters, problems
@@ -52,7 +52,7 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 def create_prediction() -> Response:
     """Runs as a task like everything else; what is not done in time can be fetched later."""
     asked = _read_body()
-    card = services().catalog.usable_card(asked.model, asked.version)
+    card = parse_model(asked.model, services().catalog, asked.version)
     if asked.threshold is not None:
         parse_threshold(repr(asked.threshold), card)
     several = asked.records is not None

@@ -148,6 +148,19 @@ def parse_models(text: str | None, catalog: Catalog, version: str | None = None)
     return cards
 
 
+def parse_model(text: str | None, catalog: Catalog, version: str | None = None) -> Card:
+    """The card of the one model that a request names, as ``parse_models`` reads it.
+
+    Raises:
+        UnknownModel, BrokenModel: of the model.
+        UploadRefused: ``bad_parameter``.
+    """
+    card, *others = parse_models(text, catalog, version)
+    if others:
+        raise UploadRefused("bad_parameter", "a prediction is made by one model; two are compared on a file")
+    return card
+
+
 def _card(text: str, catalog: Catalog, version: str | None) -> Card:
     name, _, own = text.partition("@")
     return catalog.usable_card(name or None, own or version)

@@ -62,6 +62,18 @@ def test_every_fault_of_a_record_is_named(
     assert [(error["column"], error["code"]) for error in response.json()["errors"]] == faults
 
 
+def test_a_model_may_be_named_with_its_version(service: Stack, scorer: Scorer) -> None:
+    named = f"income@{scorer.card.version}"
+    answer = service.request("POST", "/api/v1/predictions", json={"model": named, "record": RECORD})
+    assert answer.json()["model"] == {"name": "income", "version": scorer.card.version}
+    for wrong, expected in (
+        ("income@000000000000", (422, "unknown_model")),
+        (f"income,{named}", (422, "bad_parameter")),
+    ):
+        answer = service.request("POST", "/api/v1/predictions", json={"model": wrong, "record": RECORD})
+        assert problem_of(answer) == expected
+
+
 def test_values_may_be_texts_and_names_spelt_otherwise(service: Stack) -> None:
     spelt = {"Age": " 39 ", "WorkClass": "state-gov", "education": "bachelors", "Marital Status": "never-married",
              "race": "white", "sex": "male", "hours-per-week": "40", "note": "not used"}  # fmt: skip
