@@ -134,10 +134,9 @@ def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:
 
 def proof_of(expected: ExpectedAnswers) -> Proof:
     """Return what the card keeps of a proof: how many records there were, and the answers to those of its sample."""
-    rows = len(expected.predicted)
-    places = sample_places(rows)
+    places = sample_places(len(expected.predicted))
     answers = [(*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places]
-    return Proof(rows=rows, answers=tuple(answers))
+    return Proof(rows=len(expected.answered), answers=tuple(answers))
 
 
 def schema_of(card: Card) -> SchemaFile:

@@ -31,4 +31,4 @@ def recheck(
     )
     expected = expected_answers(found, card)
     check_answers(catalog, card, found, expected, scorer, path, progress)
-    return card, len(expected.predicted)
+    return card, len(expected.answered)
