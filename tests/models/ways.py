@@ -60,7 +60,8 @@ class ScoredFile:
 
 def score_file(stack: Stack, name: str, data: bytes) -> tuple[dict[str, Any], ScoredFile, list[list[str]]]:
     """Upload a file; the job, its results, and the file's own records, the header first."""
-    job, scored = stack.score(data, model=name)
+    named = {"filename": "data.csv.gz"} if data.startswith(GZIP) else {}
+    job, scored = stack.score(data, model=name, **named)
     return job, *read_results(data, scored, job["delimiter"])
 
 
