@@ -122,9 +122,9 @@ def _add(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     added = add_model(request, catalog, _progress.show)
     card = added.card
     kind = card.kind.value.replace("_", " ")
-    lines = [
-        f"{card.name} {card.version} is added: a {kind} of {len(card.features)} features, {card.training_rows:,} rows"
-    ]
+    article = "an" if kind[0] in "aeiou" else "a"
+    what = f"{article} {kind} of {len(card.features)} features, {card.training_rows:,} rows"
+    lines = [f"{card.name} {card.version} is added: {what}"]
     if card.proof:
         lines.append(f"  checked: {card.proof.rows:,} rows, every answer is the pipeline's own")
     lines += [f"  {line}" for line in _measured(card)]

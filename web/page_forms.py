@@ -255,7 +255,10 @@ def text_of(value: Scalar) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else f"{value:.15g}"
+    if isinstance(value, str):
+        return value
+    short = f"{value:.15g}"
+    return short if float(short) == value else repr(value)
 
 
 def value_in_words(feature: Feature, value: Scalar) -> str:

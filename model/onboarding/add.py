@@ -1,7 +1,7 @@
 """Adding a model: a fitted pipeline and its training data become a version that answers as the pipeline does."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from model.onboarding.findings import Findings, find_out, read_records, written_
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.onboarding.pipeline_inspection import inspect_pipeline
 from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
-from model.onboarding.reference import expected_scores
+from model.onboarding.reference import decide, expected_scores
 from model.onboarding.schema_file import SchemaFile
 from model.onboarding.training_data import read_training_data
 from model.scorer import Scorer
@@ -80,10 +80,12 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         staged = Catalog(Path(folder) / "models", card.name)
         staged.publish(card, artifact, text, loaded.module)
         expected = expected_answers(found, card)
-        check_answers(staged, card, found, expected, Scorer(card, loaded.pipeline), request.data, progress)
+        said = [feature.name for feature in schema.features] if schema else list(dtypes)
+        check_answers(staged, card, found, expected, Scorer(card, loaded.pipeline), request.data, progress, said)
         card = card.model_copy(update={"proof": proof_of(expected)})
         catalog.publish(card, artifact, text, loaded.module)
-    return AddModelResult(card, [*loaded.notes, *notes, *_left_out(found)], catalog.schema_path(card))
+    told = [*loaded.notes, *notes, *_left_out(found), *_otherwise(card, found, schema)]
+    return AddModelResult(card, told, catalog.schema_path(card))
 
 
 def expected_answers(found: Findings, card: Card) -> ExpectedAnswers:
@@ -104,10 +106,12 @@ def check_answers(
     scorer: Scorer,
     data: Path,
     progress: Progress,
+    said: Collection[str] = (),
 ) -> None:
     """Send every record through a version as workers serve it; raises RefusedModel where an answer is not expected.
 
-    What the schema's owner has rejected is not held against it.
+    What the schema's owner has rejected is not held against it. `said` are the columns of which the user has said
+    something.
     """
     rejected = ~found.read.faultless if any(feature.limits_reject for feature in card.features) else None
     texts, answers = found.texts, expected
@@ -117,7 +121,7 @@ def check_answers(
         different, differences = prove(staged.directory, card, Path(folder), texts, answers, progress)
     if different:
         columns = columns_read_otherwise(scorer, found)
-        raise RefusedModel(explain_differences(different, len(texts), differences, columns, data))
+        raise RefusedModel(explain_differences(different, len(texts), differences, columns, said, data))
 
 
 def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:
@@ -180,6 +184,21 @@ def _same_column(one: pd.Series, other: pd.Series) -> bool:
     except AssertionError:
         return False
     return True
+
+
+def _otherwise(card: Card, found: Findings, schema: SchemaFile | None) -> list[str]:
+    """What its users have to know: labels by a threshold of the schema's own, numbers written otherwise."""
+    notes = []
+    own = (
+        decide(found.inspection, found.reference, card.classes.index(card.positive_class))
+        if card.positive_class
+        else None
+    )
+    if schema and own and card.threshold != own.threshold:
+        notes.append(f"its labels are decided by the schema's threshold {card.threshold:g}, not by its predict")
+    if found.decimal_commas:
+        notes.append("its data has decimal commas; files to be scored need decimal points")
+    return notes
 
 
 def _left_out(found: Findings) -> list[str]:

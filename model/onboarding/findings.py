@@ -45,6 +45,7 @@ class Findings:
     features: tuple[Feature, ...]
     read: ReadRecords
     truth: Truth | None
+    decimal_commas: bool = False
 
     @property
     def answered_frame(self) -> pd.DataFrame:
@@ -84,7 +85,7 @@ def find_out(
     if frame is None:
         detail = why_not(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))
         advice = "say what its columns were with --dtypes column=str,… or give the data as Parquet"
-        raise RefusedModel(f"the pipeline fails on its own training data: {detail}. If it was read otherwise, {advice}")
+        raise RefusedModel(f"the pipeline fails on {data.path}: {detail}. If its data was read otherwise, {advice}")
     frame = frame.set_axis(list(inspection.names), axis=1)
     texts = data.texts[columns].set_axis(list(inspection.names), axis=1)
     inspection = with_several_targets(inspection, frame)
@@ -100,6 +101,7 @@ def find_out(
         features=found,
         read=read_records(texts, found),
         truth=truth_of(inspection, data, targets) if targets else None,
+        decimal_commas=data.decimal_commas,
     )
 
 

@@ -36,13 +36,16 @@ class KnownValues:
     missing: bool = False
     as_category: bool = False
 
-    def share(self, column: pd.Series) -> float:
-        """Return the share of a column's values, from 0 to 1, that are known."""
+    def fit(self, column: pd.Series) -> tuple[float, float]:
+        """Return the share of a column's values that are known, and that of the known values which occur in it.
+
+        The first alone would not tell a missing value, which is filled in, from a word that pandas takes for one.
+        """
         known = frozenset(self.values)
-        counts = column.value_counts(dropna=True)
-        hits = sum(int(count) for value, count in counts.items() if value in known)
+        counts = {value: int(count) for value, count in column.value_counts(dropna=True).items() if value in known}
         absent = int(column.isna().sum())
-        return (hits + (absent if self.missing else 0)) / max(1, len(column))
+        hits = sum(counts.values()) + (absent if self.missing else 0)
+        return hits / max(1, len(column)), len(counts) / max(1, len(known))
 
 
 def known_values(pipeline: Any, names: Sequence[str]) -> dict[str, KnownValues]:

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,16 +97,26 @@ def prove(
 
 
 def explain_differences(
-    different: int, rows: int, differences: Sequence[Difference], columns: Sequence[str], path: Path
+    different: int,
+    rows: int,
+    differences: Sequence[Difference],
+    columns: Sequence[str],
+    said: Collection[str],
+    path: Path,
 ) -> str:
-    """Return why a model is refused whose answers are not the pipeline's own, in one line, and what to do."""
+    """Return why a model is refused whose answers are not the pipeline's own, in one line, and what to do.
+
+    `columns` are those that the pipeline gets otherwise than in training, `said` those of which the user has said
+    something.
+    """
     places = f"; these columns are read otherwise than they were in training: {', '.join(columns)}" if columns else ""
     first = "; ".join(map(str, differences[:_MAX_SHOWN]))
-    advice = (
-        f"say what {columns[0]!r} was in training with --dtypes {columns[0]}=… or give the data as Parquet"
-        if columns
-        else "look for steps whose answer depends on more than the record's own values"
-    )
+    advice = "look for steps whose answer depends on more than the record's own values"
+    if spoken := [name for name in columns if name in said]:
+        advice = f"mend what the schema or --dtypes says of {spoken[0]!r}, or give the data as Parquet"
+    elif columns:
+        kinds = "str, category, int64, float64, bool or datetime64[us]"
+        advice = f"say what {columns[0]!r} was in training with --dtypes {columns[0]}=… ({kinds}), or give Parquet"
     detail = f"{different:,} of {rows:,} answers on {path} are not the pipeline's own"
     return f"{detail}{places}. {first}. What to do: {advice}"
 

@@ -55,7 +55,11 @@ def user_frame(
     the file has said stay as they are.
     """
     frame = data.frame[list(names)].copy()
-    free = [] if data.exact else [name for name in names if name not in data.dtypes]
+    free = (
+        []
+        if data.exact
+        else [name for name in names if name not in data.dtypes or _is_open(frame[name], known.get(name))]
+    )
     for name in free:
         if name in known:
             frame[name] = known_reading(data.texts[name], frame[name], known[name])
@@ -71,22 +75,28 @@ def user_frame(
     return next((found for found in tried if len(found.dropna()) and answers(found.dropna())), None)
 
 
+def _is_open(column: pd.Series, known: KnownValues | None) -> bool:
+    """Whether a column that is said to be one of categories is left open, since the pipeline knows which."""
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    return is_category and known is not None and known.as_category and bool(known.values)
+
+
 def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> pd.Series:
     """Return the reading of a column of which the pipeline knows most values; of equals, the most usual."""
     if not known.values:
         return default.astype("category") if known.as_category else default
     codes, distinct = pd.factorize(texts)
-    best, most = default, known.share(default)
+    best, most = default, known.fit(default)
     for reading in _READINGS:
-        if most == 1.0:
+        if most == (1.0, 1.0):
             break
         try:
             values = reading(distinct.tolist())
         except (TypeError, ValueError, OverflowError):
             continue
         column = pd.Series(values.array.take(codes), index=texts.index)
-        if (share := known.share(column)) > most:
-            best, most = column, share
+        if (fit := known.fit(column)) > most:
+            best, most = column, fit
     return _as_categories(best, known.values) if known.as_category else best
 
 

@@ -98,7 +98,7 @@ def with_several_targets(found: PipelineInspection, frame: pd.DataFrame) -> Pipe
 def why_not(found: PipelineInspection, frame: pd.DataFrame) -> str:
     """Return what the pipeline raises on a frame that it does not take, in one line."""
     error = _raised(found, frame)
-    return "it answers" if error is None else _one_line(error)
+    return "it answers" if error is None else _one_line(error).rstrip(".")
 
 
 def ask(found: PipelineInspection, frame: pd.DataFrame) -> Reference:

@@ -6,7 +6,7 @@ import gzip
 import io
 import lzma
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,8 @@ class TrainingData:
     """A table of n rows: `texts`, each value as a CSV file holds it, and `frame`, the values as pandas has them.
 
     With `exact`, the file says which type each column has; otherwise that is pandas' guess, and other readings of the
-    texts are possible. `dtypes` are the columns of which the user has said the dtype.
+    texts are possible. `dtypes` are the columns of which the user has said the dtype; `decimal_commas` says that its
+    numbers have some.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class TrainingData:
     frame: pd.DataFrame
     exact: bool = False
     dtypes: frozenset[str] = frozenset()
+    decimal_commas: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -98,7 +100,7 @@ def with_dtypes(data: TrainingData, dtypes: Mapping[str, str]) -> TrainingData:
             raise RefusedModel(
                 f"column {name!r} of {data.path} cannot be read as {dtype}: {_first_line(str(error))}"
             ) from error
-    return TrainingData(data.path, data.texts, frame, data.exact, data.dtypes | known)
+    return replace(data, frame=frame, dtypes=data.dtypes | known)
 
 
 def as_pandas_reads(
@@ -119,6 +121,9 @@ def _as_dtype(texts: pd.Series, values: pd.Series, dtype: str) -> pd.Series:
     if dtype in ("str", "string", "object"):
         # A word for "missing" is one here too, as in `read_csv` with a dtype.
         return texts.where(values.notna()).astype(dtype)
+    if dtype == "category":
+        # Of texts, as in `read_csv` with this dtype: zip codes keep their zeros.
+        return texts.where(values.notna()).astype("str").astype("category")
     if dtype.startswith("datetime64"):
         return pd.to_datetime(values)
     return values.astype(dtype)
@@ -152,7 +157,7 @@ def _from_csv(path: Path, text: str) -> TrainingData:
         plain = texts[name].str.replace(".", "", regex=False) if "thousands" in marks else texts[name]
         texts[name] = plain.str.replace(",", ".", regex=False)
     texts.columns = frame.columns = pd.Index([str(name) for name in texts.columns])
-    return TrainingData(path, texts, frame)
+    return TrainingData(path, texts, frame, decimal_commas=bool(decimals))
 
 
 def _decimal_commas(texts: pd.DataFrame) -> list[str]:

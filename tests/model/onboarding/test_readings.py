@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -57,6 +58,26 @@ def test_the_frame_is_as_its_owner_had_it(tmp_path: Path, codes: list[str], read
     # What the schema reads from the texts is the same again.
     assert found.read.faultless.all()
     assert found.reference.answered.all()
+
+
+def test_a_word_that_means_missing_is_a_category_where_the_pipeline_knows_it(tmp_path: Path) -> None:
+    """Also behind an imputer, which would fill a missing value in: it has never seen one."""
+    path = tmp_path / "train.csv"
+    frame = pd.DataFrame({"code": ["None", "Small", "Big"] * 20, "x": np.arange(60), "y": ["p", "n", "n"] * 20})
+    frame.to_csv(path, index=False)
+    encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = make_column_transformer((encoder, ["code"]), ("passthrough", ["x"]))
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(frame[["code", "x"]], frame["y"])
+    found = find_out(pipeline, read_training_data(path), ["y"])
+    assert found.features[0].categories == ("Big", "None", "Small")
+    assert found.frame["code"].tolist() == frame["code"].tolist()
+
+
+def test_categories_that_were_said_to_be_some_are_those_of_the_texts(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("zip,y\n00123,1\n01234,2\n")
+    data = read_training_data(path, {"zip": "category"})
+    assert data.frame["zip"].tolist() == ["00123", "01234"]
 
 
 def test_rows_without_a_value_that_the_pipeline_takes_are_kept(tmp_path: Path) -> None:
