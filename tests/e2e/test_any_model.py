@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
-from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingClassifier
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -50,13 +50,6 @@ def iris() -> Example:
     return Example(LogisticRegression(max_iter=500).fit(data.data, species), data.data, species)
 
 
-def breast_cancer() -> Example:
-    """Two classes, numbered; boosted trees."""
-    data = load_breast_cancer(as_frame=True)
-    fitted = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(data.data, data.target)
-    return Example(fitted, data.data, data.target, (TREE_PREDICTOR,))
-
-
 def diabetes() -> Example:
     """A number is predicted."""
     data = load_diabetes(as_frame=True)
@@ -91,7 +84,7 @@ def reviews() -> Example:
     return Example(make_pipeline(columns, LogisticRegression(max_iter=500)).fit(frame, mood), frame, mood)
 
 
-EXAMPLES = {make.__name__: make for make in (iris, breast_cancer, diabetes, digits, reviews)}
+EXAMPLES = {make.__name__: make for make in (iris, diabetes, digits, reviews)}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,17 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def models_with_churn(tmp_path_factory: pytest.TempPathFactory, customers: pd.DataFrame, fitted: Any) -> Path:
+    """A folder of models to which the pipeline was added, for tests that begin with that; they copy it."""
+    folder = tmp_path_factory.mktemp("added")
+    customers.to_csv(folder / "train.csv", index=False)
+    skops.io.dump(fitted, folder / "churn.skops")
+    words = [str(folder / word) if "." in word else word for word in ADD]
+    assert main(["--directory", str(folder / "models"), *words]) == 0
+    return folder / "models"
+
+
 ADD = ("add", "churn.skops", "--name", "churn", "--data", "train.csv", "--target", "churned")
 
 
@@ -114,8 +126,8 @@ def test_its_answers_are_the_pipelines_own(run: Run, folder: Path, fitted: Any, 
     assert np.array_equal(scorer.predict(frame).positive, fitted.predict_proba(customers)[:, 1])
 
 
-def test_an_edited_schema_makes_another_version(run: Run, folder: Path) -> None:
-    run(*ADD)
+def test_an_edited_schema_makes_another_version(run: Run, folder: Path, models_with_churn: Path) -> None:
+    shutil.copytree(models_with_churn, folder / "models")
     catalog = catalog_of(folder)
     first = catalog.card("churn")
     text = catalog.schema_path(first).read_text()
@@ -145,8 +157,10 @@ def test_an_edited_schema_makes_another_version(run: Run, folder: Path) -> None:
         ("title =", "title", "is not TOML"),
     ],
 )
-def test_a_schema_edited_into_nonsense_is_refused(run: Run, folder: Path, before: str, after: str, words: str) -> None:
-    run(*ADD)
+def test_a_schema_edited_into_nonsense_is_refused(
+    run: Run, folder: Path, models_with_churn: Path, before: str, after: str, words: str
+) -> None:
+    shutil.copytree(models_with_churn, folder / "models")
     catalog = catalog_of(folder)
     card = catalog.card("churn")
     text = catalog.schema_path(card).read_text()
@@ -341,8 +355,8 @@ def test_models_are_listed_shown_chosen_exported_and_removed(run: Run, folder: P
     assert run("show", "other")[0] == run("default", "other")[0] == run("remove", "other")[0] == 1
 
 
-def test_an_old_version_is_removed_and_the_current_one_stays(run: Run, folder: Path) -> None:
-    run(*ADD)
+def test_an_old_version_is_removed_and_the_current_one_stays(run: Run, folder: Path, models_with_churn: Path) -> None:
+    shutil.copytree(models_with_churn, folder / "models")
     catalog = catalog_of(folder)
     first = catalog.card("churn")
     (folder / "edited.toml").write_text(catalog.schema_path(first).read_text().replace("0.5", "0.4"))
