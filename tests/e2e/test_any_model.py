@@ -24,7 +24,6 @@ from model.onboarding.add import AddModelRequest, add_model
 from tests.stack import Stack, running_stack, wait_until
 
 TREE = "sklearn.tree._tree.Tree"
-TREE_PREDICTOR = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 
 
 @dataclass(frozen=True)
