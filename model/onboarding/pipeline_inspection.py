@@ -55,7 +55,9 @@ def inspect_pipeline(
     """
     kind, classes, target_classes = _kind(pipeline)
     names, texts, form = _inputs(pipeline, data, targets, features)
-    names = tuple(data.name_of(name) if form is not InputForm.FRAME else name for name in names)
+    # LightGBM has its own spelling of names with spaces, and takes columns whatever they are called.
+    by_table = form is not InputForm.FRAME or type(pipeline).__module__.startswith("lightgbm")
+    names = tuple(data.name_of(name) if by_table else name for name in names)
     for name in names:
         data.name_of(name)
     targets_ = len(target_classes) or 1
