@@ -81,7 +81,17 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         staged.publish(card, artifact, text, loaded.module)
         expected = expected_answers(found, card)
         said = [feature.name for feature in schema.features] if schema else list(dtypes)
-        check_answers(staged, card, found, expected, Scorer(card, loaded.pipeline), request.data, progress, said)
+        check_answers(
+            staged,
+            card,
+            found,
+            expected,
+            Scorer(card, loaded.pipeline),
+            request.data,
+            progress,
+            said,
+            schema is not None,
+        )
         card = card.model_copy(update={"proof": proof_of(expected)})
         catalog.publish(card, artifact, text, loaded.module)
     told = [*loaded.notes, *notes, *_left_out(found), *_otherwise(card, found, schema)]
@@ -107,13 +117,14 @@ def check_answers(
     data: Path,
     progress: Progress,
     said: Collection[str] = (),
+    written: bool = False,
 ) -> None:
     """Send every record through a version as workers serve it; raises RefusedModel where an answer is not expected.
 
-    What the schema's owner has rejected is not held against it. `said` are the columns of which the user has said
-    something.
+    What the owner of a `written` schema has rejected is not held against it. `said` are the columns of which the user
+    has said something.
     """
-    rejected = ~found.read.faultless if any(feature.limits_reject for feature in card.features) else None
+    rejected = ~found.read.faultless if written else None
     texts, answers = found.texts, expected
     if rejected is not None and rejected.any():
         texts, answers = found.texts[~rejected], answers.only(~rejected)
