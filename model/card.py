@@ -210,11 +210,13 @@ class DataSource(_Part):
 class Proof(_Part):
     """That the product answers as the pipeline does: `rows` records went through both its ways and were compared.
 
-    `answers` are those of the pipeline to the card's `sample`: of each record its predictions, then its scores. A
-    worker that answers otherwise does not serve the version.
+    `rejected` more were not: the schema that the model's owner wrote rejects them. `answers` are those of the pipeline
+    to the card's `sample`: of each record its predictions, then its scores. A worker that answers otherwise does not
+    serve the version.
     """
 
     rows: int
+    rejected: int = 0
     answers: tuple[tuple[str | float, ...], ...] = ()
 
 
@@ -223,9 +225,11 @@ class Card(_Part):
 
     `classes` are those of a classifier, as text, in its pipeline's order, and `pipeline_classes` what the pipeline
     calls them, where that is something else; `targets`, of a model that predicts several things at once, what these are
-    called, and `target_classes` the classes of each. `scores` says what stands beside a prediction, `labels_by` how a
-    classifier's label comes about, `threshold` from which probability on a record is positive, None where no threshold
-    gives the pipeline's own labels; `takes` what the pipeline is given. `proof` says how its answers were checked.
+    called, and `target_classes` the classes of each. `written_schema`: its features are as its owner wrote them, not
+    inferred, and a row that they reject is rejected whatever the pipeline says. `scores` says what stands beside a
+    prediction, `labels_by` how a classifier's label comes about, `threshold` from which probability on a record is
+    positive, None where no threshold gives the pipeline's own labels; `takes` what the pipeline is given. `proof` says
+    how its answers were checked.
     `prediction_edges` (regressors), 21 of them, are the bins in which predictions are counted. `explanation` says how
     its predictions are explained, `explanation_obstacle` why they are not. `additive`: it is scored from a table per
     feature, and `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics
@@ -252,6 +256,7 @@ class Card(_Part):
     labels_by: LabelRule = LabelRule.THRESHOLD
     threshold: float | None = 0.5
     features: tuple[Feature, ...]
+    written_schema: bool = False
     metrics: Metrics | None = None
     evaluation: Evaluation | None = None
     trained_at: str

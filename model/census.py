@@ -89,6 +89,7 @@ class CensusModel:
             positive_class=POSITIVE,
             threshold=THRESHOLD,
             features=self.features,
+            written_schema=True,
             trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             training_rows=len(frame),
             summary=summarise(frame, self.features),

@@ -126,7 +126,7 @@ def _add(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     what = f"{article} {kind} of {len(card.features)} features, {card.training_rows:,} rows"
     lines = [f"{card.name} {card.version} is added: {what}"]
     if card.proof:
-        lines.append(f"  checked: {card.proof.rows:,} rows, every answer is the pipeline's own")
+        lines += _checked(card.proof.rows, card.proof.rejected)
     lines += [f"  {line}" for line in _measured(card)]
     lines += [f"  note: {note}" for note in added.notes]
     return [*lines, f"  schema: {added.schema}"]
@@ -135,8 +135,17 @@ def _add(options: argparse.Namespace, catalog: Catalog) -> list[str]:
 def _check(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     from model.onboarding.recheck import recheck  # noqa: PLC0415 - as above
 
-    card, rows = recheck(catalog, options.name, options.version, options.data, _pairs(options.dtypes), _progress.show)
-    return [f"{card.name} {card.version}", f"  checked: {rows:,} rows, every answer is the pipeline's own"]
+    card, rows, rejected = recheck(
+        catalog, options.name, options.version, options.data, _pairs(options.dtypes), _progress.show
+    )
+    return [f"{card.name} {card.version}", *_checked(rows, rejected)]
+
+
+def _checked(rows: int, rejected: int) -> list[str]:
+    lines = [f"  checked: {rows:,} rows, every answer is the pipeline's own"]
+    if rejected:
+        lines.append(f"  not compared: {rejected:,} rows that its written schema rejects")
+    return lines
 
 
 def _names(text: str | None) -> tuple[str, ...]:

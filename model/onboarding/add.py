@@ -64,9 +64,10 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
     )
     dtypes, classes = {**loaded.dtypes, **request.dtypes}, request.classes or loaded.classes or ()
     schema = SchemaFile.load(request.schema) if request.schema else None
-    found = _find_out(request, loaded, dtypes, classes, schema, progress)
+    found, rejected = _find_out(request, loaded, dtypes, classes, schema, progress)
     card = describe(loaded, found, request.name, request.data, request.targets, schema, progress)
-    found = replace(found, features=card.features, read=read_records(found.texts, card.features))
+    if schema is None:  # else it has been read by the schema already
+        found = replace(found, features=card.features, read=read_records(found.texts, card.features))
     test = None
     if request.test:
         records = read_training_data(request.test, dtypes)
@@ -81,18 +82,9 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         staged.publish(card, artifact, text, loaded.module)
         expected = expected_answers(found, card)
         said = [feature.name for feature in schema.features] if schema else list(dtypes)
-        check_answers(
-            staged,
-            card,
-            found,
-            expected,
-            Scorer(card, loaded.pipeline),
-            request.data,
-            progress,
-            said,
-            schema is not None,
-        )
-        card = card.model_copy(update={"proof": proof_of(expected)})
+        scorer = Scorer(card, loaded.pipeline)
+        check_answers(staged, card, found, expected, scorer, request.data, progress, said)
+        card = card.model_copy(update={"proof": _proof(expected, rejected)})
         catalog.publish(card, artifact, text, loaded.module)
     told = [*loaded.notes, *notes, *_left_out(found), *_otherwise(card, found, schema)]
     return AddModelResult(card, told, catalog.schema_path(card))
@@ -117,22 +109,16 @@ def check_answers(
     data: Path,
     progress: Progress,
     said: Collection[str] = (),
-    written: bool = False,
 ) -> None:
     """Send every record through a version as workers serve it; raises RefusedModel where an answer is not expected.
 
-    What the owner of a `written` schema has rejected is not held against it. `said` are the columns of which the user
-    has said something.
+    `said` are the columns of which the user has said something.
     """
-    rejected = ~found.read.faultless if written else None
-    texts, answers = found.texts, expected
-    if rejected is not None and rejected.any():
-        texts, answers = found.texts[~rejected], answers.only(~rejected)
     with tempfile.TemporaryDirectory() as folder:
-        different, differences = prove(staged.directory, card, Path(folder), texts, answers, progress)
+        different, differences = prove(staged.directory, card, Path(folder), found.texts, expected, progress)
     if different:
         columns = columns_read_otherwise(scorer, found)
-        raise RefusedModel(explain_differences(different, len(texts), differences, columns, said, data))
+        raise RefusedModel(explain_differences(different, len(found.texts), differences, columns, said, data))
 
 
 def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:
@@ -145,13 +131,6 @@ def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:
     if scorer.card.takes is not InputForm.FRAME:
         return []
     return [name for name in own.columns if not _same_column(own[name], ours[name])]
-
-
-def proof_of(expected: ExpectedAnswers) -> Proof:
-    """Return what the card keeps of a proof: how many records there were, and the answers to those of its sample."""
-    places = sample_places(len(expected.predicted))
-    answers = [(*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places]
-    return Proof(rows=len(expected.answered), answers=tuple(answers))
 
 
 def schema_of(card: Card) -> SchemaFile:
@@ -169,14 +148,25 @@ def schema_of(card: Card) -> SchemaFile:
 def _find_out(
     request: AddModelRequest, loaded: LoadedPipeline, dtypes: Mapping[str, str], classes: Sequence[str],
     schema: SchemaFile | None, progress: Progress,
-) -> Findings:  # fmt: skip
+) -> tuple[Findings, int]:  # fmt: skip
+    """What there is to know, and of how many rows there is nothing, since a written schema rejects them."""
     data = read_training_data(request.data, dtypes)
     features = None
     if schema is not None:
         inspection = inspect_pipeline(loaded.pipeline, data, request.targets, loaded.features)
         features = written_features(schema.features, inspection.names)
     progress(f"asking the pipeline about {len(data):,} rows")
-    return find_out(loaded.pipeline, data, request.targets, loaded.features, classes, features)
+    found = find_out(loaded.pipeline, data, request.targets, loaded.features, classes, features)
+    if schema is None:
+        return found, 0
+    return found.accepted(), int((~found.read.faultless).sum())
+
+
+def _proof(answers: ExpectedAnswers, rejected: int) -> Proof:
+    """What the card keeps: how many records were compared, and the pipeline's answers to those of its sample."""
+    places = sample_places(len(answers.predicted))
+    sample = [(*answers.predicted[place].tolist(), *answers.scores[place].tolist()) for place in places]
+    return Proof(rows=len(answers.answered), rejected=rejected, answers=tuple(sample))
 
 
 def _as_told(predicted: NDArray[Any], card: Card) -> NDArray[Any]:

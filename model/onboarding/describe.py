@@ -80,6 +80,7 @@ def describe(
             "labels_by": labels_by,
             "threshold": threshold,
             "features": features,
+            "written_schema": schema is not None,
             "trained_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "training_rows": len(values),
             "summary": summarise(values, features),

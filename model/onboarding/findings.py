@@ -63,6 +63,29 @@ class Findings:
         found = self.reference.answered & self.read.faultless
         return found & self.truth.known if self.truth else found
 
+    def accepted(self) -> "Findings":
+        """The same of the records alone that the product takes, which keep their places in the index of `texts`.
+
+        Raises RefusedModel where it takes none of them.
+        """
+        rows, reference, truth = self.read.faultless, self.reference, self.truth
+        if not rows.any():
+            raise RefusedModel(f"the schema rejects all {len(rows):,} rows of the data")
+        kept = rows[reference.answered]
+        return replace(
+            self,
+            texts=self.texts[rows],
+            frame=self.frame[rows].reset_index(drop=True),
+            reference=replace(
+                reference,
+                answered=reference.answered[rows],
+                predicted=reference.predicted[kept],
+                answers=reference.answers[kept],
+            ),
+            read=ReadRecords(self.read.values[rows].reset_index(drop=True), rows[rows]),
+            truth=truth and Truth(truth.values[rows], truth.known[rows]),
+        )
+
 
 def find_out(
     pipeline: Any,

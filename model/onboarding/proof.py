@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,6 @@ class ExpectedAnswers:
     def save(self, path: Path) -> None:
         """Write the answers, without pickle."""
         np.savez(path, answered=self.answered, predicted=self.predicted, scores=self.scores)
-
-    def only(self, rows: NDArray[np.bool_]) -> "ExpectedAnswers":
-        """The answers to some of the records, shape (n,)."""
-        kept = rows[self.answered]
-        return ExpectedAnswers(self.answered[rows], self.predicted[kept], self.scores[kept])
 
     @classmethod
     def load(cls, path: Path) -> "ExpectedAnswers":
@@ -93,7 +88,9 @@ def prove(
         if said is None or process.returncode:
             errors.seek(0)
             raise RefusedModel(f"a worker cannot serve the model: {_last_line(errors.read(), process.returncode)}")
-    return said["different"], [Difference(**difference) for difference in said["differences"]]
+    differences = [Difference(**difference) for difference in said["differences"]]
+    # The process counts what it was given; the user counts the rows of the table.
+    return said["different"], [replace(found, row=int(texts.index[found.row - 1]) + 1) for found in differences]
 
 
 def explain_differences(

@@ -14,8 +14,10 @@ from model.scorer import Scorer
 
 def recheck(
     catalog: Catalog, name: str, version: str | None, path: Path, dtypes: Mapping[str, str], progress: Progress
-) -> tuple[Card, int]:
-    """Send records through a version as workers serve it and compare with its pipeline; its card, and how many agree.
+) -> tuple[Card, int, int]:
+    """Send records through a version as workers serve it and compare with its pipeline.
+
+    Returns its card, how many records agree, and how many are rejected by a schema that the model's owner wrote.
 
     Raises UnknownModel and BrokenModel; RefusedModel where an answer is not the pipeline's own, or the card's proof is
     not what the pipeline says any more.
@@ -29,8 +31,8 @@ def recheck(
     found = find_out(
         scorer.pipeline, data, targets, names, card.classes if card.pipeline_classes else (), card.features
     )
+    if card.written_schema:
+        found = found.accepted()
     expected = expected_answers(found, card)
-    # A card does not say who wrote its schema: a row that its limits reject may be rejected by its owner.
-    written = any(feature.limits_reject for feature in card.features)
-    check_answers(catalog, card, found, expected, scorer, path, progress, written=written)
-    return card, len(expected.answered)
+    check_answers(catalog, card, found, expected, scorer, path, progress)
+    return card, len(found.texts), len(data) - len(found.texts)

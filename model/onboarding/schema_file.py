@@ -1,8 +1,9 @@
 """The schema of a model as a TOML file that people edit: what a model is called, takes, and how it decides."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,11 +36,12 @@ class SchemaFile(BaseModel):
     def load(cls, path: Path) -> Self:
         """Read and check a file; raises RefusedModel, saying what is wrong and where."""
         try:
-            found = cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+            document = tomllib.loads(path.read_text("utf-8"))
+            found = cls.model_validate(document)
         except OSError as error:
             raise RefusedModel(f"{path} cannot be read: {error.strerror}") from error
         except ValidationError as error:
-            raise RefusedModel(f"{path}: {_first_fault(error)}") from error
+            raise RefusedModel(f"{path}: {_first_fault(error, document)}") from error
         except ValueError as error:  # tomllib's own errors and those of decoding
             raise RefusedModel(f"{path} is not TOML: {error}") from error
         for feature in found.features:
@@ -93,7 +95,13 @@ def _table(feature: Feature) -> Table:
     return table
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, document: Mapping[str, Any]) -> str:
+    """What is wrong first, and where: a feature by its name, or, without one, by its number from 1."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    match first["loc"]:
+        case ("features", int(place), *rest):
+            name = document["features"][place].get("name") if isinstance(document["features"][place], dict) else None
+            where = ": ".join([f"feature {name!r}" if name else f"feature number {place + 1}", *map(str, rest)])
+        case location:
+            where = ".".join(map(str, location))
     return f"{where}: {first['msg']}" if where else first["msg"]

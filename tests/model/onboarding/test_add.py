@@ -143,11 +143,34 @@ def test_an_edited_schema_makes_another_version(run: Run, folder: Path, models_w
     assert catalog.card("churn").version == second.version
 
 
+def test_rows_that_a_written_schema_rejects_are_said_to_be_left_out_of_the_proof(
+    run: Run, folder: Path, models_with_churn: Path, customers: pd.DataFrame
+) -> None:
+    shutil.copytree(models_with_churn, folder / "models")
+    inferred = catalog_of(folder).card("churn")
+    text = catalog_of(folder).schema_path(inferred).read_text()
+    limited = text.replace("maximum = 59\n", "maximum = 40\n").replace('unseen = "warn"', 'unseen = "reject"')
+    (folder / "edited.toml").write_text(limited)
+    beyond = int((customers["months"] > 40).sum())
+    status, said, error = run(*ADD, "--schema", "edited.toml")
+    assert status == 0, error
+    assert f"checked: {300 - beyond} rows, every answer is the pipeline's own" in said
+    assert f"not compared: {beyond} rows that its written schema rejects" in said
+    proof = catalog_of(folder).card("churn").proof
+    assert proof
+    assert (proof.rows, proof.rejected) == (300 - beyond, beyond)
+    status, said, error = run("check", "churn", "--data", "train.csv")
+    assert status == 0, error
+    assert f"not compared: {beyond} rows" in said
+    # Of a schema that was inferred nothing is excused: the same limits would be a fault of ours.
+    assert not inferred.written_schema
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
         ("[[features]]", "[[feature]]", "features: Field required"),
-        ('kind = "boolean"', 'kind = "maybe"', "features.3.kind"),
+        ('kind = "boolean"', 'kind = "maybe"', "feature 'paperless': kind"),
         ('name = "plan"', 'name = "plans"', "lacks features that the pipeline takes: plan"),
         ("minimum = 1\n", "minimum = 1000\n", "is larger than maximum"),
         ('categories = ["basic", "family", "gold"]', "categories = []", "needs categories"),
