@@ -6,6 +6,7 @@ from tests.models import (
     cases_columns,
     cases_estimators,
     cases_files,
+    cases_onnx,
     cases_tables,
     cases_targets,
 )
@@ -18,6 +19,7 @@ MODULES = (
     cases_columns,
     cases_boosters,
     cases_files,
+    cases_onnx,
     cases_bad,
 )
 CASES: dict[str, Case] = {case.name: case for module in MODULES for case in module.CASES}
