@@ -18,7 +18,7 @@ from model.onboarding.findings import Findings, find_out, read_records, written_
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.onboarding.pipeline_inspection import inspect_pipeline
 from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
-from model.onboarding.reference import decide, expected_scores
+from model.onboarding.reference import decide, depends_on_others, expected_scores
 from model.onboarding.schema_file import SchemaFile
 from model.onboarding.training_data import read_training_data
 from model.scorer import Scorer
@@ -118,7 +118,11 @@ def check_answers(
         different, differences = prove(staged.directory, card, Path(folder), found.texts, expected, progress)
     if different:
         columns = columns_read_otherwise(scorer, found)
-        raise RefusedModel(explain_differences(different, len(found.texts), differences, columns, said, data))
+        place = found.texts.index.get_loc(differences[0].row - 1)
+        in_batches = not columns and depends_on_others(found.inspection, found.frame, found.reference, place)
+        raise RefusedModel(
+            explain_differences(different, len(found.texts), differences, columns, said, data, in_batches)
+        )
 
 
 def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:

@@ -100,16 +100,22 @@ def explain_differences(
     columns: Sequence[str],
     said: Collection[str],
     path: Path,
+    in_batches: bool = False,
 ) -> str:
     """Return why a model is refused whose answers are not the pipeline's own, in one line, and what to do.
 
     `columns` are those that the pipeline gets otherwise than in training, `said` those of which the user has said
-    something.
+    something. `in_batches`: the pipeline itself answers the first such row otherwise when it is asked about it alone.
     """
     places = f"; these columns are read otherwise than they were in training: {', '.join(columns)}" if columns else ""
     first = "; ".join(map(str, differences[:_MAX_SHOWN]))
     advice = "look for steps whose answer depends on more than the record's own values"
-    if spoken := [name for name in columns if name in said]:
+    if in_batches:
+        advice = (
+            f"the pipeline's own answer to row {differences[0].row} depends on the others that it is asked about with "
+            "it; leave such rows out, or change the step that looks at other rows"
+        )
+    elif spoken := [name for name in columns if name in said]:
         advice = f"mend what the schema or --dtypes says of {spoken[0]!r}, or give the data as Parquet"
     elif columns:
         kinds = "str, category, int64, float64, bool or datetime64[us]"

@@ -124,6 +124,19 @@ def ask(found: PipelineInspection, frame: pd.DataFrame) -> Reference:
     return reference
 
 
+def depends_on_others(found: PipelineInspection, frame: pd.DataFrame, reference: Reference, place: int) -> bool:
+    """Return whether the pipeline answers a record otherwise when it is asked about that one alone."""
+    if not reference.answered[place]:
+        return False
+    try:
+        alone = ask(found, frame.iloc[[place]])
+    except RefusedModel:
+        return True
+    at = [int(reference.answered[:place].sum())]
+    scores_agree = alone.scores is reference.scores and np.allclose(alone.answers, reference.answers[at], atol=1e-6)
+    return not (_same(alone.predicted, reference.predicted[at]) and scores_agree)
+
+
 def decide(found: PipelineInspection, reference: Reference, positive: int) -> Decision:
     """Return how labels come about, so that on all rows they are what `predict` says; `positive` is a class's index."""
     probabilities = reference.answers

@@ -30,7 +30,7 @@ from sklearn.preprocessing import (
 )
 
 from tests.models import tables
-from tests.models.case import Brought, Case, bring
+from tests.models.case import Brought, Case, Refused, bring
 from tests.models.pipelines import logistic, one_hot, scaled
 
 PENGUIN_NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
@@ -90,6 +90,19 @@ def imputed(imputer: Any, folder: Path) -> Brought:
     table = tables.penguins()[[*PENGUIN_NUMBERS, "species"]].copy()
     table.loc[::5, "body_mass_g"] = np.nan
     return bring(folder, make_pipeline(imputer, StandardScaler(), logistic()), table, "species")
+
+
+def iteratively_imputed(folder: Path) -> Brought:
+    """Every row has a number: of a batch without any, the imputer does not iterate."""
+    table = tables.penguins()[[*PENGUIN_NUMBERS, "species"]].dropna(thresh=2)
+    table.loc[::5, "body_mass_g"] = np.nan
+    model = make_pipeline(IterativeImputer(random_state=0), StandardScaler(), logistic())
+    return bring(folder, model, table, "species")
+
+
+def without_any_number(folder: Path) -> Refused:
+    """The fourth penguin was not measured; what is filled in then depends on whether others are asked about with it."""
+    return Refused(imputed(IterativeImputer(random_state=0), folder).words)
 
 
 def without_names(folder: Path) -> Brought:
@@ -187,7 +200,8 @@ CASES = (
     ),
     Case("simple-imputer-with-indicator", partial(imputed, SimpleImputer(add_indicator=True))),
     Case("nearest-neighbours-imputer", partial(imputed, KNNImputer(n_neighbors=3))),
-    Case("iterative-imputer", partial(imputed, IterativeImputer(random_state=0))),
+    Case("iterative-imputer", iteratively_imputed),
+    Case("iterative-imputer-without-any-number", without_any_number, refused=("row 4", "depends on the others")),
     Case("fitted-on-an-array", without_names),
     Case("columns-751", partial(wide, 751), browser=True),
     Case("columns-58", partial(wide, 58)),
