@@ -42,7 +42,7 @@ def import_module(source: bytes, called: str = "module.py") -> ModuleType:
     return module
 
 
-def check_in_child(source: bytes) -> None:
+def check_in_child(source: bytes, called: str) -> None:
     """Import a module in a process of its own first: one that ends its process would end the command without a word.
 
     Raises BrokenModel where the process ends without coming to the end of the module. What the module raises is left to
@@ -51,7 +51,7 @@ def check_in_child(source: bytes) -> None:
     command = [sys.executable, "-c", f"{_TRY}; sys.stderr.write('imported')"]
     tried = subprocess.run(command, cwd=_ROOT, input=source, capture_output=True, check=False)  # noqa: S603 - our own
     if not tried.stderr:
-        raise BrokenModel("the module ends the process that imports it")
+        raise BrokenModel(f"the module {called} ends the process that imports it")
 
 
 def verified(source: bytes, sha256: str) -> bytes:

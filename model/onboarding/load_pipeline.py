@@ -150,7 +150,7 @@ def _source_of(module: Path | None, trust: Sequence[str]) -> bytes | None:
     except OSError as error:
         raise RefusedModel(f"the module {module} cannot be read: {error.strerror}") from error
     try:
-        check_in_child(source)
+        check_in_child(source, module.name)
         import_module(source, module.name)
     except BrokenModel as error:
         raise RefusedModel(f"{error}; install what it needs here and for the workers, or mend it") from error
