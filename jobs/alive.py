@@ -1,17 +1,23 @@
-"""Signs of life: each worker says every second that it lives, so that others can tell when it no longer does."""
+"""Signs of life: each process says every second that it lives, so that others can tell when it no longer does."""
 
 import os
 import socket
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from jobs import keys
+from jobs.availability import store_availability
 from jobs.messages import Queue
 from jobs.scripts import register_script
 
+_EVERY_SECONDS = 1.0
 ROLES = (*(queue.value for queue in Queue), "reconciler")
+WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Node:
 class SignOfLife:
     """The sign of life of a node in one role."""
 
-    def __init__(self, redis: Redis, role: str, node: Node) -> None:
+    def __init__(self, redis: Redis, role: str, node: Node | str) -> None:
         self.node = str(node)
         self._redis = redis
         self._key = keys.alive(role)
@@ -52,6 +58,21 @@ class SignOfLife:
     def end(self) -> None:
         """Be gone from now on."""
         self._redis.zrem(self._key, self.node)
+
+    def keep_showing(self, over: threading.Event) -> None:
+        """Be alive until that is over. The store may be away for a while: the sign then just comes later."""
+        while not over.is_set():
+            _quietly(self.show)
+            over.wait(_EVERY_SECONDS)
+        _quietly(self.end)
+
+
+def _quietly(act: Callable[[], None]) -> None:
+    try:
+        act()
+        store_availability.found()
+    except RedisError as error:
+        store_availability.lost(error)
 
 
 def living(redis: Redis, role: str) -> list[Node]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from jobs import keys
+from jobs.alive import WEB
 from jobs.errors import JobsError
 from jobs.scripts import register_script
 from jobs.settings import Settings
@@ -44,11 +45,12 @@ class OnceOnly:
 
     Keys are for everybody who knows them, so that they should be hard to guess. An upload that moves holds its key for
     so long that nobody who sends at a usual speed loses it; then another may begin under the key, and the one that is
-    whole first has it.
+    whole first has it. An upload ends with the `process` that receives it, whose sign of life keeps the key.
     """
 
-    def __init__(self, redis: Redis, settings: Settings, key: str) -> None:
+    def __init__(self, redis: Redis, settings: Settings, key: str, process: str) -> None:
         self.key = keys.idempotency(key)
+        self._process = process
         self._token = secrets.token_hex(16)
         self._seconds = settings.upload_idle_seconds
         self._until = time.monotonic() + _MAX_HELD_IDLE_TIMES * settings.upload_idle_seconds
@@ -61,7 +63,9 @@ class OnceOnly:
         Raises:
             StillUploading: when the first is not there yet.
         """
-        answer = [raw.decode() for raw in self._begin(keys=[self.key], args=[self._token, self._seconds, keys.job("")])]
+        arguments = (self._token, self._seconds, keys.job(""), self._process, keys.ALIVE_SECONDS)
+        found = self._begin(keys=[self.key, keys.alive(WEB)], args=arguments)
+        answer = [raw.decode() for raw in found]
         if answer == ["uploading"]:
             raise StillUploading("the first upload with this idempotency key is still under way")
         return None if answer == ["new"] else FirstUpload(*answer)

@@ -114,7 +114,7 @@ def _once_only() -> OnceOnly | None:
     if not 0 < len(key) <= _LONGEST_KEY:
         detail = f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
-    return OnceOnly(services().store.redis, services().settings, key)
+    return OnceOnly(services().store.redis, services().settings, key, services().heartbeat.begin())
 
 
 def _received(once: OnceOnly | None) -> str:

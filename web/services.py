@@ -11,6 +11,7 @@ from jobs.queue import TaskSender
 from jobs.settings import Settings
 from jobs.store import JobStore
 from model.catalog import Catalog
+from web.heartbeat import Heartbeat
 from web.metrics import RequestMetrics, ServiceMetrics
 from web.predictions import PredictionClient
 from web.slots import Places
@@ -33,6 +34,7 @@ class Services:
     request_metrics: RequestMetrics
     service_metrics: ServiceMetrics
     places: Places
+    heartbeat: Heartbeat
 
 
 def create_services(settings: Settings) -> Services:
@@ -50,6 +52,7 @@ def create_services(settings: Settings) -> Services:
         request_metrics=RequestMetrics(settings.counters_dir),
         service_metrics=ServiceMetrics(redis, settings.full_ratio),
         places=places,
+        heartbeat=Heartbeat(redis),
     )
 
 

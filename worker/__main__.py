@@ -5,13 +5,10 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Callable
 
 from celery.signals import after_setup_task_logger, worker_process_init, worker_ready, worker_shutting_down
-from redis.exceptions import RedisError
 
 from jobs.alive import Node, SignOfLife
-from jobs.availability import store_availability
 from jobs.connection import connect
 from jobs.logs import configure_logging
 from jobs.messages import Queue
@@ -72,24 +69,12 @@ def _hand_lines_on(**_: object) -> None:
         logger.propagate = True
 
 
-def _quietly(act: Callable[[], None]) -> None:
-    """The store may be away for a while: the sign of life then just comes later."""
-    try:
-        act()
-        store_availability.found()
-    except RedisError as error:
-        store_availability.lost(error)
-
-
 def _show_signs_of_life(queue: Queue, processes: int) -> None:
     over = threading.Event()
 
     def show() -> None:
         sign = SignOfLife(connect(get_settings(), patient=True), queue.value, Node.of_this_process(processes))
-        while not over.is_set():
-            _quietly(sign.show)
-            over.wait(1.0)
-        _quietly(sign.end)
+        sign.keep_showing(over)
 
     def begin(**_: object) -> None:
         threading.Thread(target=show, name="sign of life", daemon=True).start()

@@ -161,6 +161,28 @@ def test_a_killed_web_leaves_nothing_of_an_upload_in_hand(stack: Stack, upload: 
     assert stack.get("/api/v1/jobs").json()["jobs"] == before
 
 
+def test_an_upload_that_a_killed_web_had_in_hand_is_taken_again_under_its_key(stack: Stack, upload: bytes) -> None:
+    """Soon, not when an upload that stands still would be forgotten: nobody holds the key any more."""
+    small = upload[: len(upload) // 100].rpartition(b"\n")[0]
+    headers = {**CSV, "Idempotency-Key": "the web was killed"}
+
+    def blocks() -> Iterator[bytes]:
+        yield small[: len(small) // 2]
+        wait_until(lambda: stack.knows_key(headers["Idempotency-Key"]))
+        kill_the_web(stack)
+        yield small[len(small) // 2 :]
+
+    with pytest.raises(httpx.HTTPError):
+        stack.request("POST", "/api/v1/jobs", content=blocks(), headers=headers)
+    wait_until(stack.ready)
+
+    def sent() -> dict[str, Any] | None:
+        answer = stack.request("POST", "/api/v1/jobs", content=small, headers=headers)
+        return answer.json() if answer.is_success else None
+
+    assert stack.ended(wait_until(sent, 60))["rows"]["total"] == small.count(b"\n")
+
+
 def test_jobs_are_still_there_after_a_restart(stack: Stack, upload: bytes) -> None:
     done, results = stack.score(upload[:1_000_000].rpartition(b"\n")[0])
     job = begun(stack, upload)
