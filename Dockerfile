@@ -11,7 +11,7 @@ WORKDIR /app
 COPY . .
 ENV PATH=/opt/venv/bin:$PATH SCORELINE_DATA_DIR=/app/var OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # The model is part of the image, and so the same in web and workers. To add others, mount a volume at /app/var/models.
-RUN python -m model.train_income && python -m compileall -q jobs model web worker
+RUN python -m model.census.train && python -m compileall -q jobs model ops web worker
 
 FROM python:3.13.9-slim-bookworm
 RUN groupadd --gid 10001 scoreline \
@@ -32,4 +32,4 @@ USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=4)"]
-CMD ["python", "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web.wsgi:app"]
+CMD ["python", "-m", "gunicorn", "-c", "web/server/gunicorn.conf.py", "web.wsgi:app"]

@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-QUICK := tests/jobs tests/model tests/web tests/worker tests/test_house.py
+QUICK := tests/jobs tests/model tests/web tests/worker tests/test_architecture.py
 BIN := $(VENV)/bin
 # They are written last, so that an install which was broken off is never taken for a whole one.
 RUNTIME := $(VENV)/.runtime
@@ -23,7 +23,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 run: $(RUNTIME) ## start everything on http://127.0.0.1:8000 (HOST, PORT and SCORELINE_* change that)
-	@exec $(BIN)/python -m jobs.launch
+	@exec $(BIN)/python -m ops.launch
 
 check: $(DEV) ## lint, types and the tests that need no running service: what to run all day
 	@$(BIN)/python -m ruff check --quiet .

@@ -21,8 +21,8 @@ from bench.progress import say
 from bench.servers import ONE_THREAD, Scoreline
 from bench.spreads import Numbers, spread
 from jobs.messages import Predict
-from jobs.queue import TaskSender
 from jobs.settings import Settings
+from jobs.store.task_sender import TaskSender
 
 _REPEATS = 3
 _CALLS = 500

@@ -24,7 +24,7 @@ from bench.places import MODELS, PEERS, ROOT, RUN
 from bench.progress import say
 from jobs.settings import Settings
 from model.catalog import Catalog
-from model.train_income import ensure_trained
+from model.census.train import ensure_trained
 
 READY_SECONDS = 120.0
 _STOP_SECONDS = 25.0
@@ -65,7 +65,7 @@ class Server:
 # What a process of Scoreline is, by a part of its command line; the first that fits.
 _ROLES = (
     ("valkey-server", "server"),
-    ("jobs.embedded", "server"),
+    ("ops.embedded", "server"),
     ("gunicorn", "web"),
     ("worker.reconcile", "reconciler"),
     ("worker interactive", "interactive worker"),
@@ -136,7 +136,7 @@ def scoreline(name: str = "scoreline", **settings: str) -> Iterator[Scoreline]:
     variables = clean_variables(
         PORT=str(port), HOST="127.0.0.1", SCORELINE_DATA_DIR=str(folder), SCORELINE_LOG_LEVEL="WARNING", **settings
     )
-    with _running(name, [sys.executable, "-m", "jobs.launch"], port, "/readyz", ROOT, variables) as process:
+    with _running(name, [sys.executable, "-m", "ops.launch"], port, "/readyz", ROOT, variables) as process:
         yield Scoreline(name, port, process, folder)
 
 

@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from bench.plain import scorer
-from jobs.csv_reader import Cutter, Header, read_header
+from jobs.csv.decoding import Utf8Stream
+from jobs.csv.reader import Cutter, Header, read_header
 from jobs.messages import InputChunk, compress, decompress
 from jobs.settings import Settings
-from jobs.text import Utf8Stream
 from model.scorer import Scorer
-from worker.parse import Layout
-from worker.score_chunk import score_chunk
+from worker.scoring.parse import Layout
+from worker.scoring.score_chunk import score_chunk
 
 _BLOCK_BYTES = 64 * 1024
 _REST = "the rest"
 # Stage, and the function whose time it is, by the name under which the product calls it.
 _STAGES = (
-    ("finding records", "worker.parse", "index_records"),
-    ("parsing the model's columns", "worker.score_chunk", "parse_chunk"),
-    ("validating and encoding", "worker.score_chunk", "validate"),
+    ("finding records", "worker.scoring.parse", "index_records"),
+    ("parsing the model's columns", "worker.scoring.score_chunk", "parse_chunk"),
+    ("validating and encoding", "worker.scoring.score_chunk", "validate"),
     ("predicting", "model.scorer", "Scorer.predict_coded"),
-    ("formatting", "worker.score_chunk", "fine_suffixes"),
-    ("appending to the records", "worker.score_chunk", "scored_text"),
+    ("formatting", "worker.scoring.score_chunk", "fine_suffixes"),
+    ("appending to the records", "worker.scoring.score_chunk", "scored_text"),
 )
 
 

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from jobs.settings import Settings
 from model.catalog import Catalog
+from model.census.train import ensure_trained
 from model.scorer import Scorer
-from model.train_income import ensure_trained
 from tests.stack import ROOT, Stack, running_stack, wait_until
 
 RUNNING = {"service", "server", "stack", "small", "browser", "here"}
@@ -64,7 +64,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings that name an embedded server of the tests' own, which runs."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("server"))
     environment = {**os.environ, "SCORELINE_DATA_DIR": str(settings.data_dir)}
-    process = subprocess.Popen([sys.executable, "-m", "jobs.embedded"], cwd=ROOT, env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "ops.embedded"], cwd=ROOT, env=environment)
     try:
         wait_until(settings.embedded_socket.exists)
         yield settings

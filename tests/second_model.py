@@ -9,12 +9,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from model import artifact, census, income
+from model import artifact
 from model.card import Card
 from model.catalog import Catalog, version_of
-from model.income_features import FEATURES
+from model.census import census_model, income
+from model.census.income_features import FEATURES
+from model.monitoring.training_summary import summarise
 from model.schema import Feature, FeatureKind
-from model.summary import summarise
 
 NAME = "income-lean"
 # Narrower than the age of `income`, so that the two reject different rows.
@@ -28,8 +29,8 @@ LEAN = (AGE, EDUCATION, GAIN)
 
 def records() -> pd.DataFrame:
     """The training file's records, shape (n, 8): the features of `income`, and the capital gain."""
-    frame, _ = income.load_records(census.TRAINING)
-    raw = pd.read_csv(census.DATA / census.TRAINING, skipinitialspace=True)
+    frame, _ = income.load_records(census_model.TRAINING)
+    raw = pd.read_csv(census_model.DATA / census_model.TRAINING, skipinitialspace=True)
     return frame.assign(capital_gain=raw["capital-gain"].astype(float))
 
 
@@ -40,7 +41,7 @@ def train() -> Pipeline:
         ("education", OneHotEncoder(categories=[list(EDUCATION.categories)], sparse_output=False), ["education"]),
         ("capital_gain", StandardScaler(), ["capital_gain"]),
     ])  # fmt: skip
-    _, labels = income.load_records(census.TRAINING)
+    _, labels = income.load_records(census_model.TRAINING)
     return make_pipeline(columns, LogisticRegression()).fit(records(), labels)
 
 

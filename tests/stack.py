@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import psutil
 
-from jobs import keys
-from jobs.connection import connect
 from jobs.settings import Settings
+from jobs.store import keys
+from jobs.store.connection import connect
 
 ROOT = Path(__file__).parent.parent
 CSV = {"Content-Type": "text/csv"}
@@ -50,7 +50,7 @@ class Stack:
     def start(self) -> None:
         """Start it as ``make run`` does, and wait until it is ready."""
         with (self.folder / "log").open("ab") as log:
-            command = [sys.executable, "-m", "jobs.launch"]
+            command = [sys.executable, "-m", "ops.launch"]
             self.launcher = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
         wait_until(lambda: self.ready() or self.launcher.poll() is not None)
         assert self.launcher.poll() is None, (self.folder / "log").read_text()

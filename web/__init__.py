@@ -8,10 +8,12 @@ from flask_openapi3.openapi import OpenAPI
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings
-from web import api_errors, api_jobs, api_predictions, api_service, ids, pages, problems
-from web.hosts import OwnHosts, target_host
-from web.openapi import INFO, register_docs
+from web import ids, problems
+from web.api import errors, health, jobs, models, predictions
+from web.api.openapi import INFO, register_docs
+from web.pages.views import pages
 from web.problems import Problem
+from web.server.hosts import OwnHosts, target_host
 from web.services import Services, create_services, services
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -50,10 +52,10 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
     problems.register(app)
     ids.register(app.url_map)
-    for api in (api_jobs.api, api_predictions.api, api_service.api, api_errors.api, api_service.health):
+    for api in (jobs.api, predictions.api, models.api, errors.api, health.health):
         app.register_api(api)
-    app.register_blueprint(pages.pages)
-    register_docs(app, api_jobs.api)
+    app.register_blueprint(pages)
+    register_docs(app, jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
     app.extensions["refuse"] = partial(problems.refusal, app)
     app.extensions["stop_waiting"] = app.extensions["scoreline"].watcher.stop

@@ -25,11 +25,11 @@ from jobs.errors import (
     UploadForgotten,
     UploadRefused,
 )
-from jobs.once import StillUploading
+from jobs.store.idempotency import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
 from web.error_codes import code_of, title_of, type_of
-from web.slots import Busy
+from web.server.limits import Busy
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -5,17 +5,17 @@ from typing import cast
 
 from flask import current_app
 
-from jobs.connection import connect
-from jobs.predictions import PredictionStore
-from jobs.queue import TaskSender
 from jobs.settings import Settings
-from jobs.store import JobStore
+from jobs.store.connection import connect
+from jobs.store.job_store import JobStore
+from jobs.store.prediction_store import PredictionStore
+from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
-from web.heartbeat import Heartbeat
-from web.metrics import RequestMetrics, ServiceMetrics
-from web.predictions import PredictionClient
-from web.slots import Places
-from web.watch import Watcher
+from web.jobs.notifications import Watcher
+from web.prediction_client import PredictionClient
+from web.server.heartbeat import Heartbeat
+from web.server.limits import Places
+from web.server.metrics import RequestMetrics, ServiceMetrics
 
 _NAME = "scoreline"
 

@@ -8,12 +8,12 @@ import threading
 
 from celery.signals import after_setup_task_logger, worker_process_init, worker_ready, worker_shutting_down
 
-from jobs.alive import Node, SignOfLife
-from jobs.connection import connect
 from jobs.logs import configure_logging
 from jobs.messages import Queue
 from jobs.settings import get_settings
-from jobs.store_check import refuse_unsuitable_store
+from jobs.store.connection import connect
+from jobs.store.heartbeat import Node, SignOfLife
+from jobs.store.server_check import refuse_unsuitable_store
 from worker.celery_app import app
 from worker.memory import limit_memory
 from worker.models import scorer

@@ -7,11 +7,11 @@ from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.entity import Queue as KombuQueue
 
-from jobs import keys
-from jobs.broker_message import QUEUE_OF
-from jobs.connection import tls_options
 from jobs.messages import Queue, Task
 from jobs.settings import Settings, get_settings
+from jobs.store import keys
+from jobs.store.celery_message import QUEUE_OF
+from jobs.store.connection import tls_options
 
 # Celery would wait longer each time, and find a store that was away for a minute only half a minute after its return.
 _PATIENCE = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.0}

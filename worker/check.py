@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from jobs.csv_reader import Cutter
+from jobs.csv.reader import Cutter
 from jobs.messages import InputChunk
 from model.answers import in_words, same_answers
 from model.catalog import Catalog
@@ -25,10 +25,10 @@ from model.errors import ModelError, ScoringFailed
 from model.onboarding.proof import ANSWERS_FILE, RECORDS_FILE, Difference, ExpectedAnswers
 from model.schema import Feature, FeatureKind
 from model.scorer import Scorer
-from worker.parse import Layout
-from worker.predict import prediction_documents
 from worker.sample import check_sample
-from worker.score_chunk import score_chunk
+from worker.scoring.parse import Layout
+from worker.scoring.score_chunk import score_chunk
+from worker.scoring.single import prediction_documents
 
 _CHUNK_BYTES = 1024 * 1024
 _RECORDS = 500

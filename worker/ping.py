@@ -4,9 +4,9 @@ import argparse
 import socket
 import sys
 
-from jobs.alive import ROLES, living
-from jobs.connection import connect
 from jobs.settings import get_settings
+from jobs.store.connection import connect
+from jobs.store.heartbeat import ROLES, living
 
 
 def main() -> int:

@@ -7,16 +7,16 @@ from functools import partial
 import structlog
 from redis.exceptions import RedisError
 
-from jobs.alive import Node, SignOfLife
 from jobs.availability import store_availability
-from jobs.connection import connect
 from jobs.logs import configure_logging
 from jobs.messages import Predict
-from jobs.predictions import PredictionStore
-from jobs.queue import TaskSender
 from jobs.settings import get_settings
-from jobs.store import JobStore
-from jobs.store_check import refuse_unsuitable_store
+from jobs.store.connection import connect
+from jobs.store.heartbeat import Node, SignOfLife
+from jobs.store.job_store import JobStore
+from jobs.store.prediction_store import PredictionStore
+from jobs.store.server_check import refuse_unsuitable_store
+from jobs.store.task_sender import TaskSender
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -15,22 +15,22 @@ from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.alive import Node
 from jobs.availability import store_availability
-from jobs.chunks import ClaimedChunk, ScoredChunk
-from jobs.connection import connect
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
-from jobs.predictions import PredictionStore
-from jobs.queue import TaskSender
 from jobs.settings import get_settings
-from jobs.store import JobStore
+from jobs.store.chunks import ClaimedChunk, ScoredChunk
+from jobs.store.connection import connect
+from jobs.store.heartbeat import Node
+from jobs.store.job_store import JobStore
+from jobs.store.prediction_store import PredictionStore
+from jobs.store.task_sender import TaskSender
 from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.models import scorer
-from worker.parse import Layout
-from worker.predict import answer_all
-from worker.score_chunk import reject_chunk, score_chunk
+from worker.scoring.parse import Layout
+from worker.scoring.score_chunk import reject_chunk, score_chunk
+from worker.scoring.single import answer_all
 
 log = structlog.stdlib.get_logger(__name__)
 

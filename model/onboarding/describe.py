@@ -17,6 +17,7 @@ from model.explanation.additive import is_additive
 from model.explanation.check import explanation_fields
 from model.explanation.effects import effects_of, importance_of
 from model.files import sha256_of
+from model.monitoring.training_summary import library_versions, sample_rows, summarise
 from model.onboarding.findings import Findings
 from model.onboarding.formats import Format
 from model.onboarding.hold_out import held_out
@@ -28,7 +29,6 @@ from model.onboarding.tolerance import with_tolerance
 from model.onboarding.truth import check_targets
 from model.schema import Feature
 from model.scorer import Predictions, Scorer
-from model.summary import library_versions, sample_rows, summarise
 
 SAMPLE_ROWS = 20
 # A booster's own format holds its trees and not how they were grown.

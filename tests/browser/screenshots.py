@@ -6,9 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from model.census import TRAINING
-from model.income import load_records
-from model.train_income import ensure_trained
+from model.census.census_model import TRAINING
+from model.census.income import load_records
+from model.census.train import ensure_trained
 from tests.browser.chromium import chromium_path, running_chromium
 from tests.browser.people import ANSWER
 from tests.stack import ROOT, Stack, running_stack

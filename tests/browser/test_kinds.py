@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.kinds import KINDS, Kind
 from tests.browser.people import csv_file
-from web.page_words import grouped_digits
+from web.pages.formatting import grouped_digits
 
 # Of more fields than these, typing into each takes too long.
 MOST_TYPED = 20

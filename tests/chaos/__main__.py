@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from model.catalog import Catalog
+from model.census.train import ensure_trained
 from model.scorer import Scorer
-from model.train_income import ensure_trained
 from tests.chaos import report
 from tests.chaos.run import Options, Run
 

@@ -66,13 +66,13 @@ class Alone:
     def __init__(self, folder: Path) -> None:
         self._environment = {**os.environ, _FOLDER: str(folder), "SCORELINE_DATA_DIR": str(folder)}
         self._log = (folder / "log").open("ab")
-        self.store = self._keep(sys.executable, "-m", "jobs.embedded")
+        self.store = self._keep(sys.executable, "-m", "ops.embedded")
         wait_until(Path(_socket(folder)).exists)
         command = ["-m", "celery", "-A", "tests.chaos.celery_alone", "worker", "--concurrency=2", "--without-mingle"]
         self.worker = self._keep(sys.executable, *command)
 
     def _keep(self, *command: str) -> psutil.Process:
-        keeper = [sys.executable, "-m", "jobs.respawn", "--", *command]
+        keeper = [sys.executable, "-m", "ops.respawn", "--", *command]
         started = subprocess.Popen(keeper, cwd=ROOT, env=self._environment, stdout=self._log, stderr=self._log)
         return psutil.Process(started.pid)
 

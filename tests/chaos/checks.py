@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 
-from jobs import keys
 from jobs.messages import Queue
+from jobs.store import keys
 from tests.chaos.clients import Notes
-from tests.chaos.house import House
+from tests.chaos.cluster import House
 from tests.chaos.records import Known, is_near
 
 _SPARE_BYTES = 2 * 1024 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.house import BULK, INTERACTIVE, RECONCILER, WEB, House
+from tests.chaos.cluster import BULK, INTERACTIVE, RECONCILER, WEB, House
 
 Strike = Callable[[House, Random], None]
 

@@ -13,9 +13,9 @@ import httpx
 from model.scorer import Scorer
 from tests.chaos import checks
 from tests.chaos.clients import Clients, Notes
+from tests.chaos.cluster import House
 from tests.chaos.faults import Fault, catalogue, schedule
-from tests.chaos.house import House
-from tests.chaos.levers import Levers
+from tests.chaos.injected_faults import Levers
 from tests.chaos.records import Plan, Records
 
 _MOST_OPEN = 8

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.income import load_records
+from model.census.income import load_records
 from model.scorer import Scorer
 from tests.stack import Stack
 
-DATA = Path(__file__).parents[2] / "model" / "data"
+DATA = Path(__file__).parents[2] / "model" / "census" / "data"
 ROWS = 32_561
 
 

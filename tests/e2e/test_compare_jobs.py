@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobs.connection import connect
-from jobs.keys import JobKeys
 from jobs.settings import Settings
-from jobs.store import JobStore
+from jobs.store.connection import connect
+from jobs.store.job_store import JobStore
+from jobs.store.keys import JobKeys
 from model.card import Card
 from model.catalog import Catalog
 from tests import second_model

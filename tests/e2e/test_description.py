@@ -19,7 +19,7 @@ from openapi_spec_validator import validate
 from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_slow_clients import RECORD
 from tests.stack import CSV, ROOT, Stack, problem_of
-from web.schemas import UploadQuery
+from web.api.schemas import UploadQuery
 
 OPERATIONS = {
     "create_job", "list_jobs", "get_job", "delete_job", "get_results", "get_rejects", "get_summary", "get_events",

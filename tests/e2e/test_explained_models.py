@@ -24,8 +24,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 
 from model.catalog import Catalog
-from model.census import TRAINING
-from model.income import load_records
+from model.census.census_model import TRAINING
+from model.census.income import load_records
 from model.onboarding.add import AddModelRequest, add_model
 from model.onboarding.load_pipeline import EVERYTHING
 from tests.stack import Stack

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from jobs import keys
-from jobs.connection import connect
-from jobs.once import OnceOnly, StillUploading
 from jobs.settings import Settings
+from jobs.store import keys
+from jobs.store.connection import connect
+from jobs.store.idempotency import OnceOnly, StillUploading
 from tests.e2e.test_jobs_api import FILE, GOOD
 from tests.stack import CSV, Stack, problem_of, wait_until
 

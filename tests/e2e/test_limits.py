@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from jobs.connection import connect
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests.e2e.test_jobs_api import FILE, LARGE
 from tests.e2e.test_slow_clients import RECORD, clients, head
 from tests.stack import CSV, Stack, problem_of, wait_until

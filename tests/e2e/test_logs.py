@@ -15,13 +15,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from jobs import keys
-from jobs.broker_message import encode
-from jobs.connection import connect
 from jobs.messages import Queue, Task
 from jobs.settings import Settings
-from model import artifact, census, income
+from jobs.store import keys
+from jobs.store.celery_message import encode
+from jobs.store.connection import connect
+from model import artifact
 from model.catalog import Catalog, version_of
+from model.census import census_model, income
 from tests.stack import Stack, problem_of, wait_until
 from tests.web.records import HEADER, RECORD, ROW
 
@@ -33,7 +34,7 @@ POISONED = ROW.replace("White", SECRET)
 @pytest.fixture(scope="module")
 def touchy(models: Path) -> Iterator[str]:
     """A model that raises on a category which its card has, with the value in the text, as scikit-learn does."""
-    frame, labels = income.load_records(census.TRAINING)
+    frame, labels = income.load_records(census_model.TRAINING)
     encoder = ColumnTransformer([("race", OneHotEncoder(handle_unknown="error"), ["race"])])
     pipeline = make_pipeline(encoder, LogisticRegression()).fit(frame[:2000], labels[:2000])
     catalog = Catalog(models, "income")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from jobs.settings import Settings
 from tests.stack import ROOT, Stack, wait_until
 from tests.web.records import HEADER, RECORD, ROW
-from tests.web.test_metrics import Samples, samples, value
+from tests.web.server.test_metrics import Samples, samples, value
 
 MODELS = {"route": "/api/v1/models", "method": "GET", "status": "200"}
 

@@ -12,10 +12,10 @@ import pytest
 from flask.testing import FlaskClient
 from redis.connection import AbstractConnection
 
-from jobs import keys
-from jobs.connection import connect
 from jobs.messages import Queue
 from jobs.settings import Settings, get_settings
+from jobs.store import keys
+from jobs.store.connection import connect
 from tests.stack import wait_until
 from tests.web.records import HEADER, RECORD, ROW
 from web import create_app

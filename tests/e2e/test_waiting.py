@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_slow_clients import unfinished
 from tests.stack import CSV, Stack
-from web.waiting import applied, preferred_wait, prefers_end
+from web.prefer_header import applied, preferred_wait, prefers_end
 
 OLD = {"If-None-Match": '"0-0"'}
 

@@ -16,9 +16,9 @@ from sklearn.tree._tree import Tree
 from model import artifact
 from model.card import Card, ModelKind
 from model.catalog import Catalog, version_of
+from model.monitoring.training_summary import library_versions
 from model.schema import Feature, FeatureKind, Value
 from model.scorer import Scorer
-from model.summary import library_versions
 
 NAME = "poison"
 NEGATIVE, POSITIVE = CLASSES = ("no", "yes")

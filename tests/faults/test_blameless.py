@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from jobs.alive import living
-from jobs.connection import connect
-from jobs.keys import JobKeys
 from jobs.settings import Settings
+from jobs.store.connection import connect
+from jobs.store.heartbeat import living
+from jobs.store.keys import JobKeys
 from model.catalog import Catalog
 from tests.stack import ROOT, Stack, running_stack, wait_until
 

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from model.train_income import ensure_trained
+from model.census.train import ensure_trained
 from tests.stack import ROOT
 
 # Of a hundred inputs, how many each target gets: those that run through more of the product take longer.

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import schemathesis
 
-from model.income_features import FEATURES
+from model.census.income_features import FEATURES
 from tests.fuzz.files import csv_files
 
 FILES = csv_files(FEATURES).map(lambda file: file.data)

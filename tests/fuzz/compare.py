@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from jobs.records import index_records
+from jobs.csv.records import index_records
 from model.scorer import Scorer
 from tests.fuzz.contract import Limits, Opened, Refused, Row, open_file, rows, unquoted
 from tests.fuzz.pipeline import Outcome, cut_all, run
-from tests.jobs.reference_reader import Record, read
+from tests.jobs.csv.reference_reader import Record, read
 
 _UNKNOWN = re.compile("[\ufffd\ud800-\udfff]+")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.schema import Feature, FeatureKind, Value
-from tests.jobs.reference_reader import Reading, Record, read
+from tests.jobs.csv.reference_reader import Reading, Record, read
 
 DELIMITERS = ",;\t|"
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")

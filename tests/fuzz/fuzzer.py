@@ -6,7 +6,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(
-    include=["jobs", "model", "web.bodies", "web.uploads", "web.api_predictions", "worker"]
+    include=["jobs", "model", "web.uploads.bodies", "web.uploads.upload", "web.api.predictions", "worker"]
 ):
     from model.catalog import Catalog
     from model.scorer import Scorer

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from jobs.chunks import ScoredChunk
-from jobs.csv_reader import Chunk, Cutter, Header, read_header
+from jobs.csv.decoding import Utf8Stream
+from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
-from jobs.text import Utf8Stream
+from jobs.store.chunks import ScoredChunk
 from model.card import Card
 from model.scorer import Scorer
-from web.asked import Asked
-from worker.parse import Layout
-from worker.score_chunk import score_chunk
+from web.uploads.options import Asked
+from worker.scoring.parse import Layout
+from worker.scoring.score_chunk import score_chunk
 
 
 @dataclass

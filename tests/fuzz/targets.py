@@ -10,19 +10,19 @@ from pydantic import ValidationError
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request as PlainRequest
 
+from jobs.csv.decoding import known_encoding
 from jobs.errors import UploadRefused
-from jobs.text import known_encoding
-from model.income_features import FEATURES
+from model.census.income_features import FEATURES
 from model.schema import Fault, Feature, FeatureKind, Schema
 from model.scorer import Scorer
 from model.validate import parse_distinct
 from tests.fuzz import contract
 from tests.fuzz.compare import check_cuts, check_file
 from tests.fuzz.contract import DELIMITERS
-from web.api_predictions import invalid_record, parse_object
-from web.bodies import open_body
-from web.schemas import PredictionRequest
-from web.slots import Slots
+from web.api.predictions import invalid_record, parse_object
+from web.api.schemas import PredictionRequest
+from web.server.limits import Slots
+from web.uploads.bodies import open_body
 
 Target = Callable[[bytes, Scorer], None]
 

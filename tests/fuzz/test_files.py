@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.income_features import FEATURES
+from model.census.income_features import FEATURES
 from model.scorer import Scorer
 from tests.fuzz.compare import check_file
 from tests.fuzz.contract import Limits, Opened, Refused, open_file, rows
@@ -80,9 +80,9 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_row(
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> Limits:
     limits = Limits(field=80, record=200, columns=20)
-    monkeypatch.setattr("jobs.csv_reader.MAX_FIELD_BYTES", limits.field)
-    monkeypatch.setattr("jobs.csv_reader.MAX_RECORD_BYTES", limits.record)
-    monkeypatch.setattr("jobs.csv_reader.MAX_COLUMNS", limits.columns)
+    monkeypatch.setattr("jobs.csv.reader.MAX_FIELD_BYTES", limits.field)
+    monkeypatch.setattr("jobs.csv.reader.MAX_RECORD_BYTES", limits.record)
+    monkeypatch.setattr("jobs.csv.reader.MAX_COLUMNS", limits.columns)
     return limits
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import jobs.backup
+import ops.backup
 import web
 from jobs.errors import JobsError
 from model.errors import ModelError
 from tests.stack import ROOT
 
 # What defines errors of ours.
-_DEFINING = (jobs.backup, web)
+_DEFINING = (ops.backup, web)
 
 SECRET = "Kryptonian"
 # Everything that brings a text from elsewhere into a process' log.

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from model import census, income, income_full
 from model.card import Card
 from model.catalog import Catalog
+from model.census import census_model, income, income_full
 from model.scorer import Scorer
 
 
@@ -41,7 +41,7 @@ def scorer(catalog: Catalog) -> Scorer:
 
 @pytest.fixture(scope="session")
 def held_out() -> pd.DataFrame:
-    return income.load_records(census.HELD_OUT)[0]
+    return income.load_records(census_model.HELD_OUT)[0]
 
 
 @pytest.fixture

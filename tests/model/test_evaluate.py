@@ -10,8 +10,8 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from model import census, income
 from model.card import Card, Evaluation, Metrics, ModelKind, Scores
+from model.census import census_model, income
 from model.columns import Floats
 from model.evaluate import auc_interval, evaluate, wilson
 from model.explanation.effects import importance_of
@@ -22,7 +22,7 @@ NO_SCORES = {"scores": Scores.NONE}
 
 @pytest.fixture(scope="module")
 def truth() -> Any:
-    return (income.load_records(census.HELD_OUT)[1] == census.POSITIVE).to_numpy(dtype=np.int64)
+    return (income.load_records(census_model.HELD_OUT)[1] == census_model.POSITIVE).to_numpy(dtype=np.int64)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.income_features import AGE, EDUCATION, HOURS_PER_WEEK, WORKCLASS
+from model.census.income_features import AGE, EDUCATION, HOURS_PER_WEEK, WORKCLASS
 from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 
 WEIGHT = Feature(name="weight", title="Weight", kind=FeatureKind.NUMBER, unit="kg", minimum=0)

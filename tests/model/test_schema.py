@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.income_features import FEATURES
+from model.census.income_features import FEATURES
 from model.schema import MissingColumn, Schema, normalise_name
 
 SCHEMA = Schema(features=FEATURES)

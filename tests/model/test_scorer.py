@@ -8,12 +8,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from model import census, income
 from model.card import Card, ModelKind
+from model.census import census_model, income
+from model.census.income_features import FEATURES
 from model.columns import code_frame
 from model.errors import BrokenModel, ExplanationFailed, ScoringFailed
 from model.explanation.additive import AdditiveModel
-from model.income_features import FEATURES
 from model.scorer import Scorer
 
 RECORD = {feature.name: feature.default for feature in FEATURES}
@@ -67,7 +67,7 @@ def test_effects_add_up_to_the_decision(scorer: Scorer, pipeline: Pipeline, held
 
 
 def test_effects_are_relative_to_the_average_training_record(scorer: Scorer) -> None:
-    training, _ = income.load_records(census.TRAINING)
+    training, _ = income.load_records(census_model.TRAINING)
     explanation = scorer.explain(training)
     assert explanation is not None
     assert np.abs(explanation.effects.mean(axis=0)).max() < 1e-9

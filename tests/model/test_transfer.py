@@ -230,7 +230,7 @@ def test_the_models_lie_where_the_service_looks_for_them(monkeypatch: pytest.Mon
     assert models_directory() == Settings().models_dir
 
 
-@pytest.mark.parametrize("module", ["model", "model.train_income"])
+@pytest.mark.parametrize("module", ["model", "model.census.train"])
 def test_the_commands_use_the_data_folder_of_the_service(tmp_path: Path, models: Path, module: str) -> None:
     (tmp_path / "models").symlink_to(models)
     words = ["list"] if module == "model" else ["income"]

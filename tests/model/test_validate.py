@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model.income_features import AGE, EDUCATION, WORKCLASS
+from model.census.income_features import AGE, EDUCATION, WORKCLASS
 from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 from model.validate import parse_distinct
 

@@ -18,7 +18,7 @@ from sklearn.datasets import (
 )
 from vega_datasets import local_data
 
-from model import census
+from model.census import census_model
 
 ADULT_NUMBERS = ["age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 ADULT_WORDS = [
@@ -29,13 +29,13 @@ ADULT_WORDS = [
 @cache
 def adult_bytes(rows: int = 3000) -> bytes:
     """Adult as UCI has it: a space after each comma, `?` for what is not known."""
-    with gzip.open(census.DATA / census.TRAINING) as file:
+    with gzip.open(census_model.DATA / census_model.TRAINING) as file:
         return b"".join(file.readline() for _ in range(rows + 1))
 
 
 def adult(rows: int = 3000) -> pd.DataFrame:
     """Adult, cleanly read."""
-    return pd.read_csv(census.DATA / census.TRAINING, skipinitialspace=True, na_values="?", nrows=rows)
+    return pd.read_csv(census_model.DATA / census_model.TRAINING, skipinitialspace=True, na_values="?", nrows=rows)
 
 
 def penguins() -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The records that the tests of the pages fill in and upload."""
 
-from model.income_features import FEATURES
-from web import page_forms
+from model.census.income_features import FEATURES
+from web.pages import forms
 
 CLASSIC = {
     "age": "39",
@@ -12,7 +12,7 @@ CLASSIC = {
     "sex": "Male",
     "hours": "40",
 }
-RECORD = {f.name: CLASSIC[page_forms.CLASSIC_NAMES.get(f.name, f.name)] for f in FEATURES}
+RECORD = {f.name: CLASSIC[forms.CLASSIC_NAMES.get(f.name, f.name)] for f in FEATURES}
 QUICK = "/models/income/prediction"
 HEADER = ",".join(RECORD)
 ROW = ",".join(RECORD.values())

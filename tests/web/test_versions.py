@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model import census, income
 from model.card import Card, sample_csv
 from model.catalog import Catalog, version_of
+from model.census import census_model, income
 from model.files import sha256_of
 from model.scorer import Scorer
 from tests.stack import Stack, problem_of
@@ -21,7 +21,7 @@ from tests.web.records import RECORD
 @pytest.fixture(scope="module")
 def other(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scorer]:
     """A version of the income model that is not the current one, learnt from fewer records."""
-    frame, labels = income.load_records(census.TRAINING)
+    frame, labels = income.load_records(census_model.TRAINING)
     elsewhere = Catalog(tmp_path_factory.mktemp("elsewhere"), "income")
     card = income.publish(income.make_income_pipeline().fit(frame[:2000], labels[:2000]), elsewhere)
     folder = models / "income" / card.version

@@ -13,8 +13,8 @@ import pytest
 from jobs.messages import InputChunk
 from model.scorer import Scorer
 from tests.faults import poison
-from worker.parse import Layout
-from worker.score_chunk import score_chunk
+from worker.scoring.parse import Layout
+from worker.scoring.score_chunk import score_chunk
 
 MARKED = 11
 LAYOUT = Layout(",", 2, {"dose": 0, "word": 1})

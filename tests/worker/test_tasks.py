@@ -13,17 +13,17 @@ from celery.signals import task_failure
 from redis import Redis
 from structlog.testing import capture_logs
 
-from jobs import keys
-from jobs.chunks import ClaimedChunk
-from jobs.connection import connect
-from jobs.keys import JobKeys
 from jobs.messages import Queue, ScoreChunk
-from jobs.predictions import PredictionStore
-from jobs.queue import TaskSender
 from jobs.settings import Settings
 from jobs.state import JobState
-from jobs.store import JobStore
-from tests.jobs.test_store import upload
+from jobs.store import keys
+from jobs.store.chunks import ClaimedChunk
+from jobs.store.connection import connect
+from jobs.store.job_store import JobStore
+from jobs.store.keys import JobKeys
+from jobs.store.prediction_store import PredictionStore
+from jobs.store.task_sender import TaskSender
+from tests.jobs.store.test_job_store import upload
 from tests.stack import wait_until
 from worker import tasks
 

@@ -65,14 +65,14 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from model import census, income
+from model.census import census_model, income
 from model.explanation.check import checked_explainer
 from model.explanation.column_lineage import Lineage
 from model.explanation.explainer import explainer_of, obstacle
 from model.explanation.explanation import NotExplainable, Unit
 from model.schema import Feature, FeatureKind
 
-PEOPLE, LABELS = income.load_records(census.TRAINING)
+PEOPLE, LABELS = income.load_records(census_model.TRAINING)
 PEOPLE, LABELS = PEOPLE.iloc[:400].reset_index(drop=True), LABELS.iloc[:400].reset_index(drop=True)
 FEATURES = income.FEATURES
 CATEGORIES = [name for name in PEOPLE if name not in ("age", "hours_per_week")]

@@ -28,7 +28,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, SplineTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from model import census, income, income_full
+from model.census import census_model, income, income_full
 from model.explanation import explainer, trees
 from model.explanation.explainer import PipelineExplainer, obstacle
 from model.explanation.explanation import Unit
@@ -120,7 +120,7 @@ def test_missing_numbers_are_explained() -> None:
 
 @pytest.fixture(scope="module")
 def people() -> tuple[pd.DataFrame, pd.Series]:
-    frame, labels = income.load_records(census.TRAINING)
+    frame, labels = income.load_records(census_model.TRAINING)
     return frame.iloc[:3000], labels.iloc[:3000]
 
 
@@ -252,7 +252,7 @@ def test_ordinal_columns_keep_their_feature(people: Any) -> None:
 
 
 def test_income_full_is_explained(full_pipeline: Pipeline) -> None:
-    frame = income_full.load_records(census.HELD_OUT)[0].iloc[:300]
+    frame = income_full.load_records(census_model.HELD_OUT)[0].iloc[:300]
     explaining = PipelineExplainer.of(full_pipeline, income_full.FEATURES)
     assert explaining.unit is Unit.LOG_ODDS
     explanation = explaining.explain(frame)

@@ -1,0 +1,1 @@
+"""Bytes to records: decoding, dialects, cutting at record ends. Pure."""

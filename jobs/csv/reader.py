@@ -1,0 +1,202 @@
+"""Reading an upload: its dialect and header, and cutting it into chunks of whole records. Pure: no input or output."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from jobs.csv.records import MOST_FIELDS, RecordIndex, as_field, index_records, read_record, unquote
+from jobs.errors import UploadRefused
+
+DELIMITERS = (",", ";", "\t", "|")
+MAX_FIELD_BYTES = 1024 * 1024
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+MAX_COLUMNS = MOST_FIELDS - 1
+# Of records of a few bytes a chunk would hold millions, each of which may be rejected with a text of its own.
+MAX_CHUNK_ROWS = 32_768
+_FIRST_CHUNK_BYTES = 256 * 1024
+
+# How many of the model's columns a header holds, and how many the model has.
+CountMatches = Callable[[Sequence[str]], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of an upload: its column names as spelt, its own bytes, and the dialect that it shows.
+
+    ``size`` is how many bytes of the upload it takes, with what stands before it and its line end.
+    """
+
+    columns: tuple[str, ...]
+    raw: bytes
+    delimiter: str
+    line_end: bytes
+    size: int
+
+    def with_columns(self, names: Sequence[str]) -> bytes:
+        """The header of the results: its own bytes, then the names, as unused ones, quoted where they have to be."""
+        added = (as_field(name, self.delimiter) for name in self.unused_names(names))
+        return self.delimiter.encode().join([self.raw, *added])
+
+    def unused_names(self, wanted: Sequence[str]) -> list[str]:
+        """The wanted column names; one that the header already uses gets ``_2``, ``_3``, …."""
+        taken = {name.strip() for name in self.columns}
+        names = []
+        for name in wanted:
+            free = next(c for c in (name, *(f"{name}_{n}" for n in range(2, MAX_COLUMNS + 3))) if c not in taken)
+            taken.add(free)
+            names.append(free)
+        return names
+
+
+def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header | None:
+    """Read the header at the beginning of an upload (UTF-8, without its mark), or None if more bytes are needed.
+
+    The delimiter is the one under which the header holds most of the model's columns, unless a first line ``sep=…``
+    names it.
+
+    Raises:
+        UploadRefused: ``empty_file``, ``undecodable``, ``too_wide`` or ``open_quote``.
+    """
+    start = _skip_blank_lines(data)
+    named, start_after = _separator_line(data, start)
+    if named:
+        start = _skip_blank_lines(data, start_after)
+    if start == len(data):
+        if final:
+            raise UploadRefused("empty_file", "the file is empty: a CSV file with a header row is needed")
+        return None
+    candidates = [named] if named else DELIMITERS
+    found = [_parse_header(data, start, delimiter, final) for delimiter in candidates]
+    headers = [header for header in found if header]
+    best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
+    if best and (final or len(headers) == len(found) or _holds_all(*count_matches(best.columns))):
+        if b"\0" in best.raw:
+            detail = "the header holds a NUL byte, which no CSV text has; a UTF-16 file needs a byte order mark"
+            raise UploadRefused("undecodable", detail, row=0)
+        if len(best.columns) > MAX_COLUMNS:
+            raise UploadRefused("too_wide", f"the header has more than {MAX_COLUMNS} columns")
+        return best
+    if final or len(data) - start > MAX_RECORD_BYTES:
+        if best:
+            return best
+        _refuse_long_header(data, start)
+    return None
+
+
+def _holds_all(matched: int, wanted: int) -> bool:
+    return matched == wanted
+
+
+def _refuse_long_header(data: bytes, start: int) -> None:
+    if b'"' in data[start:]:
+        raise UploadRefused("open_quote", "a quote opened in the header is never closed", row=0)
+    raise UploadRefused("too_wide", f"the header is longer than {MAX_RECORD_BYTES} bytes")
+
+
+def _skip_blank_lines(data: bytes, start: int = 0) -> int:
+    stripped = data[start : start + MAX_RECORD_BYTES].lstrip(b"\r\n")
+    return start + min(len(data) - start, MAX_RECORD_BYTES) - len(stripped)
+
+
+def _separator_line(data: bytes, start: int) -> tuple[str | None, int]:
+    """The delimiter that a first line ``sep=;`` names, as Excel writes it, and the offset after that line."""
+    line_end = data.find(b"\n", start, start + 16)
+    line = data[start:line_end].strip(b'\r"').lower() if line_end >= 0 else b""
+    if line.startswith(b"sep=") and line[4:].decode("ascii", "replace") in DELIMITERS:
+        return line[4:].decode("ascii"), line_end + 1
+    return None, start
+
+
+def _parse_header(data: bytes, start: int, delimiter: str, final: bool) -> Header | None:
+    record = read_record(data, start, len(data), ord(delimiter))
+    if record.open_at is not None or (record.end == len(data) and not final):
+        return None
+    line_end = next((mark for mark in (b"\r\n", b"\n") if data.startswith(mark, record.end)), b"")
+    values = [unquote(data[begin:end]).decode("utf-8", "replace") for begin, end in record.fields]
+    raw = data[start : record.end].decode("utf-8", "replace").encode()
+    return Header(tuple(values), raw, delimiter, line_end or b"\n", record.end + len(line_end))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole records of an upload as they stand; ``first_row`` is the number of the first, counted from 1."""
+
+    data: bytes
+    rows: int
+    first_row: int
+
+
+@dataclass(slots=True)
+class Cutter:
+    """Cuts the UTF-8 bytes after the header into chunks of whole records, the first ones smaller, so that work begins.
+
+    Raises:
+        UploadRefused: from ``feed`` and ``finish``: ``undecodable`` (a NUL), ``open_quote``, ``too_wide``.
+    """
+
+    delimiter: str
+    chunk_bytes: int
+    rows: int = 0
+    _target: int = field(init=False)
+    _blocks: list[bytes] = field(init=False, default_factory=list)
+    _size: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._target = min(_FIRST_CHUNK_BYTES, self.chunk_bytes)
+
+    def feed(self, block: bytes) -> Iterator[Chunk]:
+        """Take the next bytes; yields the chunks that they complete."""
+        self._blocks.append(block)
+        self._size += len(block)
+        if self._size >= self._target:
+            yield from self._cut(final=False)
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yields what is left as the last chunks."""
+        yield from self._cut(final=True)
+
+    def _cut(self, final: bool) -> Iterator[Chunk]:
+        data = b"".join(self._blocks)
+        index = index_records(data, ord(self.delimiter), final)
+        self._check(index, final)
+        rest = data[index.consumed :]
+        self._blocks, self._size = [rest], len(rest)
+        self._target = min(2 * self._target, self.chunk_bytes) if len(index) else max(self._target, 2 * len(rest))
+        bounds = [0, *index.starts[MAX_CHUNK_ROWS::MAX_CHUNK_ROWS].tolist(), index.consumed]
+        left = len(index)
+        for start, end in pairwise(bounds if left else ()):
+            chunk = Chunk(data[start:end], min(MAX_CHUNK_ROWS, left), self.rows + 1)
+            left -= chunk.rows
+            self.rows += chunk.rows
+            yield chunk
+
+    def _check(self, index: RecordIndex, final: bool) -> None:
+        data, rest = index.data, len(index.data) - index.consumed
+        if (nul := data.find(b"\0")) >= 0:
+            row = self.rows + int(np.searchsorted(index.ends, nul, side="right")) + 1
+            raise UploadRefused("undecodable", f"row {row} holds a NUL byte, which no CSV text has", row=row)
+        lengths = index.ends - index.starts
+        for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
+            self._check_long(index.record(int(number)), self.rows + int(number) + 1)
+        next_row = self.rows + len(index) + 1
+        if rest > MAX_RECORD_BYTES:
+            self._check_long(data[index.consumed :], next_row)
+        if final and index.open_at is not None:
+            raise _open_quote(next_row)
+
+    def _check_long(self, record: bytes, row: int) -> None:
+        head = record[: MAX_RECORD_BYTES + 1]
+        read = read_record(head, 0, len(head), ord(self.delimiter))
+        if read.open_at is not None:
+            raise _open_quote(row)
+        if len(record) > MAX_RECORD_BYTES:
+            raise UploadRefused("too_wide", f"row {row} is longer than {MAX_RECORD_BYTES} bytes", row=row)
+        if read.longest > MAX_FIELD_BYTES:
+            raise UploadRefused("too_wide", f"row {row} has a field longer than {MAX_FIELD_BYTES} bytes", row=row)
+
+
+def _open_quote(row: int) -> UploadRefused:
+    detail = f"a quote opened in row {row} is not closed within {MAX_RECORD_BYTES} bytes or before the end of the file"
+    return UploadRefused("open_quote", detail, row=row)

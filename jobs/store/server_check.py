@@ -1,0 +1,95 @@
+"""Whether a Redis or Valkey server keeps what it acknowledges; one that does not is refused at the start."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from jobs.errors import UnsuitableStore
+from jobs.settings import Settings
+from jobs.store.connection import connect
+
+log = structlog.stdlib.get_logger(__name__)
+
+# The first whose scripts have flags (``#!lua flags=allow-oom``).
+_OLDEST = (7, 0)
+
+
+def refuse_unsuitable_store(settings: Settings) -> None:
+    """Look at the server before a process begins to work with it; one that does not answer yet is passed over.
+
+    Raises:
+        SystemExit: with status 1, after one line that says why.
+    """
+    with suppress(RedisError), connect(settings, patient=True) as redis:
+        try:
+            StoreCheck(redis, settings).require()
+        except UnsuitableStore as error:
+            log.critical("cannot start", error=str(error))
+            raise SystemExit(1) from error
+
+
+class StoreCheck:
+    """A look at the server, taken once it answers and again as long as it is unsuitable."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis: Any = redis
+        self._accepts_risks = settings.store_risks == "accept"
+        self._suitable = False
+
+    def faults(self) -> list[str]:
+        """Why the server is unsuitable, nothing if it is not; two round trips, none once it was found suitable.
+
+        Raises:
+            RedisError: when it does not answer.
+        """
+        if self._suitable:
+            return []
+        info = self._redis.info()
+        faults, risks = _faults(info), _risks(info, self._config("appendfsync"))
+        if risks and self._accepts_risks and not faults:
+            log.warning("the store may lose jobs", risks=risks)
+            risks = []
+        self._suitable = not faults and not risks
+        return faults + risks
+
+    def require(self) -> None:
+        """Raises UnsuitableStore, and RedisError as ``faults`` does."""
+        if faults := self.faults():
+            raise UnsuitableStore(f"the store is unsuitable: {'; '.join(faults)}")
+
+    def _config(self, name: str) -> str | None:
+        """A setting of the server, or None: managed services do not tell them."""
+        with suppress(ResponseError):
+            found = self._redis.config_get(name)
+            return str(found[name]) if name in found else None
+        return None
+
+
+def _faults(info: Mapping[str, Any]) -> list[str]:
+    """What Scoreline cannot work with."""
+    faults = []
+    version = str(info.get("redis_version", ""))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < _OLDEST:
+        faults.append(f"it speaks as Redis {version}, and at least {'.'.join(map(str, _OLDEST))} is needed")
+    if info.get("cluster_enabled"):
+        faults.append("it is a cluster, and a job's keys must lie on one server")
+    if info.get("role") not in (None, "master"):
+        faults.append("it is a replica, which takes no writes")
+    return faults
+
+
+def _risks(info: Mapping[str, Any], appendfsync: str | None) -> list[str]:
+    """What would lose jobs that were acknowledged."""
+    risks = []
+    policy = info.get("maxmemory_policy", "noeviction")
+    if not info.get("aof_enabled"):
+        risks.append("appendonly is no, so that a restart loses jobs")
+    elif appendfsync not in (None, "always"):
+        risks.append(f"appendfsync is {appendfsync}, not always, so that a crash loses the last jobs")
+    if policy != "noeviction":
+        risks.append(f"maxmemory-policy is {policy}, not noeviction, so that jobs vanish when memory is short")
+    return risks

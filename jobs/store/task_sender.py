@@ -1,0 +1,44 @@
+"""Sending tasks to the workers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs.logs import describe
+from jobs.messages import Predict, ScoreChunk, Task
+from jobs.settings import Settings
+from jobs.store import keys
+from jobs.store.celery_message import QUEUE_OF, encode
+from jobs.store.scripts import register_script
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class TaskSender:
+    """Sends tasks by name. A task that cannot be sent is left to the reconciler, since the store remembers it."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._send_script = register_script(redis, "send")
+        self._seconds = settings.retention_seconds
+
+    def score_chunks(self, job_id: str, chunks: Iterable[int]) -> None:
+        """Ask for these chunks of a job, in one round trip."""
+        self._send(Task.SCORE_CHUNK, [ScoreChunk(job_id, chunk).encode() for chunk in chunks])
+
+    def predict(self, messages: Iterable[Predict]) -> None:
+        """Ask for single predictions, in one round trip."""
+        self._send(Task.PREDICT, [message.encode() for message in messages])
+
+    def _send(self, task: Task, several: Sequence[Mapping[str, Any]]) -> None:
+        if not several:
+            return
+        queue = keys.queue(QUEUE_OF[task])
+        try:
+            self._send_script(keys=[queue], args=[self._seconds, *(encode(task, arguments) for arguments in several)])
+        except RedisError as error:
+            log.warning(
+                "tasks not sent, left to the reconciler", task=task.value, tasks=len(several), error=describe(error)
+            )

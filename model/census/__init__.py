@@ -1,0 +1,1 @@
+"""The two models that ship: their data, features and training."""

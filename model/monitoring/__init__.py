@@ -1,0 +1,1 @@
+"""Whether records are like the training data, and whether models agree."""

@@ -1,0 +1,1 @@
+"""What runs Scoreline on one machine: starting, supervising, the embedded server, backups."""

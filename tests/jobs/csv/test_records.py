@@ -1,0 +1,111 @@
+"""The record index reads any CSV as the obvious reader does, and however the upload is cut."""
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from jobs.csv.reader import MAX_CHUNK_ROWS, Cutter
+from jobs.csv.records import index_records
+from jobs.errors import UploadRefused
+from tests.jobs.csv.reference_reader import read
+
+PIECES = st.sampled_from(["a", "7", ",", ",", ";", '"', '"', '""', "\n", "\n", "\r\n", "\r", "\\", '\\"', " ", "é"])
+TEXTS = st.lists(PIECES, max_size=40).map("".join)
+RECORD = st.sampled_from(
+    [
+        "1,2\n",
+        '"1",2\n',
+        '"a,\nb",2\r\n',
+        '6" nail,2\n',
+        '"x"y,2\n',
+        "\n",
+        '"q ""w""",\r\n',
+        "3\n",
+        "a\rb,1\n",
+    ]
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(TEXTS, st.sampled_from([",", ";"]))
+@example('"hi \\"",39\n38,4\n', ",")
+@example('"a\r\n', ",")
+@example('a,"b\r"\r\n', ",")
+def test_every_text_is_read_as_the_obvious_reader_reads_it(text: str, delimiter: str) -> None:
+    check_reading(text, delimiter, most=100)
+
+
+def check_reading(text: str, delimiter: str, most: int) -> None:
+    expected = read(text, delimiter)
+    index = index_records(text.encode(), ord(delimiter), final=True)
+    if expected.open_quote_row is not None:
+        assert index.open_at is not None
+        assert len(index) == expected.open_quote_row - 1
+        return
+    assert index.open_at is None
+    assert [index.record(n).decode() for n in range(len(index))] == [record.text for record in expected.records]
+    assert index.field_counts().tolist() == [len(record.fields) for record in expected.records]
+    assert sorted(index.malformed) == [n for n, record in enumerate(expected.records) if record.malformed]
+    fields = [[f.decode() for f in index.fields(n)] for n in range(len(index))]
+    assert fields == [record.fields[:most] for record in expected.records]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=TEXTS)
+def test_fields_beyond_any_header_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("jobs.csv.records.MOST_FIELDS", 2)
+    check_reading(text, ",", most=2)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(RECORD, max_size=30).map("".join) | TEXTS, st.integers(1, 60), st.integers(1, 90))
+def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: int, chunk: int) -> None:
+    data, expected = text.encode(), read(text, ",")
+    cutter, chunks = Cutter(",", chunk), []
+    try:
+        for start in range(0, len(data), block):
+            chunks += cutter.feed(data[start : start + block])
+        chunks += cutter.finish()
+    except UploadRefused as refused:
+        assert refused.code == "open_quote"
+        assert refused.errors[0].row == expected.open_quote_row
+        return
+    assert expected.open_quote_row is None
+    assert [c.first_row for c in chunks] == [1 + sum(c.rows for c in chunks[:n]) for n in range(len(chunks))]
+    records = []
+    for piece in chunks:
+        index = index_records(piece.data, ord(","), final=True)
+        records += [index.record(n).decode() for n in range(len(index))]
+    assert records == [record.text for record in expected.records]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "row"),
+    [
+        (b"1,2\n3,4\n5,\0\n", "undecodable", 3),
+        (b"1,2\n\n\n3,\x004\n", "undecodable", 2),
+        (b'1,2\n3,"4\n' + b"x" * 100, "open_quote", 2),
+        (b'1,2\n3,"4\0\n', "undecodable", 2),
+        (b'1,2\n3\0,"4\n', "undecodable", 2),
+        (b"1,2\n" + b"x" * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
+        (b"1,2\n" + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
+        (b'1,2\n3,"' + b"x\n" * (3 * 1024 * 1024) + b'"\n', "open_quote", 2),
+    ],
+)
+@pytest.mark.parametrize("block", [1 << 16, 1 << 30])
+def test_what_no_record_may_be_is_refused_with_its_row(data: bytes, code: str, row: int, block: int) -> None:
+    cutter = Cutter(",", 1 << 20)
+    with pytest.raises(UploadRefused) as refused:
+        for start in range(0, len(data), block):
+            list(cutter.feed(data[start : start + block]))
+        list(cutter.finish())
+    assert (refused.value.code, refused.value.errors[0].row) == (code, row)
+
+
+def test_a_chunk_of_tiny_records_does_not_hold_too_many() -> None:
+    cutter = Cutter(",", 1 << 20)
+    chunks = [*cutter.feed(b"1\n" * 500_000), *cutter.finish()]
+    assert sum(chunk.rows for chunk in chunks) == 500_000 == cutter.rows
+    assert max(chunk.rows for chunk in chunks) == MAX_CHUNK_ROWS
+    assert [chunk.first_row for chunk in chunks] == list(range(1, 500_001, MAX_CHUNK_ROWS))
+    assert b"".join(chunk.data for chunk in chunks) == b"1\n" * 500_000

@@ -1,0 +1,155 @@
+"""What the store counts, on a real server: each row, chunk and job once, however often somebody comes back to it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from jobs.messages import InputChunk, Predict, Queue
+from jobs.settings import Settings
+from jobs.store import keys
+from jobs.store.chunks import NewJob, ScoredChunk
+from jobs.store.connection import connect
+from jobs.store.heartbeat import Node, SignOfLife
+from jobs.store.job_store import JobStore
+from jobs.store.prediction_store import PredictionStore, new_id
+from jobs.store.service_stats import BUCKET_SECONDS, Vitals, read_vitals
+from tests.stack import wait_until
+
+NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
+SCORED = ScoredChunk(b"1,2,x\n", b"", 3, 2, scoring_failed=1)
+
+
+@pytest.fixture
+def settings(server: Settings) -> Settings:
+    return server.model_copy(update={"lease_seconds": 0.1, "bulk_processes": 1})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[JobStore]:
+    redis = connect(settings)
+    redis.flushall()
+    yield JobStore(redis, settings)
+    redis.close()
+
+
+def upload(store: JobStore, chunks: int, seal: bool = True) -> str:
+    new = replace(NEW, id=new_id())
+    store.begin(new)
+    for number in range(chunks):
+        store.append(new.id, number, InputChunk(number + 1, 1, b"1,2\n"))
+    if seal:
+        store.seal(new.id, total=5 * chunks)
+    return new.id
+
+
+def totals(store: JobStore) -> dict[str, int]:
+    return {name: value for name, value in vitals(store).totals.items() if ":bucket:" not in name}
+
+
+def vitals(store: JobStore) -> Vitals:
+    return read_vitals(store.redis)
+
+
+def test_a_service_that_has_done_nothing_has_nothing_to_say(store: JobStore) -> None:
+    found = vitals(store)
+    assert (found.totals, found.queued) == ({}, {"bulk": 0, "interactive": 0})
+    assert set(found.now.values()) == {0}
+
+
+def test_rows_chunks_and_jobs_are_counted_once_however_often_they_are_recorded(store: JobStore) -> None:
+    job_id = upload(store, 2)
+    for chunk in (0, 0, 1, 1):
+        store.claim(job_id, chunk, "task")
+        store.record(job_id, chunk, SCORED)
+    store.seal(job_id, total=10)
+    store.cancel(job_id)
+    counted = {name: value for name, value in totals(store).items() if "milliseconds" not in name}
+    assert counted == {
+        "jobs:accepted": 1, "jobs:succeeded": 1, "chunks:recorded": 2,
+        "rows:scored": 6, "rows:rejected": 4, "rows:scoring_failed": 2,
+    }  # fmt: skip
+    assert sum(vitals(store).histogram("chunk").counts) == 2
+    assert sum(vitals(store).histogram("job").counts) == 1
+
+
+def test_jobs_that_ended_otherwise_are_counted_as_such(store: JobStore) -> None:
+    store.cancel(upload(store, 1))
+    store.fail(upload(store, 1), "why")
+    nothing_scored = upload(store, 1)
+    store.record(nothing_scored, 0, replace(SCORED, scored=0))
+    before_its_end = upload(store, 1, seal=False)
+    store.record(before_its_end, 0, SCORED)
+    store.seal(before_its_end, total=5)
+    found = totals(store)
+    assert (found["jobs:accepted"], found["jobs:canceled"], found["jobs:failed"]) == (4, 1, 2)
+    assert found["jobs:succeeded"] == 1
+
+
+def test_a_chunk_whose_worker_died_shows_as_sent_again_and_retried(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    store.claim(job_id, 0, "first")
+    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    store.claim(job_id, 0, "second")
+    store.record(job_id, 0, SCORED)
+    found = totals(store)
+    assert (found["chunks:sent_again"], found["chunks:retried"], found["chunks:recorded"]) == (1, 1, 1)
+
+
+def test_a_question_asked_twice_is_no_retry(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    for _ in range(2):
+        store._run("claim", job_id, job_id, 0, "task", "delivery", 5)
+    assert "chunks:retried" not in totals(store)
+
+
+def test_times_fall_into_the_bucket_that_holds_them(store: JobStore) -> None:
+    job_id = upload(store, 1)
+    created = store.redis.time()[0] - 100
+    store.redis.hset(keys.job(job_id), "created", created)
+    store.record(job_id, 0, SCORED)
+    times = vitals(store).histogram("job")
+    [place] = [number for number, count in enumerate(times.counts) if count]
+    assert BUCKET_SECONDS[place - 1] < 100 <= times.seconds <= BUCKET_SECONDS[place]
+    forever = upload(store, 1)
+    store.redis.hset(keys.job(forever), "created", 0)
+    store.record(forever, 0, SCORED)
+    assert vitals(store).histogram("job").counts[-1] == 1
+
+
+def test_what_waits_is_counted_where_it_waits(store: JobStore) -> None:
+    job_id, _ = upload(store, 4), upload(store, 1, seal=False)
+    store.claim(job_id, 0, "task")
+    store.redis.lpush(keys.queue(Queue.BULK), "message", "message")
+    store.redis.hset(keys.job(job_id), mapping={"created": store.redis.time()[0] - 50})
+    SignOfLife(store.redis, "bulk", Node("here", 1, 3)).show()
+    found = vitals(store)
+    assert [found.now[name] for name in ("uploading", "queued", "running")] == [1, 0, 1]
+    # A window of two chunks a process: with two of the job's four, and the upload's only one, three are sent.
+    assert [found.now[name] for name in ("chunks", "sent", "leased")] == [5, 3, 1]
+    assert 50 <= found.now["age"] < 60
+    assert found.now["silence"] < 10
+    assert found.queued == {"bulk": 2, "interactive": 0}
+    assert [node.processes for node in found.workers["bulk"]] == [3]
+
+
+def test_predictions_are_counted_by_request_and_their_failures_by_record(store: JobStore, settings: Settings) -> None:
+    predictions, names = PredictionStore(store.redis, settings), [new_id(), new_id()]
+    predictions.submit({name: {"a": 1} for name in names})
+    assert vitals(store).now["predictions"] == 2
+    for name in names:
+        store.redis.zadd(keys.PREDICTIONS, {name: 0})
+    assert sorted(predictions.overdue()) == sorted(names)
+    failed = {"error": {"code": "scoring_failed"}}
+    one, other = predictions.waiting(Predict(tuple(names)))
+    predictions.finish([(one, failed), (other, {"items": [failed, {"probability": 1}, failed]})])
+    found = vitals(store)
+    assert found.now["predictions"] == 0
+    assert found.totals == {"predictions:sent_again": 2, "predictions:answered": 2, "predictions:scoring_failed": 3}
+
+
+def test_totals_live_on_as_long_as_they_are_used(store: JobStore) -> None:
+    upload(store, 1)
+    store.redis.expire(keys.TOTALS, 60)
+    upload(store, 1)
+    assert store.redis.ttl(keys.TOTALS) > 30 * 86400

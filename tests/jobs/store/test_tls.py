@@ -1,0 +1,69 @@
+"""A store reached through TLS: our connections and Celery's take it only with a certificate that they can verify."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from jobs.settings import Settings
+from jobs.store.connection import connect
+from tests.tls import Certificates, make_certificates, tls_tunnel
+from worker.celery_app import create_celery
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def authority(certificates: Certificates) -> Path:
+    return certificates.authority
+
+
+@pytest.fixture(scope="module")
+def address(server: Settings, certificates: Certificates) -> Iterator[str]:
+    with tls_tunnel(certificates, server.embedded_socket) as port:
+        yield f"rediss://127.0.0.1:{port}/0"
+
+
+def by_us(settings: Settings) -> None:
+    with connect(settings) as redis:
+        redis.ping()
+
+
+def by_celery(settings: Settings) -> None:
+    with create_celery(settings).connection_for_read() as connection:
+        connection.default_channel.client.ping()
+
+
+REFUSALS = (RedisError, OperationalError)
+WAYS = pytest.mark.parametrize("reach", [by_us, by_celery])
+
+
+@WAYS
+def test_a_certificate_of_the_given_authority_is_taken(
+    address: str, authority: Path, reach: Callable[[Settings], None]
+) -> None:
+    reach(Settings(redis_url=address, redis_ca=authority))
+    reach(Settings(redis_url=f"{address}?ssl_ca_certs={authority}"))
+
+
+@WAYS
+def test_a_certificate_of_an_unknown_authority_is_not_taken(address: str, reach: Callable[[Settings], None]) -> None:
+    with pytest.raises(REFUSALS, match="certificate verify failed"):
+        reach(Settings(redis_url=address))
+
+
+@WAYS
+def test_a_certificate_of_another_host_is_not_taken(
+    server: Settings, tmp_path: Path, reach: Callable[[Settings], None]
+) -> None:
+    certificates = make_certificates(tmp_path, host="192.0.2.1")
+    with (
+        tls_tunnel(certificates, server.embedded_socket) as port,
+        pytest.raises(REFUSALS, match="certificate"),
+    ):
+        reach(Settings(redis_url=f"rediss://127.0.0.1:{port}/0", redis_ca=certificates.authority))

@@ -1,0 +1,158 @@
+"""Compose, Dockerfile and requirements against the Procfile, so that they cannot drift."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from honcho.environ import parse_procfile
+
+from tests.ops.conftest import ROOT
+
+PROCFILE: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name in SERVICES if name != "redis"]
+REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
+DEPLOYMENT = [
+    *ROOT.glob("requirements*"),
+    *(ROOT / name for name in ("Makefile", "Dockerfile", "docker-compose.yml", ".ci/run", ".pre-commit-config.yaml")),
+]
+# What a worker has before it scores: its libraries and models, loaded once and shared, and its main process.
+WORKER_BASE_MIB = 512
+PIN = re.compile(
+    r"[a-z0-9][a-z0-9._-]*==[0-9][A-Za-z0-9.!+]*( ; [a-z_]+ (<|>=|==|!=) '[^']+'( or [a-z_]+ (==|!=) '[^']+')*)?"
+)
+
+
+def dockerfile(instruction: str) -> list[str]:
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line.split(maxsplit=1)[1] for line in text.splitlines() if line.split(maxsplit=1)[:1] == [instruction]]
+
+
+def test_compose_has_the_procfiles_services() -> None:
+    assert {"redis" if name == "store" else name for name in PROCFILE} == set(SERVICES)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_compose_runs_the_procfiles_commands(name: str) -> None:
+    assert SERVICES[name]["command"] == shlex.split(PROCFILE[name])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_restarts_is_checked_and_has_limits(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"]
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert int(service["stop_grace_period"].removesuffix("s")) >= 15
+
+
+def mib(size: str) -> int:
+    """A size as compose has it, in MiB."""
+    unit = {"m": 1, "g": 1024}[default_of(size).lower().rstrip("b")[-1]]
+    return int(default_of(size).lower().rstrip("bmg")) * unit
+
+
+def default_of(value: str) -> str:
+    """What a value is where the environment says nothing else."""
+    return re.sub(r"\$\{[A-Z_]+:-(.*)\}", r"\1", str(value))
+
+
+@pytest.mark.parametrize(("name", "processes"), [
+    ("worker", "SCORELINE_BULK_PROCESSES"), ("interactive", "SCORELINE_INTERACTIVE_PROCESSES"),
+])  # fmt: skip
+def test_what_a_worker_may_take_fits_its_container(name: str, processes: str) -> None:
+    """Otherwise the system kills the worker, and not a record the process that it makes too large."""
+    environment = SERVICES[name]["environment"]
+    count, each = (int(default_of(environment[of])) for of in (processes, "SCORELINE_WORKER_MEMORY_MIB"))
+    assert count * each + WORKER_BASE_MIB <= mib(SERVICES[name]["mem_limit"])
+
+
+def test_what_redis_may_take_fits_its_container() -> None:
+    command = SERVICES["redis"]["command"]
+    assert mib(command[command.index("--maxmemory") + 1]) * 1.4 <= mib(SERVICES["redis"]["mem_limit"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_has_as_few_rights_as_it_can(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_can_be_scaled(name: str) -> None:
+    assert not {"container_name", "hostname"} & set(SERVICES[name])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_services_wait_for_a_healthy_redis(name: str) -> None:
+    assert SERVICES[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
+    assert SERVICES[name]["environment"]["SCORELINE_REDIS_URL"] == "redis://redis:6379/0"
+
+
+@pytest.mark.parametrize("role", ["worker", "interactive", "reconciler"])
+def test_the_health_check_asks_for_the_services_own_role(role: str) -> None:
+    asked = "bulk" if role == "worker" else role
+    assert SERVICES[role]["healthcheck"]["test"] == ["CMD", "python", "-m", "worker.ping", asked]
+
+
+def test_redis_keeps_what_it_acknowledged_and_is_not_published() -> None:
+    redis = SERVICES["redis"]
+    command = redis["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert options["--appendonly"] == "yes"
+    assert options["--appendfsync"] == "always"
+    assert options["--maxmemory-policy"] == "noeviction"
+    assert options["--maxmemory"]
+    assert "ports" not in redis
+    assert redis["volumes"] == ["redis:/data"]
+    assert "redis" in COMPOSE["volumes"]
+
+
+def test_only_the_web_is_published_and_to_this_machine_alone() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"web": ["127.0.0.1:${PORT:-8000}:8000"]}
+
+
+def test_images_are_pinned_by_version() -> None:
+    bases = [line.split()[0] for line in dockerfile("FROM")]
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases[0])
+    assert re.fullmatch(r"redis:\d+\.\d+\.\d+-[a-z]+", SERVICES["redis"]["image"])
+
+
+def test_the_image_runs_the_web_and_not_as_root() -> None:
+    assert [int(number) > 0 for number in dockerfile("USER")[-1].split(":")] == [True, True]
+    assert json.loads(dockerfile("CMD")[-1]) == shlex.split(PROCFILE["web"])
+    assert any("/healthz" in line for line in dockerfile("HEALTHCHECK"))
+
+
+def test_the_image_has_all_that_the_commands_import() -> None:
+    kept = (ROOT / ".dockerignore").read_text().splitlines()
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench"}
+    assert {f"!{name}" for name in (*packages, "requirements.txt")} <= set(kept)
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
+def test_requirements_are_pinned_and_name_no_index(path: Path) -> None:
+    assert [line for line in path.read_text().splitlines() if not PIN.fullmatch(line)] == []
+
+
+def test_the_tools_for_tests_come_on_top_of_what_runs() -> None:
+    runtime, development = (
+        set((ROOT / name).read_text().split("\n")) for name in ("requirements.txt", "requirements-dev.txt")
+    )
+    assert runtime <= development
+
+
+@pytest.mark.parametrize("path", DEPLOYMENT, ids=lambda path: path.name)
+def test_no_file_names_a_package_index(path: Path) -> None:
+    assert not re.search(r"index-url|find-links|trusted-host|https?://(?!127\.0\.0\.1)", path.read_text())

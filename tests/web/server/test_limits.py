@@ -1,0 +1,60 @@
+"""Places for what may take long: some for everybody, and not all for one client."""
+
+import pytest
+
+from web.server.limits import Busy, Places, Slots
+
+
+def take(slots: Slots, address: str, times: int) -> None:
+    for _ in range(times):
+        slots.take(address)
+
+
+def test_one_client_gets_its_share_and_leaves_the_rest() -> None:
+    slots = Slots(4, "uploads", 3)
+    take(slots, "192.0.2.1", 3)
+    with pytest.raises(Busy):
+        slots.take("192.0.2.1")
+    slots.take("192.0.2.2")
+    with pytest.raises(Busy):
+        slots.take("192.0.2.3")
+    slots.give_back("192.0.2.1")
+    slots.take("192.0.2.3")
+
+
+def test_clients_of_ipv4_are_apart_where_both_come_to_one_socket() -> None:
+    slots = Slots(3, "uploads", 1)
+    slots.take("::ffff:192.0.2.1")
+    with pytest.raises(Busy):
+        slots.take("192.0.2.1")
+    slots.take("::ffff:192.0.2.2")
+    slots.take("fe80::1%eth0")
+    slots.give_back("fe80::1%eth0")
+    slots.take("fe80::1%eth0")
+
+
+def test_a_network_of_ipv6_is_one_client() -> None:
+    slots = Slots(10, "uploads", 2)
+    slots.take("2001:db8::1")
+    slots.take("2001:db8::ffff:2")
+    with pytest.raises(Busy):
+        slots.take("2001:db8:0:0:9::3")
+    slots.take("2001:db8:0:1::1")
+
+
+def test_a_place_that_is_given_back_is_free() -> None:
+    slots = Slots(1, "uploads")
+    for address in ("192.0.2.1", "::1", ""):
+        with slots.held(address), pytest.raises(Busy):
+            slots.take(address)
+    slots.take()
+
+
+@pytest.mark.parametrize("threads", [16, 32, 2048])
+def test_slow_senders_at_one_address_never_get_all_places(threads: int) -> None:
+    places = Places.among(threads)
+    for slots in (places.uploads, places.records):
+        with pytest.raises(Busy):
+            take(slots, "192.0.2.1", threads)
+        if threads >= 32:
+            slots.take("192.0.2.2")

@@ -1,0 +1,66 @@
+"""Broken records keep the fields that fit, in place, and harm none of their neighbours."""
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.jobs.csv.reference_reader import Record, read
+from worker.scoring.parse import Layout, parse_chunk
+from worker.scoring.render import records_with_line_ends
+
+WIDTH = 3
+LAYOUT = Layout(",", WIDTH, {"a": 0, "c": 2})
+PIECES = st.sampled_from(["a", "7", ",", ",", ",", '"', '"', '""', "\n", "\n", "\r\n", "\r", "\\", '\\"', " ", "é"])
+BYTES = [b"\xff", b"\xe9", b"\xed\xa0\x80", b"\xe2\x82", b"\xc3"]
+RECORDS = ["1,2,3\n", "1,2\r\n", '"1"x,2,3,"4, ""5"""\n', '1,6" nail,3\n', '1,"2\n2",3,4,,5\r\n', "a\rb,2\n", ",,\n"]
+TEXTS = st.lists(st.sampled_from(RECORDS), max_size=12).map("".join) | st.lists(PIECES, max_size=40).map("".join)
+
+
+def is_broken(record: Record) -> bool:
+    return record.malformed or len(record.fields) != WIDTH
+
+
+def readable(field: str) -> str:
+    again = read(field, ",")
+    sound = field.startswith('"') and len(again.records) == 1 and not again.records[0].malformed
+    plain = not field.startswith('"') and "\r" not in field
+    return field if sound or plain else '"' + field.replace('"', '""') + '"'
+
+
+def mended(record: Record) -> str:
+    fields = record.fields[:WIDTH] + [""] * (WIDTH - len(record.fields))
+    return ",".join(map(readable, fields)) if is_broken(record) else record.text
+
+
+@settings(max_examples=800, deadline=None)
+@given(TEXTS)
+@example('"\\"",2,"x\\"",4\n1,2,3')
+def test_what_fits_is_kept_and_can_be_read_again(text: str) -> None:
+    expected = read(text, ",")
+    if expected.open_quote_row is not None:
+        return
+    parsed = parse_chunk(text.encode(), LAYOUT)
+    numbers = [number for number, record in enumerate(expected.records) if is_broken(record)]
+    assert (parsed.broken.mended.rows.tolist() if parsed.broken else []) == numbers
+    lines = records_with_line_ends(parsed.index, parsed.broken.mended if parsed.broken else None, b"\n").to_pylist()
+    assert [line.decode().removesuffix("\n").removesuffix("\r") for line in lines] == [
+        mended(record).removesuffix("\r") for record in expected.records
+    ]
+    assert [len(record.fields) for record in read(b"".join(lines).decode(), ",").records] == [WIDTH] * len(lines)
+    good = [record for record in expected.records if not is_broken(record)]
+    assert len(parsed.columns["a"][1]) == len(good)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(RECORDS).map(str.encode) | st.sampled_from(BYTES), min_size=1, max_size=12))
+def test_records_that_do_not_decode_are_found(pieces: list[bytes]) -> None:
+    parsed = parse_chunk(b"".join(pieces), LAYOUT)
+    for number in range(len(parsed)):
+        try:
+            parsed.index.record(number).decode()
+            decodes = True
+        except UnicodeDecodeError:
+            decodes = False
+        found = parsed.broken.faults if parsed.broken else None
+        place = found.rows.tolist().index(number) if found is not None and number in found.rows.tolist() else None
+        code = found.faults.codes[found.codes[place]].as_py() if found is not None and place is not None else None
+        assert (code == "undecodable") == (not decodes)

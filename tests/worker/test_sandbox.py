@@ -1,0 +1,58 @@
+"""Work in a process of its own: what it answers, and what happens when it dies of it."""
+
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from worker.sandbox import Isolated, TimeLeft, isolated
+
+LARGE = b"x" * 1_000_000
+
+
+def dies() -> bytes:
+    os._exit(3)
+
+
+def killed_by(number: signal.Signals) -> bytes:
+    os.kill(os.getpid(), number)
+    return b"never"
+
+
+def raises() -> bytes:
+    raise ValueError("whatever a model may raise")
+
+
+def never_ends() -> bytes:
+    for _ in itertools.count():
+        pass
+    return b"never"
+
+
+def test_the_answers_come_in_order_whatever_their_size() -> None:
+    assert isolated([lambda: b"", lambda: LARGE, lambda: b"last"], 60).answers == [b"", LARGE, b"last"]
+    assert isolated([], 60) == Isolated([], killed=False)
+
+
+@pytest.mark.parametrize("fatal", [dies, raises, never_ends])
+def test_what_was_done_before_the_end_is_kept(fatal: Callable[[], bytes]) -> None:
+    works = [lambda: b"one", lambda: LARGE, fatal, lambda: b"after"]
+    assert isolated(works, 1) == Isolated([b"one", LARGE], killed=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT])
+def test_whoever_was_killed_from_outside_may_be_innocent(number: signal.Signals) -> None:
+    works = [lambda: b"one", partial(killed_by, number), lambda: b"after"]
+    assert isolated(works, 60) == Isolated([b"one"], killed=True)
+
+
+def test_however_many_never_end_the_time_for_all_suffices() -> None:
+    seconds = 100.0
+    for _ in range(20):
+        seconds -= TimeLeft(seconds, works=20).share()
+    assert seconds > 0
+    assert TimeLeft(0, works=1).share() > 0
+    assert TimeLeft(100, works=1).share() > TimeLeft(100, works=20).share()

@@ -1,0 +1,1 @@
+"""The JSON API: endpoints, schemas and the OpenAPI description."""

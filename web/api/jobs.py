@@ -1,0 +1,364 @@
+"""The API's endpoints for jobs: HTTP only, the work is elsewhere."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, request, stream_with_context
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from redis.exceptions import RedisError
+
+from jobs.errors import JobsError
+from jobs.state import Job, JobState, as_dict
+from jobs.store.idempotency import FirstUpload, OnceOnly, Overtaken
+from web.api.openapi import (
+    answer,
+    csv_answer,
+    csv_body,
+    event_stream,
+    no_content,
+    operation_name,
+    parameters,
+    parse,
+    problems,
+)
+from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
+from web.api.schemas import (
+    JobDocument,
+    JobList,
+    JobsQuery,
+    PreflightDocument,
+    RejectsQuery,
+    ResultsQuery,
+    SummaryDocument,
+    UploadQuery,
+)
+from web.ids import unknown_job
+from web.jobs import downloads
+from web.jobs.documents import found_job, job_document, job_response, job_url, no_results
+from web.jobs.events import job_events
+from web.jobs.formulas import formula_escaper
+from web.jobs.listing import list_page
+from web.jobs.notifications import wait_for_change
+from web.jobs.summary import cards_of, summary_document
+from web.prefer_header import applied, preferred_wait, prefers_end
+from web.problems import Problem
+from web.responses import json_response
+from web.server.limits import Held
+from web.services import services
+from web.uploads.bodies import Body, open_body
+from web.uploads.preflight import preflight
+from web.uploads.upload import Upload, fingerprint, refusals_logged
+
+api = APIBlueprint(
+    "jobs",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="jobs", description="CSV in, CSV out")],
+    operation_id_callback=operation_name,
+)
+
+_LONGEST_REVISION = 18
+_LONGEST_KEY = 255
+
+
+@api.post(
+    "/jobs",
+    summary="Upload a CSV file to be scored",
+    responses={
+        202: answer(JobDocument, "the job", "Location", "ETag", "Retry-After", "Preference-Applied"),
+        200: answer(
+            JobDocument,
+            "the job, ended within the wait or uploaded before",
+            *("Location", "ETag", "Retry-After", "Preference-Applied", "Idempotent-Replayed"),
+        ),
+        **problems(400, 408, 409, 413, 415, 422, 429, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(UploadQuery, JobUploadHeader), "requestBody": csv_body()},
+)
+def create_job() -> Response:
+    """Scoring begins while the file is still coming in; from the answer on, the upload is durable."""
+    once = _once_only()
+    first = once.begin() if once else None
+    if first:
+        return _replayed(first)
+    try:
+        job_id = _received(once)
+    except Overtaken as other:
+        return _first_upload(other.first, other.fingerprint)
+    seconds = preferred_wait(request.headers.get("Prefer"))
+    job = wait_for_change(services().watcher, services().store, job_id, None, seconds or 0.0)
+    if job is None:
+        raise unknown_job(job_id)
+    ended = seconds is not None and job.state.ended
+    response = job_response(job, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED)
+    response.headers["Location"] = job_url(job_id)
+    return _with_preference(response)
+
+
+_SCORE: dict[str, Any] = {
+    "summary": "Score a CSV file in one request",
+    "responses": {
+        200: csv_answer("the results, streamed while the upload still runs", "Location", "X-Accel-Buffering"),
+        **problems(400, 408, 409, 413, 415, 422, 429, 503),
+    },
+    "openapi_extensions": {"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
+}
+
+
+def _once_only() -> OnceOnly | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= _LONGEST_KEY:
+        detail = f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters"
+        raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
+    return OnceOnly(services().store.redis, services().settings, key, services().heartbeat.begin())
+
+
+def _received(once: OnceOnly | None) -> str:
+    try:
+        with refusals_logged():
+            return _upload(_body(), once=once).receive_all()
+    except BaseException:
+        if once:  # what is refused before the body is read has taken the key, too
+            once.give_up()
+        raise
+
+
+def _replayed(first: FirstUpload) -> Response:
+    """The answer to an upload that was there before: its job, if the body and parameters are the same."""
+    body, digest = _body(), hashlib.sha256()
+    for block in body.blocks:
+        digest.update(block)
+    return _first_upload(first, fingerprint(digest, body.form))
+
+
+def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
+    """The answer to an upload that comes after another one with its key; raises ``idempotency_key_reused``."""
+    if own_fingerprint != first.fingerprint:
+        detail = "the first upload with this idempotency key had another body or other parameters"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    response = job_response(found_job(first.job_id), HTTPStatus.OK)
+    response.headers["Location"] = job_url(first.job_id)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@api.post("/score", **_SCORE)
+@api.put("/score", operation_id="score_by_put", **_SCORE)  # what `curl -T` sends
+def score() -> Response:
+    """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
+    found = services()
+    with refusals_logged():
+        body = _body()
+        upload = _upload(body, shown=True)
+        received = upload.receive()
+        # Up to the first chunk, what is wrong can still be told with a status of its own; of a form, up to its end,
+        # since nothing of it is scored before.
+        for _ in received:
+            if upload.chunks and not body.fields_may_follow:
+                threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
+                break
+    job = found_job(str(upload.job_id))
+    blocks = downloads.followed_results(found.store, found.watcher, job, downloads.as_it_is)
+    response = _download(blocks, job, "scored")
+    response.headers["Location"] = job_url(job.id)
+    return downloads.unbuffered(response)
+
+
+def _drain(received: Iterator[None]) -> None:
+    """Take the rest of an upload; what goes wrong ends the job, and with it the download."""
+    try:
+        with refusals_logged():
+            for _ in received:
+                pass
+    except (JobsError, RedisError):
+        return
+
+
+@api.get(
+    "/jobs",
+    summary="List jobs, newest first",
+    responses={200: answer(JobList, "a page of jobs"), **problems(422, 503)},
+    openapi_extensions={"x-parameters": parameters(JobsQuery)},
+)
+def list_jobs() -> Response:
+    """A page of the jobs that have not expired."""
+    query = parse(JobsQuery, request.args.to_dict())
+    listed = list_page(services().store, query.limit, query.cursor, query.state)
+    documents = [job_document(item.job, item.queue_position) for item in listed.jobs]
+    return json_response({"jobs": documents, "next_cursor": listed.next_cursor})
+
+
+@api.get(
+    "/jobs/<job:job_id>",
+    summary="Get a job",
+    responses={
+        200: answer(JobDocument, "the job", "ETag", "Retry-After", "Preference-Applied"),
+        304: no_content("the job is as `If-None-Match` says", "ETag", "Preference-Applied"),
+        **problems(404, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(header=JobHeader)},
+)
+def get_job(path: JobPath) -> Response:
+    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended, with ``until=ended`` too only
+    when it has ended."""
+    prefer = request.headers.get("Prefer")
+    seconds = preferred_wait(prefer) or 0.0
+    known = None if prefers_end(prefer) else _known_revision()
+    job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
+    if job is None:
+        raise unknown_job(path.job_id)
+    response = _with_preference(job_response(job, HTTPStatus.OK))
+    response.make_conditional(request)
+    return response
+
+
+def _with_preference(response: Response) -> Response:
+    if heeded := applied(request.headers.get("Prefer")):
+        response.headers["Preference-Applied"] = heeded
+    return response
+
+
+@api.delete(
+    "/jobs/<job:job_id>",
+    summary="Cancel or delete a job",
+    responses={
+        200: answer(JobDocument, "the job, canceled", "ETag"),
+        204: no_content("the job had ended; its data is removed"),
+        **problems(404, 503),
+    },
+)
+def delete_job(path: JobPath) -> Response:
+    """A job that has not ended is canceled; the data of one that has is removed."""
+    job = found_job(path.job_id)
+    if job.state.ended:
+        services().store.remove(job.id)
+        response = Response(status=HTTPStatus.NO_CONTENT)
+        del response.headers["Content-Type"]
+        return response
+    services().store.cancel(job.id)
+    return job_response(found_job(job.id), HTTPStatus.OK)
+
+
+@api.get(
+    "/jobs/<job:job_id>/results",
+    summary="Download the scored CSV",
+    responses={
+        200: csv_answer("the input's records with prediction, probability and error", "X-Accel-Buffering"),
+        **problems(404, 409, 422, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(ResultsQuery)},
+)
+def get_results(path: JobPath) -> Response:
+    """One record per input record, in input order."""
+    query = parse(ResultsQuery, request.args.to_dict())
+    found, job = services(), found_job(path.job_id)
+    transform = _transform(job, query.escape)
+    if query.follow and not (query.partial and job.state is JobState.CANCELED):
+        if job.state in (JobState.FAILED, JobState.CANCELED):
+            raise no_results(job)
+        blocks = downloads.followed_results(found.store, found.watcher, job, transform)
+        return downloads.unbuffered(_download(blocks, job, "scored"))
+    if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
+        raise no_results(job)
+    return downloads.csv_response(
+        downloads.finished_results(found.store, job, transform), job.filename, "scored", found.places.downloads
+    )
+
+
+@api.get(
+    "/jobs/<job:job_id>/rejects",
+    summary="Download the rejected rows with their reasons",
+    responses={
+        200: csv_answer("row, column, value, code, reason, then the record; a line per fault"),
+        **problems(404, 409, 422, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(RejectsQuery)},
+)
+def get_rejects(path: JobPath) -> Response:
+    """One line per fault."""
+    query = parse(RejectsQuery, request.args.to_dict())
+    job = found_job(path.job_id)
+    if not job.state.ended:
+        raise no_results(job)
+    lines = downloads.rejects(services().store, job, _transform(job, query.escape))
+    return _download(lines, job, "rejects")
+
+
+@api.get(
+    "/jobs/<job:job_id>/summary",
+    summary="Get the counts of a job's results",
+    responses={200: answer(SummaryDocument, "the counts so far"), **problems(404, 503)},
+)
+def get_summary(path: JobPath) -> Response:
+    """Counts of each prediction, a histogram of the probabilities, rejects by column and code, and how the values
+    differ from the training data; so far."""
+    job = found_job(path.job_id)
+    found = services()
+    document = summary_document(found.store.summary(job.id), job, cards_of(found.catalog, job))
+    return json_response({"rows": as_dict(job, None)["rows"], **document})
+
+
+@api.get(
+    "/jobs/<job:job_id>/events",
+    summary="Follow a job",
+    responses={200: event_stream(), **problems(404, 503)},
+    openapi_extensions={"x-parameters": parameters(header=EventsHeader)},
+)
+def get_events(path: JobPath) -> Response:
+    """Server-sent events: the job now, at each change, and when it ends."""
+    found, job = services(), found_job(path.job_id)
+
+    def show(now: Job) -> dict[str, Any]:
+        return job_document(now, found.store.queue_position(now))
+
+    events = job_events(found.store, found.watcher, job.id, show, request.headers.get("Last-Event-ID"))
+    blocks = Held(found.places.waiting, stream_with_context(events))
+    response = Response(blocks, mimetype="text/event-stream", direct_passthrough=True)
+    response.headers["Cache-Control"] = "no-cache"
+    return downloads.unbuffered(response)
+
+
+@api.post(
+    "/preflight",
+    summary="Check the first bytes of a file",
+    responses={
+        200: answer(PreflightDocument, "what an upload would meet"),
+        **problems(400, 408, 413, 415, 422, 429, 503),
+    },
+    openapi_extensions={"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
+)
+def create_preflight() -> Response:
+    """How the columns map, what the first rows' faults are, and what predictions would look like. Stores nothing."""
+    return json_response(preflight(_body(), services()))
+
+
+def _body() -> Body:
+    return open_body(request, services().settings.max_upload_bytes, services().places.uploads)
+
+
+def _upload(body: Body, shown: bool = False, once: OnceOnly | None = None) -> Upload:
+    found = services()
+    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown, once)
+
+
+def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:
+    return downloads.csv_response(blocks, job.filename, suffix, services().places.downloads)
+
+
+def _transform(job: Job, escape: str | None) -> downloads.Transform:
+    return formula_escaper(job.delimiter) if escape == "formulas" else downloads.as_it_is
+
+
+def _known_revision() -> int | None:
+    """The revision that the client has seen, by its If-None-Match."""
+    for tag in request.if_none_match:
+        revision = tag.partition("-")[0]
+        if revision.isdecimal() and len(revision) < _LONGEST_REVISION:
+            return int(revision)
+    return None

@@ -1,0 +1,97 @@
+"""Downloads, streamed chunk by chunk: the scored CSV, the rejects, and formulas made harmless for spreadsheets."""
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+from flask import Response
+
+from jobs.messages import decompress
+from jobs.state import Job, JobState
+from jobs.store.job_store import JobStore
+from web.jobs.notifications import Watcher
+from web.server.limits import Held, Slots
+
+REJECT_COLUMNS = ("row", "column", "value", "code", "reason")
+_FOLLOW_SECONDS = 5.0
+_PIECE_BYTES = 64 * 1024
+
+Transform = Callable[[bytes], bytes]
+
+
+class TransferBroken(Exception):
+    """Raised within a download to break it off, so that a short file cannot pass for a whole one."""
+
+
+def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Slots) -> Response:
+    """A CSV download; ``people.csv`` becomes ``people.<suffix>.csv``. Raises Busy when too many are under way."""
+    stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
+    name = f"{stem}.{suffix}.csv"
+    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
+    disposition = f'attachment; filename="{plain}"'
+    if plain != name:
+        disposition += f"; filename*=UTF-8''{quote(name)}"
+    response = Response(Held(places, _pieces(blocks)), mimetype="text/csv", direct_passthrough=True)
+    response.headers["Content-Disposition"] = disposition
+    response.headers["Content-Type"] = "text/csv; charset=utf-8"
+    return response
+
+
+def unbuffered(response: Response) -> Response:
+    """The response, of which a proxy is to pass on each part when it comes: nginx would else gather them."""
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks in small pieces: the time that a client may take for each is bounded, and slow ones need some."""
+    for block in blocks:
+        for start in range(0, len(block), _PIECE_BYTES):
+            yield block[start : start + _PIECE_BYTES]
+
+
+def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
+    """The scored file of an ended job: of a canceled one, the finished leading rows."""
+    yield transform(job.header + job.line_end.encode())
+    for number in range(job.chunks):
+        frame = store.output(job.id, number)
+        if frame is None:
+            if job.state is JobState.CANCELED:
+                return
+            raise TransferBroken(f"chunk {number} of job {job.id} is gone")
+        yield transform(decompress(frame))
+
+
+def followed_results(store: JobStore, watcher: Watcher, job: Job, transform: Transform) -> Iterator[bytes]:
+    """The scored file as its chunks are done; ends when the job does."""
+    yield transform(job.header + job.line_end.encode())
+    number = 0
+    with watcher.listen(job.id) as changed:
+        while True:
+            changed.clear()
+            now = store.get(job.id)
+            if now is None or now.state in (JobState.FAILED, JobState.CANCELED):
+                raise TransferBroken(f"job {job.id} ended without all its results")
+            while (frame := store.output(job.id, number)) is not None:
+                yield transform(decompress(frame))
+                number += 1
+            if now.state is JobState.SUCCEEDED:
+                if number != now.chunks:
+                    raise TransferBroken(f"chunk {number} of job {job.id} is gone")
+                return
+            changed.wait(_FOLLOW_SECONDS)
+
+
+def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
+    """The rejects file of an ended job."""
+    names = job.delimiter.join(REJECT_COLUMNS).encode()
+    yield transform(names + job.delimiter.encode() + job.input_header + job.line_end.encode())
+    for number in store.chunks_with_rejects(job.id):
+        frame = store.rejects(job.id, number)
+        if frame is not None:
+            yield transform(decompress(frame))
+
+
+def as_it_is(block: bytes) -> bytes:
+    """The block unchanged: what programs get."""
+    return block

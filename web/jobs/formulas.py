@@ -1,0 +1,120 @@
+"""Fields that a spreadsheet would run as a formula, made harmless with an apostrophe. Pure."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.csv.records import index_records
+
+# What makes a spreadsheet run a field that begins with it.
+_LEADS = "=+-@\t\r"
+# A spreadsheet may take any of these for the delimiter, whatever the file's is.
+_DELIMITERS = ",;\t|"
+_QUOTE = ord('"')
+
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_SPACE = rb"(?:[ ']|\xc2\xa0|\xe2\x80\xaf|\xe2\x80\x99)"
+# Plain, or in groups of thousands.
+_PLAIN = rb"[0-9]+[%(marks)s]?[0-9]*|[%(marks)s][0-9]+"
+_GROUPED = (
+    rb"[0-9]{1,3}(?:(?:%(space)s[0-9]{3})+(?:[%(marks)s][0-9]+)?"
+    rb"|(?:\.[0-9]{3})+(?:,[0-9]+)?|(?:,[0-9]{3})+(?:\.[0-9]+)?)"
+)
+_NUMBER = rb"[+-](?:" + _PLAIN + rb"|" + _GROUPED + rb")(?:[eE][+-]?[0-9]+)?(?:%(space)s?%%)?"
+_PHONE_NUMBER = rb"\+[0-9](?:[ ./()-]{0,2}[0-9]){6,14}"
+
+
+def formula_escaper(delimiter: str) -> Callable[[bytes], bytes]:
+    """What puts an apostrophe before each text in whole records that a spreadsheet would run as a formula.
+
+    That is a field which begins, behind its quote if it has one, with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
+    return, and what follows another delimiter than the file's in the same way. Numbers stay as they are: with a sign,
+    in groups, with a point or a comma, in percent, and of telephones.
+    """
+
+    def escape(block: bytes) -> bytes:
+        found = _formulas(block, delimiter)
+        if not found:
+            return block
+        return b"'".join([block[start:end] for start, end in pairwise([0, *found, len(block)])])
+
+    return escape
+
+
+def _formulas(block: bytes, delimiter: str) -> list[int]:
+    """Where the formulas of the block begin."""
+    raw = np.frombuffer(block, np.uint8)
+    found = _beginnings(raw)
+    if not len(found):
+        return []
+    quoted = index_records(block, ord(delimiter), final=True).quoted if b'"' in block else None
+    found = found[~_separates(raw, found, delimiter, quoted)]
+    own = _begins_field(raw, found, delimiter, quoted)
+    kept = own | _follows_other(raw, found, delimiter)
+    found, own = found[kept], own[kept]
+    harmless = np.zeros(len(found), np.bool_)
+    signed = np.isin(raw[found], (ord("+"), ord("-")))
+    in_quotes = (raw[found - 1] == _QUOTE) & (found > 0)
+    for whole, quotes in product((True, False), repeat=2):
+        kind = signed & (own == whole) & (in_quotes == quotes)
+        match = _number(delimiter if whole else _DELIMITERS, whole, quotes).match
+        harmless[kind] = [match(block, at) is not None for at in found[kind].tolist()]
+    return [int(at) for at in found[~harmless]]
+
+
+def _beginnings(raw: Bytes) -> Places:
+    """Where a formula may begin, by the byte that stands there and the one before it."""
+    leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
+    leads[[ord(lead) for lead in _LEADS]] = True
+    befores[[ord(before) for before in f'{_DELIMITERS}\n"']] = True
+    found = np.flatnonzero(leads[raw])
+    begins: Flags = befores[raw[found - 1]] | (found == 0)
+    return found[begins]
+
+
+def _separates(raw: Bytes, found: Places, delimiter: str, quoted: Flags | None) -> Flags:
+    """Whether the file's delimiter stands there, or a carriage return that ends a line."""
+    ends: Flags = (raw[found] == ord("\r")) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
+    ends |= raw[found] == ord(delimiter)
+    if quoted is not None:
+        ends &= ~quoted[found]
+    return ends
+
+
+def _begins_field(raw: Bytes, found: Places, delimiter: str, quoted: Flags | None) -> Flags:
+    """Whether a field of the file begins there, or its content behind a quote."""
+    starts = found - (raw[found - 1] == _QUOTE) * (found > 0)
+    begins: Flags = (raw[starts - 1] == ord(delimiter)) | (raw[starts - 1] == ord("\n"))
+    if quoted is not None:
+        begins &= ~quoted[starts - 1]
+    begins |= starts == 0
+    return begins
+
+
+def _follows_other(raw: Bytes, found: Places, delimiter: str) -> Flags:
+    """Whether another delimiter than the file's stands before, with a quote between or a doubled one."""
+    others = np.zeros(256, np.bool_)
+    others[[ord(other) for other in _DELIMITERS if other != delimiter]] = True
+    follows, quotes = np.zeros(len(found), np.bool_), np.ones(len(found), np.bool_)
+    for back in (1, 2, 3):
+        before = raw[np.maximum(found - back, 0)]
+        follows |= quotes & (found >= back) & others[before]
+        quotes &= before == _QUOTE
+    return follows
+
+
+@cache
+def _number(delimiters: str, own: bool, in_quotes: bool) -> re.Pattern[bytes]:
+    """A number with a sign, or a telephone's, that fills a field of the file, or what another delimiter cuts out."""
+    stop = b"|".join(re.escape(delimiter.encode()) for delimiter in delimiters)
+    quotes = (b'"' if in_quotes else b"") if own else (b'"{1,2}' if in_quotes else b'"{0,2}')
+    marks = b"." if own and not in_quotes and delimiters == "," else b".,"
+    number = _NUMBER % {b"space": _SPACE, b"marks": marks}
+    return re.compile(rb"(?:" + number + rb"|" + _PHONE_NUMBER + rb")" + quotes + rb"(?=" + stop + rb"|\r?\n|\Z)")

@@ -1,0 +1,1 @@
+"""How this process serves: gunicorn's worker, limits, hosts, metrics."""

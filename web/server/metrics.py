@@ -1,0 +1,199 @@
+"""``/metrics``, for Prometheus: the requests of this machine's web processes, and the service as the store knows it.
+
+Each web process counts in a file of its own that lies in memory; whichever is asked adds all of them up. What workers
+do is counted in the store, in the step that does it, so that a number is right whoever dies.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest, values
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs.availability import store_availability
+from jobs.state import JobState
+from jobs.store.service_stats import BUCKET_SECONDS, Vitals, read_vitals
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_REQUEST_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+_BEGAN = "scoreline.began"
+_CONVERTER = re.compile(r"<\w+:")
+# What the store counts, by the name it has there.
+_TOTALS = {
+    "jobs:accepted": ("scoreline_jobs_accepted", "Uploads that became jobs."),
+    "rows:scoring_failed": ("scoreline_rows_scoring_failed", "Rows of files that the model failed on (also rejected)."),
+    "chunks:recorded": ("scoreline_chunks_recorded", "Chunks whose result was stored."),
+    "chunks:sent_again": ("scoreline_chunks_sent_again", "Chunks sent again: lost, or their worker fell silent."),
+    "chunks:retried": ("scoreline_chunks_retried", "Attempts at chunks beyond the first."),
+    "predictions:answered": ("scoreline_predictions_answered", "Requests for predictions that workers answered."),
+    "predictions:scoring_failed": ("scoreline_predictions_scoring_failed", "Single records that the model failed on."),
+    "predictions:sent_again": ("scoreline_predictions_sent_again", "Requests for predictions sent again."),
+}
+# What is now, by the name that jobs.vitals gives it.
+_NOW = {
+    "age": ("scoreline_oldest_job_seconds", "Age of the oldest job that has not ended."),
+    "silence": ("scoreline_longest_silence_seconds", "Longest time for which a job that has not ended stood still."),
+    "predictions": ("scoreline_predictions_waiting", "Requests for predictions that wait for an answer."),
+}
+
+
+def count_together(folder: Path, place: int) -> None:
+    """Count in a file in this folder, so that other processes can add it up; before the first metric is made.
+
+    ``place`` tells the processes that live at one time apart. Who takes a dead one's place counts on in its file, so
+    that nothing goes back and files do not pile up.
+    """
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    values.ValueClass = values.MultiProcessValue(lambda: place)
+
+
+class RequestMetrics:
+    """Counts requests and measures them until their answer begins; adds a few microseconds to each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._registry = CollectorRegistry()
+        self._folder = folder
+        self._seconds = Histogram(
+            "scoreline_http_request_seconds",
+            "Seconds until an answer begins, by the pattern of the address; a long poll waits on purpose.",
+            ("route", "method", "status"),
+            buckets=_REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self._known: dict[tuple[str, str, int], Histogram] = {}
+
+    def watch(self, app: Flask) -> None:
+        """Count the requests of an application."""
+        application = app.wsgi_app
+
+        def timed(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            environ[_BEGAN] = time.perf_counter()
+            return application(environ, start_response)
+
+        app.wsgi_app = timed  # type: ignore[method-assign]  # as Flask's documentation has it
+        app.after_request(self._count)
+
+    def _count(self, response: Response) -> Response:
+        # Each use of Flask's proxy costs as much as counting does.
+        asked = request._get_current_object()  # type: ignore[attr-defined]  # of the proxy
+        rule = asked.url_rule
+        # What no route takes is counted together: a client may make up as many addresses and methods as it likes.
+        key = (rule.rule, asked.method, response.status_code) if rule else ("", "", response.status_code)
+        seconds = self._known.get(key) or self._meet(key)
+        # What was no request at all did not come through the application, and took no time of it.
+        now = time.perf_counter()
+        seconds.observe(now - asked.environ.get(_BEGAN, now))
+        return response
+
+    def _meet(self, key: tuple[str, str, int]) -> Histogram:
+        route, method, status = key
+        # How a part of an address is checked is no part of its name.
+        name = _CONVERTER.sub("<", route)
+        found = self._known[key] = self._seconds.labels(name, method, str(status))
+        return found
+
+    def collect(self) -> Iterator[Metric]:
+        """The requests of all web processes that count together, or of this one if it counts alone."""
+        alone = values.ValueClass is values.MutexValue
+        source = self._registry if alone else MultiProcessCollector(None, str(self._folder))
+        yield from source.collect()
+
+
+class ServiceMetrics:
+    """The service as the store knows it; of a store that does not answer, only that."""
+
+    def __init__(self, redis: Redis, full_ratio: float) -> None:
+        self._redis, self._full_ratio = redis, full_ratio
+
+    def collect(self) -> Iterator[Metric]:
+        """Asks the store at each call."""
+        try:
+            vitals = read_vitals(self._redis)
+            store_availability.found()
+        except RedisError as error:
+            vitals = None
+            store_availability.lost(error)
+        yield GaugeMetricFamily("scoreline_store_up", "Whether the store answers.", value=float(vitals is not None))
+        if vitals:
+            yield from _now(vitals)
+            yield from _totals(vitals)
+            yield from _times(vitals)
+            yield from _store(vitals.memory, self._full_ratio)
+
+
+def _now(vitals: Vitals) -> Iterator[Metric]:
+    now = vitals.now
+    states = {state: now[state] for state in ("uploading", JobState.QUEUED.value, JobState.RUNNING.value)}
+    yield _by("scoreline_jobs", "Jobs that have not ended, and uploads under way.", "state", states)
+    chunks = {"stored": now["chunks"] - now["sent"], "sent": now["sent"] - now["leased"], "leased": now["leased"]}
+    yield _by("scoreline_chunks", "Chunks not yet scored: waiting, sent to workers, in their hands.", "state", chunks)
+    yield _by("scoreline_queue_messages", "Messages that no worker has taken.", "queue", vitals.queued)
+    nodes = {role: len(nodes) for role, nodes in vitals.workers.items()}
+    yield _by("scoreline_workers", "Workers that show signs of life.", "role", nodes)
+    processes = {role: sum(node.processes for node in nodes) for role, nodes in vitals.workers.items()}
+    yield _by("scoreline_worker_processes", "Processes of the workers that show signs of life.", "role", processes)
+    for name, (metric, text) in _NOW.items():
+        yield GaugeMetricFamily(metric, text, value=now[name])
+
+
+def _by(metric: str, text: str, label: str, numbers: Any) -> Metric:
+    family = GaugeMetricFamily(metric, text, labels=[label])
+    for value, number in numbers.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _totals(vitals: Vitals) -> Iterator[Metric]:
+    for name, (metric, text) in _TOTALS.items():
+        yield CounterMetricFamily(metric, text, value=vitals.total(name))
+    rows = CounterMetricFamily("scoreline_rows", "Rows of files, by outcome.", labels=["outcome"])
+    for outcome in ("scored", "rejected"):
+        rows.add_metric([outcome], vitals.total(f"rows:{outcome}"))
+    ended = CounterMetricFamily("scoreline_jobs_ended", "Jobs that ended, by state.", labels=["state"])
+    for state in JobState:
+        if state.ended:
+            ended.add_metric([state.value], vitals.total(f"jobs:{state.value}"))
+    yield from (rows, ended)
+
+
+def _times(vitals: Vitals) -> Iterator[Metric]:
+    texts = {"chunk": "Seconds from a worker's taking a chunk to its stored result.",
+             "job": "Seconds from an upload's beginning to the end of its job, of jobs that succeeded."}  # fmt: skip
+    bounds = [*(f"{bound:g}" for bound in BUCKET_SECONDS), "+Inf"]
+    for name, text in texts.items():
+        times = vitals.histogram(name)
+        buckets = list(zip(bounds, accumulate(times.counts), strict=True))
+        yield HistogramMetricFamily(f"scoreline_{name}_seconds", text, buckets=buckets, sum_value=times.seconds)
+
+
+def _store(memory: Any, full_ratio: float) -> Iterator[Metric]:
+    limit = memory.get("maxmemory", 0)
+    writes = [memory.get(name, "ok") for name in ("aof_last_write_status", "aof_last_bgrewrite_status")]
+    numbers = {
+        "memory_bytes": ("Memory that the store uses.", memory["used_memory"]),
+        "memory_limit_bytes": ("Memory that the store may use; 0: no limit.", limit),
+        "uploads_limit_bytes": ("Memory use from which on uploads are turned away.", full_ratio * limit),
+        "log_bytes": ("Size of the append-only file.", memory.get("aof_current_size", 0)),
+        "log_ok": ("Whether the append-only file could last be written and rewritten.", set(writes) == {"ok"}),
+    }
+    for name, (text, number) in numbers.items():
+        yield GaugeMetricFamily(f"scoreline_store_{name}", text, value=float(number))
+
+
+def exposition(*sources: Any) -> Response:
+    """What the sources collect, in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    for source in sources:
+        registry.register(source)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

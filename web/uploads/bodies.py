@@ -1,0 +1,274 @@
+"""The body of an upload as blocks of CSV bytes: raw or multipart, plain or gzip, read as a stream and never whole."""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import IO
+
+from flask import Request
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
+
+from jobs.errors import UploadForgotten, UploadRefused
+from web.server.gunicorn_worker import SMALL_BODY_BYTES
+from web.server.limits import Slots
+
+_BLOCK_BYTES = 64 * 1024
+_MAX_FIELDS_BYTES = 64 * 1024
+# What the multipart reader may hold: some blocks, and the headers of a part.
+_MAX_HELD_BYTES = 8 * _BLOCK_BYTES
+# Compressed or wrapped bytes may outnumber the CSV's by this factor, and by a little.
+_MOST_OVERHEAD = 2
+_MAX_PARTS = 64
+# The last but one is what programs send that know no name for what they have.
+_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", "application/octet-stream", ""})
+_GZIP_MAGIC = b"\x1f\x8b"
+
+# What files that are no CSV begin with.
+_MAGIC = (
+    (b"PK\x03\x04", "a .zip archive"),
+    (b"PK\x05\x06", "a .zip archive"),
+    (b"RIFF", "an image or a recording"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"%PDF-", "a PDF document"),
+    (_GZIP_MAGIC, "a gzip file; send it with Content-Encoding: gzip or under a name ending in .gz"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"\x7fELF", "a program"),
+)
+_MARKUP = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<?xml", "an XML document"))
+_WORKBOOK_NAMES = (b"xl/", b"[Content_Types].xml")
+
+
+@dataclass(slots=True)
+class UploadForm:
+    """What a client says of its upload, in the query or in form fields; texts as they came."""
+
+    model: str | None = None
+    version: str | None = None
+    filename: str | None = None
+    threshold: str | None = None
+    encoding: str | None = None
+    explain: str | None = None
+    warnings: str | None = None
+
+    NAMES = ("model", "version", "filename", "threshold", "encoding", "explain", "warnings")
+
+    @classmethod
+    def of(cls, values: Mapping[str, str]) -> "UploadForm":
+        """The parameters among the given values; empty ones count as not given."""
+        return cls(**{name: values[name] for name in cls.NAMES if values.get(name)})
+
+
+@dataclass(slots=True)
+class Body:
+    """The CSV bytes of a request, and the parameters that come with them.
+
+    In a multipart body, parameters may also follow the file: ``form`` is whole only when all blocks have been read.
+    """
+
+    form: UploadForm
+    blocks: Iterator[bytes]
+    fields_may_follow: bool = False
+
+
+def open_body(request: Request, max_bytes: int, places: Slots) -> Body:
+    """The body of an upload request.
+
+    Raises:
+        UploadRefused: here and while reading: ``unsupported_media_type``, ``malformed_body``, ``too_large``.
+        Busy: while reading, when too many uploads are under way; ``places`` counts them.
+        UploadForgotten: while reading, when the body comes too slowly.
+    """
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    form = UploadForm.of(request.args)
+    encoding = (request.headers.get("Content-Encoding") or "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise UploadRefused(
+            "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none"
+        )
+    blocks = _read(request.stream, request.content_length or 0, max_bytes)
+    if not has_arrived(request):
+        blocks = _in_a_place(blocks, places, request.remote_addr or "")
+    if encoding != "identity":
+        blocks = _gunzip(blocks)
+    if request.mimetype == "multipart/form-data":
+        parts = _FileParts(form, request.mimetype_params.get("boundary", ""))
+        return Body(form, _checked(parts.read(blocks), max_bytes), fields_may_follow=True)
+    if request.mimetype not in _CSV_TYPES:
+        raise UploadRefused(
+            "unsupported_media_type", f"{request.mimetype!r} is not read; send text/csv or multipart/form-data"
+        )
+    form.encoding = form.encoding or _charset(request)
+    if encoding == "identity" and (form.filename or "").lower().endswith(".gz"):
+        blocks = _gunzip(blocks)
+    return Body(form, _checked(blocks, max_bytes))
+
+
+def _charset(request: Request) -> str | None:
+    """The charset parameter, unless it names what is found out anyway."""
+    charset = request.mimetype_params.get("charset", "").lower()
+    return charset if charset not in ("", "utf-8", "utf8", "us-ascii", "ascii") else None
+
+
+def has_arrived(request: Request) -> bool:
+    """Whether the body is so small that the server has waited for all of it: reading it holds up no thread."""
+    small = request.content_length is not None and request.content_length <= SMALL_BODY_BYTES
+    return small and "Expect" not in request.headers
+
+
+def _in_a_place(blocks: Iterator[bytes], places: Slots, address: str) -> Iterator[bytes]:
+    with places.held(address):
+        yield from blocks
+
+
+def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
+    """The body's blocks; one that is shorter than announced is never taken for a whole one."""
+    received = 0
+    try:
+        while block := stream.read(_BLOCK_BYTES):
+            received += len(block)
+            if received > _MOST_OVERHEAD * max_bytes + _MAX_HELD_BYTES:
+                raise _too_large(max_bytes)
+            yield block
+    except TimeoutError as error:
+        raise UploadForgotten("the body came too slowly") from error
+    except (OSError, ClientDisconnected, ParseException) as error:
+        detail = "the body broke off before its end, or its chunks are malformed"
+        raise UploadRefused("malformed_body", detail) from error
+    if received < announced:
+        raise UploadRefused("malformed_body", f"the body broke off after {received} of {announced} bytes")
+
+
+def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress gzip of one or several members, at most a block at a time, so that a bomb stays small."""
+    decoder, inside = zlib.decompressobj(31), False
+    try:
+        for block in blocks:
+            data = block
+            while data:
+                yield decoder.decompress(data, _BLOCK_BYTES)
+                data, inside = decoder.unconsumed_tail, not decoder.eof
+                if decoder.eof:
+                    data, decoder = decoder.unused_data.lstrip(b"\0"), zlib.decompressobj(31)
+        if inside:
+            yield decoder.flush()
+    except zlib.error as error:
+        raise UploadRefused("malformed_body", "the body is not valid gzip") from error
+    if inside and not decoder.eof:
+        raise UploadRefused("malformed_body", "the gzip data breaks off before its end")
+
+
+def _checked(blocks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+    """The blocks, refused when they grow too large or begin like something that is no CSV."""
+    size, head = 0, b""
+    for block in blocks:
+        size += len(block)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        if len(head) < _BLOCK_BYTES and size - len(block) < 512:
+            head += block[:_BLOCK_BYTES]
+            _refuse_other_formats(head)
+        if block:
+            yield block
+
+
+def _refuse_other_formats(head: bytes) -> None:
+    found = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if found == "a .zip archive" and any(name in head for name in _WORKBOOK_NAMES):
+        found = "an Excel workbook (.xlsx)"
+    text = head[:512].lstrip().lower()
+    found = found or next((name for mark, name in _MARKUP if text.startswith(mark)), None)
+    if found:
+        raise UploadRefused("unsupported_media_type", f"this looks like {found}; a CSV file is needed")
+
+
+def _too_large(max_bytes: int) -> UploadRefused:
+    return UploadRefused("too_large", f"at most {max_bytes} bytes are taken, counted after decompression")
+
+
+class _FileParts:
+    """Reads a multipart body: its one file part as blocks, its fields into the form."""
+
+    def __init__(self, form: UploadForm, boundary: str) -> None:
+        if not boundary:
+            raise UploadRefused("malformed_body", "multipart/form-data needs a boundary in its Content-Type")
+        self._form = form
+        self._decoder = MultipartDecoder(boundary.encode(), _MAX_HELD_BYTES, max_parts=_MAX_PARTS)
+        self._field: str | None = None
+        self._text = b""
+        self._found = self._over = False
+        self._gzip = False
+
+    def read(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """The bytes of the part ``file``, decompressed if its name ends in .gz."""
+        plain = self._parts(blocks)
+        for block in plain:
+            yield from self._gunzipped(block, plain) if self._gzip else (block,)
+        if not self._found:
+            raise UploadRefused("malformed_body", "no part named 'file' in the form")
+
+    @staticmethod
+    def _gunzipped(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+        def all_blocks() -> Iterator[bytes]:
+            yield first
+            yield from rest
+
+        return _gunzip(all_blocks())
+
+    def _parts(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        in_file = False
+        for block in chain(blocks, [None]):
+            for event in self._events(block):
+                if isinstance(event, File | Field):
+                    in_file = self._begin(event)
+                elif isinstance(event, Data) and in_file:
+                    yield event.data
+                elif isinstance(event, Data):
+                    self._take_field(event)
+
+    def _events(self, block: bytes | None) -> Iterator[Event]:
+        """What the block completes; None is the end, which must not come in the middle of a part."""
+        if self._over:  # what follows the closing boundary counts for nothing
+            return
+        try:
+            self._decoder.receive_data(block)
+            while not isinstance(event := self._decoder.next_event(), NeedData | Epilogue):
+                yield event
+        except RequestEntityTooLarge as error:
+            raise UploadRefused("malformed_body", "the multipart body has a part whose headers do not end") from error
+        except ValueError as error:
+            raise UploadRefused("malformed_body", f"the multipart body is malformed or breaks off: {error}") from error
+        self._over = self._decoder.state is State.EPILOGUE
+
+    def _begin(self, part: File | Field) -> bool:
+        self._field, self._text = part.name, b""
+        if part.name != "file":
+            return False
+        if self._found:
+            raise UploadRefused("malformed_body", "one file at a time: the form has two parts named 'file'")
+        self._found = True
+        if isinstance(part, File):
+            self._form.filename = self._form.filename or part.filename
+            self._gzip = (part.filename or "").lower().endswith(".gz")
+        return True
+
+    def _take_field(self, event: Data) -> None:
+        if self._field not in UploadForm.NAMES:
+            return
+        self._text += event.data
+        if len(self._text) > _MAX_FIELDS_BYTES:
+            raise UploadRefused("malformed_body", f"the form field {self._field!r} is too long")
+        if not event.more_data and self._text:
+            setattr(self._form, self._field, self._text.decode("utf-8", "replace"))

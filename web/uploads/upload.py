@@ -1,0 +1,247 @@
+"""Turning an upload into a job while it comes in: header checked at once, chunks stored and sent as they are cut."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Any
+
+import pydantic
+import structlog
+from redis.exceptions import RedisError
+
+from jobs.availability import store_availability
+from jobs.csv.decoding import Utf8Stream
+from jobs.csv.reader import Chunk, Cutter, Header, read_header
+from jobs.errors import JobsError, UploadRefused
+from jobs.messages import InputChunk
+from jobs.settings import Settings
+from jobs.store.chunks import NewJob
+from jobs.store.idempotency import OnceOnly
+from jobs.store.job_store import JobStore
+from jobs.store.task_sender import TaskSender
+from model.catalog import Catalog
+from model.errors import ModelError
+from web.problems import to_problem
+from web.uploads.bodies import Body, UploadForm
+from web.uploads.options import Asked, count_matches
+
+log = structlog.stdlib.get_logger(__name__)
+
+_MAX_NAME = 255
+_TOUCH_SECONDS = 5.0
+
+
+@contextmanager
+def refusals_logged() -> Iterator[None]:
+    """Log whatever turns an upload away, by its code: the text may hold what was in the file."""
+    try:
+        yield
+        store_availability.found()
+    except (JobsError, ModelError, RedisError) as error:
+        problem = to_problem(error)
+        log.info("upload refused", code=problem.code if problem else type(error).__name__)
+        raise
+
+
+def fingerprint(digest: Any, form: UploadForm) -> str:
+    """What tells whether two uploads are the same: their CSV bytes, hashed before, and their parameters."""
+    whole = digest.copy()
+    whole.update(repr([getattr(form, name) for name in UploadForm.NAMES]).encode())
+    return str(whole.hexdigest())
+
+
+def clean_name(name: str | None) -> str:
+    """The last part of a file's name, without control characters; ``upload.csv`` where there is none."""
+    plain = "".join(letter for letter in (name or "") if letter.isprintable()).replace("\\", "/")
+    return PurePath(plain).name[-_MAX_NAME:] or "upload.csv"
+
+
+class Upload:
+    """One upload on its way to becoming a job.
+
+    Fed with the body's blocks, it stores chunks and sends them to the workers; a refusal leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        store: JobStore,
+        sender: TaskSender,
+        catalog: Catalog,
+        settings: Settings,
+        shown: bool = False,
+        once: OnceOnly | None = None,
+    ) -> None:
+        self.job_id: str | None = None
+        self._body, self._form = body, body.form
+        self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
+        self._shown, self._once = shown, once
+        self._digest = hashlib.sha256()
+        if not body.fields_may_follow:
+            self._read_form()
+        self._head, self._tried = b"", 0
+        self._header: Header | None = None
+        self._cutter: Cutter | None = None
+        self._size = self._chunks = 0
+        self._began, self._stored = time.monotonic(), 0.0
+        store.check_room()
+
+    def _read_form(self) -> None:
+        """Take over what the client says; of a form when its file begins, since fields stand before it."""
+        self._asked = Asked.of(self._form, self._catalog)
+        self._encoding_asked = self._form.encoding
+        self._text = Utf8Stream(self._form.encoding)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks are stored by now."""
+        return self._chunks
+
+    def receive(self) -> Iterator[None]:
+        """Take the body block by block; the job is durable when this is through.
+
+        Raises:
+            UploadRefused, UploadForgotten, StoreFull: and nothing is left behind.
+        """
+        try:
+            for block in self._body.blocks:
+                if not self._size and self._body.fields_may_follow:
+                    self._read_form()
+                self._size += len(block)
+                if self._once:
+                    self._digest.update(block)
+                self._take(self._text.feed(block), final=False)
+                yield
+            if not self._size and self._body.fields_may_follow:
+                self._read_form()
+            self._take(self._text.finish(), final=True)
+            self._seal()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def receive_all(self) -> str:
+        """Take the whole body; answers the job's id. Raises as ``receive`` does."""
+        for _ in self.receive():
+            pass
+        assert self.job_id is not None
+        return self.job_id
+
+    def abandon(self) -> None:
+        """Leave nothing behind; a job that shows and has ended, canceled or failed, stays to say so."""
+        if self.job_id:
+            self._store.abandon(self.job_id)
+        if self._once:
+            self._once.give_up()
+
+    def _take(self, text: bytes, final: bool) -> None:
+        if self._cutter is None:
+            self._head += text
+            text = self._begin(final)
+        if self._cutter is None:
+            return
+        if text:
+            self._append(self._cutter.feed(text))
+        if final:
+            self._append(self._cutter.finish())
+        elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
+            self._store.touch(self.job_id)
+            if self._once:
+                self._once.touch()
+            self._stored = time.monotonic()
+
+    def _begin(self, final: bool) -> bytes:
+        """Read the header if it is there, and begin the job; answers the text after it."""
+        if not final and b"\n" not in self._head and len(self._head) < 2 * self._tried:
+            return b""
+        self._tried = len(self._head)
+        header = read_header(self._head, count_matches(self._asked.cards), final)
+        if header is None:
+            self._head = self._head.lstrip(b"\r\n")
+            return b""
+        match, asked = self._asked.match_header(header), self._asked
+        self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
+        new = NewJob(
+            model=asked.cards[0].name,
+            version=asked.cards[0].version,
+            compared=(asked.compared.name, asked.compared.version) if asked.compared else None,
+            filename=clean_name(self._form.filename),
+            encoding=self._text.encoding,
+            delimiter=header.delimiter,
+            line_end=header.line_end.decode(),
+            threshold=asked.threshold,
+            explain=asked.explain,
+            warnings=asked.warnings,
+            header=header.with_columns(asked.result_columns),
+            input_header=header.raw,
+            columns=match.columns,
+            width=len(header.columns),
+            added=asked.added,
+            shown=self._shown,
+        )
+        self._store.begin(new)
+        self.job_id, self._stored = new.id, time.monotonic()
+        rest, self._head = self._head[header.size :], b""
+        return rest
+
+    def _append(self, chunks: Iterator[Chunk]) -> None:
+        assert self.job_id is not None
+        for chunk in chunks:
+            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data)
+            hold = self._body.fields_may_follow
+            if self._chunks:
+                self._store.check_memory()
+            sent = self._store.append(self.job_id, self._chunks, stored, hold)
+            self._chunks += 1
+            self._stored = time.monotonic()
+            self._sender.score_chunks(self.job_id, sent)
+
+    def _seal(self) -> None:
+        assert self.job_id is not None
+        assert self._cutter is not None
+        if not self._cutter.rows:
+            raise UploadRefused("no_rows", "the file has a header but no rows")
+        fields: dict[str, str | bytes | int | float] = {
+            "total": self._cutter.rows,
+            "size": self._size,
+            "encoding": self._text.encoding,
+        }
+        if self._body.fields_may_follow:
+            fields |= self._late_fields()
+        once_key = None
+        if self._once:
+            once_key = self._once.key
+            fields["fingerprint"] = fingerprint(self._digest, self._form)
+        sent = self._store.seal(self.job_id, once_key, **fields)
+        seconds = round(time.monotonic() - self._began, 3)
+        known = {
+            "job_id": self.job_id,
+            "model": ",".join(card.name for card in self._asked.cards),
+            "chunks": self._chunks,
+        }
+        log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
+        self._sender.score_chunks(self.job_id, sent)
+
+    def _late_fields(self) -> dict[str, str | bytes | int | float]:
+        """What form fields after the file say: nothing has been scored yet, so all of it still counts."""
+        assert self._header is not None
+        if self._form.encoding != self._encoding_asked:
+            raise UploadRefused(
+                "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
+            )
+        asked = Asked.of(self._form, self._catalog)
+        columns = asked.match_header(self._header).columns
+        return {
+            "model": asked.cards[0].name,
+            "version": asked.cards[0].version,
+            "compared": f"{asked.compared.name}@{asked.compared.version}" if asked.compared else "",
+            "columns": pydantic.TypeAdapter(dict[str, int]).dump_json(columns).decode(),
+            "filename": clean_name(self._form.filename),
+            "threshold": "" if asked.threshold is None else repr(asked.threshold),
+            "explain": asked.explain or 0,
+            "warnings": int(asked.warnings),
+            "header": self._header.with_columns(asked.result_columns),
+            "added": asked.added,
+        }

@@ -1,0 +1,1 @@
+"""From a chunk's bytes to its results. Pure."""

@@ -1,0 +1,162 @@
+"""Records that break the grammar or have another number of fields: what is wrong, and how they can be kept. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jobs.csv.decoding import is_utf8
+from jobs.csv.records import RecordIndex, read_record, unquote
+from model.faults import Faults, all_shown, text_array
+from model.schema import LONGEST_ECHO, Fault, FaultCode, shown
+from worker.scoring.rejects import FaultColumn
+from worker.scoring.render import Mended, binary_array, in_quotes, join, slices
+
+_MALFORMED = Fault(
+    FaultCode.MALFORMED, "a quoted field goes on after its closing quote, or a carriage return stands alone"
+)
+_UNDECODABLE = Fault(FaultCode.UNDECODABLE, "the record holds bytes that do not decode")
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRecords:
+    """What is wrong with the broken records of a chunk, and their texts for the results.
+
+    These have the header's number of fields and are readable as one record. `field_counts` are the numbers of fields
+    that the ragged ones had, by their place in the chunk.
+    """
+
+    faults: FaultColumn
+    mended: Mended
+    field_counts: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Where the fields of n records stand: delimiters outside quotes, the first of each record, shape (n,), and counts.
+
+    One more delimiter stands at the end of the data, so that there is always one that follows.
+    """
+
+    index: RecordIndex
+    delimiters: Numbers
+    first: Numbers
+    counts: Numbers
+
+    @classmethod
+    def of(cls, index: RecordIndex) -> "_Fields":
+        delimiters = np.append(index.delimiter_offsets(), len(index.data))
+        first = np.searchsorted(delimiters, index.starts)
+        return cls(index, delimiters, first, np.searchsorted(delimiters, index.ends) - first + 1)
+
+
+def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
+    """The records that cannot be validated under a header of `width` fields, or None where all can."""
+    fields = _Fields.of(index)
+    undecodable = _undecodable(index)
+    kinds = np.zeros(len(index), np.uint8)
+    kinds[fields.counts != width] = 1
+    kinds[index.malformed] = 2
+    kinds[undecodable] = 3
+    rows = np.flatnonzero(kinds)
+    if not len(rows):
+        return None
+    ragged = np.flatnonzero(kinds == 1)
+    faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, [_MALFORMED, _UNDECODABLE])])
+    codes = kinds[rows].astype(np.int64) + len(ragged) - 2
+    codes[kinds[rows] == 1] = np.arange(len(ragged))
+    texts = _mended(fields, rows, width)
+    if len(undecodable):
+        texts = _decoded(texts)
+    counts = dict(zip(ragged.tolist(), fields.counts[ragged].tolist(), strict=True))
+    return BrokenRecords(FaultColumn(rows, codes, faults), Mended(rows, texts), counts)
+
+
+def _undecodable(index: RecordIndex) -> Numbers:
+    """Numbers of the records that are not UTF-8."""
+    if is_utf8(index.data):
+        return np.empty(0, np.int64)
+    # Each byte that does not decode becomes a lone surrogate, of three bytes, and no text has one otherwise.
+    escaped = index.data.decode("utf-8", "surrogateescape").encode("utf-8", "surrogatepass")
+    raw = np.frombuffer(escaped, np.uint8)
+    found = np.flatnonzero((raw[:-1] == 0xED) & (raw[1:] >= 0xA0))
+    return np.unique(index.owners(found - 2 * np.arange(len(found))))
+
+
+def _decoded(texts: pa.BinaryArray) -> pa.BinaryArray:
+    return pa.array([text.decode("utf-8", "replace").encode() for text in texts.to_pylist()], pa.binary())
+
+
+def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:
+    """A fault for each of the rows: how many fields it has, and those that are too many."""
+    counts, places = np.unique(fields.counts[rows], return_inverse=True)
+    words = text_array([f"{count} field{'s'[: count > 1]} where the header has {width}" for count in counts.tolist()])
+    ends = fields.index.ends[rows]
+    from_ = np.minimum(_kept_until(fields, rows, width) + 1, ends)
+    surplus = slices(fields.index.data, from_, ends).dictionary_encode()
+    values = _shown_fields(surplus.dictionary, chr(fields.index.delimiter)).take(surplus.indices)
+    return Faults.alike(None, FaultCode.RAGGED, values, words.take(pa.array(places)))
+
+
+def _kept_until(fields: _Fields, rows: Numbers, width: int) -> Numbers:
+    """Where the fields that fit end."""
+    wide = fields.counts[rows] > width
+    until = fields.index.ends[rows]
+    until[wide] = fields.delimiters[fields.first[rows[wide]] + width - 1]
+    return until
+
+
+def _shown_fields(surplus: pa.BinaryArray, delimiter: str) -> pa.StringArray:
+    """Fields, as they stand side by side, as one text for a message, cut to its usual length."""
+    simple = pc.less_equal(pc.binary_length(surplus), 2 * LONGEST_ECHO)
+    simple = pc.and_not(simple, pc.match_substring(surplus, b'"'))
+    words = all_shown(pc.replace_substring(pc.if_else(simple, surplus, b"").cast(pa.string()), delimiter, ", "))
+    others = pc.filter(surplus, pc.invert(simple)).to_pylist()
+    return pc.replace_with_mask(words, pc.invert(simple), text_array([_shown_one(text, delimiter) for text in others]))
+
+
+def _shown_one(surplus: bytes, delimiter: str) -> str:
+    fields = read_record(surplus, 0, len(surplus), ord(delimiter)).fields[:LONGEST_ECHO]
+    # No character takes more than four bytes.
+    cut = (unquote(surplus[start:end])[: 4 * LONGEST_ECHO] for start, end in fields)
+    return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
+
+
+def _mended(fields: _Fields, rows: Numbers, width: int) -> pa.BinaryArray:
+    """The fields that fit, padded to the header's width; those that other readers would misread get quotes."""
+    data, starts, until = fields.index.data, fields.index.starts[rows], _kept_until(fields, rows, width)
+    lacking = np.maximum(width - fields.counts[rows], 0)
+    paddings = pa.array([bytes([fields.index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
+    begins, ends = _misread(fields, width)
+    if not len(begins):
+        return join(slices(data, starts, until), paddings.take(pa.array(lacking)))
+    # What is kept falls into stretches, each before a field that gets quotes or before the padding.
+    stretches, stops = np.sort(np.concatenate([starts, ends])), np.concatenate([until, begins])
+    order = np.argsort(stops, kind="stable")
+    tails = pa.concat_arrays([paddings.take(pa.array(lacking)), in_quotes(slices(data, begins, ends))])
+    parts = join(slices(data, stretches, stops[order]), tails.take(pa.array(order)))
+    return _regrouped(parts, np.searchsorted(stretches, starts))
+
+
+def _misread(fields: _Fields, width: int) -> tuple[Numbers, Numbers]:
+    """Where the fields begin and end that break the grammar, of those that fit."""
+    index = fields.index
+    owners = index.owners(index.broken_at)
+    following = np.searchsorted(fields.delimiters, index.broken_at)
+    places = following - fields.first[owners]
+    begins = np.where(places == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
+    ends = np.minimum(index.ends[owners], fields.delimiters[following])
+    fit = places < width
+    begins, chosen = np.unique(begins[fit], return_index=True)
+    return begins, ends[fit][chosen]
+
+
+def _regrouped(parts: pa.BinaryArray, firsts: Numbers) -> pa.BinaryArray:
+    """The parts joined to texts, each of which begins with one of `firsts`."""
+    _, offsets, data = parts.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[parts.offset : parts.offset + len(parts) + 1]
+    return binary_array(np.append(bounds[firsts], bounds[-1]), data)

@@ -1,0 +1,139 @@
+"""Parsing a chunk: from bytes to dictionary-coded columns and the records that break the grammar. Pure."""
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from jobs.csv.decoding import is_utf8
+from jobs.csv.records import RecordIndex, index_records, unquote
+from worker.scoring.malformed import BrokenRecords, broken_records
+from worker.scoring.render import slices, text_of
+
+Texts = tuple[pa.StringArray, NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the model's features stand in a file: delimiter, number of columns, column of each feature.
+
+    `added` is the number of columns that the results have more, `error` the last of them; with `warnings` there is one
+    more, and then come `explained` features, each with its effect.
+    """
+
+    delimiter: str
+    width: int
+    columns: Mapping[str, int]
+    added: int = 3
+    explained: int = 0
+    warnings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedChunk:
+    """A chunk's records, n in all.
+
+    `good`, shape (m,): numbers of the records that can be validated; `columns` holds per feature the distinct texts
+    and, shape (m,), the index of each good record's. `broken` are the others.
+    """
+
+    index: RecordIndex
+    good: NDArray[np.int64]
+    columns: dict[str, Texts]
+    broken: BrokenRecords | None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def parse_chunk(data: bytes, layout: Layout) -> ParsedChunk:
+    """Parse a chunk of whole records."""
+    index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
+    if (columns := _columns_if_sound(index, layout)) is not None:
+        return ParsedChunk(index, np.arange(len(index)), columns, None)
+    broken = broken_records(index, layout.width)
+    good = np.arange(len(index))
+    if broken:
+        good = np.delete(good, broken.mended.rows)
+    return ParsedChunk(index, good, _columns(index, good, layout), broken)
+
+
+def read_records(data: bytes, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
+    """The records of a chunk, and those among them that break the grammar."""
+    index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
+    return index, broken_records(index, layout.width)
+
+
+def _columns_if_sound(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
+    """The model's columns if no record breaks the grammar: Arrow then finds as many, and each as wide as the header."""
+    if len(index.broken_at) or not len(index) or not is_utf8(index.data):
+        return None
+    return _read_csv(index.data, len(index), layout)
+
+
+def _without_blank_lines(index: RecordIndex) -> RecordIndex:
+    if not index.has_blank_lines:
+        return index
+    return index_records(_lines_of(index, np.arange(len(index))), index.delimiter, final=True)
+
+
+def _lines_of(index: RecordIndex, rows: NDArray[np.int64]) -> bytes:
+    """The given records, each with its line end, if it has one."""
+    raw = np.frombuffer(index.data + b"\n\n", np.uint8)
+    ends = index.ends[rows]
+    ends = np.minimum(ends + 1 + (raw[ends] == ord("\r")), len(index.data))
+    return text_of(slices(index.data, index.starts[rows], ends))
+
+
+def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
+    """The model's columns of the good records, dictionary-coded."""
+    if not len(good):
+        return {name: (pa.array([], pa.string()), np.empty(0, np.int32)) for name in layout.columns}
+    columns = _read_csv(_lines_of(index, good), len(good), layout)
+    return _read_slowly(index, good, layout) if columns is None else columns
+
+
+def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None:
+    """The model's columns as Arrow reads them, or None where it finds another number of records or of fields."""
+    if text.startswith(codecs.BOM_UTF8):  # Arrow would take it for a mark, though it stands within the file
+        return None
+    coded = pa.dictionary(pa.int32(), pa.string())
+    names = [str(at) for at in range(layout.width)]
+    wanted = list({names[at]: None for at in layout.columns.values()})
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+            pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
+            pa_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, coded),
+                strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != rows:
+        return None
+    return {name: _coded(table.column(names[at])) for name, at in layout.columns.items()}
+
+
+def _read_slowly(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
+    """The same, field by field: for text in which Arrow sees other records than the contract does."""
+    rows = [index.fields(number) for number in good.tolist()]
+    columns = {}
+    for name, at in layout.columns.items():
+        texts = [unquote(fields[at]).decode("utf-8", "replace") for fields in rows]
+        columns[name] = _coded(pa.chunked_array([pa.array(texts, pa.string()).dictionary_encode()]))
+    return columns
+
+
+def _coded(column: Any) -> Texts:
+    coded = column.chunk(0) if column.num_chunks == 1 else column.unify_dictionaries().combine_chunks()
+    return coded.dictionary, coded.indices.to_numpy()

@@ -1,0 +1,188 @@
+"""What the models of a job say of the valid rows of a chunk: each one's predictions, and how they come about."""
+
+import io
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.columns import Column, Floats
+from model.faults import Faults
+from model.schema import Fault, FaultCode
+from model.scorer import Predictions, Scorer
+from worker.sandbox import MAX_KILLS, TimeLeft, isolated
+from worker.scoring.explanations import effects_of
+from worker.scoring.rejects import FaultColumn
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Predictions of n records by each model, and, where they are explained, each feature's effect, (n, features).
+
+    The effects on a record that cannot be explained are NaN.
+    """
+
+    predictions: tuple[Predictions, ...]
+    effects: Floats | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], order: Rows) -> Self:
+        """The answers of all parts, of which there is at least one, in the given order of their rows."""
+        by_model = zip(*(part.predictions for part in parts), strict=True)
+        effects = [part.effects for part in parts if part.effects is not None]
+        return cls(
+            tuple(Predictions.joined(predictions, order) for predictions in by_model),
+            np.concatenate(effects)[order] if effects else None,
+        )
+
+    def encode(self) -> bytes:
+        """The answers as bytes, without pickle: whoever made them may not be trusted."""
+        arrays = [part for made in self.predictions for part in (made.values, made.scores)]
+        buffer = io.BytesIO()
+        for array in (*arrays, *([] if self.effects is None else [self.effects])):
+            np.save(buffer, array, allow_pickle=False)
+        return buffer.getvalue()
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self:
+        """The answers that `encode` made this from."""
+        buffer, arrays = io.BytesIO(encoded), []
+        while buffer.tell() < len(encoded):
+            arrays.append(np.load(buffer, allow_pickle=False))
+        effects = arrays.pop() if len(arrays) % 2 else None
+        return cls(tuple(Predictions(*pair) for pair in zip(arrays[::2], arrays[1::2], strict=True)), effects)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """The rows that were scored, shape (k,), ascending, with the answers, and those that a model failed on."""
+
+    rows: Rows
+    answers: Answers
+    failed: FaultColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Valid rows, by number, whose columns each of the models takes, and what is asked of them.
+
+    `columns` holds, per model, its dictionary-coded columns by feature.
+    """
+
+    scorers: Sequence[Scorer]
+    columns: Sequence[Mapping[str, Column]]
+    threshold: float | None
+    explained: bool
+
+    def of(self, rows: Rows) -> "Question":
+        """The same about some of the rows, by their places."""
+        return Question(self.scorers, [select(own, rows) for own in self.columns], self.threshold, self.explained)
+
+    def ask(self) -> Answers:
+        """The models' answers; raises ScoringFailed as they do."""
+        pairs = list(zip(self.scorers, self.columns, strict=True))
+        predictions = tuple(scorer.predict_coded(own, self.threshold) for scorer, own in pairs)
+        return Answers(predictions, self._effects() if self.explained else None)
+
+    def _effects(self) -> Floats:
+        rows = len(next(iter(self.columns[0].values()))[1])
+        return effects_of(self.scorers[0], rows, partial(select, self.columns[0]))
+
+
+def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
+    """Ask about the rows with these numbers; `apart` finds those that a model fails on.
+
+    With `isolated_seconds`, which all of it may take, also those that take their process down or never end, and nothing
+    is explained.
+
+    Raises:
+        ScoringFailed: when a model fails, without `apart`.
+        OSError: when the system has no process to give.
+    """
+    if isolated_seconds:
+        # Without explanations, which may be what takes a process down, or too long.
+        scored = _score_isolated(replace(question, explained=False), rows, isolated_seconds)
+        return _unexplained(scored, question) if question.explained else scored
+    if apart:
+        return _score_apart(question, rows)
+    return ScoredRows(rows, question.ask(), failed(rows[:0]))
+
+
+def failed(rows: Rows, why: str = "the model could not score it") -> FaultColumn:
+    """The rows with these numbers, rejected since they were not scored."""
+    return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
+
+
+def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
+    """The given rows, ascending, of dictionary-coded columns, without the distinct values that none of them has."""
+    if all(len(codes) == len(rows) for _, codes in columns.values()):
+        return dict(columns)
+    selected = {}
+    for name, (values, codes) in columns.items():
+        taken = codes[rows]
+        used = np.bincount(taken, minlength=len(values)) > 0
+        selected[name] = (values, taken) if used.all() else (values[used], (np.cumsum(used) - 1)[taken])
+    return selected
+
+
+def _unexplained(scored: ScoredRows, question: Question) -> ScoredRows:
+    effects = np.full((len(scored.rows), len(question.scorers[0].card.features)), np.nan)
+    return replace(scored, answers=replace(scored.answers, effects=effects))
+
+
+def _score_apart(question: Question, rows: Rows) -> ScoredRows:
+    """Ask by halves: a part that a model fails on is halved, down to the single rows that it cannot score."""
+    waiting, done, wrong = [np.arange(len(rows))], [], []
+    while waiting:
+        part = waiting.pop()
+        try:
+            done.append((part, question.of(part).ask()))
+        except Exception:  # noqa: BLE001 - a model may raise anything; the row it fails on is rejected with a reason
+            if len(part) == 1:
+                wrong.append(int(part[0]))
+            else:
+                waiting += np.array_split(part, 2)
+    return _put_together(question, rows, done, wrong)
+
+
+def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRows:
+    """Ask by parts in another process, and where one takes it down, about that part row by row."""
+    question.of(rows[:0]).ask()  # what cannot be asked at all is found here
+    parts = np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1)
+    waiting = deque(part for part in parts if len(part))
+    left, kills = TimeLeft(seconds, len(rows)), Counter[int]()
+    done, wrong = [], []
+    while waiting:
+        made = isolated([partial(_work, question, part) for part in waiting], left.share())
+        for answer in made.answers:
+            done.append((waiting.popleft(), Answers.decode(answer)))
+        if not waiting:
+            break
+        part = waiting.popleft()
+        if len(part) > 1:
+            waiting.extendleft(np.split(part, len(part))[::-1])
+        elif made.killed and kills[int(part[0])] < MAX_KILLS - 1:
+            kills[int(part[0])] += 1
+            waiting.appendleft(part)
+        else:
+            wrong.append(int(part[0]))
+    return _put_together(question, rows, done, wrong)
+
+
+def _work(question: Question, part: Rows) -> bytes:
+    return question.of(part).ask().encode()
+
+
+def _put_together(question: Question, rows: Rows, done: list[tuple[Rows, Answers]], wrong: list[int]) -> ScoredRows:
+    done = done or [(rows[:0], question.of(rows[:0]).ask())]
+    places = np.concatenate([part for part, _ in done])
+    order = np.argsort(places)
+    answers = Answers.joined([answer for _, answer in done], order)
+    return ScoredRows(rows[places[order]], answers, failed(rows[np.sort(np.array(wrong, np.int64))]))
