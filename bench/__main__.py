@@ -27,7 +27,7 @@ def main() -> int:
     """Measure and report; the exit status is 1 if a section failed or a contender could not take part."""
     request = parse()
     # So that servers are stopped then, too.
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     sections = store.load()
     failed = [] if request.report_only else _measure(request.options, sections)
     report.write(sections)
@@ -36,7 +36,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _leave(number: int, _frame: object) -> None:
+def _exit(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 

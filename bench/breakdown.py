@@ -26,7 +26,7 @@ from jobs.store.task_sender import TaskSender
 
 _REPEATS = 3
 _CALLS = 500
-_LONGEST_SECONDS = 600.0
+_MAX_SECONDS = 600.0
 _NOBODY = "0" * 32
 
 
@@ -57,7 +57,7 @@ def _stages(source: Path) -> Numbers:
         env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
-        timeout=_LONGEST_SECONDS,
+        timeout=_MAX_SECONDS,
         check=False,
     )
     if done.returncode:

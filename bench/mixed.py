@@ -21,7 +21,7 @@ SMALL_ROWS = 1000
 _IDLE_SECONDS = 3.0
 # Singles between two small files.
 _SPELL_SECONDS = 1.0
-_LONGEST_SECONDS = 900.0
+_MAX_SECONDS = 900.0
 
 
 def run(options: Options) -> Numbers:
@@ -59,7 +59,7 @@ def start_job(service: Scoreline, way: str, source: Path, name: str = "big") -> 
 def ended_job(job: "subprocess.Popen[str]") -> Numbers:
     """What such a process has measured."""
     try:
-        output, errors = job.communicate(timeout=_LONGEST_SECONDS)
+        output, errors = job.communicate(timeout=_MAX_SECONDS)
     finally:
         job.kill()
     if job.returncode:

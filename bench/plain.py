@@ -17,7 +17,7 @@ from bench.spreads import Numbers
 from model.catalog import Catalog
 from model.scorer import Scorer
 
-_LONGEST_SECONDS = 900.0
+_MAX_SECONDS = 900.0
 
 
 def run_plain(source: Path, target: Path) -> Numbers:
@@ -25,7 +25,7 @@ def run_plain(source: Path, target: Path) -> Numbers:
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "script.py", str(source), str(target)], cwd=PEERS / "plain", env=peer_variables(),
-        capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False,
+        capture_output=True, text=True, timeout=_MAX_SECONDS, check=False,
     )  # fmt: skip
     seconds = time.perf_counter() - started
     if done.returncode:

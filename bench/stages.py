@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plain import scorer
-from jobs.csv.decoding import Utf8Stream
+from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Cutter, Header, read_header
 from jobs.messages import InputChunk, compress, decompress
 from jobs.settings import Settings
@@ -114,7 +114,7 @@ def _whole_way(data: bytes, model: Scorer, clock: Clock) -> None:
 
 
 def _chunks(data: bytes, header: Header, clock: Clock) -> Iterator[InputChunk]:
-    text, cutter = Utf8Stream(None), Cutter(header.delimiter, Settings().chunk_bytes)
+    text, cutter = Utf8Decoder(None), Cutter(header.delimiter, Settings().chunk_bytes)
     for start in range(header.size, len(data), _BLOCK_BYTES):
         block = data[start : start + _BLOCK_BYTES]
         with clock.stage("decoding"):

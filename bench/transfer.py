@@ -17,7 +17,7 @@ from typing import Any
 
 _BLOCK_BYTES = 1024 * 1024
 _SILENCE_SECONDS = 180.0
-_LONGEST_SECONDS = 900.0
+_MAX_SECONDS = 900.0
 _ENDED = ("succeeded", "failed", "canceled")
 _CSV = {"Content-Type": "text/csv"}
 
@@ -49,8 +49,8 @@ def by_job(port: int, source: Path, target: Path) -> Transfer:
         job = json.loads(_answer(connection).read())
         uploaded = time.perf_counter()
         while job["state"] not in _ENDED:
-            if time.perf_counter() - started > _LONGEST_SECONDS:
-                raise TransferFailed(f"the job has not ended after {_LONGEST_SECONDS:g} s: {job}")
+            if time.perf_counter() - started > _MAX_SECONDS:
+                raise TransferFailed(f"the job has not ended after {_MAX_SECONDS:g} s: {job}")
             connection.request("GET", job["links"]["self"], headers={"Prefer": "wait=60"})
             job = json.loads(_answer(connection).read())
         if job["state"] != "succeeded":

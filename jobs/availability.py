@@ -17,7 +17,7 @@ class StoreAvailability:
         self._lock = threading.Lock()
         self._away_since: float | None = None
 
-    def lost(self, error: Exception) -> None:
+    def record_failure(self, error: Exception) -> None:
         """It did not answer."""
         with self._lock:
             first = self._away_since is None
@@ -26,7 +26,7 @@ class StoreAvailability:
         if first:
             log.warning("the store does not answer", error=describe(error))
 
-    def found(self) -> None:
+    def record_success(self) -> None:
         """It answered; costs next to nothing where that is no news."""
         if self._away_since is None:
             return
@@ -36,4 +36,4 @@ class StoreAvailability:
             log.warning("the store answers again", seconds=round(time.monotonic() - since, 1))
 
 
-store_availability = StoreAvailability()
+redis_availability = StoreAvailability()

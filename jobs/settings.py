@@ -7,14 +7,19 @@ import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, FilePath, field_validator
+from pydantic import Field, FilePath, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 _MAX_SOCKET_PATH = 100
+_RENAMED = {
+    "SCORELINE_PREDICT_SECONDS": "SCORELINE_PREDICTION_TIMEOUT_SECONDS",
+    "SCORELINE_PREDICTION_SECONDS": "SCORELINE_PREDICTION_RETENTION_SECONDS",
+}
 # A name or an address, without scheme, port and path.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -51,7 +56,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="largest upload, in bytes of CSV (after decompression)")
     retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
     upload_idle_seconds: int = Field(120, ge=1, description="how long an upload may stand still before it is forgotten")
-    prediction_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
+    prediction_retention_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
     lease_seconds: float = Field(
         5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life"
     )
@@ -64,7 +69,9 @@ class Settings(BaseSettings):
         60, ge=0, description="how long a job waits for a worker that can load its model before it fails"
     )
     task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
-    predict_seconds: int = Field(10, ge=1, description="longest time that one attempt at single predictions may take")
+    prediction_timeout_seconds: int = Field(
+        10, ge=1, description="longest time that one attempt at single predictions may take"
+    )
     worker_memory_mib: int = Field(2048, ge=256, description="memory that one worker process may take, in MiB")
     store_timeout_seconds: float = Field(2.5, gt=0, description="longest wait for an answer of Redis")
     max_memory_mib: int = Field(4096, ge=64, description="memory limit of the embedded server")
@@ -77,6 +84,14 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="how lines are logged: `console` for people, `json` for programs"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_former_names(cls, values: Any) -> Any:
+        for former, name in _RENAMED.items():
+            if former in os.environ:
+                raise PydanticCustomError("renamed_setting", f"{former} is now called {name}; set that instead")
+        return values
 
     @field_validator("hosts")
     @classmethod

@@ -31,7 +31,7 @@ LEGAL_MOVES: dict[JobState, frozenset[JobState]] = {
 }
 
 # Shown progress stays below 1 until the job has succeeded.
-_MOST_PROGRESS = 0.9999
+_MAX_PROGRESS = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Job:
         if self.state is JobState.SUCCEEDED:
             return 1.0
         done = self.scored + self.rejected
-        return min(round(done / self.total, 4), _MOST_PROGRESS) if self.total else 0.0
+        return min(round(done / self.total, 4), _MAX_PROGRESS) if self.total else 0.0
 
     @property
     def rows_per_second(self) -> float | None:

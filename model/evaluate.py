@@ -33,7 +33,7 @@ Z = 1.959963984540054
 ROC_POINTS = 100
 CALIBRATION_BINS = 10
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 
 
 def evaluate(
@@ -301,6 +301,6 @@ def _grouped(groups: Mapping[str, Sequence[str]]) -> list[tuple[str, list[tuple[
     found = []
     for name, values in groups.items():
         texts, codes, counts = np.unique(np.asarray(values, dtype=str), return_inverse=True, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:MOST_GROUPS]
+        order = np.argsort(-counts, kind="stable")[:MAX_GROUPS]
         found.append((name, [(str(texts[place]), codes == place) for place in order]))
     return found

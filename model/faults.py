@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model.schema import LONGEST_ECHO, Fault, FaultCode
+from model.schema import MAX_ECHO, Fault, FaultCode
 
 _NO_TEXTS = pa.array([], pa.string())
 
@@ -58,8 +58,8 @@ def text_array(texts: Sequence[str]) -> pa.StringArray:
 
 def all_shown(texts: pa.StringArray) -> pa.StringArray:
     """What ``shown`` makes of each text."""
-    long = pc.greater(pc.utf8_length(texts), LONGEST_ECHO)
+    long = pc.greater(pc.utf8_length(texts), MAX_ECHO)
     if not pc.any(long).as_py():
         return texts
-    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(texts, 0, LONGEST_ECHO - 1), "…", "")
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(texts, 0, MAX_ECHO - 1), "…", "")
     return pc.if_else(long, cut, texts)

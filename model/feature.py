@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model.parsing import (
     BOOLEANS,
-    LONGEST_ECHO,
+    MAX_ECHO,
     MISSING_MARKERS,
     digits_of,
     is_number,
@@ -309,7 +309,7 @@ class Feature(BaseModel):
 
     def _suggest(self, text: str) -> str | None:
         # Comparing is quadratic in the length, and no category is longer than what is echoed.
-        if len(text) > LONGEST_ECHO:
+        if len(text) > MAX_ECHO:
             return None
         close = get_close_matches(text.casefold(), self._suggestions, n=1)
         return self._suggestions[close[0]] if close else None

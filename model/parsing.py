@@ -18,7 +18,7 @@ BOOLEANS = {
 DAY_DIGITS = 10
 """The length of a date without a time of day: 2024-01-31."""
 
-LONGEST_ECHO = 100
+MAX_ECHO = 100
 _NUMBER = re.compile(NUMBER_PATTERN)
 _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
@@ -49,7 +49,7 @@ def parse_date(text: str) -> str | None:
 
 def shown(text: str) -> str:
     """Return `text` cut to 100 characters, for messages."""
-    return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
+    return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 1] + "…"
 
 
 def digits_of(value: float) -> str:

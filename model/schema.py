@@ -14,10 +14,10 @@ from itertools import islice
 from pydantic import BaseModel, ConfigDict
 
 from model.feature import Fault, FaultCode, Feature, FeatureKind, Scalar, UnseenPolicy, Value, Warned
-from model.parsing import LONGEST_ECHO, shown
+from model.parsing import MAX_ECHO, shown
 
 __all__ = [
-    "LONGEST_ECHO",
+    "MAX_ECHO",
     "ColumnMatch",
     "Fault",
     "FaultCode",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # Looking for a similar name takes time for each that is there.
-MOST_COMPARED = 200
+MAX_COMPARED = 200
 _SEPARATORS = re.compile(r"[\s._-]+")
 
 
@@ -109,7 +109,7 @@ class Schema(BaseModel):
         are ignored.
         """
         given = {feature.name: record[key] for key in record if (feature := self._feature(key)) is not None}
-        extra = [key for key in islice(record, MOST_COMPARED) if self._feature(key) is None]
+        extra = [key for key in islice(record, MAX_COMPARED) if self._feature(key) is None]
         values: dict[str, Value] = {}
         faults: list[Fault] = []
         warnings: list[Fault] = []

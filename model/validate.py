@@ -16,12 +16,12 @@ from model.schema import Fault, FaultCode, Feature, FeatureKind, UnseenPolicy, V
 # Texts that Arrow's and Python's float parsers read alike, none of them beyond what a float can be, if they are not too
 # long; all others go through `Feature.parse`.
 _PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
-_LONGEST_PLAIN_NUMBER = 200
+_MAX_PLAIN_NUMBER = 200
 _ANY_NUMBER = f"^(?:{NUMBER_PATTERN})$"
 # Texts that are shown as they stand, between apostrophes: ASCII without spaces around, apostrophes and backslashes.
 _PLAIN_WORD = r"^[!-&(-\[\]-~]([ -&(-\[\]-~]*[!-&(-\[\]-~])?$"
 # Looking for a similar category is slow, and of little use past the first hundred misspellings.
-_MOST_SUGGESTIONS = 100
+_MAX_SUGGESTIONS = 100
 
 Mask = NDArray[np.bool_]
 Found = tuple[NDArray[np.int64], Faults]
@@ -94,7 +94,7 @@ def _in_order(parts: Sequence[Found]) -> Found:
 
 def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float64], dict[FaultCode, Mask]]:
     """The plain numbers (NaN for other texts), and which texts are wrong in which usual way."""
-    short = pc.less_equal(pc.binary_length(texts), _LONGEST_PLAIN_NUMBER)
+    short = pc.less_equal(pc.binary_length(texts), _MAX_PLAIN_NUMBER)
     plain = pc.and_(pc.match_substring_regex(texts, _PLAIN_NUMBER), short)
     numbers = pc.cast(pc.if_else(plain, texts, pa.scalar(None, pa.string())), pa.float64())
     values = numbers.to_numpy(zero_copy_only=False).copy()
@@ -123,10 +123,10 @@ def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int
 
 def _unknown_categories(feature: Feature, texts: pa.StringArray) -> dict[FaultCode, Mask]:
     """Which texts are unknown categories, without those for which a similar one is looked for."""
-    if len(texts) <= _MOST_SUGGESTIONS:
+    if len(texts) <= _MAX_SUGGESTIONS:
         return {}
     unknown = _meaningless_words(feature, texts)
-    return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > _MOST_SUGGESTIONS)}
+    return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > _MAX_SUGGESTIONS)}
 
 
 def _meaningless_words(feature: Feature, texts: pa.StringArray) -> Mask:
@@ -173,7 +173,7 @@ def _read_each(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64
     warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
-        found = feature.read(text, suggest=len(faults) + len(warnings) < _MOST_SUGGESTIONS)
+        found = feature.read(text, suggest=len(faults) + len(warnings) < _MAX_SUGGESTIONS)
         value: Value = None
         if isinstance(found, Fault):
             faults[place] = found

@@ -98,7 +98,7 @@ class _Manager(honcho.manager.Manager):  # type: ignore[misc] # honcho has no ty
         self.returncode: int | None = None
         self._watch = watch
         self._process_ctor = functools.partial(_Service, lifeline=lifeline)
-        self._told: set[str] = set()
+        self._signalled: set[str] = set()
         self._lines: deque[str | Message] = deque()
 
     def tell(self, line: str) -> None:
@@ -150,11 +150,11 @@ class _Manager(honcho.manager.Manager):  # type: ignore[misc] # honcho has no ty
         if force:
             due = running
         else:
-            due = [name for name in running if (name != STORE or running == [STORE]) and name not in self._told]
+            due = [name for name in running if (name != STORE or running == [STORE]) and name not in self._signalled]
         for name in due:
             process = self._processes[name]["process"]
             self._system_print(f"{'killing' if force else 'stopping'} {name}\n")
-            self._told.add(name)
+            self._signalled.add(name)
             (process.kill if force else process.terminate)()
 
 
@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     # What it and its processes write is for the owner alone.
     os.umask(0o077)
     for number in _STOP_SIGNALS:
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     try:
         settings = _settings()
         commands = _commands(procfile, settings)
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _leave(number: int, _frame: object) -> None:
+def _exit(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
@@ -194,6 +194,8 @@ def _settings() -> Settings:
 
 
 def _fault(place: tuple[int | str, ...], message: str) -> str:
+    if not place:
+        return message
     name = ".".join(map(str, place))
     return f"{name if name in ('HOST', 'PORT') else f'SCORELINE_{name.upper()}'}: {message}"
 

@@ -195,7 +195,7 @@ class Supervisor:
         earlier = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         # They stay afterwards, so that a second SIGTERM does not break off the end.
         for number in (*_STOP_SIGNALS, signal.SIGCHLD):
-            signal.signal(number, _nothing)
+            signal.signal(number, _ignore_signal)
         # Whoever started us may have kept them back until we could take them.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         try:
@@ -206,7 +206,7 @@ class Supervisor:
             os.close(self._wakeup)
 
 
-def _nothing(_number: int, _frame: object) -> None:
+def _ignore_signal(_number: int, _frame: object) -> None:
     """Take a signal that is dealt with elsewhere; unlike SIG_IGN, a command does not inherit this."""
 
 

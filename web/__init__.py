@@ -58,7 +58,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     register_docs(app, jobs.api)
     app.security_schemes = {}  # OpenAPI wants an object where there are none
     app.extensions["refuse"] = partial(problems.refusal, app)
-    app.extensions["stop_waiting"] = app.extensions["scoreline"].watcher.stop
+    app.extensions["stop_waiting"] = app.extensions["scoreline"].notifications.stop
     app.before_request(_limit_silence)
     app.before_request(partial(_refuse_foreign_hosts, OwnHosts(settings.host, settings.listed_hosts)))
     app.before_request(_refuse_foreign_requests)

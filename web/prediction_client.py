@@ -10,10 +10,10 @@ from typing import Any
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.store.prediction_store import PredictionStore, new_id
 from model.card import Card
-from web.server.limits import Slots
+from web.server.limits import ConcurrencyLimit
 
 # A batch not back by then no longer holds up the next one.
 _BATCH_SECONDS = 0.1
@@ -47,7 +47,7 @@ class PredictionClient:
     of its own, so that the next batch can leave.
     """
 
-    def __init__(self, store: PredictionStore, patience: float, places: Slots) -> None:
+    def __init__(self, store: PredictionStore, patience: float, places: ConcurrencyLimit) -> None:
         self._store = store
         self._patience = patience
         self._places = places
@@ -89,7 +89,7 @@ class PredictionClient:
                     break
                 pending.news.wait(left)
         finally:
-            self._leave(pending)
+            self._discard(pending)
         if pending.error:
             raise pending.error
         if not pending.stored:
@@ -115,7 +115,7 @@ class PredictionClient:
             self._gathered[0].leads = True
             self._gathered[0].news.set()
 
-    def _leave(self, pending: _Pending) -> None:
+    def _discard(self, pending: _Pending) -> None:
         with self._lock:
             self._waiting.pop(pending.id, None)
             if pending in self._gathered:
@@ -143,7 +143,7 @@ class PredictionClient:
                 pending.error = error
                 pending.news.set()
             return False
-        store_availability.found()
+        redis_availability.record_success()
         for pending in batch:
             pending.stored = True
             if pending.over:
@@ -156,7 +156,7 @@ class PredictionClient:
             if seconds:
                 missing -= self._hand_out(self._store.await_reply([reply_to], seconds))
         except RedisError as error:
-            store_availability.lost(error)
+            redis_availability.record_failure(error)
         if missing:
             self._have_collected(reply_to, missing)
 
@@ -181,7 +181,7 @@ class PredictionClient:
             try:
                 self._hand_out(self._store.await_reply(late, _BATCH_SECONDS))
             except RedisError as error:
-                store_availability.lost(error)
+                redis_availability.record_failure(error)
                 time.sleep(_BATCH_SECONDS)
 
     def _still_awaited(self) -> list[str]:

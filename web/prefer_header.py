@@ -2,7 +2,7 @@
 
 import re
 
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+)\"?\s*(?=$|[,;])", re.IGNORECASE)
 _UNTIL_ENDED = re.compile(r"(?:^|[,;\s])until\s*=\s*\"?ended\"?\s*(?=$|[,;])", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?=$|[,;])", re.IGNORECASE)
@@ -11,7 +11,7 @@ _ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?=$|[,;])", re.IGNORECASE)
 def preferred_wait(header: str | None) -> float | None:
     """Seconds that the client would wait, at most 60; None if it does not say."""
     found = _WAIT.search(header or "")
-    return min(float(found.group(1)), MOST_SECONDS) if found else None
+    return min(float(found.group(1)), MAX_SECONDS) if found else None
 
 
 def prefers_end(header: str | None) -> bool:

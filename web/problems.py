@@ -14,7 +14,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException, NotFound
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.errors import (
     Detail,
     StoreFull,
@@ -173,7 +173,7 @@ def register(app: Flask) -> None:
 
     def answer(error: Exception) -> Response:
         if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
-            store_availability.lost(error)
+            redis_availability.record_failure(error)
         problem = to_problem(error) or (http_problem(error) if isinstance(error, HTTPException) else None)
         if problem is None:
             route = request.url_rule.rule if request.url_rule else None

@@ -11,10 +11,10 @@ from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
-from web.jobs.notifications import Watcher
+from web.jobs.notifications import JobNotifications
 from web.prediction_client import PredictionClient
-from web.server.heartbeat import Heartbeat
-from web.server.limits import Places
+from web.server.heartbeat import ProcessHeartbeat
+from web.server.limits import ConcurrencyLimits
 from web.server.metrics import RequestMetrics, ServiceMetrics
 
 _NAME = "scoreline"
@@ -28,31 +28,31 @@ class Services:
     catalog: Catalog
     store: JobStore
     sender: TaskSender
-    watcher: Watcher
+    notifications: JobNotifications
     stored_predictions: PredictionStore
     predictions: PredictionClient
     request_metrics: RequestMetrics
     service_metrics: ServiceMetrics
-    places: Places
-    heartbeat: Heartbeat
+    limits: ConcurrencyLimits
+    heartbeat: ProcessHeartbeat
 
 
 def create_services(settings: Settings) -> Services:
     """Connect to what the settings name; nothing is contacted before it is needed."""
     redis = connect(settings)
-    stored, places = PredictionStore(redis, settings), Places.among(settings.web_threads)
+    stored, limits = PredictionStore(redis, settings), ConcurrencyLimits.among(settings.web_threads)
     return Services(
         settings=settings,
         catalog=Catalog(settings.models_dir, settings.default_model),
         store=JobStore(redis, settings),
         sender=TaskSender(redis, settings),
-        watcher=Watcher(redis, places.waiting),
+        notifications=JobNotifications(redis, limits.waiting),
         stored_predictions=stored,
-        predictions=PredictionClient(stored, settings.store_timeout_seconds, places.predictions),
+        predictions=PredictionClient(stored, settings.store_timeout_seconds, limits.predictions),
         request_metrics=RequestMetrics(settings.counters_dir),
         service_metrics=ServiceMetrics(redis, settings.full_ratio),
-        places=places,
-        heartbeat=Heartbeat(redis),
+        limits=limits,
+        heartbeat=ProcessHeartbeat(redis),
     )
 
 

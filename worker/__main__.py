@@ -12,7 +12,7 @@ from jobs.logs import configure_logging
 from jobs.messages import Queue
 from jobs.settings import get_settings
 from jobs.store.connection import connect
-from jobs.store.heartbeat import Node, SignOfLife
+from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.server_check import refuse_unsuitable_store
 from worker.celery_app import app
 from worker.memory import limit_memory
@@ -39,8 +39,8 @@ def main() -> None:
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
-    worker_process_init.connect(lambda **_: _settle(settings.worker_memory_mib), weak=False)
-    _show_signs_of_life(queue, processes)
+    worker_process_init.connect(lambda **_: _initialise_child(settings.worker_memory_mib), weak=False)
+    _keep_beating(queue, processes)
     app.start([
         "--quiet",
         "worker",
@@ -55,7 +55,7 @@ def main() -> None:
     ])  # fmt: skip
 
 
-def _settle(memory_mib: int) -> None:
+def _initialise_child(memory_mib: int) -> None:
     """Begin a forked process: its memory has a limit, and what was loaded for good is no garbage to look for."""
     limit_memory(memory_mib)
     gc.freeze()
@@ -69,15 +69,15 @@ def _hand_lines_on(**_: object) -> None:
         logger.propagate = True
 
 
-def _show_signs_of_life(queue: Queue, processes: int) -> None:
+def _keep_beating(queue: Queue, processes: int) -> None:
     over = threading.Event()
 
     def show() -> None:
-        sign = SignOfLife(connect(get_settings(), patient=True), queue.value, Node.of_this_process(processes))
-        sign.keep_showing(over)
+        heartbeat = Heartbeat(connect(get_settings(), patient=True), queue.value, Node.of_this_process(processes))
+        heartbeat.keep_beating(over)
 
     def begin(**_: object) -> None:
-        threading.Thread(target=show, name="sign of life", daemon=True).start()
+        threading.Thread(target=show, name="heartbeat of life", daemon=True).start()
 
     worker_ready.connect(begin, weak=False)
     worker_shutting_down.connect(lambda **_: over.set(), weak=False)

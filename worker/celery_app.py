@@ -57,7 +57,7 @@ def create_celery(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         task_publish_retry=False,
         task_time_limit=settings.task_seconds,
-        task_annotations={Task.PREDICT.value: {"time_limit": settings.predict_seconds}},
+        task_annotations={Task.PREDICT.value: {"time_limit": settings.prediction_timeout_seconds}},
         worker_prefetch_multiplier=1,
         # Celery sleeps all of it if a task is in hand; a chunk takes far less, and one that does not is sent again.
         worker_soft_shutdown_timeout=3,

@@ -106,7 +106,7 @@ def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Found]:
     layout = Layout(_DELIMITER, len(names), card.record_schema.match_columns(names).columns, added)
     cutter = Cutter(_DELIMITER, _CHUNK_BYTES)
     for chunk in (*cutter.feed(body), *cutter.finish()):
-        scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None, apart=True)
+        scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None, bisect=True)
         rows = csv.reader(io.StringIO(scored.output.decode(), newline=""))
         for row in rows:
             yield _of_fields(row[len(names) : len(names) + added], scorer)

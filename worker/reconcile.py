@@ -7,12 +7,12 @@ from functools import partial
 import structlog
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.logs import configure_logging
 from jobs.messages import Predict
 from jobs.settings import get_settings
 from jobs.store.connection import connect
-from jobs.store.heartbeat import Node, SignOfLife
+from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.server_check import refuse_unsuitable_store
@@ -41,15 +41,15 @@ def run(stop: threading.Event) -> None:
     settings = get_settings()
     redis = connect(settings)
     store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
-    sender, sign = TaskSender(redis, settings), SignOfLife(redis, "reconciler", Node.of_this_process())
+    sender, heartbeat = TaskSender(redis, settings), Heartbeat(redis, "reconciler", Node.of_this_process())
     while not stop.wait(EVERY_SECONDS):
         try:
-            if store.is_turn_to_reconcile(sign.node):
+            if store.is_turn_to_reconcile(heartbeat.node):
                 reconcile(store, predictions, sender)
-            sign.show()
-            store_availability.found()
+            heartbeat.beat()
+            redis_availability.record_success()
         except RedisError as error:
-            store_availability.lost(error)
+            redis_availability.record_failure(error)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import IO, NoReturn
 
 _SIZE_BYTES = 8
 # Of the time that is left for many works, one may take a sixth: however many never end, all are over in time.
-_MOST_SHARES = 6
+_MAX_SHARES = 6
 _LEAST_SECONDS = 0.05
 # Signals that come from outside, from a person or from the system.
 _OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
@@ -32,7 +32,7 @@ class TimeLeft:
 
     def __init__(self, seconds: float, works: int) -> None:
         self._until = time.monotonic() + seconds
-        self._shares = min(works + 1, _MOST_SHARES)
+        self._shares = min(works + 1, _MAX_SHARES)
 
     def share(self) -> float:
         """What the next work may take, in seconds."""

@@ -15,7 +15,7 @@ from celery.signals import task_failure
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.settings import get_settings
@@ -79,19 +79,19 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
         with _lease_kept(message, claimed.owner):
             scored = _score(claimed)
     except (UnknownModel, BrokenModel) as error:
-        log.exception("model cannot be loaded", **_told(message, claimed))
+        log.exception("model cannot be loaded", **_log_context(message, claimed))
         reason = " ".join(str(error).split())[:_MAX_REASON]
         _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
     except OSError:
         raise  # what the system did not give says nothing of the chunk, which is sent again when its lease is over
     except Exception as error:
-        log.warning("chunk attempt failed", **_told(message, claimed), exc_info=error)
+        log.warning("chunk attempt failed", **_log_context(message, claimed), exc_info=error)
         _give_back(message, claimed)
         if not isinstance(error, ScoringFailed):
             raise
     else:
         if scored.scoring_failed:
-            log.warning("poison: rows rejected", **_told(message, claimed), rows=scored.scoring_failed)
+            log.warning("poison: rows rejected", **_log_context(message, claimed), rows=scored.scoring_failed)
         sent = _store().record(message.job_id, message.chunk, scored)
         _sender().score_chunks(message.job_id, sent)
 
@@ -101,7 +101,7 @@ def _worker() -> Node:
     return Node(socket.gethostname(), os.getppid(), 1)
 
 
-def _told(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:
+def _log_context(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:
     """What a line of the log says of a chunk."""
     return {"job_id": message.job_id, "chunk": message.chunk, "attempt": claimed.attempt}
 
@@ -161,7 +161,7 @@ def predict_task(**arguments: Any) -> None:
     waiting = _predictions().waiting(Predict.decode(arguments))
     if waiting:
         settings = get_settings()
-        seconds = settings.predict_seconds * _SHARE_OF_AN_ATTEMPT
+        seconds = settings.prediction_timeout_seconds * _SHARE_OF_AN_ATTEMPT
         _predictions().finish(answer_all(waiting, settings.max_attempts, seconds))
 
 
@@ -188,7 +188,7 @@ def _unless_away(act: Callable[[], None]) -> None:
     try:
         act()
     except RedisError as error:
-        store_availability.lost(error)
+        redis_availability.record_failure(error)
 
 
 def _report_death(message: ScoreChunk, task_id: str, failed: bool) -> None:

@@ -21,8 +21,8 @@ _NON_ASCII = re.compile(rb"[\x80-\xff]+")
 _UTF16 = ("utf-16", "utf-16-le", "utf-16-be")
 _NO_TEXTS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "raw_unicode_escape", "unicode_escape")
 _ASCII = bytes(range(128))
-_LONGEST_MARK = 3
-_LONGEST_RUN = 256
+_MAX_MARK = 3
+_MAX_RUN = 256
 _NAMES = {
     "cp1252": "windows-1252",
     "utf-16-le": "utf-16",
@@ -68,7 +68,7 @@ ENCODINGS = tuple(name for name in dict.fromkeys(_keeping_ascii()) if name not i
 """Python's names of the encodings that keep ASCII as it is."""
 
 
-class Utf8Stream:
+class Utf8Decoder:
     """Decodes blocks of an upload into UTF-8; ``encoding`` is known once the first non-ASCII bytes have come.
 
     A byte order mark decides and is taken away; otherwise the first run of non-ASCII bytes does: UTF-8 if it is valid
@@ -100,7 +100,7 @@ class Utf8Stream:
         data = self._head + block
         self._head = b""
         if not self._mark_read:
-            if len(data) < _LONGEST_MARK and not final:
+            if len(data) < _MAX_MARK and not final:
                 self._head = data
                 return b""
             data = self._read_mark(data)
@@ -122,7 +122,7 @@ class Utf8Stream:
         run = None if data.isascii() else _NON_ASCII.search(data)
         if run is None:
             return data
-        if run.end() == len(data) and len(run.group()) < _LONGEST_RUN and not final:
+        if run.end() == len(data) and len(run.group()) < _MAX_RUN and not final:
             self._head = data[run.start() :]
             return data[: run.start()]
         self._decide("utf-8" if _begins_as_utf8(run.group()) else "cp1252")
@@ -151,7 +151,7 @@ def _begins_as_utf8(run: bytes) -> bool:
     """Whether a run of non-ASCII bytes is UTF-8; of one beyond the length limit, as far as its first bytes tell."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        decoder.decode(run[:_LONGEST_RUN], final=len(run) < _LONGEST_RUN)
+        decoder.decode(run[:_MAX_RUN], final=len(run) < _MAX_RUN)
     except UnicodeDecodeError:
         return False
     return True

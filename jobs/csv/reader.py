@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from jobs.csv.records import MOST_FIELDS, RecordIndex, as_field, index_records, read_record, unquote
+from jobs.csv.records import MAX_FIELDS, RecordIndex, as_field, index_records, read_record, unquote
 from jobs.errors import UploadRefused
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_FIELD_BYTES = 1024 * 1024
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-MAX_COLUMNS = MOST_FIELDS - 1
+MAX_COLUMNS = MAX_FIELDS - 1
 # Of records of a few bytes a chunk would hold millions, each of which may be rejected with a text of its own.
 MAX_CHUNK_ROWS = 32_768
 _FIRST_CHUNK_BYTES = 256 * 1024

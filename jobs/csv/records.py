@@ -18,7 +18,7 @@ _LF, _CR, _QUOTE, _BACKSLASH = 10, 13, 34, 92
 _BLOCK_BYTES = 64 * 1024
 _NOWHERE = np.empty(0, np.int64)
 # One more than any header may have: enough to see that a record is too wide.
-MOST_FIELDS = 2001
+MAX_FIELDS = 2001
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,12 +312,12 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecor
         unquoted = data[after_quotes:end]
         malformed |= b"\r" in unquoted or (after_quotes > field_start and bool(unquoted))
         count, longest = count + 1, max(longest, end - field_start)
-        if count <= MOST_FIELDS:
+        if count <= MAX_FIELDS:
             fields.append((field_start, end))
         if at_line_end or position >= stop:
             return ReadRecord(tuple(fields), count, longest, end, malformed)
         position += 1
-        if count == MOST_FIELDS and data.find(b'"', position, _line_end(data, position, stop)) < 0:
+        if count == MAX_FIELDS and data.find(b'"', position, _line_end(data, position, stop)) < 0:
             return _count_the_rest(
                 data, position, stop, delimiter, ReadRecord(tuple(fields), count, longest, 0, malformed)
             )

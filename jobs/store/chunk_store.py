@@ -20,7 +20,7 @@ from jobs.store.scripts import register_script
 from jobs.store.server_check import StoreCheck
 
 # Longest time between two sendings of a chunk that nobody has taken.
-_LONGEST_GRACE_SECONDS = 60
+_MAX_GRACE_SECONDS = 60
 # A chunk that a host could not load the model of is sent again after this time.
 _PAUSE_SECONDS = 2
 
@@ -134,7 +134,7 @@ class ChunkStore:
         all_queued = int(self._all_queued(ids))
         for job_id in ids:
             grace = self._settings.lease_seconds
-            due = self._run("overdue", job_id, grace, _LONGEST_GRACE_SECONDS, all_queued, self._window())
+            due = self._run("overdue", job_id, grace, _MAX_GRACE_SECONDS, all_queued, self._window())
             yield from ((job_id, int(chunk)) for chunk in due)
             if not due and not self.redis.exists(JobKeys.of(job_id).job):
                 self.redis.zrem(keys.UNFINISHED, job_id)

@@ -11,7 +11,7 @@ from redis.retry import Retry
 from jobs.settings import Settings
 
 # More than a web process has threads, each of which may need one.
-_MOST_CONNECTIONS = 4096
+_MAX_CONNECTIONS = 4096
 _TLS = "rediss://"
 
 
@@ -40,6 +40,6 @@ def connect(settings: Settings, patient: bool = False) -> Redis:
         socket_connect_timeout=timeout,
         retry=retry,
         health_check_interval=25,
-        max_connections=_MOST_CONNECTIONS,
+        max_connections=_MAX_CONNECTIONS,
         **tls_options(settings),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.messages import Queue
 from jobs.store import keys
 from jobs.store.scripts import register_script
@@ -42,27 +42,27 @@ class Node:
         return cls(socket.gethostname(), os.getpid(), processes)
 
 
-class SignOfLife:
+class Heartbeat:
     """The sign of life of a node in one role."""
 
     def __init__(self, redis: Redis, role: str, node: Node | str) -> None:
         self.node = str(node)
         self._redis = redis
         self._key = keys.alive(role)
-        self._show = register_script(redis, "show_alive")
+        self._beat = register_script(redis, "beat")
 
-    def show(self) -> None:
+    def beat(self) -> None:
         """Be alive for the next seconds."""
-        self._show(keys=[self._key], args=[self.node, keys.ALIVE_SECONDS])
+        self._beat(keys=[self._key], args=[self.node, keys.ALIVE_SECONDS])
 
     def end(self) -> None:
         """Be gone from now on."""
         self._redis.zrem(self._key, self.node)
 
-    def keep_showing(self, over: threading.Event) -> None:
+    def keep_beating(self, over: threading.Event) -> None:
         """Be alive until that is over. The store may be away for a while: the sign then just comes later."""
         while not over.is_set():
-            _quietly(self.show)
+            _quietly(self.beat)
             over.wait(_EVERY_SECONDS)
         _quietly(self.end)
 
@@ -70,13 +70,13 @@ class SignOfLife:
 def _quietly(act: Callable[[], None]) -> None:
     try:
         act()
-        store_availability.found()
+        redis_availability.record_success()
     except RedisError as error:
-        store_availability.lost(error)
+        redis_availability.record_failure(error)
 
 
 def living(redis: Redis, role: str) -> list[Node]:
     """The nodes of a role that show signs of life."""
-    found: Any = register_script(redis, "list_alive")(keys=[keys.alive(role)])
+    found: Any = register_script(redis, "list_living")(keys=[keys.alive(role)])
     parts = (raw.decode().split(" ") for raw in found)
     return [Node(host, int(pid), int(processes)) for host, pid, processes in parts]

@@ -40,7 +40,7 @@ class Overtaken(JobsError):
         self.fingerprint = fingerprint
 
 
-class OnceOnly:
+class IdempotencyKey:
     """One upload under an idempotency key. Every method is one round trip.
 
     Keys are for everybody who knows them, so that they should be hard to guess. An upload that moves holds its key for
@@ -54,8 +54,8 @@ class OnceOnly:
         self._token = secrets.token_hex(16)
         self._seconds = settings.upload_idle_seconds
         self._until = time.monotonic() + _MAX_HELD_IDLE_TIMES * settings.upload_idle_seconds
-        self._begin = register_script(redis, "begin_once")
-        self._end = register_script(redis, "end_once")
+        self._begin = register_script(redis, "begin_upload")
+        self._end = register_script(redis, "update_idempotency")
 
     def begin(self) -> FirstUpload | None:
         """Take the key for this upload, or answer the first one that had it, now a job.

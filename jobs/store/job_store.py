@@ -17,7 +17,7 @@ from jobs.store.keys import JobKeys
 
 _SCAN_PAGE = 100
 # Whoever is turned away is told to come again when a place is likely to be free: at the latest, and where that is open.
-_LONGEST_RETRY_SECONDS = 600
+_MAX_RETRY_SECONDS = 600
 _UNKNOWN_END_SECONDS = 10
 
 
@@ -44,7 +44,7 @@ class JobStore(ChunkStore):
         oldest = self.redis.zrange(keys.UNFINISHED, 0, 0)
         job = self.get(oldest[0].decode()) if oldest else None
         eta = job.eta_seconds if job else None
-        return _UNKNOWN_END_SECONDS if eta is None else math.ceil(min(max(eta, 1), _LONGEST_RETRY_SECONDS))
+        return _UNKNOWN_END_SECONDS if eta is None else math.ceil(min(max(eta, 1), _MAX_RETRY_SECONDS))
 
     def check_memory(self) -> None:
         """Raises StoreFull when the server's memory is used up to the share that uploads may use."""
@@ -106,10 +106,10 @@ class JobStore(ChunkStore):
         """An upload still comes in, if slowly: its keys live on."""
         self._run("touch", job_id, self._settings.upload_idle_seconds)
 
-    def seal(self, job_id: str, once_key: str | None = None, **fields: str | bytes | int | float) -> list[int]:
+    def seal(self, job_id: str, idempotency_key: str | None = None, **fields: str | bytes | int | float) -> list[int]:
         """The upload is whole, and durable from here on; answers the chunks to send now: none, if its job has failed.
 
-        ``once_key`` is the key under which the upload's idempotency key lies; the fields then hold ``fingerprint``.
+        ``idempotency_key`` is the Redis key of the upload's idempotency key; the fields then hold ``fingerprint``.
 
         Raises:
             UploadForgotten, UploadEnded: when there is no upload to go on with.
@@ -117,7 +117,7 @@ class JobStore(ChunkStore):
         """
         flat = [item for pair in fields.items() for item in pair]
         arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
-        answer = self._run("seal", job_id, *arguments, more_keys=[once_key] if once_key else [])
+        answer = self._run("seal", job_id, *arguments, more_keys=[idempotency_key] if idempotency_key else [])
         if isinstance(answer, bytes) and answer.startswith(b"first "):
             raise Overtaken(FirstUpload(*answer.decode().split()[1:]), str(fields["fingerprint"]))
         sent, *endings = _expected(answer)

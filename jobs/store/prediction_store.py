@@ -17,10 +17,10 @@ from jobs.store.celery_message import encode
 from jobs.store.scripts import register_script
 from jobs.store.server_check import StoreCheck
 
-_LONGEST_GRACE_SECONDS = 60
+_MAX_GRACE_SECONDS = 60
 _GRACE_SECONDS = 3.0
 # Larger requests are fetched by the worker that answers them, so that messages stay small.
-_MOST_BYTES_IN_MESSAGE = 64 * 1024
+_MAX_BYTES_IN_MESSAGE = 64 * 1024
 
 
 def new_id() -> str:
@@ -61,8 +61,8 @@ class PredictionStore:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis: Any = redis
         self._check = StoreCheck(redis, settings)
-        self._seconds = settings.prediction_seconds
-        self._hold_seconds = settings.predict_seconds + _GRACE_SECONDS
+        self._seconds = settings.prediction_retention_seconds
+        self._hold_seconds = settings.prediction_timeout_seconds + _GRACE_SECONDS
         self._most_waiting = settings.max_waiting_predictions
         names = ("submit", "take", "let_go", "finish", "overdue")
         self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
@@ -79,14 +79,14 @@ class PredictionStore:
         self._check.require()
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
         stored = _flat(requests)
-        small = sum(map(len, stored)) <= _MOST_BYTES_IN_MESSAGE
+        small = sum(map(len, stored)) <= _MAX_BYTES_IN_MESSAGE
         message = Predict(tuple(requests), tuple(requests.values()) if small else ())
         sent = encode(Task.PREDICT, message.encode())
         arguments = [self._seconds, _GRACE_SECONDS, sent, self._most_waiting, *stored]
         waited = self._scripts["submit"](keys=names, args=arguments)
         if waited is not None:
             # Who comes now waits about as long as the first in the queue has waited.
-            seconds = math.ceil(min(max(float(waited), 1), _LONGEST_GRACE_SECONDS))
+            seconds = math.ceil(min(max(float(waited), 1), _MAX_GRACE_SECONDS))
             raise TooManyPredictions(f"{self._most_waiting} predictions are waiting already", seconds)
 
     def waiting(self, message: Predict) -> list[WaitingPrediction]:
@@ -146,7 +146,7 @@ class PredictionStore:
 
     def overdue(self) -> list[str]:
         """Ids that were sent a while ago and still wait, to be sent again."""
-        arguments: list[str | float] = [keys.prediction(""), _LONGEST_GRACE_SECONDS, _GRACE_SECONDS]
+        arguments: list[str | float] = [keys.prediction(""), _MAX_GRACE_SECONDS, _GRACE_SECONDS]
         return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS, keys.TOTALS], args=arguments)]
 
 

@@ -25,7 +25,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class ServiceStats:
     """Numbers of one moment (``now``), totals since the service was first used, and the workers that live, by role."""
 
     now: Mapping[str, float]
@@ -44,7 +44,7 @@ class Vitals:
         return Histogram(counts, self.total(f"{name}:milliseconds") / 1000)
 
 
-def read_vitals(redis: Redis) -> Vitals:
+def read_service_stats(redis: Redis) -> ServiceStats:
     """Ask the store; a few round trips.
 
     Raises:
@@ -53,12 +53,12 @@ def read_vitals(redis: Redis) -> Vitals:
     queues = {queue.value: keys.queue(queue) for queue in Queue}
     chunks = JobKeys.of("")
     suffixes = [name.removeprefix(chunks.job) for name in (chunks.inflight, chunks.leases)]
-    found: Any = register_script(redis, "vitals")(
+    found: Any = register_script(redis, "service_stats")(
         keys=[keys.TOTALS, keys.UNFINISHED, keys.PREDICTIONS, *queues.values()], args=[chunks.job, *suffixes]
     )
     numbers = {name.decode(): float(number) for name, number in zip(found[::2], found[1::2], strict=True)}
     memory: Any = redis.info("memory", "persistence")
-    return Vitals(
+    return ServiceStats(
         now={name: number for name, number in numbers.items() if ":" not in name},
         totals={n.removeprefix("total:"): int(value) for n, value in numbers.items() if n.startswith("total:")},
         queued={queue: int(numbers[key]) for queue, key in queues.items()},

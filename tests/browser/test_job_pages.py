@@ -21,7 +21,7 @@ LONG = 1_000_000
 
 
 @dataclass
-class Held:
+class HeldJob:
     """A job that waits, and what lets it go on."""
 
     job: dict[str, Any]
@@ -33,23 +33,23 @@ class Held:
 
 
 @pytest.fixture
-def half_done(service: Stack) -> Iterator[Held]:
+def half_done(service: Stack) -> Iterator[HeldJob]:
     """A large job that stands still on its way, so that it is not over before somebody looks."""
     job = service.upload(many(LONG).encode(), wait=0, filename="long.csv").json()
     wait_until(lambda: service.get(job["links"]["self"]).json()["progress"] > 0.05)
     with ExitStack() as standing:
         standing.enter_context(service.frozen("-m worker", "bulk"))
-        yield Held(job, standing.close)
+        yield HeldJob(job, standing.close)
     service.request("POST", f"{job['links']['page']}/delete")
 
 
 @pytest.fixture
-def held(service: Stack) -> Iterator[Held]:
+def held(service: Stack) -> Iterator[HeldJob]:
     """A job that waits, since the workers stand still until they are let go on."""
     with ExitStack() as standing:
         standing.enter_context(service.frozen("-m worker", "bulk"))
         job = service.upload(PEOPLE.encode(), wait=0, filename="waiting.csv").json()
-        yield Held(job, standing.close)
+        yield HeldJob(job, standing.close)
     service.request("POST", f"{job['links']['page']}/delete")
 
 
@@ -92,7 +92,7 @@ def proxy_that_gathers(port: int, head: bool) -> Iterator[str]:
             server.shutdown()
 
 
-def test_a_job_is_followed_live_to_its_end(page: Page, half_done: Held) -> None:
+def test_a_job_is_followed_live_to_its_end(page: Page, half_done: HeldJob) -> None:
     looked: list[str] = []
     page.on("request", lambda request: looked.append(request.url))
     page.goto(half_done.page)
@@ -111,7 +111,7 @@ def test_a_job_is_followed_live_to_its_end(page: Page, half_done: Held) -> None:
 
 @pytest.mark.parametrize("head", [True, False], ids=["the head comes", "nothing comes"])
 def test_where_a_proxy_holds_the_events_back_the_page_looks_by_itself(
-    new_page: NewPage, held: Held, service: Stack, head: bool
+    new_page: NewPage, held: HeldJob, service: Stack, head: bool
 ) -> None:
     with proxy_that_gathers(service.port, head) as address:
         page = new_page(base_url=address)
@@ -192,7 +192,7 @@ def test_a_large_upload_goes_over_into_its_job(page: Page) -> None:
     expect(page.locator("#job-state")).to_contain_text("All 50,000 rows are done", timeout=60_000)
 
 
-def test_a_job_waits_and_is_then_done_without_a_reload(page: Page, held: Held, service: Stack) -> None:
+def test_a_job_waits_and_is_then_done_without_a_reload(page: Page, held: HeldJob, service: Stack) -> None:
     later = service.upload(PEOPLE.encode(), wait=0, filename="later.csv").json()
     page.goto(later["links"]["page"])
     expect(page.locator("#job-state")).to_contain_text("Queued 1 job is before it")
@@ -201,7 +201,7 @@ def test_a_job_waits_and_is_then_done_without_a_reload(page: Page, held: Held, s
     service.request("POST", f"{later['links']['page']}/delete")
 
 
-def test_without_events_the_page_polls(page: Page, held: Held) -> None:
+def test_without_events_the_page_polls(page: Page, held: HeldJob) -> None:
     page.route("**/events", lambda route: route.abort())
     page.goto(held.page)
     expect(page.locator("#job-state")).to_contain_text("It is next")
@@ -209,7 +209,7 @@ def test_without_events_the_page_polls(page: Page, held: Held) -> None:
     expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
 
 
-def test_a_job_is_canceled(page: Page, held: Held) -> None:
+def test_a_job_is_canceled(page: Page, held: HeldJob) -> None:
     page.goto("/jobs?state=queued")
     page.get_by_role("link", name="waiting.csv").click()
     page.get_by_role("button", name="Cancel the job").click()
@@ -218,7 +218,7 @@ def test_a_job_is_canceled(page: Page, held: Held) -> None:
     expect(page.get_by_role("link", name="Download")).to_have_count(0)
 
 
-def test_what_was_done_of_a_canceled_job_can_be_downloaded(page: Page, half_done: Held) -> None:
+def test_what_was_done_of_a_canceled_job_can_be_downloaded(page: Page, half_done: HeldJob) -> None:
     page.goto(half_done.page)
     page.get_by_role("button", name="Cancel the job").click()
     with page.expect_download() as download:
@@ -230,7 +230,7 @@ def test_what_was_done_of_a_canceled_job_can_be_downloaded(page: Page, half_done
     assert all(row.startswith(f"{record},") for row, record in zip(rows, given, strict=True))
 
 
-def test_a_connection_that_breaks_is_said_and_made_again(page: Page, held: Held) -> None:
+def test_a_connection_that_breaks_is_said_and_made_again(page: Page, held: HeldJob) -> None:
     # An open stream outlives Chromium's going offline, so the page is made to ask now and then.
     page.route("**/events", lambda route: route.abort())
     page.goto(held.page)
@@ -242,7 +242,7 @@ def test_a_connection_that_breaks_is_said_and_made_again(page: Page, held: Held)
     expect(page.locator("#warning")).to_have_count(0)
 
 
-def test_a_job_that_is_gone_says_so_where_it_was_followed(page: Page, held: Held, service: Stack) -> None:
+def test_a_job_that_is_gone_says_so_where_it_was_followed(page: Page, held: HeldJob, service: Stack) -> None:
     page.route("**/events", lambda route: route.abort())
     page.goto(held.page)
     service.request("POST", f"{held.page}/delete")
@@ -250,7 +250,7 @@ def test_a_job_that_is_gone_says_so_where_it_was_followed(page: Page, held: Held
     expect(page.locator("main")).to_contain_text("It may have expired")
 
 
-def test_the_list_is_live_says_who_is_next_and_can_be_filtered(page: Page, held: Held) -> None:
+def test_the_list_is_live_says_who_is_next_and_can_be_filtered(page: Page, held: HeldJob) -> None:
     page.goto("/jobs")
     row = page.get_by_role("row", name="waiting.csv").first
     expect(row).to_contain_text("Queued")

@@ -16,7 +16,7 @@ from tests.browser.people import csv_file
 from web.pages.formatting import grouped_digits
 
 # Of more fields than these, typing into each takes too long.
-MOST_TYPED = 20
+MAX_TYPED = 20
 # Without JavaScript, the pages of these are like those of others.
 ALIKE = ("likeliest", "votes", "letters", "price", "clusters", "wide58")
 NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(e-?[0-9]+)?")
@@ -42,7 +42,7 @@ def text_of(value: Any) -> str:
 
 def fill(page: Page, record: dict[str, str]) -> None:
     """Fill in the form, field by field."""
-    if len(record) > MOST_TYPED:
+    if len(record) > MAX_TYPED:
         page.locator("#record-form").evaluate(FILL, record)
         return
     for name, text in record.items():

@@ -40,7 +40,7 @@ def main() -> int:
             arguments.seconds,
             arguments.longest,
             # A prediction that was promised can still be fetched when the clock has been set an hour on.
-            {"SCORELINE_PREDICTION_SECONDS": "7200"},
+            {"SCORELINE_PREDICTION_RETENTION_SECONDS": "7200"},
             say=lambda line: print(line, flush=True),
         )
         scorer = Scorer.load(Catalog(folder / "models", "income"))

@@ -9,7 +9,7 @@ import httpx
 from jobs.messages import Queue
 from jobs.store import keys
 from tests.chaos.clients import Notes
-from tests.chaos.cluster import House
+from tests.chaos.cluster import Cluster
 from tests.chaos.records import Known, is_near
 
 _SPARE_BYTES = 2 * 1024 * 1024
@@ -31,10 +31,10 @@ def is_well(client: httpx.Client, known: Known) -> bool:
         return False
 
 
-def promised_predictions(house: House, notes: Notes) -> list[str]:
+def promised_predictions(cluster: Cluster, notes: Notes) -> list[str]:
     """Single predictions that were answered with 202, and cannot be had."""
     lost = []
-    with house.stack.client() as client:
+    with cluster.stack.client() as client:
         for path in notes.promised:
             answer = client.get(path)
             deadline = time.monotonic() + 30
@@ -46,12 +46,12 @@ def promised_predictions(house: House, notes: Notes) -> list[str]:
     return lost
 
 
-def all_jobs(house: House) -> list[dict[str, Any]]:
+def all_jobs(cluster: Cluster) -> list[dict[str, Any]]:
     """Every job that the service knows, also those whose acknowledgement was lost on its way."""
     found: list[dict[str, Any]] = []
     cursor: str | None = ""
     while cursor is not None:
-        page = house.stack.get("/api/v1/jobs", params={"limit": 200, "cursor": cursor} if cursor else {"limit": 200})
+        page = cluster.stack.get("/api/v1/jobs", params={"limit": 200, "cursor": cursor} if cursor else {"limit": 200})
         document = page.raise_for_status().json()
         found += document["jobs"]
         cursor = document["next_cursor"]
@@ -65,22 +65,22 @@ def jobs_that_broke_a_promise(jobs: list[dict[str, Any]]) -> list[str]:
     return failed + [f"{name}: {count} jobs of one key" for name, count in named.items() if count > 1]
 
 
-def keys_without_lifetime(house: House) -> list[str]:
+def keys_without_lifetime(cluster: Cluster) -> list[str]:
     """Keys of the store, Celery's own too, that would stay for ever."""
-    redis: Any = house.redis()
+    redis: Any = cluster.redis()
     return sorted(f"{key.decode()} has no lifetime" for key in redis.scan_iter(count=1000) if redis.ttl(key) == -1)
 
 
-def leftovers(house: House, seconds: float = 60) -> list[str]:
+def leftovers(cluster: Cluster, seconds: float = 60) -> list[str]:
     """Messages, leases and waiting requests that are still there; what is in hand gets a while to end."""
     deadline = time.monotonic() + seconds
-    while (left := _leftovers(house)) and time.monotonic() < deadline:
+    while (left := _leftovers(cluster)) and time.monotonic() < deadline:
         time.sleep(0.5)
     return left
 
 
-def _leftovers(house: House) -> list[str]:
-    redis: Any = house.redis()
+def _leftovers(cluster: Cluster) -> list[str]:
+    redis: Any = cluster.redis()
     counts = {
         **{f"messages on {queue.value}": redis.llen(keys.queue(queue.value)) for queue in Queue},
         "unfinished jobs": redis.zcard(keys.UNFINISHED),
@@ -91,26 +91,26 @@ def _leftovers(house: House) -> list[str]:
     return [f"left over: {count} {what}" for what, count in counts.items() if count]
 
 
-def memory(house: House) -> int:
+def memory(cluster: Cluster) -> int:
     """Bytes that the store uses."""
-    redis: Any = house.redis()
+    redis: Any = cluster.redis()
     return int(redis.info("memory")["used_memory"])
 
 
-def delete_everything(house: House, jobs: list[dict[str, Any]]) -> None:
+def delete_everything(cluster: Cluster, jobs: list[dict[str, Any]]) -> None:
     """Delete the jobs as users do, and what only time removes."""
-    with house.stack.client() as client:
+    with cluster.stack.client() as client:
         for job in jobs:
             client.delete(job["links"]["self"]).raise_for_status()
-    redis: Any = house.redis()
+    redis: Any = cluster.redis()
     for pattern in (keys.prediction("*"), f"{keys.PREFIX}idempotency:*", keys.reply("*")):
         for key in list(redis.scan_iter(pattern, count=1000)):
             redis.unlink(key)
 
 
-def memory_that_stayed(house: House, before: int, seconds: float = 30) -> list[str]:
+def memory_that_stayed(cluster: Cluster, before: int, seconds: float = 30) -> list[str]:
     """What the store uses more than before it all."""
     deadline = time.monotonic() + seconds
-    while (now := memory(house)) > before + _SPARE_BYTES and time.monotonic() < deadline:
+    while (now := memory(cluster)) > before + _SPARE_BYTES and time.monotonic() < deadline:
         time.sleep(0.5)
     return [f"the store uses {now - before} bytes more than before"] if now > before + _SPARE_BYTES else []

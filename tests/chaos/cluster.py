@@ -1,4 +1,4 @@
-"""The house that is put to the test: all of Scoreline, with its store and its clients behind proxies."""
+"""The cluster that is put to the test: all of Scoreline, with its store and its clients behind proxies."""
 
 import os
 import signal
@@ -16,19 +16,21 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from tests.chaos.injected_faults import Levers
+from tests.chaos.injected_faults import InjectedFaults
 from tests.stack import ROOT, Stack, free_port, running_stack, wait_until
 
 BULK, INTERACTIVE, RECONCILER = ("-m worker bulk",), ("-m worker interactive",), ("-m worker.reconcile",)
 WEB = ("gunicorn", "web.wsgi")
 
 
-class House:
+class Cluster:
     """A running service and the ways in which it can be harmed. Use it as a context manager."""
 
-    def __init__(self, folder: Path, models: Path, levers: Levers | None, settings: Mapping[str, str]) -> None:
-        self.folder, self._models, self.levers = folder, models, levers
-        self._under_levers = levers.environment if levers else {}
+    def __init__(
+        self, folder: Path, models: Path, injected: InjectedFaults | None, settings: Mapping[str, str]
+    ) -> None:
+        self.folder, self._models, self.injected = folder, models, injected
+        self._under_levers = injected.environment if injected else {}
         self._settings = dict(settings)
         self._data = folder / "store"
         self.port, self.store_port, web_port = free_port(), free_port(), free_port()
@@ -37,7 +39,7 @@ class House:
         self._running = ExitStack()
         self.stack: Stack
 
-    def __enter__(self) -> "House":
+    def __enter__(self) -> "Cluster":
         self._data.mkdir(parents=True)
         self._http_proxy = self._helper("tests.chaos.proxy", str(self.port), str(self._web_port))
         self._store_proxy = self._helper("tests.chaos.proxy", str(self.store_port), str(self._socket))

@@ -1,4 +1,4 @@
-"""What can happen to the house, and in which order it does."""
+"""What can happen to the cluster, and in which order it does."""
 
 import signal
 import time
@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.cluster import BULK, INTERACTIVE, RECONCILER, WEB, House
+from tests.chaos.cluster import BULK, INTERACTIVE, RECONCILER, WEB, Cluster
 
-Strike = Callable[[House, Random], None]
+Strike = Callable[[Cluster, Random], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +33,38 @@ class Fault:
         return self.kind == "kill"
 
 
-def _children(words: tuple[str, ...]) -> Callable[[House], list[psutil.Process]]:
-    return lambda house: house.children(words)
+def _children(words: tuple[str, ...]) -> Callable[[Cluster], list[psutil.Process]]:
+    return lambda cluster: cluster.children(words)
 
 
-def _parents(words: tuple[str, ...]) -> Callable[[House], list[psutil.Process]]:
-    return lambda house: house.parents(words)
+def _parents(words: tuple[str, ...]) -> Callable[[Cluster], list[psutil.Process]]:
+    return lambda cluster: cluster.parents(words)
 
 
-_TARGETS: dict[str, tuple[int, Callable[[House], list[psutil.Process]]]] = {
+_TARGETS: dict[str, tuple[int, Callable[[Cluster], list[psutil.Process]]]] = {
     "a child of the bulk worker": (5, _children(BULK)),
     "the bulk worker": (3, _parents(BULK)),
     "the child of the interactive worker": (2, _children(INTERACTIVE)),
     "the interactive worker": (2, _parents(INTERACTIVE)),
     "a web worker": (3, _children(WEB)),
     "gunicorn's master": (2, _parents(WEB)),
-    "the store": (4, House.server),
+    "the store": (4, Cluster.server),
     "the reconciler": (1, _parents(RECONCILER)),
 }
 
 
-def _kill(find: Callable[[House], list[psutil.Process]]) -> Strike:
-    def strike(house: House, random: Random) -> None:
-        found = _wait_for(lambda: find(house))
+def _kill(find: Callable[[Cluster], list[psutil.Process]]) -> Strike:
+    def strike(cluster: Cluster, random: Random) -> None:
+        found = _wait_for(lambda: find(cluster))
         with suppress(psutil.NoSuchProcess):
             random.choice(found).kill()
 
     return strike
 
 
-def _freeze(find: Callable[[House], list[psutil.Process]], longest: float) -> Strike:
-    def strike(house: House, random: Random) -> None:
-        frozen = [p for parent in _wait_for(lambda: find(house)) for p in (parent, *parent.children())]
+def _freeze(find: Callable[[Cluster], list[psutil.Process]], longest: float) -> Strike:
+    def strike(cluster: Cluster, random: Random) -> None:
+        frozen = [p for parent in _wait_for(lambda: find(cluster)) for p in (parent, *parent.children())]
         for process in frozen:
             _signal(process, signal.SIGSTOP)
         time.sleep(random.uniform(longest / 4, longest))
@@ -91,39 +91,39 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def _reset(of_the_store: bool) -> Strike:
-    def strike(house: House, random: Random) -> None:
+    def strike(cluster: Cluster, random: Random) -> None:
         for _ in range(random.randint(1, 5)):
-            house.reset_connections(of_the_store)
+            cluster.reset_connections(of_the_store)
             time.sleep(random.random() / 3)
 
     return strike
 
 
 def _restart(kill: bool) -> Strike:
-    return lambda house, random: house.restart(kill)
+    return lambda cluster, random: cluster.restart(kill)
 
 
-def _during(condition: Callable[[House, Random], Any], longest: float) -> Strike:
-    def strike(house: House, random: Random) -> None:
-        with condition(house, random):
+def _during(condition: Callable[[Cluster, Random], Any], longest: float) -> Strike:
+    def strike(cluster: Cluster, random: Random) -> None:
+        with condition(cluster, random):
             time.sleep(random.uniform(longest / 4, longest))
 
     return strike
 
 
 def _slow_disk(longest: float) -> Strike:
-    def strike(house: House, random: Random) -> None:
-        assert house.levers
-        house.levers.slow_the_disk(random.randint(20_000, 200_000))
+    def strike(cluster: Cluster, random: Random) -> None:
+        assert cluster.injected
+        cluster.injected.slow_the_disk(random.randint(20_000, 200_000))
         time.sleep(random.uniform(longest / 4, longest))
-        house.levers.slow_the_disk(0)
+        cluster.injected.slow_the_disk(0)
 
     return strike
 
 
-def _clock(house: House, _: Random) -> None:
-    assert house.levers
-    house.levers.set_clock_on(3600)
+def _clock(cluster: Cluster, _: Random) -> None:
+    assert cluster.injected
+    cluster.injected.set_clock_on(3600)
 
 
 def catalogue(longest: float, with_levers: bool) -> list[Fault]:
@@ -135,8 +135,10 @@ def catalogue(longest: float, with_levers: bool) -> list[Fault]:
         Fault("reset", "connections to the store", 1, _reset(True)),
         Fault("restart", "everything, as Ctrl-C does", 0, _restart(False)),
         Fault("restart", "everything, as a power cut does", 0, _restart(True)),
-        Fault("full", "disk", 0, _during(lambda house, random: house.full_disk(random.randint(0, 9999)), longest / 3)),
-        Fault("full", "memory", 0, _during(lambda house, _: house.full_memory(), longest / 3)),
+        Fault(
+            "full", "disk", 0, _during(lambda cluster, random: cluster.full_disk(random.randint(0, 9999)), longest / 3)
+        ),
+        Fault("full", "memory", 0, _during(lambda cluster, _: cluster.full_memory(), longest / 3)),
     ]
     if with_levers:
         faults += [Fault("slow", "disk", 0, _slow_disk(longest / 3)), Fault("clock", "set an hour on", 0, _clock)]

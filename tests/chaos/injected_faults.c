@@ -1,5 +1,5 @@
-// Preloaded into every process of a chaos run: a clock that is wrong by levers[0] seconds, and a disk that takes
-// levers[1] microseconds longer to confirm a write. The levers are a file that the run changes while all goes on.
+// Preloaded into every process of a chaos run: a clock that is wrong by injected[0] seconds, and a disk that takes
+// injected[1] microseconds longer to confirm a write. The injected are a file that the run changes while all goes on.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 static const volatile long long none[2];
-static const volatile long long *levers = none;
+static const volatile long long *injected = none;
 
 __attribute__((constructor)) static void find_levers(void) {
     const char *path = getenv("CHAOS_LEVERS");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *found = file < 0 ? MAP_FAILED : mmap(0, sizeof none, PROT_READ, MAP_SHARED, file, 0);
-    if (found != MAP_FAILED) levers = found;
+    if (found != MAP_FAILED) injected = found;
     if (file >= 0) close(file);
 }
 
@@ -26,7 +26,7 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
     static int (*really)(clockid_t, struct timespec *);
     if (!really) really = dlsym(RTLD_NEXT, "clock_gettime");
     int failed = really(clock, at);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) at->tv_sec += levers[0];
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) at->tv_sec += injected[0];
     return failed;
 }
 
@@ -50,16 +50,16 @@ time_t time(time_t *at) {
 int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict until) {
     static int (*really)(sem_t *, const struct timespec *);
     if (!really) really = dlsym(RTLD_NEXT, "sem_timedwait");
-    struct timespec shifted = {until->tv_sec - levers[0], until->tv_nsec};
+    struct timespec shifted = {until->tv_sec - injected[0], until->tv_nsec};
     return really(semaphore, &shifted);
 }
 
 int fdatasync(int file) {
-    if (levers[1]) usleep(levers[1]);
+    if (injected[1]) usleep(injected[1]);
     return syscall(SYS_fdatasync, file);
 }
 
 int fsync(int file) {
-    if (levers[1]) usleep(levers[1]);
+    if (injected[1]) usleep(injected[1]);
     return syscall(SYS_fsync, file);
 }

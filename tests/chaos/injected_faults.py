@@ -7,21 +7,21 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("levers.c")
+SOURCE = Path(__file__).with_name("injected.c")
 
 
 class NoLevers(Exception):
     """Raised where they cannot be had; says why."""
 
 
-class Levers:
+class InjectedFaults:
     """Changes what the time is and how long the disk takes, in processes that run already."""
 
     def __init__(self, folder: Path) -> None:
         compiler = shutil.which("cc")
         if compiler is None:
             raise NoLevers("there is no C compiler (Debian: apt-get install gcc libc6-dev)")
-        self._library, self._file = folder / "levers.so", folder / "levers"
+        self._library, self._file = folder / "injected.so", folder / "injected"
         command = [compiler, "-O2", "-shared", "-fPIC", "-o", self._library, SOURCE, "-ldl", "-lpthread"]
         built = subprocess.run(command, capture_output=True, text=True, check=False)
         if built.returncode:
@@ -31,8 +31,8 @@ class Levers:
             self._memory = mmap.mmap(file.fileno(), 16)
 
     @classmethod
-    def if_there(cls, folder: Path) -> tuple["Levers | None", str]:
-        """The levers, or None and the reason."""
+    def if_there(cls, folder: Path) -> tuple["InjectedFaults | None", str]:
+        """The injected, or None and the reason."""
         with suppress(OSError):
             try:
                 return cls(folder), ""

@@ -1,4 +1,4 @@
-"""One run: a house, clients, faults in an order that the seed decides, and the checks at the end."""
+"""One run: a cluster, clients, faults in an order that the seed decides, and the checks at the end."""
 
 import os
 import time
@@ -13,14 +13,14 @@ import httpx
 from model.scorer import Scorer
 from tests.chaos import checks
 from tests.chaos.clients import Clients, Notes
-from tests.chaos.cluster import House
+from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault, catalogue, schedule
-from tests.chaos.injected_faults import Levers
+from tests.chaos.injected_faults import InjectedFaults
 from tests.chaos.records import Plan, Records
 
-_MOST_OPEN = 8
+_MAX_OPEN = 8
 _DOUBLE_SHARE = 0.15
-_LONGEST_RECOVERY = 60.0
+_MAX_RECOVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +62,28 @@ class Run:
         self._options, self._random = options, Random(options.seed)
         self._outcome = Outcome(options)
         self._records = Records(scorer, options.seed)
-        levers, why_not = Levers.if_there(folder) if options.longest >= 10 else (None, "the short form goes without")
-        if levers is None:
+        injected, why_not = (
+            InjectedFaults.if_there(folder) if options.longest >= 10 else (None, "the short form goes without")
+        )
+        if injected is None:
             self._outcome.skipped = [f"{what}: {why_not}" for what in ("slow disk", "clock set an hour on")]
-        self._house = House(folder, models, levers, {"SCORELINE_CHUNK_BYTES": "16384", **options.settings})
-        self._faults = [f for f in catalogue(options.longest, levers is not None) if options.chosen(f)]
+        self._cluster = Cluster(folder, models, injected, {"SCORELINE_CHUNK_BYTES": "16384", **options.settings})
+        self._faults = [f for f in catalogue(options.longest, injected is not None) if options.chosen(f)]
         self._files = 0
 
     def go(self) -> Outcome:
         """Do it all."""
         outcome, began = self._outcome, time.monotonic()
-        with self._house as house:
+        with self._cluster as cluster:
             self._await_recovery(None)
-            checks.delete_everything(house, checks.all_jobs(house))
-            before = checks.memory(house)
-            with Clients(house.url, self._records, self._options.seed) as clients:
+            checks.delete_everything(cluster, checks.all_jobs(cluster))
+            before = checks.memory(cluster)
+            with Clients(cluster.url, self._records, self._options.seed) as clients:
                 outcome.notes = clients.notes
                 self._harm(clients, began)
                 self._await_the_end(clients)
             outcome.seconds = time.monotonic() - began
-            self._check(house, before)
+            self._check(cluster, before)
         return outcome
 
     # Harm
@@ -101,7 +103,7 @@ class Run:
             self._begin_files(clients, rows_left)
 
     def _begin_files(self, clients: Clients, rows: int) -> int:
-        _wait(lambda: clients.open < _MOST_OPEN, 120)
+        _wait(lambda: clients.open < _MAX_OPEN, 120)
         parts = self._random.randint(1, 3) if rows > 300 else 1
         for part in range(parts):
             self._files += 1
@@ -118,15 +120,15 @@ class Run:
         for one in several:
             self._options.say(f"{len(self._outcome.faults) + 1}. {one.name}, {clients.open} files under way")
             self._outcome.met_work += int(one.kills and clients.open > 0)
-            one.strike(self._house, self._random)
+            one.strike(self._cluster, self._random)
             self._outcome.faults.append(one.name)
         self._await_recovery(" and ".join(one.name for one in several))
 
     def _await_recovery(self, name: str | None) -> None:
         began = time.monotonic()
         known = self._random.choice(self._records.good)
-        with httpx.Client(base_url=self._house.stack.url, timeout=5, verify=False) as client:
-            _wait(lambda: checks.is_well(client, known), _LONGEST_RECOVERY)
+        with httpx.Client(base_url=self._cluster.stack.url, timeout=5, verify=False) as client:
+            _wait(lambda: checks.is_well(client, known), _MAX_RECOVERY)
         self._outcome.loads.append(os.getloadavg()[0])
         if name:
             self._outcome.recoveries.append((name, time.monotonic() - began))
@@ -140,19 +142,19 @@ class Run:
         unfinished = [one.plan.name for one in clients.notes.accepted if not one.verified]
         self._outcome.failures += [f"{name}: accepted, and not ended" for name in unfinished]
 
-    def _check(self, house: House, before: int) -> None:
+    def _check(self, cluster: Cluster, before: int) -> None:
         outcome = self._outcome
         outcome.failures += outcome.notes.broken
-        outcome.failures += checks.promised_predictions(house, outcome.notes)
-        jobs = checks.all_jobs(house)
+        outcome.failures += checks.promised_predictions(cluster, outcome.notes)
+        jobs = checks.all_jobs(cluster)
         outcome.jobs, outcome.rows = len(jobs), sum(one.plan.rows for one in outcome.notes.accepted)
         outcome.failures += checks.jobs_that_broke_a_promise(jobs)
-        outcome.failures += checks.leftovers(house)
-        outcome.failures += checks.keys_without_lifetime(house)
-        full = checks.memory(house)
-        checks.delete_everything(house, jobs)
-        outcome.failures += checks.memory_that_stayed(house, before)
-        outcome.memory = before, full, checks.memory(house)
+        outcome.failures += checks.leftovers(cluster)
+        outcome.failures += checks.keys_without_lifetime(cluster)
+        full = checks.memory(cluster)
+        checks.delete_everything(cluster, jobs)
+        outcome.failures += checks.memory_that_stayed(cluster, before)
+        outcome.memory = before, full, checks.memory(cluster)
         kills = [(name, seconds) for name, seconds in outcome.recoveries if name.startswith("kill")]
         outcome.failures += [f"{name}: {seconds:.1f} s to recover" for name, seconds in kills if seconds > 10]
 

@@ -11,7 +11,7 @@ import pytest
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.connection import connect
-from jobs.store.idempotency import OnceOnly, StillUploading
+from jobs.store.idempotency import IdempotencyKey, StillUploading
 from tests.e2e.test_jobs_api import FILE, GOOD
 from tests.stack import CSV, Stack, problem_of, wait_until
 
@@ -131,13 +131,13 @@ def test_of_two_uploads_under_a_key_the_one_that_is_whole_first_has_it(service: 
 def test_an_upload_that_never_ends_loses_its_key(server: Settings) -> None:
     settings = server.model_copy(update={"upload_idle_seconds": 1})
     with connect(settings) as redis:
-        first = OnceOnly(redis, settings, "endless", "a web process")
+        first = IdempotencyKey(redis, settings, "endless", "a web process")
         assert first.begin() is None
 
         def free() -> bool:
             first.touch()
             try:
-                return OnceOnly(redis, settings, "endless", "a web process").begin() is None
+                return IdempotencyKey(redis, settings, "endless", "a web process").begin() is None
             except StillUploading:
                 return False
 

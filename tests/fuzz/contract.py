@@ -92,7 +92,7 @@ def open_file(data: bytes, features: Sequence[Feature], limits: Limits | None = 
 
 
 def separator_line(text: str) -> tuple[str, str]:
-    """The delimiters that come into question, one if a first line names it, and the text without that line."""
+    """The delimiters that come into request, one if a first line names it, and the text without that line."""
     line, end, after = text.partition("\n")
     named = line.strip('\r"').lower()
     if end and len(line) < 16 and named in [f"sep={mark}" for mark in DELIMITERS]:
@@ -239,7 +239,7 @@ def normal(header: str) -> str:
 
 
 def unquoted(field: str) -> str:
-    """A field's value, its bytes that do not decode shown as question marks."""
+    """A field's value, its bytes that do not decode shown as request marks."""
     if len(field) > 1 and field[0] == field[-1] == '"':
         field = field[1:-1].replace('""', '"')
     return field

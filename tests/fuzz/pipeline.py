@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from jobs.csv.decoding import Utf8Stream
+from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
 from model.card import Card
 from model.scorer import Scorer
-from web.uploads.options import Asked
+from web.uploads.options import ScoringOptions
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import score_chunk
 
@@ -41,7 +41,7 @@ def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_b
     try:
         for chunk in cut(data, scorer.card, blocks, chunk_bytes, outcome):
             assert outcome.header is not None
-            columns = _asked(scorer.card).match_header(outcome.header).columns
+            columns = _options(scorer.card).match_header(outcome.header).columns
             layout = Layout(outcome.header.delimiter, len(outcome.header.columns), columns)
             outcome.rows.append(chunk.rows)
             scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None)
@@ -67,7 +67,7 @@ def cut_all(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, ou
 
 def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcome: Outcome) -> Iterator[Chunk]:
     """A file's chunks, as the web cuts them; what is found out meanwhile goes into the outcome."""
-    text, head, cutter = Utf8Stream(), b"", None
+    text, head, cutter = Utf8Decoder(), b"", None
     for block, final in _pieces(data, blocks):
         new = text.finish() if final else text.feed(block)
         if cutter is None:
@@ -76,7 +76,7 @@ def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcom
             outcome.encoding = text.encoding
             if header is None:
                 continue
-            _asked(card).match_header(header)
+            _options(card).match_header(header)
             outcome.header, cutter, new = header, Cutter(header.delimiter, chunk_bytes), head[header.size :]
         if new:
             yield from cutter.feed(new)
@@ -85,8 +85,8 @@ def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcom
             yield from cutter.finish()
 
 
-def _asked(card: Card) -> Asked:
-    return Asked((card,), threshold=None, explain=None)
+def _options(card: Card) -> ScoringOptions:
+    return ScoringOptions((card,), threshold=None, explain=None)
 
 
 def _header(head: bytes, card: Card, final: bool) -> Header | None:

@@ -21,7 +21,7 @@ from tests.fuzz.compare import check_cuts, check_file
 from tests.fuzz.contract import DELIMITERS
 from web.api.predictions import invalid_record, parse_object
 from web.api.schemas import PredictionRequest
-from web.server.limits import Slots
+from web.server.limits import ConcurrencyLimit
 from web.uploads.bodies import open_body
 
 Target = Callable[[bytes, Scorer], None]
@@ -29,7 +29,7 @@ Target = Callable[[bytes, Scorer], None]
 ANY_NUMBER = Feature(name="any", title="Any", kind=FeatureKind.NUMBER, missing_allowed=True, minimum=-1.5)
 SCHEMA = Schema(features=FEATURES)
 _HEADER = ",".join(feature.name for feature in FEATURES) + ",note\n"
-_MOST_BODY_BYTES = 4096
+_MAX_BODY_BYTES = 4096
 _BOUNDARY = "b"
 
 
@@ -117,11 +117,11 @@ def _received(data: bytes, headers: dict[str, str], block: int) -> tuple[str, An
     builder.content_length = len(data)
     request: Any = PlainRequest(builder.get_environ())
     try:
-        taken = open_body(request, _MOST_BODY_BYTES, Slots(1, "uploads"))
+        taken = open_body(request, _MAX_BODY_BYTES, ConcurrencyLimit(1, "uploads"))
         text = b"".join(taken.blocks)
     except UploadRefused as refused:
         return "refused", refused.code
-    assert len(text) <= _MOST_BODY_BYTES
+    assert len(text) <= _MAX_BODY_BYTES
     return "taken", (text, taken.form)
 
 

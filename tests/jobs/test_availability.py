@@ -9,12 +9,12 @@ from jobs.availability import StoreAvailability
 def test_away_and_back_are_told_once_each() -> None:
     store, error = StoreAvailability(), RedisTimeoutError("Timeout reading from socket")
     with capture_logs() as lines:
-        store.found()
+        store.record_success()
         for _ in range(3):
-            store.lost(error)
+            store.record_failure(error)
         for _ in range(2):
-            store.found()
-        store.lost(error)
+            store.record_success()
+        store.record_failure(error)
     away, back, again = lines
     assert [line["event"] for line in lines] == [
         "the store does not answer", "the store answers again", "the store does not answer",

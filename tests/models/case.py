@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import skops.io
 
-from tests.models.answers import Answers, own_answers, row_by_row
+from tests.models.answers import ExpectedAnswers, own_answers, row_by_row
 
 NATIVE = {"json", "ubj", "txt", "cbm"}
 """The boosters' own files, which hold no program."""
@@ -55,7 +55,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Brought:
+class TrainedModel:
     """The fitted pipeline, its table, the words after ``model add``, and how the pipeline itself answers.
 
     `upload` is the file that is sent to the service, `scored` the one in which its owner asks the pipeline themself:
@@ -66,7 +66,7 @@ class Brought:
     pipeline: Any
     table: Table
     words: tuple[str, ...]
-    answers: Callable[[Any], Answers]
+    answers: Callable[[Any], ExpectedAnswers]
     upload: Path
     scored: Path
     odd_values: bool = True
@@ -89,7 +89,7 @@ class Case:
     """A pipeline as practitioners have it. `refused`: words that the one line of its refusal holds."""
 
     name: str
-    bring: Callable[[Path], Brought | Refused]
+    bring: Callable[[Path], TrainedModel | Refused]
     refused: tuple[str, ...] = ()
     cheap: bool = False
     browser: bool = False
@@ -138,13 +138,13 @@ def bring(
     saved: str = "skops",
     words: Sequence[str] = (),
     classes: Sequence[str] = (),
-    answers: Callable[[Any, Any], Answers] | None = None,
+    answers: Callable[[Any, Any], ExpectedAnswers] | None = None,
     upload: Callable[[Table], Path] | None = None,
     later: pd.DataFrame | None = None,
     odd_values: bool = True,
     has_scores: bool = True,
     taught: Callable[[Any], Any] | None = None,
-) -> Brought:
+) -> TrainedModel:
     """Write the table, read it as its owner does, fit the pipeline on that, save it.
 
     `fit` is how it is fitted where that is not ``fit(X, y)``; `taught` what is done to the target beforehand;
@@ -174,7 +174,7 @@ def bring(
         options += ["--target", ",".join(targets)]
     if classes:
         options += ["--classes", ",".join(classes)]
-    return Brought(
+    return TrainedModel(
         pipeline=model,
         table=table,
         words=(str(file_), "--data", str(path), *options),
@@ -186,7 +186,7 @@ def bring(
     )
 
 
-def own(model: Any, classes: Sequence[str], asked: Any) -> Answers:
+def own(model: Any, classes: Sequence[str], asked: Any) -> ExpectedAnswers:
     return own_answers(model, asked, classes)
 
 

@@ -16,7 +16,7 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 from xgboost import XGBClassifier, XGBRegressor, XGBRFRegressor
 
 from tests.models import tables
-from tests.models.case import Brought, Case, bring
+from tests.models.case import Case, TrainedModel, bring
 from tests.models.pipelines import by_type, logistic, prepared
 
 QUICK: dict[str, Any] = {"n_estimators": 20, "random_state": 0}
@@ -36,7 +36,7 @@ def as_categories(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(KNOWN)
 
 
-def native(model: Any, folder: Path, saved: str = "joblib") -> Brought:
+def native(model: Any, folder: Path, saved: str = "joblib") -> TrainedModel:
     """Categories as the library itself takes them; the target's words as numbers."""
     return bring(
         folder, model, customers(), "Churn", change=as_categories, saved=saved,
@@ -44,15 +44,15 @@ def native(model: Any, folder: Path, saved: str = "joblib") -> Brought:
     )  # fmt: skip
 
 
-def plain(model: Any, folder: Path, saved: str = "joblib") -> Brought:
+def plain(model: Any, folder: Path, saved: str = "joblib") -> TrainedModel:
     return bring(folder, model, tables.cancer(), "diagnosis", saved=saved)
 
 
-def number(model: Any, folder: Path, saved: str = "joblib") -> Brought:
+def number(model: Any, folder: Path, saved: str = "joblib") -> TrainedModel:
     return bring(folder, model, tables.diabetes(), "progression", saved=saved)
 
 
-def stopped_early(folder: Path) -> Brought:
+def stopped_early(folder: Path) -> TrainedModel:
     """Stopped where a held-out part said so: the answers are those of the best round."""
 
     def fit(model: Any, inputs: Any, answer: Any) -> Any:
@@ -62,7 +62,7 @@ def stopped_early(folder: Path) -> Brought:
     return bring(folder, model, tables.cancer(), "diagnosis", fit=fit, saved="joblib")
 
 
-def light_stopped_early(folder: Path) -> Brought:
+def light_stopped_early(folder: Path) -> TrainedModel:
     from lightgbm import early_stopping  # noqa: PLC0415
 
     def fit(model: Any, inputs: Any, answer: Any) -> Any:
@@ -73,25 +73,25 @@ def light_stopped_early(folder: Path) -> Brought:
     return bring(folder, model, tables.cancer(), "diagnosis", fit=fit, saved="joblib")
 
 
-def in_pipeline(model: Any, folder: Path) -> Brought:
+def in_pipeline(model: Any, folder: Path) -> TrainedModel:
     return bring(
         folder, by_type(model), customers(), "Churn", saved="joblib",
         taught=LabelEncoder().fit_transform, classes=("No", "Yes"),
     )  # fmt: skip
 
 
-def cat_with_words(saved: str, folder: Path) -> Brought:
+def cat_with_words(saved: str, folder: Path) -> TrainedModel:
     """CatBoost takes words as they are, and classes by their names."""
     model = CatBoostClassifier(**CAT, cat_features=WORDS)
     return bring(folder, model, customers(), "Churn", saved=saved)
 
 
-def cat_of_kinds(folder: Path) -> Brought:
+def cat_of_kinds(folder: Path) -> TrainedModel:
     """CatBoost's ``predict`` of several classes is a column."""
     return bring(folder, CatBoostClassifier(**CAT), tables.wine(), "cultivar", saved="joblib")
 
 
-def with_missing_numbers(model: Any, folder: Path) -> Brought:
+def with_missing_numbers(model: Any, folder: Path) -> TrainedModel:
     table = tables.penguins().drop(columns=["island", "sex"])
     return bring(
         folder, model, table, "species", saved="joblib", taught=LabelEncoder().fit_transform,
@@ -99,14 +99,14 @@ def with_missing_numbers(model: Any, folder: Path) -> Brought:
     )  # fmt: skip
 
 
-def sampled(sampler: Any, folder: Path) -> Brought:
+def sampled(sampler: Any, folder: Path) -> TrainedModel:
     """The sampler works in training only."""
     inner = prepared(["tenure", "MonthlyCharges"], WORDS, logistic())
     model = ImbalancedPipeline([("columns", inner["columns"]), ("sampler", sampler), ("model", logistic())])
     return bring(folder, model, customers(), "Churn", saved="joblib")
 
 
-def light_native(folder: Path) -> Brought:
+def light_native(folder: Path) -> TrainedModel:
     """LightGBM's text file holds the categories; it has no names for classes."""
     return bring(
         folder, LGBMClassifier(**LIGHT), customers(), "Churn", change=as_categories, saved="txt",

@@ -30,14 +30,14 @@ from sklearn.preprocessing import (
 )
 
 from tests.models import tables
-from tests.models.case import Brought, Case, Refused, bring
+from tests.models.case import Case, Refused, TrainedModel, bring
 from tests.models.pipelines import logistic, one_hot, scaled
 
 PENGUIN_NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
 RAW_NUMBERS = ["Culmen Length (mm)", "Culmen Depth (mm)", "Delta 15 N (o/oo)", "Delta 13 C (o/oo)"]
 
 
-def text_alone(model: Any, folder: Path) -> Brought:
+def text_alone(model: Any, folder: Path) -> TrainedModel:
     """A pipeline that is given one column of texts, no frame."""
     return bring(
         folder, model, tables.reviews()[["review", "mood"]], "mood", change=lambda frame: frame["review"],
@@ -45,7 +45,7 @@ def text_alone(model: Any, folder: Path) -> Brought:
     )  # fmt: skip
 
 
-def text_with_missing(folder: Path) -> Brought:
+def text_with_missing(folder: Path) -> TrainedModel:
     """Missing texts were filled with empty ones; `None` and `null` are words that people write."""
     table = tables.reviews()[["review", "mood"]]
     table.loc[::9, "review"] = None
@@ -54,18 +54,18 @@ def text_with_missing(folder: Path) -> Brought:
     return bring(folder, model, table, "mood", change=lambda frame: frame["review"].fillna(""), odd_values=False)
 
 
-def text_beside(vectorizer: Any, folder: Path) -> Brought:
+def text_beside(vectorizer: Any, folder: Path) -> TrainedModel:
     columns = make_column_transformer((vectorizer, "review"), (one_hot(), ["kind"]), ("passthrough", ["size"]))
     return bring(folder, make_pipeline(columns, logistic(max_iter=2000)), tables.reviews(), "mood", odd_values=False)
 
 
-def penguin_words(encoder: Any, folder: Path) -> Brought:
+def penguin_words(encoder: Any, folder: Path) -> TrainedModel:
     columns = make_column_transformer((encoder, ["island", "sex"]), ("passthrough", PENGUIN_NUMBERS))
     model = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=15, random_state=0))
     return bring(folder, model, tables.penguins(), "species")
 
 
-def ordered(folder: Path) -> Brought:
+def ordered(folder: Path) -> TrainedModel:
     """Words in an order of their owner's, unknown ones told apart."""
     order = [["NA", "Fa", "TA", "Gd", "Ex"], ["Fa", "TA", "Gd", "Ex"]]
     encoder = OrdinalEncoder(categories=order, handle_unknown="use_encoded_value", unknown_value=-1)
@@ -74,7 +74,7 @@ def ordered(folder: Path) -> Brought:
     return bring(folder, make_pipeline(columns, Ridge()), table, "SalePrice", read={"keep_default_na": False})
 
 
-def target_encoded(folder: Path) -> Brought:
+def target_encoded(folder: Path) -> TrainedModel:
     columns = make_column_transformer(
         (TargetEncoder(random_state=0), ["carrier", "dest"]), ("passthrough", ["dep_delay"])
     )
@@ -82,17 +82,17 @@ def target_encoded(folder: Path) -> Brought:
     return bring(folder, make_pipeline(columns, Ridge()), table, "arr_delay")
 
 
-def numbers_by(step: Any, folder: Path) -> Brought:
+def numbers_by(step: Any, folder: Path) -> TrainedModel:
     return bring(folder, make_pipeline(step, StandardScaler(), logistic()), tables.wine(), "cultivar")
 
 
-def imputed(imputer: Any, folder: Path) -> Brought:
+def imputed(imputer: Any, folder: Path) -> TrainedModel:
     table = tables.penguins()[[*PENGUIN_NUMBERS, "species"]].copy()
     table.loc[::5, "body_mass_g"] = np.nan
     return bring(folder, make_pipeline(imputer, StandardScaler(), logistic()), table, "species")
 
 
-def iteratively_imputed(folder: Path) -> Brought:
+def iteratively_imputed(folder: Path) -> TrainedModel:
     """Every row has a number: of a batch without any, the imputer does not iterate."""
     table = tables.penguins()[[*PENGUIN_NUMBERS, "species"]].dropna(thresh=2)
     table.loc[::5, "body_mass_g"] = np.nan
@@ -105,43 +105,43 @@ def without_any_number(folder: Path) -> Refused:
     return Refused(imputed(IterativeImputer(random_state=0), folder).words)
 
 
-def without_names(folder: Path) -> Brought:
+def without_names(folder: Path) -> TrainedModel:
     """Fitted on an array: the pipeline knows no names."""
     return bring(folder, scaled(logistic()), tables.wine(), "cultivar", change=pd.DataFrame.to_numpy)
 
 
-def wide(columns: int, folder: Path) -> Brought:
+def wide(columns: int, folder: Path) -> TrainedModel:
     model = scaled(logistic())
     return bring(folder, model, tables.numbers(252, columns), "y")
 
 
-def many_classes(folder: Path) -> Brought:
+def many_classes(folder: Path) -> TrainedModel:
     table = tables.numbers(960, 5, classes=32)
     table["y"] = [f"class {n:02d}" for n in table["y"]]
     return bring(folder, RandomForestClassifier(10, random_state=0), table, "y")
 
 
-def names_that_collide(folder: Path) -> Brought:
+def names_that_collide(folder: Path) -> TrainedModel:
     """`A b`, `a_b` and `a-b` are three columns."""
     table = tables.iris()
     table.columns = ["A b", "a_b", "a-b", "a.b", "species"]
     return bring(folder, scaled(logistic()), table, "species")
 
 
-def odd_names(folder: Path) -> Brought:
+def odd_names(folder: Path) -> TrainedModel:
     table = tables.wine().iloc[:, [0, 1, 2, 3, 4, 5, 6, 9, 13]]
     table.columns = ["% alcohol", "a, b", 'the "acid"', "Größe (cm²)", "prediction", "error", "row", "<b>&amp;", "kind"]
     return bring(folder, scaled(logistic()), table, "kind")
 
 
-def names_of_the_service(folder: Path) -> Brought:
+def names_of_the_service(folder: Path) -> TrainedModel:
     """Names that the service's own parameters and columns have."""
     table = tables.wine().iloc[:, [0, 1, 2, 3, 4, 6, 9, 13]]
     table.columns = ["model", "version", "threshold", "probability", "warnings", "name", "file", "kind"]
     return bring(folder, scaled(logistic()), table, "kind")
 
 
-def raw_penguins(folder: Path) -> Brought:
+def raw_penguins(folder: Path) -> TrainedModel:
     columns = ColumnTransformer([
         ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), RAW_NUMBERS),
         ("words", one_hot(), ["Island", "Clutch Completion", "Sex"]),
@@ -149,19 +149,19 @@ def raw_penguins(folder: Path) -> Brought:
     return bring(folder, make_pipeline(columns, logistic(max_iter=2000)), tables.penguins_raw(), "Species")
 
 
-def whole_numbers_as_words(folder: Path) -> Brought:
+def whole_numbers_as_words(folder: Path) -> TrainedModel:
     """Codes of three digits one-hot encoded, an unknown one refused by the encoder itself."""
     columns = make_column_transformer((OneHotEncoder(), ["MSSubClass"]), ("passthrough", ["GrLivArea", "OverallQual"]))
     return bring(folder, make_pipeline(columns, Ridge()), tables.houses(), "SalePrice")
 
 
-def dropped_columns(folder: Path) -> Brought:
+def dropped_columns(folder: Path) -> TrainedModel:
     """The frame has columns that the pipeline drops."""
     columns = make_column_transformer((StandardScaler(), ["alcohol", "hue"]), remainder="drop")
     return bring(folder, make_pipeline(columns, logistic()), tables.wine(), "cultivar")
 
 
-def by_place(folder: Path) -> Brought:
+def by_place(folder: Path) -> TrainedModel:
     """Columns chosen by their places, not by their names."""
     columns = ColumnTransformer([("first", StandardScaler(), [0, 1, 2]), ("last", RobustScaler(), slice(-3, None))])
     return bring(folder, make_pipeline(columns, logistic()), tables.wine(), "cultivar")

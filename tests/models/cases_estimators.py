@@ -52,11 +52,11 @@ from sklearn.svm import SVC, SVR, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from tests.models import tables
-from tests.models.case import Brought, Case, bring
+from tests.models.case import Case, TrainedModel, bring
 from tests.models.pipelines import by_type, logistic, prepared, scaled
 
 
-def on(table: Callable[[], pd.DataFrame], target: str, model: Any, **options: Any) -> Callable[[Path], Brought]:
+def on(table: Callable[[], pd.DataFrame], target: str, model: Any, **options: Any) -> Callable[[Path], TrainedModel]:
     """The model fitted on a table of numbers."""
     return lambda folder: bring(folder, model, table(), target, **options)
 
@@ -66,13 +66,13 @@ cancer = partial(on, tables.cancer, "diagnosis")
 diabetes = partial(on, tables.diabetes, "progression")
 
 
-def tuned(folder: Path) -> Brought:
+def tuned(folder: Path) -> TrainedModel:
     inner = prepared(tables.ADULT_NUMBERS, tables.ADULT_WORDS, logistic())
     model = TunedThresholdClassifierCV(inner, scoring="balanced_accuracy", cv=3)
     return bring(folder, model, tables.adult(1500), "income", odd_values=False)
 
 
-def tuned_in_pipeline(folder: Path) -> Brought:
+def tuned_in_pipeline(folder: Path) -> TrainedModel:
     model = prepared(
         tables.ADULT_NUMBERS,
         tables.ADULT_WORDS,
@@ -81,24 +81,24 @@ def tuned_in_pipeline(folder: Path) -> Brought:
     return bring(folder, model, tables.adult(1500), "income")
 
 
-def fixed(folder: Path) -> Brought:
+def fixed(folder: Path) -> TrainedModel:
     model = FixedThresholdClassifier(scaled(logistic()), threshold=0.2, pos_label=0)
     return bring(folder, model, tables.cancer(), "diagnosis")
 
 
-def ties(folder: Path) -> Brought:
+def ties(folder: Path) -> TrainedModel:
     """An even number of neighbours of two classes: half say one, half the other."""
     rng = np.random.default_rng(5)
     table = pd.DataFrame(rng.integers(0, 4, (300, 2)), columns=["a", "b"]).assign(kind=rng.choice(["x", "y"], 300))
     return bring(folder, KNeighborsClassifier(4), table, "kind")
 
 
-def weighted(folder: Path) -> Brought:
+def weighted(folder: Path) -> TrainedModel:
     model = by_type(logistic(class_weight={">50K": 5, "<=50K": 1}, max_iter=2000))
     return bring(folder, model, tables.adult(1500), "income")
 
 
-def searched(folder: Path) -> Brought:
+def searched(folder: Path) -> TrainedModel:
     model = prepared(["tenure", "MonthlyCharges"], ["Contract", "Partner"], logistic())
     search = GridSearchCV(model, {"model__C": [0.1, 1.0]}, cv=3)
     return bring(folder, search, tables.telco().drop(columns=["customerID", "TotalCharges"]), "Churn")

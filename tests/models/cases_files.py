@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.models import tables
-from tests.models.case import Brought, Case, Refused, bring
+from tests.models.case import Case, Refused, TrainedModel, bring
 from tests.models.pipelines import logistic, one_hot, scaled
 
 FUNCTION = """
@@ -84,26 +84,26 @@ def own_module(folder: Path, name: str, text: str) -> ModuleType:
         sys.path.remove(str(folder))
 
 
-def saved_as(kind: str, folder: Path) -> Brought:
+def saved_as(kind: str, folder: Path) -> TrainedModel:
     return bring(folder, scaled(logistic()), tables.wine(), "cultivar", saved=kind)
 
 
-def bundled(said: bool, folder: Path, **more: Any) -> Brought:
+def bundled(said: bool, folder: Path, **more: Any) -> TrainedModel:
     """A dictionary with the model, the names of its features, and figures."""
-    brought = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
+    trained = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
     features = list(tables.wine().columns[:-1])
     path = folder / "bundle.joblib"
-    bundle = {"model": brought.pipeline, "features": features, "accuracy": 0.97, "trained": "2026-03-01", **more}
+    bundle = {"model": trained.pipeline, "features": features, "accuracy": 0.97, "trained": "2026-03-01", **more}
     joblib.dump(bundle, path)
-    words = (str(path), *brought.words[1:], "--trust", *(("--key", "model") if said else ()))
-    return _with(brought, words)
+    words = (str(path), *trained.words[1:], "--trust", *(("--key", "model") if said else ()))
+    return _with(trained, words)
 
 
-def _with(brought: Brought, words: tuple[str, ...]) -> Brought:
-    return replace(brought, words=words)
+def _with(trained: TrainedModel, words: tuple[str, ...]) -> TrainedModel:
+    return replace(trained, words=words)
 
 
-def refused(make: Callable[[Path], Brought], folder: Path) -> Refused:
+def refused(make: Callable[[Path], TrainedModel], folder: Path) -> Refused:
     return Refused(make(folder).words)
 
 
@@ -118,12 +118,12 @@ def scaler_beside(folder: Path) -> Refused:
     return Refused(bundled(True, folder, scaler=StandardScaler().fit(tables.wine().iloc[:, :13])).words)
 
 
-def mlflow_folder(folder: Path) -> Brought:
+def mlflow_folder(folder: Path) -> TrainedModel:
     """A folder as MLflow saves a model of scikit-learn."""
-    brought = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
+    trained = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
     model = folder / "mlflow-model"
     model.mkdir()
-    (model / "model.pkl").write_bytes(cloudpickle.dumps(brought.pipeline))
+    (model / "model.pkl").write_bytes(cloudpickle.dumps(trained.pipeline))
     (model / "requirements.txt").write_text(f"scikit-learn=={sklearn.__version__}\ncloudpickle\n")
     columns = list(tables.wine().columns[:-1])
     signature = json.dumps([{"type": "double", "name": name, "required": True} for name in columns])
@@ -150,16 +150,16 @@ signature:
 utc_time_created: '2026-03-01 09:00:00.000000'
 """
     )
-    return _with(brought, (str(model), *brought.words[1:], "--trust"))
+    return _with(trained, (str(model), *trained.words[1:], "--trust"))
 
 
-def made_by(version: str, words: tuple[str, ...], folder: Path) -> Brought:
+def made_by(version: str, words: tuple[str, ...], folder: Path) -> TrainedModel:
     """A pickle that says that an older scikit-learn made it."""
     with patch("sklearn.base.__version__", version):
         return bring(folder, scaled(logistic()), tables.wine(), "cultivar", saved="pkl", words=words)
 
 
-def own_function(folder: Path) -> Brought:
+def own_function(folder: Path) -> TrainedModel:
     module = own_module(folder, "ratio_features", FUNCTION)
     columns = make_column_transformer((FunctionTransformer(module.ratios), ["tenure", "MonthlyCharges"]))
     table = tables.telco()[["tenure", "MonthlyCharges", "Churn"]]
@@ -167,7 +167,7 @@ def own_function(folder: Path) -> Brought:
     return bring(folder, make_pipeline(columns, logistic()), table, "Churn", saved="joblib", words=words)
 
 
-def own_class(name: str, said: bool, folder: Path) -> Brought:
+def own_class(name: str, said: bool, folder: Path) -> TrainedModel:
     module = own_module(folder, name, CLASS)
     model = make_pipeline(module.Rare(), one_hot(), logistic())
     table = tables.telco()[["Contract", "InternetService", "Churn"]]
@@ -175,7 +175,7 @@ def own_class(name: str, said: bool, folder: Path) -> Brought:
     return bring(folder, model, table, "Churn", saved="joblib", words=words)
 
 
-def own_function_of_dates(folder: Path) -> Brought:
+def own_function_of_dates(folder: Path) -> TrainedModel:
     """Days as pandas has them, made into months by a function of the owner's."""
     module = own_module(folder, "month_features", MONTHS)
     columns = make_column_transformer(
@@ -198,12 +198,12 @@ def class_of_a_script(folder: Path) -> Refused:
 
 
 def function_without_a_name(folder: Path) -> Refused:
-    brought = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
+    trained = bring(folder, scaled(logistic()), tables.wine(), "cultivar")
     columns = list(tables.wine().columns[:-1])
     model = make_pipeline(FunctionTransformer(lambda frame: frame**2), LogisticRegression(max_iter=3000))
     model.fit(tables.wine()[columns], tables.wine()["cultivar"])
     (folder / "model.pkl").write_bytes(cloudpickle.dumps(model))
-    return Refused((str(folder / "model.pkl"), *brought.words[1:], "--trust"))
+    return Refused((str(folder / "model.pkl"), *trained.words[1:], "--trust"))
 
 
 def of_statsmodels(folder: Path) -> Refused:
@@ -224,19 +224,19 @@ def other_object(thing: Any, folder: Path) -> Refused:
 
 
 def without_trust(folder: Path) -> Refused:
-    brought = saved_as("pkl", folder)
-    return Refused(tuple(word for word in brought.words if word != "--trust"))
+    trained = saved_as("pkl", folder)
+    return Refused(tuple(word for word in trained.words if word != "--trust"))
 
 
 def not_fitted(folder: Path) -> Refused:
     return other_object(scaled(logistic()), folder)
 
 
-def wrong_end(folder: Path) -> Brought:
+def wrong_end(folder: Path) -> TrainedModel:
     """A pickle that is called .skops: what a file is, its content says."""
-    brought = saved_as("pkl", folder)
-    path = Path(brought.words[0]).rename(folder / "renamed.skops")
-    return _with(brought, (str(path), *brought.words[1:]))
+    trained = saved_as("pkl", folder)
+    path = Path(trained.words[0]).rename(folder / "renamed.skops")
+    return _with(trained, (str(path), *trained.words[1:]))
 
 
 CASES = (

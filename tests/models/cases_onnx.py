@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.models import tables
-from tests.models.answers import Answers, row_by_row
-from tests.models.case import Brought, Case, bring
+from tests.models.answers import ExpectedAnswers, row_by_row
+from tests.models.case import Case, TrainedModel, bring
 from tests.models.pipelines import logistic, one_hot, scaled
 
 NUMBERS = ["tenure", "MonthlyCharges"]
@@ -28,17 +28,19 @@ WORDS = ["Contract", "InternetService", "OnlineSecurity"]
 Feed = Callable[[Any], dict[str, NDArray[Any]]]
 
 
-def answers_of(path: Path, feed: Feed, inputs: Any) -> Answers:
+def answers_of(path: Path, feed: Feed, inputs: Any) -> ExpectedAnswers:
     """What ONNX Runtime says: labels and, of classifiers, probabilities; raises ValueError where these are NaN."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     labels, *more = session.run(None, feed(inputs))
     labels = np.asarray(labels).reshape(len(inputs), -1)
     if not more:
-        return Answers(labels.astype(np.float64), {})
+        return ExpectedAnswers(labels.astype(np.float64), {})
     probabilities = np.asarray(more[0], np.float64)
     if np.isnan(probabilities).any():  # of a missing number; that is no answer, as where scikit-learn raises
         raise ValueError("NaN")
-    return Answers(labels, {"probability": probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities})
+    return ExpectedAnswers(
+        labels, {"probability": probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities}
+    )
 
 
 def as_table(inputs: pd.DataFrame) -> dict[str, NDArray[Any]]:
@@ -51,18 +53,18 @@ def as_columns(inputs: pd.DataFrame) -> dict[str, NDArray[Any]]:
     return {name: inputs[[name]].to_numpy(np.float32 if name in NUMBERS else object).reshape(-1, 1) for name in inputs}
 
 
-def exported(brought: Brought, onnx: Any, feed: Feed) -> Brought:
-    path = brought.folder / "model.onnx"
+def exported(trained: TrainedModel, onnx: Any, feed: Feed) -> TrainedModel:
+    path = trained.folder / "model.onnx"
     path.write_bytes(onnx.SerializeToString())
     answers = partial(row_by_row, partial(answers_of, path, feed))
-    return replace(brought, words=(str(path), *brought.words[1:]), answers=answers)
+    return replace(trained, words=(str(path), *trained.words[1:]), answers=answers)
 
 
-def of_numbers(model: Any, table: pd.DataFrame, target: str, folder: Path) -> Brought:
-    brought = bring(folder, model, table, target)
-    sample = brought.table.inputs().head(1).to_numpy(np.float32)
-    options = {id(brought.pipeline): {"zipmap": False}} if hasattr(brought.pipeline, "predict_proba") else None
-    return exported(brought, to_onnx(brought.pipeline, sample, options=options), as_table)
+def of_numbers(model: Any, table: pd.DataFrame, target: str, folder: Path) -> TrainedModel:
+    trained = bring(folder, model, table, target)
+    sample = trained.table.inputs().head(1).to_numpy(np.float32)
+    options = {id(trained.pipeline): {"zipmap": False}} if hasattr(trained.pipeline, "predict_proba") else None
+    return exported(trained, to_onnx(trained.pipeline, sample, options=options), as_table)
 
 
 def numbers_and_words() -> Pipeline:
@@ -70,15 +72,15 @@ def numbers_and_words() -> Pipeline:
     return make_pipeline(columns, logistic())
 
 
-def of_columns(folder: Path) -> Brought:
+def of_columns(folder: Path) -> TrainedModel:
     table = tables.telco()[[*NUMBERS, *WORDS, "Churn"]]
-    brought = bring(folder, numbers_and_words(), table, "Churn")
+    trained = bring(folder, numbers_and_words(), table, "Churn")
     kinds = [
         (name, FloatTensorType([None, 1]) if name in NUMBERS else StringTensorType([None, 1]))
         for name in (*NUMBERS, *WORDS)
     ]
-    options = {id(brought.pipeline): {"zipmap": False}}
-    return exported(brought, to_onnx(brought.pipeline, initial_types=kinds, options=options), as_columns)
+    options = {id(trained.pipeline): {"zipmap": False}}
+    return exported(trained, to_onnx(trained.pipeline, initial_types=kinds, options=options), as_columns)
 
 
 CASES = (

@@ -18,14 +18,14 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.svm import SVR, OneClassSVM
 
 from tests.models import tables
-from tests.models.answers import Answers
-from tests.models.case import Brought, Case, Refused, bring
+from tests.models.answers import ExpectedAnswers
+from tests.models.case import Case, Refused, TrainedModel, bring
 from tests.models.pipelines import by_type, logistic, prepared, scaled
 
 CULTIVARS = ("barbera", "barolo", "grignolino")
 
 
-def labelled(labels: list[Any], folder: Path) -> Brought:
+def labelled(labels: list[Any], folder: Path) -> TrainedModel:
     """Three kinds of wine, called so."""
     words = dict(zip(("barolo", "grignolino", "barbera"), labels, strict=True))
     table = tables.wine()
@@ -33,13 +33,13 @@ def labelled(labels: list[Any], folder: Path) -> Brought:
     return bring(folder, scaled(logistic()), table, "cultivar", read={"keep_default_na": False})
 
 
-def two_labels(labels: list[Any], folder: Path) -> Brought:
+def two_labels(labels: list[Any], folder: Path) -> TrainedModel:
     table = tables.cancer().iloc[:, -6:]
     table["diagnosis"] = [labels[n] for n in table["diagnosis"]]
     return bring(folder, scaled(logistic()), table, "diagnosis", read={"keep_default_na": False})
 
 
-def label_encoder(said: bool, folder: Path) -> Brought:
+def label_encoder(said: bool, folder: Path) -> TrainedModel:
     """The pipeline knows numbers only; the file has the words."""
     classes = CULTIVARS if said else ()
     return bring(
@@ -47,26 +47,26 @@ def label_encoder(said: bool, folder: Path) -> Brought:
     )
 
 
-def label_encoder_of_two(folder: Path) -> Brought:
+def label_encoder_of_two(folder: Path) -> TrainedModel:
     model = by_type(logistic())
     taught = LabelEncoder().fit_transform
     return bring(folder, model, tables.adult(1500), "income", taught=taught, classes=("<=50K", ">50K"))
 
 
-def several(model: Any, folder: Path) -> Brought:
+def several(model: Any, folder: Path) -> TrainedModel:
     """Exercises and bodies: three numbers of three numbers."""
     table, targets = tables.linnerud()
     return bring(folder, model, table, targets)
 
 
-def forest_of_weather(folder: Path) -> Brought:
+def forest_of_weather(folder: Path) -> TrainedModel:
     """A forest of several numbers by itself."""
     table = tables.weather()[["precipitation", "temp_max", "temp_min", "wind"]]
     model = RandomForestRegressor(15, random_state=0)
     return bring(folder, model, table, ("temp_max", "temp_min"))
 
 
-def two_words(folder: Path) -> Brought:
+def two_words(folder: Path) -> TrainedModel:
     """Two targets of words each."""
     numbers = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm"]
     model = RandomForestClassifier(15, random_state=0)
@@ -74,29 +74,29 @@ def two_words(folder: Path) -> Brought:
     return bring(folder, model, table, ("species", "sex"))
 
 
-def multilabel(model: Any, folder: Path) -> Brought:
+def multilabel(model: Any, folder: Path) -> TrainedModel:
     table, names = tables.tags()
     return bring(folder, model, table, names)
 
 
-def multilabel_from_array(model: Any, folder: Path) -> Brought:
+def multilabel_from_array(model: Any, folder: Path) -> TrainedModel:
     """Labels taught as an array: the model does not know what they are called."""
     table, names = tables.tags()
     return bring(folder, model, table, names, taught=lambda frame: frame.to_numpy())
 
 
-def unsupervised(model: Any, folder: Path, saved: str = "skops") -> Brought:
+def unsupervised(model: Any, folder: Path, saved: str = "skops") -> TrainedModel:
     return bring(folder, model, tables.wine().drop(columns="cultivar"), saved=saved)
 
 
-def outliers_among_words(folder: Path) -> Brought:
+def outliers_among_words(folder: Path) -> TrainedModel:
     table = tables.telco().drop(columns=["customerID", "TotalCharges", "Churn"])
     numbers, words = ["tenure", "MonthlyCharges"], ["Contract", "InternetService"]
     return bring(folder, prepared(numbers, words, IsolationForest(n_estimators=25, random_state=0)), table)
 
 
-def own_clusters(model: Any, asked: pd.DataFrame) -> Answers:
-    return Answers(np.asarray(model.predict(asked)).reshape(-1, 1), {})
+def own_clusters(model: Any, asked: pd.DataFrame) -> ExpectedAnswers:
+    return ExpectedAnswers(np.asarray(model.predict(asked)).reshape(-1, 1), {})
 
 
 def birch(folder: Path) -> Refused:
@@ -105,8 +105,8 @@ def birch(folder: Path) -> Refused:
 
 
 def without_predict(folder: Path) -> Refused:
-    brought = bring(folder, DBSCAN(2.0), tables.wine().drop(columns="cultivar"), answers=own_clusters)
-    return Refused(brought.words)
+    trained = bring(folder, DBSCAN(2.0), tables.wine().drop(columns="cultivar"), answers=own_clusters)
+    return Refused(trained.words)
 
 
 def refused_without_classes(folder: Path) -> Refused:

@@ -9,14 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import SLOWEST_MS, browser  # noqa: F401
-from tests.models.answers import Answers
-from tests.models.case import Brought
+from tests.models.answers import ExpectedAnswers
+from tests.models.case import TrainedModel
 from tests.models.cases import CASES
 from tests.models.ways import differences_of_file, differences_of_page, read_results, run_model, typed
 from tests.stack import Stack, wait_until
 
 # Of more fields than these, typing into each takes too long.
-MOST_TYPED = 60
+MAX_TYPED = 60
 FILL = """(form, record) => {
     for (const control of form.querySelectorAll("[name]"))
         if (control.name in record) control.value = record[control.name];
@@ -33,13 +33,13 @@ FILL = """(form, record) => {
 )
 def owned(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Brought]:
+) -> tuple[str, TrainedModel]:
     """A model that was added, and what its owner has."""
     case = request.param
-    name, brought = f"{case.name}-in-chromium", case.bring(tmp_path_factory.mktemp(case.name))
-    run = run_model(stack, "add", *brought.words, "--name", name)
+    name, trained = f"{case.name}-in-chromium", case.bring(tmp_path_factory.mktemp(case.name))
+    run = run_model(stack, "add", *trained.words, "--name", name)
     assert run.returncode == 0, run.stderr
-    return name, brought
+    return name, trained
 
 
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without"])
@@ -55,14 +55,14 @@ def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iter
     assert not errors
 
 
-def answers_of(brought: Brought) -> Answers:
-    return brought.answers(brought.table.inputs(brought.scored))
+def answers_of(trained: TrainedModel) -> ExpectedAnswers:
+    return trained.answers(trained.table.inputs(trained.scored))
 
 
-def test_the_form_shows_the_pipelines_own_answer(page: Page, owned: tuple[str, Brought]) -> None:
-    name, brought = owned
-    wanted = answers_of(brought)
-    plain = brought.table.features(brought.scored)
+def test_the_form_shows_the_pipelines_own_answer(page: Page, owned: tuple[str, TrainedModel]) -> None:
+    name, trained = owned
+    wanted = answers_of(trained)
+    plain = trained.table.features(trained.scored)
     page.goto(f"/models/{name}")
     for place in (0, len(plain) - 1):
         fill(page, typed(plain.iloc[place]))
@@ -72,14 +72,14 @@ def test_the_form_shows_the_pipelines_own_answer(page: Page, owned: tuple[str, B
         assert not differences_of_page((200, page.content()), wanted, place)
 
 
-def _shows(page: Page, wanted: Answers, place: int) -> bool:
+def _shows(page: Page, wanted: ExpectedAnswers, place: int) -> bool:
     return not differences_of_page((200, page.content()), wanted, place)
 
 
 def fill(page: Page, record: dict[str, str]) -> None:
     """Fill in the form, field by field."""
     form = page.locator("#record-form")
-    if len(record) > MOST_TYPED:
+    if len(record) > MAX_TYPED:
         form.evaluate(FILL, record)
         return
     names = form.locator("[name]").evaluate_all("controls => controls.map((control) => control.name)")
@@ -93,17 +93,19 @@ def fill(page: Page, record: dict[str, str]) -> None:
             control.fill(text)
 
 
-def test_an_uploaded_file_is_downloaded_with_the_pipelines_own_answers(page: Page, owned: tuple[str, Brought]) -> None:
-    name, brought = owned
-    wanted = answers_of(brought)
+def test_an_uploaded_file_is_downloaded_with_the_pipelines_own_answers(
+    page: Page, owned: tuple[str, TrainedModel]
+) -> None:
+    name, trained = owned
+    wanted = answers_of(trained)
     page.goto(f"/models/{name}")
-    page.locator("#file").set_input_files(str(brought.upload))
+    page.locator("#file").set_input_files(str(trained.upload))
     page.get_by_role("button", name="Upload and score", exact=True).click()
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text=f"All {len(wanted.labels):,} rows are done").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the results").click()
     data = Path(download.value.path()).read_bytes()
-    found, sent = read_results(brought.upload.read_bytes(), data, str(brought.table.options.get("sep", ",")))
+    found, sent = read_results(trained.upload.read_bytes(), data, str(trained.table.options.get("sep", ",")))
     assert found.records == sent[1:]
-    assert not differences_of_file(found, wanted, brought.table.target, brought.has_scores)
+    assert not differences_of_file(found, wanted, trained.table.target, trained.has_scores)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models.case import Brought, Case, Refused, records_of
+from tests.models.case import Case, Refused, TrainedModel, records_of
 from tests.models.cases import CASES
 from tests.models.unseen import unseen_rows
 from tests.models.ways import (
@@ -34,7 +34,7 @@ class Tried:
     """What came of bringing a case to the service."""
 
     case: Case
-    brought: Brought | Refused
+    trained: TrainedModel | Refused
     run: subprocess.CompletedProcess[str]
 
     @property
@@ -46,16 +46,16 @@ class Tried:
         """What the command said went wrong."""
         return [line for line in self.run.stderr.splitlines() if line.startswith("scoreline: ")]
 
-    def owner(self) -> Brought:
+    def owner(self) -> TrainedModel:
         """What the model's owner has; where it was refused, another test fails by that."""
-        assert isinstance(self.brought, Brought)
+        assert isinstance(self.trained, TrainedModel)
         if self.run.returncode:
             pytest.skip("the model was refused")
-        return self.brought
+        return self.trained
 
 
 def _cases(refused: bool) -> list[Any]:
-    """The cases of which one is brought after the other; with several processes, all tests of one in the same."""
+    """The cases, one model after the other; with several processes, all tests of one in the same."""
     return [
         pytest.param(
             case,
@@ -68,8 +68,8 @@ def _cases(refused: bool) -> list[Any]:
 
 
 def _bring(case: Case, stack: Stack, folder: Path) -> Tried:
-    brought = case.bring(folder)
-    return Tried(case, brought, run_model(stack, "add", *brought.words, "--name", case.name))
+    trained = case.bring(folder)
+    return Tried(case, trained, run_model(stack, "add", *trained.words, "--name", case.name))
 
 
 @pytest.fixture(scope="module", params=_cases(refused=False))
@@ -86,33 +86,33 @@ def refused(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pyte
 
 def test_is_added_and_says_that_every_answer_was_checked(tried: Tried) -> None:
     assert tried.run.returncode == 0, tried.run.stderr[-1500:]
-    brought = tried.owner()
-    count = len(brought.table.features())
+    trained = tried.owner()
+    count = len(trained.table.features())
     assert f"checked: {count:,} rows, every answer is the pipeline's own" in tried.run.stdout
 
 
 def test_a_file_comes_back_with_the_pipelines_own_answers(stack: Stack, tried: Tried) -> None:
-    brought = tried.owner()
-    wanted = brought.answers(brought.table.inputs(brought.scored))
-    job, found, sent = score_file(stack, tried.name, brought.upload.read_bytes())
+    trained = tried.owner()
+    wanted = trained.answers(trained.table.inputs(trained.scored))
+    job, found, sent = score_file(stack, tried.name, trained.upload.read_bytes())
     assert found.header == sent[0]
     assert found.records == sent[1:], "the records came back as they were sent"
-    assert not differences_of_file(found, wanted, brought.table.target, brought.has_scores)
+    assert not differences_of_file(found, wanted, trained.table.target, trained.has_scores)
     assert job["rows"]["scored"] == wanted.answered.sum()
     assert job["rows"]["total"] == len(sent) - 1
 
 
 def test_records_get_the_pipelines_own_answers(stack: Stack, tried: Tried) -> None:
-    brought = tried.owner()
-    wanted = brought.answers(brought.table.inputs(brought.scored))
-    found = predict_records(stack, tried.name, records_of(brought.table.features(brought.scored)))
-    assert not differences_of_records(found, wanted, brought.table.target)
+    trained = tried.owner()
+    wanted = trained.answers(trained.table.inputs(trained.scored))
+    found = predict_records(stack, tried.name, records_of(trained.table.features(trained.scored)))
+    assert not differences_of_records(found, wanted, trained.table.target)
 
 
 def test_the_form_shows_the_pipelines_own_answer(stack: Stack, tried: Tried) -> None:
-    brought = tried.owner()
-    wanted = brought.answers(brought.table.inputs(brought.scored))
-    plain = brought.table.features(brought.scored)
+    trained = tried.owner()
+    wanted = trained.answers(trained.table.inputs(trained.scored))
+    plain = trained.table.features(trained.scored)
     known = np.flatnonzero(plain.notna().all(axis=1) & wanted.answered)[:1]
     for place in [*known.tolist(), len(plain) - 1][:FORMS]:
         page = form_page(stack, tried.name, typed(plain.iloc[place]))
@@ -121,16 +121,16 @@ def test_the_form_shows_the_pipelines_own_answer(stack: Stack, tried: Tried) -> 
 
 def test_what_training_never_saw_gets_the_pipelines_own_answer(stack: Stack, tried: Tried) -> None:
     """Where the pipeline raises, the row is rejected; where it answers, so does the service, by file and by record."""
-    brought = tried.owner()
-    rows = unseen_rows(brought) if brought.odd_values else None
+    trained = tried.owner()
+    rows = unseen_rows(trained) if trained.odd_values else None
     if rows is None:
         return
     _, found, _ = score_file(stack, tried.name, rows.path.read_bytes())
     items = predict_records(stack, tried.name, records_of(rows.frame))
     wrong = []
     for place, (what, wanted) in enumerate(zip(rows.what, rows.answers, strict=True)):
-        lines = differences_of_file(found.only(place), wanted, brought.table.target, brought.has_scores)
-        lines += differences_of_records(items[place : place + 1], wanted, brought.table.target)
+        lines = differences_of_file(found.only(place), wanted, trained.table.target, trained.has_scores)
+        lines += differences_of_records(items[place : place + 1], wanted, trained.table.target)
         wrong += [f"{what}: {line}" for line in lines]
     assert not wrong
 

@@ -12,7 +12,7 @@ from model import artifact
 from model.catalog import ARTIFACT_FILE, CARD_FILE, CURRENT_FILE, Catalog, version_of
 from model.files import sha256_of
 from tests.models import tables
-from tests.models.case import Brought, bring, records_of
+from tests.models.case import TrainedModel, bring, records_of
 from tests.models.pipelines import logistic, scaled
 from tests.models.ways import run_model
 from tests.stack import Stack, problem_of
@@ -23,7 +23,7 @@ class Owned:
     """A model of the running service, its folder, and the words with which it was added."""
 
     name: str
-    brought: Brought
+    trained: TrainedModel
     catalog: Catalog
 
     @property
@@ -33,17 +33,17 @@ class Owned:
 
     @property
     def data(self) -> tuple[str, str]:
-        return "--data", str(self.brought.table.path)
+        return "--data", str(self.trained.table.path)
 
 
 @pytest.fixture
 def owned(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Owned]:
     """Irises, told apart by a line; gone again when the test is over."""
     name = f"tampered-{abs(hash(request.node.name)) % 10**8}"
-    brought = bring(tmp_path, scaled(logistic()), tables.iris(), "species")
-    run = run_model(stack, "add", *brought.words, "--name", name)
+    trained = bring(tmp_path, scaled(logistic()), tables.iris(), "species")
+    run = run_model(stack, "add", *trained.words, "--name", name)
     assert run.returncode == 0, run.stderr
-    yield Owned(name, brought, Catalog(stack.folder / "models"))
+    yield Owned(name, trained, Catalog(stack.folder / "models"))
     shutil.rmtree(stack.folder / "models" / name)
 
 
@@ -65,7 +65,7 @@ def swap_coefficients(owned: Owned) -> None:
 
 def ask(stack: Stack, owned: Owned) -> tuple[int, str]:
     """Status and code of the answer to a record."""
-    record = records_of(owned.brought.table.features())[0]
+    record = records_of(owned.trained.table.features())[0]
     return problem_of(stack.request("POST", "/api/v1/predictions", json={"model": owned.name, "record": record}))
 
 
@@ -99,7 +99,7 @@ def test_other_coefficients_under_checksums_that_fit_are_found_by_their_answers(
 def test_a_worker_does_not_serve_a_model_that_answers_otherwise_than_its_card_says(stack: Stack, owned: Owned) -> None:
     swap_coefficients(owned)
     assert ask(stack, owned) == (503, "broken_model")
-    job = stack.ended(stack.upload(owned.brought.upload.read_bytes(), model=owned.name).json())
+    job = stack.ended(stack.upload(owned.trained.upload.read_bytes(), model=owned.name).json())
     assert job["state"] == "failed"
     assert "answers otherwise" in job["error"]["detail"]
 

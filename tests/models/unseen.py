@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_string_dtype
 
-from tests.models.answers import Answers
-from tests.models.case import Brought
+from tests.models.answers import ExpectedAnswers
+from tests.models.case import TrainedModel
 
-MOST_COLUMNS = 8
+MAX_COLUMNS = 8
 SOME = 100
 NEW_CATEGORY = "Zz-new"
 NEW_DATE = "2031-05-17"
@@ -23,17 +23,17 @@ class UnseenRows:
     path: Path
     frame: pd.DataFrame
     what: list[str]
-    answers: list[Answers]
+    answers: list[ExpectedAnswers]
 
 
-def unseen_rows(brought: Brought) -> UnseenRows | None:
+def unseen_rows(trained: TrainedModel) -> UnseenRows | None:
     """Rows of the user's table, each with one cell changed; None where the table cannot be changed by text."""
-    options = dict(brought.table.options)
+    options = dict(trained.table.options)
     style = {"sep": options.get("sep", ","), "encoding": options.get("encoding", "utf-8-sig")}
-    cells = pd.read_csv(brought.upload, dtype=str, keep_default_na=False, **style)
-    plain = brought.table.features(brought.upload)
+    cells = pd.read_csv(trained.upload, dtype=str, keep_default_na=False, **style)
+    plain = trained.table.features(trained.upload)
     rows, what = [], []
-    for name in [name for name in plain.columns if name in cells.columns][:MOST_COLUMNS]:
+    for name in [name for name in plain.columns if name in cells.columns][:MAX_COLUMNS]:
         for label, text in _changes(plain[name]):
             row = cells.iloc[len(rows) % len(cells)].copy()
             row[name] = text
@@ -41,14 +41,14 @@ def unseen_rows(brought: Brought) -> UnseenRows | None:
             what.append(f"{name} {label}")
     if not rows:
         return None
-    path = brought.folder / "unseen.csv"
+    path = trained.folder / "unseen.csv"
     answers = []
     for row in rows:
         # Some of the table stands before it, so that pandas reads the columns as it read them in training.
         pd.concat([cells.head(SOME), row.to_frame().T]).to_csv(path, index=False, **style)
-        answers.append(brought.answers(brought.table.inputs(path)[-1:]))
+        answers.append(trained.answers(trained.table.inputs(path)[-1:]))
     pd.DataFrame(rows).to_csv(path, index=False, **style)
-    return UnseenRows(path, brought.table.features(path), what, answers)
+    return UnseenRows(path, trained.table.features(path), what, answers)
 
 
 def _changes(column: pd.Series) -> list[tuple[str, str]]:

@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tests.models.answers import Answers, close, same_label
+from tests.models.answers import ExpectedAnswers, close, same_label
 from tests.stack import ROOT, Stack
 
 SLOWEST_SECONDS = 600
 RECORDS_AT_ONCE = 1000
 GZIP = b"\x1f\x8b"
 # What a request line holds; a form that is longer is sent in a body.
-LONGEST_ADDRESS = 4000
+MAX_ADDRESS = 4000
 SCORE_COLUMN = re.compile(r"(probability|decision|score|distance)(_.*)?", re.DOTALL)
 
 
@@ -96,7 +96,7 @@ def predict_records(stack: Stack, name: str, records: Sequence[dict[str, Any]]) 
 def form_page(stack: Stack, name: str, typed: dict[str, str]) -> tuple[int, str]:
     """Status and text of the page that the form leads to."""
     path = f"/models/{name}/prediction"
-    if len(urlencode(typed)) < LONGEST_ADDRESS:
+    if len(urlencode(typed)) < MAX_ADDRESS:
         answer = stack.get(path, params=typed)
     else:
         answer = stack.request("POST", path, data=typed, follow_redirects=True)
@@ -116,7 +116,9 @@ def _text(value: Any) -> str:
     return repr(value.item()) if isinstance(value, np.number) else str(value)
 
 
-def differences_of_file(found: ScoredFile, wanted: Answers, targets: Sequence[str], has_scores: bool) -> list[str]:
+def differences_of_file(
+    found: ScoredFile, wanted: ExpectedAnswers, targets: Sequence[str], has_scores: bool
+) -> list[str]:
     """Where the added columns are not what the pipeline says; one line for each kind of difference."""
     names = [name for name in found.added_header[:-1] if re.fullmatch(r"prediction(_.*)?", name, re.DOTALL)]
     wrong = []
@@ -141,7 +143,9 @@ def differences_of_file(found: ScoredFile, wanted: Answers, targets: Sequence[st
     return wrong
 
 
-def differences_of_records(found: Sequence[dict[str, Any]], wanted: Answers, targets: Sequence[str]) -> list[str]:
+def differences_of_records(
+    found: Sequence[dict[str, Any]], wanted: ExpectedAnswers, targets: Sequence[str]
+) -> list[str]:
     """Where the answers to records are not what the pipeline says."""
     if len(found) != len(wanted.labels):
         return [f"{len(found)} answers, not {len(wanted.labels)}"]
@@ -160,7 +164,7 @@ def differences_of_records(found: Sequence[dict[str, Any]], wanted: Answers, tar
     return wrong
 
 
-def _wrongly_rejected(errors: Sequence[str], wanted: Answers) -> list[str]:
+def _wrongly_rejected(errors: Sequence[str], wanted: ExpectedAnswers) -> list[str]:
     """Rows that are rejected though the pipeline answers them, or answered though it raises on them."""
     answered = wanted.answered
     rejected = [row for row, error in enumerate(errors) if error and answered[row]]
@@ -204,7 +208,7 @@ def _different_scores(kind: str, found: NDArray[np.float64], wanted: NDArray[np.
     return [f"{kind}: {count} of {len(wanted)} differ, first row {row + 1}: {found[row]} for {wanted[row]}"]
 
 
-def differences_of_page(page: tuple[int, str], wanted: Answers, place: int) -> list[str]:
+def differences_of_page(page: tuple[int, str], wanted: ExpectedAnswers, place: int) -> list[str]:
     """Where the page does not show what the pipeline says of row `place`."""
     status, text = page
     if not wanted.answered[place]:

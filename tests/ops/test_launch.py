@@ -178,6 +178,11 @@ def test_two_run_side_by_side(start: Start, procfile: Path, free_port: int, tmp_
     ("name", "value", "line"),
     [
         ("PORT", "http", "scoreline: PORT: Input should be a valid integer"),
+        (
+            "SCORELINE_PREDICT_SECONDS",
+            "5",
+            "scoreline: SCORELINE_PREDICT_SECONDS is now called SCORELINE_PREDICTION_TIMEOUT_SECONDS",
+        ),
         ("SCORELINE_WEB_PROCESSES", "0", "scoreline: SCORELINE_WEB_PROCESSES: Input should be greater"),
         ("HOST", "192.0.2.1", "scoreline: cannot listen on 192.0.2.1:"),
         ("SCORELINE_DATA_DIR", "/dev/null/var", "scoreline: cannot make the data folder /dev/null/var: "),

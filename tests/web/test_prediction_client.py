@@ -15,7 +15,7 @@ from jobs.store.connection import connect
 from jobs.store.prediction_store import PredictionStore
 from tests.stack import wait_until
 from web.prediction_client import PredictionClient, _Pending
-from web.server.limits import Slots
+from web.server.limits import ConcurrencyLimit
 
 Answer = tuple[str, dict[str, Any] | None]
 
@@ -50,7 +50,7 @@ def worker(server: Settings) -> Worker:
 @pytest.fixture
 def client(server: Settings) -> PredictionClient:
     return PredictionClient(
-        PredictionStore(connect(server), server), server.store_timeout_seconds, Slots(100, "predictions")
+        PredictionStore(connect(server), server), server.store_timeout_seconds, ConcurrencyLimit(100, "predictions")
     )
 
 
@@ -118,14 +118,14 @@ class Interrupted(PredictionClient):
 
 def test_an_answer_that_comes_between_looking_and_waiting_wakes_whoever_asked(worker: Worker, server: Settings) -> None:
     store = PredictionStore(connect(server), server)
-    client = Interrupted(store, server.store_timeout_seconds, Slots(1, "predictions"))
+    client = Interrupted(store, server.store_timeout_seconds, ConcurrencyLimit(1, "predictions"))
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(client.ask, {"n": 0}, 20.0).result(timeout=15)[1] == {"of": "just then"}
 
 
 def test_without_a_store_everyone_is_told(server: Settings) -> None:
     nowhere = server.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    client = PredictionClient(PredictionStore(connect(nowhere), nowhere), 0.5, Slots(100, "predictions"))
+    client = PredictionClient(PredictionStore(connect(nowhere), nowhere), 0.5, ConcurrencyLimit(100, "predictions"))
     with ThreadPoolExecutor(8) as threads:
         for asked in [threads.submit(client.ask, {}, 1.0) for _ in range(8)]:
             with pytest.raises(RedisError):

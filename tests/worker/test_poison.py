@@ -35,7 +35,7 @@ def test_the_last_attempt_rejects_the_poisonous_row_alone(kind: str) -> None:
     records[13] = poison.POISON[kind]
     text = "".join(f"{record['dose']},{record['word']}\n" for record in records)
     chunk = InputChunk(1, len(records), text.encode())
-    scored = score_chunk(chunk, LAYOUT, [poison.poison_scorer()], None, apart=True, isolated_seconds=4)
+    scored = score_chunk(chunk, LAYOUT, [poison.poison_scorer()], None, bisect=True, isolated_seconds=4)
     assert (scored.scored, scored.rejected, scored.scoring_failed) == (19, 1, 1)
     assert scored.rejects.startswith(b"14,")
     assert scored.output.splitlines()[12:15:2] == [b"10,fine,no,0.000000,"] * 2
@@ -48,7 +48,7 @@ def test_however_many_rows_never_end_the_others_are_scored_within_the_time() -> 
         records[at] = poison.POISON["never ends"]
     text = "".join(f"{record['dose']},{record['word']}\n" for record in records)
     chunk = InputChunk(1, len(records), text.encode())
-    scored = score_chunk(chunk, LAYOUT, [poison.poison_scorer()], None, apart=True, isolated_seconds=6)
+    scored = score_chunk(chunk, LAYOUT, [poison.poison_scorer()], None, bisect=True, isolated_seconds=6)
     assert (scored.scored, scored.rejected, scored.scoring_failed) == (27, 3, 3)
 
 
@@ -61,18 +61,18 @@ class Marked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
 
-    def _meet(self, frame: pd.DataFrame) -> None:
+    def _check_poison(self, frame: pd.DataFrame) -> None:
         killed = len(list(self._folder.iterdir()))
         if (frame["dose"] == MARKED).any() and killed < self._times:
             (self._folder / str(killed)).touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def predict(self, frame: pd.DataFrame) -> Any:
-        self._meet(frame)
+        self._check_poison(frame)
         return self._pipeline.predict(frame)
 
     def predict_proba(self, frame: pd.DataFrame) -> Any:
-        self._meet(frame)
+        self._check_poison(frame)
         return self._pipeline.predict_proba(frame)
 
 
@@ -87,5 +87,5 @@ def test_a_row_whose_process_was_killed_is_asked_again_before_it_is_blamed(
     records[13] = {"dose": MARKED, "word": poison.FINE}
     text = "".join(f"{record['dose']},{record['word']}\n" for record in records)
     chunk = InputChunk(1, len(records), text.encode())
-    scored = score_chunk(chunk, LAYOUT, [scorer], None, apart=True, isolated_seconds=60)
+    scored = score_chunk(chunk, LAYOUT, [scorer], None, bisect=True, isolated_seconds=60)
     assert (scored.scored, scored.rejected) == (20 - rejected, rejected)

@@ -7,7 +7,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.store.heartbeat import ROLES, living
 from model.errors import ModelError
 from web.api.openapi import answer, operation_name
@@ -68,7 +68,7 @@ def missing_parts() -> list[str]:
     try:
         missing += [f"{role} worker" for role in _NEEDED if not living(found.store.redis, role)]
         missing += [f"a suitable store: {fault}" for fault in found.store.check.faults()]
-        store_availability.found()
+        redis_availability.record_success()
     except RedisError:
         missing.append("redis")
     return missing

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
 from jobs.state import Job, JobState, as_dict
-from jobs.store.idempotency import FirstUpload, OnceOnly, Overtaken
+from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
 from web.api.openapi import (
     answer,
     csv_answer,
@@ -47,7 +47,7 @@ from web.jobs.summary import cards_of, summary_document
 from web.prefer_header import applied, preferred_wait, prefers_end
 from web.problems import Problem
 from web.responses import json_response
-from web.server.limits import Held
+from web.server.limits import LimitedResponseBody
 from web.services import services
 from web.uploads.bodies import Body, open_body
 from web.uploads.preflight import preflight
@@ -61,8 +61,8 @@ api = APIBlueprint(
     operation_id_callback=operation_name,
 )
 
-_LONGEST_REVISION = 18
-_LONGEST_KEY = 255
+_MAX_REVISION = 18
+_MAX_KEY = 255
 
 
 @api.post(
@@ -81,16 +81,16 @@ _LONGEST_KEY = 255
 )
 def create_job() -> Response:
     """Scoring begins while the file is still coming in; from the answer on, the upload is durable."""
-    once = _once_only()
-    first = once.begin() if once else None
+    idempotency = _idempotency_key()
+    first = idempotency.begin() if idempotency else None
     if first:
         return _replayed(first)
     try:
-        job_id = _received(once)
+        job_id = _received(idempotency)
     except Overtaken as other:
         return _first_upload(other.first, other.fingerprint)
     seconds = preferred_wait(request.headers.get("Prefer"))
-    job = wait_for_change(services().watcher, services().store, job_id, None, seconds or 0.0)
+    job = wait_for_change(services().notifications, services().store, job_id, None, seconds or 0.0)
     if job is None:
         raise unknown_job(job_id)
     ended = seconds is not None and job.state.ended
@@ -109,23 +109,23 @@ _SCORE: dict[str, Any] = {
 }
 
 
-def _once_only() -> OnceOnly | None:
+def _idempotency_key() -> IdempotencyKey | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not 0 < len(key) <= _LONGEST_KEY:
-        detail = f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters"
+    if not 0 < len(key) <= _MAX_KEY:
+        detail = f"an Idempotency-Key has 1 to {_MAX_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
-    return OnceOnly(services().store.redis, services().settings, key, services().heartbeat.begin())
+    return IdempotencyKey(services().store.redis, services().settings, key, services().heartbeat.begin())
 
 
-def _received(once: OnceOnly | None) -> str:
+def _received(idempotency: IdempotencyKey | None) -> str:
     try:
         with refusals_logged():
-            return _upload(_body(), once=once).receive_all()
+            return _upload(_body(), idempotency=idempotency).receive_all()
     except BaseException:
-        if once:  # what is refused before the body is read has taken the key, too
-            once.give_up()
+        if idempotency:  # what is refused before the body is read has taken the key, too
+            idempotency.give_up()
         raise
 
 
@@ -164,7 +164,7 @@ def score() -> Response:
                 threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
                 break
     job = found_job(str(upload.job_id))
-    blocks = downloads.followed_results(found.store, found.watcher, job, downloads.as_it_is)
+    blocks = downloads.followed_results(found.store, found.notifications, job, downloads.as_it_is)
     response = _download(blocks, job, "scored")
     response.headers["Location"] = job_url(job.id)
     return downloads.unbuffered(response)
@@ -210,7 +210,7 @@ def get_job(path: JobPath) -> Response:
     prefer = request.headers.get("Prefer")
     seconds = preferred_wait(prefer) or 0.0
     known = None if prefers_end(prefer) else _known_revision()
-    job = wait_for_change(services().watcher, services().store, path.job_id, known, seconds)
+    job = wait_for_change(services().notifications, services().store, path.job_id, known, seconds)
     if job is None:
         raise unknown_job(path.job_id)
     response = _with_preference(job_response(job, HTTPStatus.OK))
@@ -262,12 +262,12 @@ def get_results(path: JobPath) -> Response:
     if query.follow and not (query.partial and job.state is JobState.CANCELED):
         if job.state in (JobState.FAILED, JobState.CANCELED):
             raise no_results(job)
-        blocks = downloads.followed_results(found.store, found.watcher, job, transform)
+        blocks = downloads.followed_results(found.store, found.notifications, job, transform)
         return downloads.unbuffered(_download(blocks, job, "scored"))
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
         raise no_results(job)
     return downloads.csv_response(
-        downloads.finished_results(found.store, job, transform), job.filename, "scored", found.places.downloads
+        downloads.finished_results(found.store, job, transform), job.filename, "scored", found.limits.downloads
     )
 
 
@@ -317,8 +317,8 @@ def get_events(path: JobPath) -> Response:
     def show(now: Job) -> dict[str, Any]:
         return job_document(now, found.store.queue_position(now))
 
-    events = job_events(found.store, found.watcher, job.id, show, request.headers.get("Last-Event-ID"))
-    blocks = Held(found.places.waiting, stream_with_context(events))
+    events = job_events(found.store, found.notifications, job.id, show, request.headers.get("Last-Event-ID"))
+    blocks = LimitedResponseBody(found.limits.waiting, stream_with_context(events))
     response = Response(blocks, mimetype="text/event-stream", direct_passthrough=True)
     response.headers["Cache-Control"] = "no-cache"
     return downloads.unbuffered(response)
@@ -339,16 +339,16 @@ def create_preflight() -> Response:
 
 
 def _body() -> Body:
-    return open_body(request, services().settings.max_upload_bytes, services().places.uploads)
+    return open_body(request, services().settings.max_upload_bytes, services().limits.uploads)
 
 
-def _upload(body: Body, shown: bool = False, once: OnceOnly | None = None) -> Upload:
+def _upload(body: Body, shown: bool = False, idempotency: IdempotencyKey | None = None) -> Upload:
     found = services()
-    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown, once)
+    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown, idempotency)
 
 
 def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:
-    return downloads.csv_response(blocks, job.filename, suffix, services().places.downloads)
+    return downloads.csv_response(blocks, job.filename, suffix, services().limits.downloads)
 
 
 def _transform(job: Job, escape: str | None) -> downloads.Transform:
@@ -359,6 +359,6 @@ def _known_revision() -> int | None:
     """The revision that the client has seen, by its If-None-Match."""
     for tag in request.if_none_match:
         revision = tag.partition("-")[0]
-        if revision.isdecimal() and len(revision) < _LONGEST_REVISION:
+        if revision.isdecimal() and len(revision) < _MAX_REVISION:
             return int(revision)
     return None

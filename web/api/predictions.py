@@ -99,7 +99,7 @@ def _read_body() -> PredictionRequest:
         raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
     request.max_content_length = _MAX_BODY_BYTES
     try:
-        with nullcontext() if has_arrived(request) else services().places.records.held(request.remote_addr or ""):
+        with nullcontext() if has_arrived(request) else services().limits.records.held(request.remote_addr or ""):
             text = request.get_data(cache=False)
         if len(text) >= _MAX_BODY_BYTES:  # of a body without a length, the rest is cut off without a word
             raise _too_large()

@@ -9,8 +9,8 @@ from flask import Response
 from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.job_store import JobStore
-from web.jobs.notifications import Watcher
-from web.server.limits import Held, Slots
+from web.jobs.notifications import JobNotifications
+from web.server.limits import ConcurrencyLimit, LimitedResponseBody
 
 REJECT_COLUMNS = ("row", "column", "value", "code", "reason")
 _FOLLOW_SECONDS = 5.0
@@ -23,7 +23,7 @@ class TransferBroken(Exception):
     """Raised within a download to break it off, so that a short file cannot pass for a whole one."""
 
 
-def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Slots) -> Response:
+def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: ConcurrencyLimit) -> Response:
     """A CSV download; ``people.csv`` becomes ``people.<suffix>.csv``. Raises Busy when too many are under way."""
     stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
     name = f"{stem}.{suffix}.csv"
@@ -31,7 +31,7 @@ def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Sl
     disposition = f'attachment; filename="{plain}"'
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name)}"
-    response = Response(Held(places, _pieces(blocks)), mimetype="text/csv", direct_passthrough=True)
+    response = Response(LimitedResponseBody(places, _pieces(blocks)), mimetype="text/csv", direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
     return response
@@ -62,11 +62,13 @@ def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterato
         yield transform(decompress(frame))
 
 
-def followed_results(store: JobStore, watcher: Watcher, job: Job, transform: Transform) -> Iterator[bytes]:
+def followed_results(
+    store: JobStore, notifications: JobNotifications, job: Job, transform: Transform
+) -> Iterator[bytes]:
     """The scored file as its chunks are done; ends when the job does."""
     yield transform(job.header + job.line_end.encode())
     number = 0
-    with watcher.listen(job.id) as changed:
+    with notifications.listen(job.id) as changed:
         while True:
             changed.clear()
             now = store.get(job.id)

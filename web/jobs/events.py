@@ -8,23 +8,27 @@ import orjson
 
 from jobs.state import Job
 from jobs.store.job_store import JobStore
-from web.jobs.notifications import Watcher
+from web.jobs.notifications import JobNotifications
 
 # At most five events a second, and a sign of life where nothing happens.
-_SHORTEST_PAUSE_SECONDS = 0.2
+_MIN_PAUSE_SECONDS = 0.2
 _COMMENT_SECONDS = 15.0
 _LOOK_SECONDS = 5.0
 
 
 def job_events(
-    store: JobStore, watcher: Watcher, job_id: str, show: Callable[[Job], dict[str, Any]], last_id: str | None
+    store: JobStore,
+    notifications: JobNotifications,
+    job_id: str,
+    show: Callable[[Job], dict[str, Any]],
+    last_id: str | None,
 ) -> Iterator[bytes]:
     """Server-sent events of a job: now, at each change, and last when it ends.
 
     ``last_id`` is the revision that the client saw before it lost the connection; it is not sent again.
     """
     last_sent = time.monotonic()
-    with watcher.listen(job_id) as changed:
+    with notifications.listen(job_id) as changed:
         while True:
             changed.clear()
             job = store.get(job_id)
@@ -36,7 +40,7 @@ def job_events(
             elif time.monotonic() - last_sent > _COMMENT_SECONDS:
                 last_sent = time.monotonic()
                 yield b": still here\n\n"
-            if job.state.ended or watcher.stopping:
+            if job.state.ended or notifications.stopping:
                 return
-            time.sleep(_SHORTEST_PAUSE_SECONDS)
+            time.sleep(_MIN_PAUSE_SECONDS)
             changed.wait(_LOOK_SECONDS)

@@ -17,7 +17,7 @@ _DELIMITERS = ",;\t|"
 _QUOTE = ord('"')
 
 Bytes = NDArray[np.uint8]
-Places = NDArray[np.int64]
+Positions = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _SPACE = rb"(?:[ ']|\xc2\xa0|\xe2\x80\xaf|\xe2\x80\x99)"
@@ -69,7 +69,7 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     return [int(at) for at in found[~harmless]]
 
 
-def _beginnings(raw: Bytes) -> Places:
+def _beginnings(raw: Bytes) -> Positions:
     """Where a formula may begin, by the byte that stands there and the one before it."""
     leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
     leads[[ord(lead) for lead in _LEADS]] = True
@@ -79,7 +79,7 @@ def _beginnings(raw: Bytes) -> Places:
     return found[begins]
 
 
-def _separates(raw: Bytes, found: Places, delimiter: str, quoted: Flags | None) -> Flags:
+def _separates(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
     """Whether the file's delimiter stands there, or a carriage return that ends a line."""
     ends: Flags = (raw[found] == ord("\r")) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
     ends |= raw[found] == ord(delimiter)
@@ -88,7 +88,7 @@ def _separates(raw: Bytes, found: Places, delimiter: str, quoted: Flags | None) 
     return ends
 
 
-def _begins_field(raw: Bytes, found: Places, delimiter: str, quoted: Flags | None) -> Flags:
+def _begins_field(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
     """Whether a field of the file begins there, or its content behind a quote."""
     starts = found - (raw[found - 1] == _QUOTE) * (found > 0)
     begins: Flags = (raw[starts - 1] == ord(delimiter)) | (raw[starts - 1] == ord("\n"))
@@ -98,7 +98,7 @@ def _begins_field(raw: Bytes, found: Places, delimiter: str, quoted: Flags | Non
     return begins
 
 
-def _follows_other(raw: Bytes, found: Places, delimiter: str) -> Flags:
+def _follows_other(raw: Bytes, found: Positions, delimiter: str) -> Flags:
     """Whether another delimiter than the file's stands before, with a quote between or a doubled one."""
     others = np.zeros(256, np.bool_)
     others[[ord(other) for other in _DELIMITERS if other != delimiter]] = True

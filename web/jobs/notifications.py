@@ -9,26 +9,26 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.state import Job
 from jobs.store import keys
 from jobs.store.job_store import JobStore
-from web.server.limits import Busy, Slots
+from web.server.limits import Busy, ConcurrencyLimit
 
 log = structlog.stdlib.get_logger(__name__)
 
 # Whoever waits looks again after this time even without a message.
-_LONGEST_SILENCE_SECONDS = 5.0
+_MAX_SILENCE_SECONDS = 5.0
 
 
-class Watcher:
+class JobNotifications:
     """Tells those who wait for a job when it has changed.
 
     ``places`` bounds how many of them there are; ``stopping`` is true once nobody should wait any more, since the
     process is about to end.
     """
 
-    def __init__(self, redis: Redis, places: Slots) -> None:
+    def __init__(self, redis: Redis, places: ConcurrencyLimit) -> None:
         self._redis = redis
         self.places = places
         self.stopping = False
@@ -43,7 +43,7 @@ class Watcher:
         with self._lock:
             self._listeners.setdefault(job_id, set()).add(event)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
                 self._thread.start()
         try:
             yield event
@@ -63,14 +63,14 @@ class Watcher:
             try:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(keys.CHANGES)
-                    store_availability.found()
+                    redis_availability.record_success()
                     self._wake_all()
                     while True:
                         message = pubsub.get_message(timeout=1.0)
                         if message:
                             self._wake(message["data"].decode())
             except (RedisError, OSError) as error:
-                store_availability.lost(error)
+                redis_availability.record_failure(error)
             except Exception:
                 # Whatever it was: nobody else would begin another subscription for those who wait.
                 log.exception("subscription failed")
@@ -89,7 +89,9 @@ class Watcher:
                     event.set()
 
 
-def wait_for_change(watcher: Watcher, store: JobStore, job_id: str, revision: int | None, seconds: float) -> Job | None:
+def wait_for_change(
+    notifications: JobNotifications, store: JobStore, job_id: str, revision: int | None, seconds: float
+) -> Job | None:
     """The job as soon as it has ended, or has another revision than the given one, or the time is up.
 
     Where too many wait already, that is at once: the answer is true, only early.
@@ -97,20 +99,22 @@ def wait_for_change(watcher: Watcher, store: JobStore, job_id: str, revision: in
     if seconds <= 0:
         return store.get(job_id)
     try:
-        with watcher.places.held():
-            return _waited(watcher, store, job_id, revision, seconds)
+        with notifications.places.held():
+            return _waited(notifications, store, job_id, revision, seconds)
     except Busy:
         return store.get(job_id)
 
 
-def _waited(watcher: Watcher, store: JobStore, job_id: str, revision: int | None, seconds: float) -> Job | None:
+def _waited(
+    notifications: JobNotifications, store: JobStore, job_id: str, revision: int | None, seconds: float
+) -> Job | None:
     deadline = time.monotonic() + seconds
-    with watcher.listen(job_id) as changed:
+    with notifications.listen(job_id) as changed:
         while True:
             changed.clear()
             job = store.get(job_id)
             left = deadline - time.monotonic()
-            over = left <= 0 or watcher.stopping
+            over = left <= 0 or notifications.stopping
             if job is None or job.state.ended or over or revision not in (None, job.revision):
                 return job
-            changed.wait(min(left, _LONGEST_SILENCE_SECONDS))
+            changed.wait(min(left, _MAX_SILENCE_SECONDS))

@@ -9,9 +9,9 @@ from model.schema import Feature, FeatureKind, Value
 from web.pages.forms import value_in_words
 
 SHOWN_CHANGES = 3
-_MOST_CATEGORIES = 50
+_MAX_CATEGORIES = 50
 # Of very wide records, so many that trying them all takes longer than the answer may.
-_MOST_VALUES = 40_000
+_MAX_VALUES = 40_000
 # Where in the range of a number the other values to try stand, if nothing is known of the training data.
 _PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
 # A smaller difference of the probability is not worth a line.
@@ -48,7 +48,7 @@ def variants(card: Card, record: Mapping[str, Value]) -> list[Variant]:
         for value in _others(feature, card)
         if value != record[feature.name]
     ]
-    if len(tried) * len(record) > _MOST_VALUES:
+    if len(tried) * len(record) > _MAX_VALUES:
         return []
     return [Variant(feature, value, {**record, feature.name: value}) for feature, value in tried]
 
@@ -87,7 +87,7 @@ def _change(variant: Variant, now: Value, prediction: Mapping[str, Any], answer:
 def _others(feature: Feature, card: Card) -> Sequence[Value]:
     """Values of a feature to try: categories, or places where the training data's numbers lie."""
     if feature.kind is FeatureKind.CATEGORY:
-        return feature.categories[:_MOST_CATEGORIES]
+        return feature.categories[:_MAX_CATEGORIES]
     known = card.summary.get(feature.name)
     if known and known.quantiles:
         return sorted({float(round(value)) if feature.integer else value for value in known.quantiles.values()})

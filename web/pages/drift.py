@@ -10,7 +10,7 @@ from web.pages.formatting import grouped, percent
 WIDTH, HEIGHT = 300, 80
 _GAP = 0.15
 # Of more categories, the most frequent are drawn and the rest as one.
-_MOST_BARS = 12
+_MAX_BARS = 12
 # A bin with any rows at all is seen.
 _LEAST_HEIGHT = 1
 # From that share of rejected values on, it is said first.
@@ -114,9 +114,9 @@ def _pairs(bins: list[Bin]) -> list[Pair]:
 
 def _fewer(bins: list[Bin]) -> list[Bin]:
     """The bins, in their order; of many, the rarest as one."""
-    if len(bins) <= _MOST_BARS:
+    if len(bins) <= _MAX_BARS:
         return bins
-    kept = sorted(bins, key=lambda part: -max(part.training, part.file))[: _MOST_BARS - 1]
+    kept = sorted(bins, key=lambda part: -max(part.training, part.file))[: _MAX_BARS - 1]
     others = [part for part in bins if part not in kept]
     rest = Bin(f"{len(others)} others", sum(part.training for part in others), sum(part.file for part in others))
     return [*(part for part in bins if part in kept), rest]

@@ -11,7 +11,7 @@ from web.pages.forms import value_in_words
 
 # Of the drawing, in its own units: the area in which lines run, with room for words around it.
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 470.0, 34.0, 280.0
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 _ROC_ROWS = 21
 _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -296,7 +296,7 @@ def _effect_plot(feature: Feature, effects: Sequence[ValueEffect], place: int) -
 def _doublings(low: float, high: float) -> list[float]:
     """Log-odds of doubled or halved odds, or powers of that, so that there are few."""
     first, last = math.ceil(low / math.log(2)), math.floor(high / math.log(2))
-    step = max(1, math.ceil((last - first + 1) / _MOST_TICKS))
+    step = max(1, math.ceil((last - first + 1) / _MAX_TICKS))
     return [power * math.log(2) for power in range(first, last + 1) if power % step == 0]
 
 

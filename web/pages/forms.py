@@ -14,7 +14,7 @@ CLASSIC_NAMES = {"workclass": "work", "marital_status": "status", "hours_per_wee
 """What the classic address calls the features of the income model, where it is not their own name."""
 
 NOT_KNOWN = "Not known"
-LONGEST_ADDRESS = 3_900
+MAX_ADDRESS = 3_900
 """Bytes of an address that still fit into a request's first line, for which servers allow 4 KiB."""
 _CHOOSE = "Choose one"
 _YES_AND_NO = {"true": "Yes", "false": "No"}
@@ -27,7 +27,7 @@ _WRONG: dict[str, str] = {
     FaultCode.NOT_A_DATE: "is not a date",
 }
 # So many categories are named in a hint; of more, only how many there are is said.
-_MOST_NAMED = 8
+_MAX_NAMED = 8
 # What people type into fields that have no list of choices, in bytes of an address.
 _TYPICAL_BYTES = 30
 # What HTML calls a valid floating-point number.
@@ -218,18 +218,18 @@ def method(card: Card, names: Mapping[str, str]) -> str:
     """``get`` where every record's address is short enough for a link, else ``post``."""
     names_bytes = sum(len(quote_plus(names.get(feature.name, feature.name))) + 2 for feature in card.features)
     longest = names_bytes + sum(_longest_value(feature) for feature in card.features)
-    return "get" if longest <= LONGEST_ADDRESS else "post"
+    return "get" if longest <= MAX_ADDRESS else "post"
 
 
 def link(action: str, shown: Sequence[FormField]) -> str | None:
     """The address of the form with its values; None where it would be too long for one."""
     address = f"{action}?{urlencode({field.name: field.value for field in shown})}"
-    return address if len(address) <= LONGEST_ADDRESS else None
+    return address if len(address) <= MAX_ADDRESS else None
 
 
 def _longest_value(feature: Feature) -> int:
     if feature.kind is FeatureKind.TEXT:
-        return LONGEST_ADDRESS
+        return MAX_ADDRESS
     return max((len(quote_plus(category)) for category in feature.categories), default=_TYPICAL_BYTES)
 
 
@@ -300,4 +300,4 @@ def _range_in_words(feature: Feature) -> str | None:
 
 def _categories_in_words(feature: Feature) -> str | None:
     names = [feature.labels.get(name, name) for name in feature.categories]
-    return ", ".join(names) if len(names) <= _MOST_NAMED else f"{len(names):,} values"
+    return ", ".join(names) if len(names) <= _MAX_NAMED else f"{len(names):,} values"

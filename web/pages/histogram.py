@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 600, 160
 _GAP = 2
 # A bin with any rows at all is seen.
 _LEAST_HEIGHT = 2
-_MOST_SIDE_BY_SIDE = 6
+_MAX_SIDE_BY_SIDE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Chart:
     @property
     def is_long(self) -> bool:
         """Whether there are more decisions than stand well side by side."""
-        return len(self.decisions) > _MOST_SIDE_BY_SIDE or self.has_targets
+        return len(self.decisions) > _MAX_SIDE_BY_SIDE or self.has_targets
 
     @property
     def has_targets(self) -> bool:

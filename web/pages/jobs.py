@@ -18,7 +18,7 @@ from web.pages.histogram import Chart, chart
 SHOWN_RESULTS = 100
 SHOWN_PER_KIND = 3
 # So many faults are looked through for examples of each kind.
-_MOST_LOOKED_AT = 2000
+_MAX_LOOKED_AT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _reject_kinds(store: JobStore, job: Job, counts: Iterable[dict[str, Any]]) -
         for count in counts
     }
     wanted = set(kinds)
-    for fault in islice(_faults(store, job), _MOST_LOOKED_AT) if kinds else ():
+    for fault in islice(_faults(store, job), _MAX_LOOKED_AT) if kinds else ():
         key = (fault.column, fault.code)
         if key in wanted:
             kinds[key].rows.append(fault)
@@ -151,11 +151,11 @@ def _first_results(store: JobStore, job: Job) -> ResultTable | None:
     return ResultTable(own, answers, [ResultRow.of(texts, width, after) for texts in rows]) if rows else None
 
 
-def _records(lines: bytes, delimiter: str, most_fields: int | None = None) -> Iterator[list[str]]:
+def _records(lines: bytes, delimiter: str, max_fields: int | None = None) -> Iterator[list[str]]:
     """The fields of each record as texts."""
     position = 0
     while position < len(lines):
         record = read_record(lines, position, len(lines), ord(delimiter))
-        yield [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:most_fields]]
+        yield [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:max_fields]]
         line_end = lines.find(b"\n", record.end)
         position = len(lines) if line_end < 0 else line_end + 1

@@ -1,4 +1,4 @@
-"""A prediction in plain words: the probability, the decision, what pushed it up or down, what is unusual. Pure."""
+"""A prediction in plain words: the probability, the decision, what moved it up or down, what is unusual. Pure."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,27 +12,27 @@ from web.pages.forms import notice, text_of, value_in_words
 
 _BAR_WIDTH = 100.0
 _LARGEST_LOGARITHM = 700.0
-_MOST_IN_SHORT = 3
-# Of very wide records, so many pushes are shown, the first of them at once.
-SHOWN_PUSHES = 12
-_MOST_PUSHES = 100
-# Log-odds, or shares of the strongest push, from which on a push is called by the word.
+_MAX_IN_SHORT = 3
+# Of very wide records, so many contributions are shown, the first of them at once.
+SHOWN_CONTRIBUTIONS = 12
+_MAX_CONTRIBUTIONS = 100
+# Log-odds, or shares of the strongest contribution, from which on a contribution is called by the word.
 _STRENGTHS = ((1.0, "{} it strongly"), (0.35, "{} it"), (0.05, "{} it a little"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """How effects in one unit are shown: the title of their column, what they push, where the average record stands."""
+    """How effects in one unit are shown: the title of their column, the unit in words, and the baseline."""
 
     title: str
-    pushed: str
+    unit: str
     average: Callable[[float], str]
     as_factors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """What one feature did to the answer; ``bar`` is its share of the strongest push, from -100 to 100."""
+class FeatureContribution:
+    """What one feature did to the answer; ``bar`` is its share of the strongest contribution, from -100 to 100."""
 
     title: str
     value: str
@@ -47,7 +47,7 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ClassScore:
     """The probability of one class, in 0..1, or its decision value."""
 
     name: str
@@ -61,10 +61,10 @@ class Outcome:
     `figure` is shown large, and `unit` beside it; `targets` are the predictions of a model of several, by name, instead
     of a figure. `probability` and `threshold` are those of a binary classifier, `own_threshold` says whether that is
     the model's, `shares` the scores of all classes where there are more, the highest first. `beside` is what stands
-    beside the prediction of other kinds, in words. `pushes` are the strongest first, none for models without
-    explanation, and `more_pushes` how many are left out; `average` is where the average record stands, `pushed` what
-    they push, and `effects_title` says how effects are shown. `notices` tell of values that never occurred in training,
-    by the titles of their features.
+    beside the prediction of other kinds, in words. `contributions` are the strongest first, none for models without
+    explanation, and `more_contributions` how many are left out; `average` is the baseline, the answer to the average
+    record, `effects_unit` the unit of the contributions, and `effects_title` says how they are shown. `notices` tell of
+    values that never occurred in training, by the titles of their features.
     """
 
     figure: str
@@ -75,20 +75,20 @@ class Outcome:
     probability: float | None
     threshold: float | None
     own_threshold: bool
-    shares: list[Share]
+    shares: list[ClassScore]
     beside: str | None
     average: str | None
     effects_title: str
-    pushed: str
-    pushes: list[Push]
-    more_pushes: int
+    effects_unit: str
+    contributions: list[FeatureContribution]
+    more_contributions: int
     notices: list[tuple[str, str]]
 
     @property
     def short(self) -> str:
         """The answer in a few words."""
         if self.targets:
-            first = [f"{name}: {value}" for name, value in self.targets.items()][:_MOST_IN_SHORT]
+            first = [f"{name}: {value}" for name, value in self.targets.items()][:_MAX_IN_SHORT]
             return ", ".join(first) + (", …" if len(self.targets) > len(first) else "")
         answer = " ".join(filter(None, (self.figure, self.unit)))
         return answer if self.probability is None else f"{answer}, {self.prediction}"
@@ -101,7 +101,7 @@ def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
     targets = {name: _in_words(value) for name, value in answer.items()} if isinstance(answer, dict) else {}
     predicted = "" if targets else _in_words(answer)
     scores = prediction.get("probabilities") or prediction.get("decisions") or {}
-    pushes, unit_of_effects = _pushes(card, prediction), _unit_of(prediction)
+    contributions, unit_of_effects = _contributions(card, prediction), _unit_of(prediction)
     return Outcome(
         figure=predicted if probability is None else percent(probability, 2),
         unit="" if probability is None else "probability",
@@ -111,13 +111,13 @@ def outcome(card: Card, prediction: Mapping[str, Any]) -> Outcome:
         probability=probability,
         threshold=threshold,
         own_threshold=threshold == card.threshold,
-        shares=sorted((Share(name, score) for name, score in scores.items()), key=lambda share: -share.score),
+        shares=sorted((ClassScore(name, score) for name, score in scores.items()), key=lambda share: -share.score),
         beside=_beside(card, prediction),
         average=None if prediction.get("baseline") is None else unit_of_effects.average(prediction["baseline"]),
         effects_title=unit_of_effects.title,
-        pushed=unit_of_effects.pushed,
-        pushes=pushes[:_MOST_PUSHES],
-        more_pushes=max(len(pushes) - _MOST_PUSHES, 0),
+        effects_unit=unit_of_effects.unit,
+        contributions=contributions[:_MAX_CONTRIBUTIONS],
+        more_contributions=max(len(contributions) - _MAX_CONTRIBUTIONS, 0),
         notices=_notices(card, prediction),
     )
 
@@ -153,13 +153,13 @@ def texts(prediction: Mapping[str, Any]) -> dict[str, str]:
     return {part["feature"]: text_of(part["value"]) for part in prediction.get("contributions") or ()}
 
 
-def _pushes(card: Card, prediction: Mapping[str, Any]) -> list[Push]:
+def _contributions(card: Card, prediction: Mapping[str, Any]) -> list[FeatureContribution]:
     contributions = prediction.get("contributions") or ()
     as_factors = _unit_of(prediction).as_factors
     features = {feature.name: feature for feature in card.features}
     strongest = max((abs(part["effect"]) for part in contributions), default=0.0) or 1.0
     return [
-        Push(
+        FeatureContribution(
             title=features[part["feature"]].title,
             value=shown(value_in_words(features[part["feature"]], part["value"])),
             words=_effect_in_words(part["effect"], 1.0 if as_factors else strongest),

@@ -39,8 +39,8 @@ pages = Blueprint("pages", __name__)
 
 _CHANGES_WAIT_SECONDS = 1.0
 _NOT_WORTH_IT_BYTES = 2048
-_MOST_FORM_BYTES = 16 * 1024 * 1024
-_MOST_FORM_PARTS = 10_000
+_MAX_FORM_BYTES = 16 * 1024 * 1024
+_MAX_FORM_PARTS = 10_000
 _FAST = 4
 
 
@@ -48,7 +48,7 @@ _FAST = 4
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
     state.app.jinja_env.globals.update(
-        FAULT_WORDS=FAULT_WORDS, PROBLEM_WORDS=PROBLEM_WORDS, SHOWN_PUSHES=results.SHOWN_PUSHES
+        FAULT_WORDS=FAULT_WORDS, PROBLEM_WORDS=PROBLEM_WORDS, SHOWN_CONTRIBUTIONS=results.SHOWN_CONTRIBUTIONS
     )
 
 
@@ -169,13 +169,13 @@ def _given() -> Mapping[str, str]:
     """
     if request.method != "POST":
         return request.args
-    request.max_content_length = request.max_form_memory_size = _MOST_FORM_BYTES
-    request.max_form_parts = _MOST_FORM_PARTS
+    request.max_content_length = request.max_form_memory_size = _MAX_FORM_BYTES
+    request.max_form_parts = _MAX_FORM_PARTS
     try:
-        with nullcontext() if has_arrived(request) else services().places.records.held(request.remote_addr or ""):
+        with nullcontext() if has_arrived(request) else services().limits.records.held(request.remote_addr or ""):
             return request.form
     except RequestEntityTooLarge as error:
-        raise UploadRefused("too_large", f"at most {_MOST_FORM_BYTES} bytes of a form are taken") from error
+        raise UploadRefused("too_large", f"at most {_MAX_FORM_BYTES} bytes of a form are taken") from error
     except ClientDisconnected as error:
         raise UploadRefused("malformed_body", "the form broke off before its end, or came too slowly") from error
 
@@ -200,7 +200,7 @@ def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, A
 def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
     address = url_for("pages.prediction_page", prediction_id=prediction_id)
     full = f"{address}?{urlencode(typed)}"
-    shown = full if typed and len(full) <= forms.LONGEST_ADDRESS else address
+    shown = full if typed and len(full) <= forms.MAX_ADDRESS else address
     return make_response(render_template("pending.html", address=shown), HTTPStatus.ACCEPTED)
 
 
@@ -257,7 +257,7 @@ def create_job() -> BaseResponse:
     found, form = services(), UploadForm()
     try:
         with refusals_logged():
-            body = open_body(request, found.settings.max_upload_bytes, found.places.uploads)
+            body = open_body(request, found.settings.max_upload_bytes, found.limits.uploads)
             form = body.form
             job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
     except (JobsError, ModelError) as error:

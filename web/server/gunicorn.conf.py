@@ -35,7 +35,7 @@ class ServerLog(glogging.Logger):
 bind = [f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"]
 # By its path, since importing the package ``web`` would load the application into the master process.
 _worker_module = Path(__file__).with_name("gunicorn_worker.py")
-worker_class = runpy.run_path(str(_worker_module), run_name="gunicorn_worker")["PatientWorker"]
+worker_class = runpy.run_path(str(_worker_module), run_name="gunicorn_worker")["BufferedThreadWorker"]
 worker_class.pace_seconds = float(_settings.upload_idle_seconds)
 workers = _settings.web_processes
 worker_connections = min(4096, (_files - 256) // 2)

@@ -26,13 +26,13 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 # A request's head, and a small body with it, have to come within this time.
 _HEAD_SECONDS = 30.0
-_MOST_HEAD_BYTES = 64 * 1024
+_MAX_HEAD_BYTES = 64 * 1024
 SMALL_BODY_BYTES = 16 * 1024
 # A body has to bring this many bytes in the time that an upload may stand still.
 _PACE_BYTES = 64 * 1024
 # After an answer, what still comes is taken for a while: else the answer might not reach a client that still sends.
 _LINGER_SECONDS = 2.0
-_LONGEST_LINGER_SECONDS = 10.0
+_MAX_LINGER_SECONDS = 10.0
 # What a reload replaces may finish its requests. When all of the service stops, the master ends it far sooner.
 _RELOAD_SECONDS = 3600
 _BLOCK_BYTES = 64 * 1024
@@ -120,7 +120,7 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
     @property
     def too_long(self) -> HTTPStatus | None:
         """What is wrong with a head that is still without an end."""
-        if self._needed is not None or len(self.came) <= _MOST_HEAD_BYTES:
+        if self._needed is not None or len(self.came) <= _MAX_HEAD_BYTES:
             return None
         line_ends = b"\r\n" in self.came
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if line_ends else HTTPStatus.REQUEST_URI_TOO_LONG
@@ -159,7 +159,7 @@ class _Threads(ThreadPoolExecutor):
                 raise
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's threaded worker with the differences that this module is about.
 
     It expects two functions among the extensions of the application: ``refuse`` makes the answer to what is no
@@ -308,7 +308,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._close(conn)
             return
         now = time.monotonic()
-        conn.timeout, conn.closes_at = now + _LINGER_SECONDS, now + _LONGEST_LINGER_SECONDS
+        conn.timeout, conn.closes_at = now + _LINGER_SECONDS, now + _MAX_LINGER_SECONDS
         self._closing[conn] = None
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
 

@@ -15,14 +15,14 @@ class Busy(JobsError):
     """Raised when as many requests of a kind are under way as one web process serves at once."""
 
 
-class Slots:
+class ConcurrencyLimit:
     """A number of places, of which one client may have all or only some; whoever gets none is told so at once.
 
     A client is an address on the network: of IPv6 a network of 64 bits, since that is what a customer has.
     """
 
-    def __init__(self, most: int, what: str, most_of_one: int | None = None) -> None:
-        self._most, self._most_of_one, self._what = most, most_of_one or most, what
+    def __init__(self, most: int, what: str, max_of_one: int | None = None) -> None:
+        self._most, self._most_of_one, self._what = most, max_of_one or most, what
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -62,10 +62,10 @@ def _client(address: str) -> str:
     return str(parsed.ipv4_mapped or int(parsed) >> 64)
 
 
-class Held:
+class LimitedResponseBody:
     """Blocks of an answer that hold a place until the server closes them, whether or not any was sent."""
 
-    def __init__(self, slots: Slots, blocks: Iterator[bytes]) -> None:
+    def __init__(self, slots: ConcurrencyLimit, blocks: Iterator[bytes]) -> None:
         slots.take()
         self._slots, self._blocks = slots, blocks
         self._closed = False
@@ -86,25 +86,25 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ConcurrencyLimits:
     """The places of one web process. Together they are fewer than its threads: the rest is for what is quick."""
 
-    waiting: Slots
-    records: Slots
-    predictions: Slots
-    uploads: Slots
-    downloads: Slots
+    waiting: ConcurrencyLimit
+    records: ConcurrencyLimit
+    predictions: ConcurrencyLimit
+    uploads: ConcurrencyLimit
+    downloads: ConcurrencyLimit
 
     @classmethod
-    def among(cls, threads: int) -> "Places":
+    def among(cls, threads: int) -> "ConcurrencyLimits":
         """Half of the threads may wait for jobs, since that is what most clients do at once.
 
         Who sends slowly can hold a place for minutes, so that one client gets half of those at most.
         """
         return cls(
-            waiting=Slots(max(1, threads // 2), "followers of jobs"),
-            records=Slots(max(1, threads // 16), "large requests", max(1, threads // 32)),
-            predictions=Slots(max(1, threads // 8), "predictions"),
-            uploads=Slots(max(1, threads // 8), "uploads", max(1, threads // 16)),
-            downloads=Slots(max(1, threads // 8), "downloads"),
+            waiting=ConcurrencyLimit(max(1, threads // 2), "followers of jobs"),
+            records=ConcurrencyLimit(max(1, threads // 16), "large requests", max(1, threads // 32)),
+            predictions=ConcurrencyLimit(max(1, threads // 8), "predictions"),
+            uploads=ConcurrencyLimit(max(1, threads // 8), "uploads", max(1, threads // 16)),
+            downloads=ConcurrencyLimit(max(1, threads // 8), "downloads"),
         )

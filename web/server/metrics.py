@@ -19,9 +19,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
+from jobs.availability import redis_availability
 from jobs.state import JobState
-from jobs.store.service_stats import BUCKET_SECONDS, Vitals, read_vitals
+from jobs.store.service_stats import BUCKET_SECONDS, ServiceStats, read_service_stats
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -40,7 +40,7 @@ _TOTALS = {
     "predictions:scoring_failed": ("scoreline_predictions_scoring_failed", "Single records that the model failed on."),
     "predictions:sent_again": ("scoreline_predictions_sent_again", "Requests for predictions sent again."),
 }
-# What is now, by the name that jobs.vitals gives it.
+# What is now, by the name that jobs.stats gives it.
 _NOW = {
     "age": ("scoreline_oldest_job_seconds", "Age of the oldest job that has not ended."),
     "silence": ("scoreline_longest_silence_seconds", "Longest time for which a job that has not ended stood still."),
@@ -90,13 +90,13 @@ class RequestMetrics:
         rule = asked.url_rule
         # What no route takes is counted together: a client may make up as many addresses and methods as it likes.
         key = (rule.rule, asked.method, response.status_code) if rule else ("", "", response.status_code)
-        seconds = self._known.get(key) or self._meet(key)
+        seconds = self._known.get(key) or self._new_histogram(key)
         # What was no request at all did not come through the application, and took no time of it.
         now = time.perf_counter()
         seconds.observe(now - asked.environ.get(_BEGAN, now))
         return response
 
-    def _meet(self, key: tuple[str, str, int]) -> Histogram:
+    def _new_histogram(self, key: tuple[str, str, int]) -> Histogram:
         route, method, status = key
         # How a part of an address is checked is no part of its name.
         name = _CONVERTER.sub("<", route)
@@ -119,29 +119,29 @@ class ServiceMetrics:
     def collect(self) -> Iterator[Metric]:
         """Asks the store at each call."""
         try:
-            vitals = read_vitals(self._redis)
-            store_availability.found()
+            stats = read_service_stats(self._redis)
+            redis_availability.record_success()
         except RedisError as error:
-            vitals = None
-            store_availability.lost(error)
-        yield GaugeMetricFamily("scoreline_store_up", "Whether the store answers.", value=float(vitals is not None))
-        if vitals:
-            yield from _now(vitals)
-            yield from _totals(vitals)
-            yield from _times(vitals)
-            yield from _store(vitals.memory, self._full_ratio)
+            stats = None
+            redis_availability.record_failure(error)
+        yield GaugeMetricFamily("scoreline_store_up", "Whether the store answers.", value=float(stats is not None))
+        if stats:
+            yield from _now(stats)
+            yield from _totals(stats)
+            yield from _times(stats)
+            yield from _store(stats.memory, self._full_ratio)
 
 
-def _now(vitals: Vitals) -> Iterator[Metric]:
-    now = vitals.now
+def _now(stats: ServiceStats) -> Iterator[Metric]:
+    now = stats.now
     states = {state: now[state] for state in ("uploading", JobState.QUEUED.value, JobState.RUNNING.value)}
     yield _by("scoreline_jobs", "Jobs that have not ended, and uploads under way.", "state", states)
     chunks = {"stored": now["chunks"] - now["sent"], "sent": now["sent"] - now["leased"], "leased": now["leased"]}
     yield _by("scoreline_chunks", "Chunks not yet scored: waiting, sent to workers, in their hands.", "state", chunks)
-    yield _by("scoreline_queue_messages", "Messages that no worker has taken.", "queue", vitals.queued)
-    nodes = {role: len(nodes) for role, nodes in vitals.workers.items()}
+    yield _by("scoreline_queue_messages", "Messages that no worker has taken.", "queue", stats.queued)
+    nodes = {role: len(nodes) for role, nodes in stats.workers.items()}
     yield _by("scoreline_workers", "Workers that show signs of life.", "role", nodes)
-    processes = {role: sum(node.processes for node in nodes) for role, nodes in vitals.workers.items()}
+    processes = {role: sum(node.processes for node in nodes) for role, nodes in stats.workers.items()}
     yield _by("scoreline_worker_processes", "Processes of the workers that show signs of life.", "role", processes)
     for name, (metric, text) in _NOW.items():
         yield GaugeMetricFamily(metric, text, value=now[name])
@@ -154,25 +154,25 @@ def _by(metric: str, text: str, label: str, numbers: Any) -> Metric:
     return family
 
 
-def _totals(vitals: Vitals) -> Iterator[Metric]:
+def _totals(stats: ServiceStats) -> Iterator[Metric]:
     for name, (metric, text) in _TOTALS.items():
-        yield CounterMetricFamily(metric, text, value=vitals.total(name))
+        yield CounterMetricFamily(metric, text, value=stats.total(name))
     rows = CounterMetricFamily("scoreline_rows", "Rows of files, by outcome.", labels=["outcome"])
     for outcome in ("scored", "rejected"):
-        rows.add_metric([outcome], vitals.total(f"rows:{outcome}"))
+        rows.add_metric([outcome], stats.total(f"rows:{outcome}"))
     ended = CounterMetricFamily("scoreline_jobs_ended", "Jobs that ended, by state.", labels=["state"])
     for state in JobState:
         if state.ended:
-            ended.add_metric([state.value], vitals.total(f"jobs:{state.value}"))
+            ended.add_metric([state.value], stats.total(f"jobs:{state.value}"))
     yield from (rows, ended)
 
 
-def _times(vitals: Vitals) -> Iterator[Metric]:
+def _times(stats: ServiceStats) -> Iterator[Metric]:
     texts = {"chunk": "Seconds from a worker's taking a chunk to its stored result.",
              "job": "Seconds from an upload's beginning to the end of its job, of jobs that succeeded."}  # fmt: skip
     bounds = [*(f"{bound:g}" for bound in BUCKET_SECONDS), "+Inf"]
     for name, text in texts.items():
-        times = vitals.histogram(name)
+        times = stats.histogram(name)
         buckets = list(zip(bounds, accumulate(times.counts), strict=True))
         yield HistogramMetricFamily(f"scoreline_{name}_seconds", text, buckets=buckets, sum_value=times.seconds)
 

@@ -13,14 +13,14 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from jobs.errors import UploadForgotten, UploadRefused
 from web.server.gunicorn_worker import SMALL_BODY_BYTES
-from web.server.limits import Slots
+from web.server.limits import ConcurrencyLimit
 
 _BLOCK_BYTES = 64 * 1024
 _MAX_FIELDS_BYTES = 64 * 1024
 # What the multipart reader may hold: some blocks, and the headers of a part.
 _MAX_HELD_BYTES = 8 * _BLOCK_BYTES
 # Compressed or wrapped bytes may outnumber the CSV's by this factor, and by a little.
-_MOST_OVERHEAD = 2
+_MAX_OVERHEAD = 2
 _MAX_PARTS = 64
 # The last but one is what programs send that know no name for what they have.
 _CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", "application/octet-stream", ""})
@@ -82,7 +82,7 @@ class Body:
     fields_may_follow: bool = False
 
 
-def open_body(request: Request, max_bytes: int, places: Slots) -> Body:
+def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Body:
     """The body of an upload request.
 
     Raises:
@@ -128,7 +128,7 @@ def has_arrived(request: Request) -> bool:
     return small and "Expect" not in request.headers
 
 
-def _in_a_place(blocks: Iterator[bytes], places: Slots, address: str) -> Iterator[bytes]:
+def _in_a_place(blocks: Iterator[bytes], places: ConcurrencyLimit, address: str) -> Iterator[bytes]:
     with places.held(address):
         yield from blocks
 
@@ -139,7 +139,7 @@ def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
     try:
         while block := stream.read(_BLOCK_BYTES):
             received += len(block)
-            if received > _MOST_OVERHEAD * max_bytes + _MAX_HELD_BYTES:
+            if received > _MAX_OVERHEAD * max_bytes + _MAX_HELD_BYTES:
                 raise _too_large(max_bytes)
             yield block
     except TimeoutError as error:

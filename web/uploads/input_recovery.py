@@ -15,7 +15,7 @@ import numpy as np
 
 from jobs.csv.records import RecordIndex, index_records, read_record, unquote
 from jobs.messages import Rejects
-from model.schema import LONGEST_ECHO, FaultCode
+from model.schema import MAX_ECHO, FaultCode
 
 # As a field too many, each has its record rejected for the reason that it stands for.
 _BREAKERS = {FaultCode.MALFORMED: b'""x', FaultCode.UNDECODABLE: b"\xff"}
@@ -32,7 +32,7 @@ class _Broken:
 
 
 @dataclass(slots=True)
-class Unscorer:
+class InputRecovery:
     """Turns the chunks of a job's results, taken in order, into the records that they were made from.
 
     ``width`` is the number of columns of the file; ``rows`` counts the records so far.
@@ -111,7 +111,7 @@ def _split(value: str, most: int) -> list[str]:
     What is shown is joined by commas and cut to its usual length; where a field ended is not known, and need not be.
     But a backslash and a quote before a comma end a field in any case: within one they could not be written.
     """
-    cut = len(value) == LONGEST_ECHO and value.endswith("…")
+    cut = len(value) == MAX_ECHO and value.endswith("…")
     text = f"{value[:-1]} .." if cut else value
     places = sorted(
         (match.start() for match in _BETWEEN.finditer(text)), key=lambda place: not text.endswith('\\"', 0, place)

@@ -15,12 +15,12 @@ from web.uploads.bodies import UploadForm
 
 _THRESHOLD = pydantic.TypeAdapter(float)
 _FLAG = pydantic.TypeAdapter(bool)
-_MOST_MODELS = 2
-_LONGEST_NUMBER = 9
+_MAX_MODELS = 2
+_MAX_NUMBER = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScoringOptions:
     """The cards of one model or of two to be compared, the threshold of those that have one, how many of the strongest
     features of each row are to be told, and whether its warnings are."""
 
@@ -138,8 +138,8 @@ def parse_models(text: str | None, catalog: Catalog, version: str | None = None)
     names = (text or "").split(",")
     if len(names) > 1 and not all(name.strip() for name in names):
         raise UploadRefused("bad_parameter", "between commas, a model's name is missing")
-    if len(names) > _MOST_MODELS:
-        raise UploadRefused("bad_parameter", f"at most {_MOST_MODELS} models are compared, not {len(names)}")
+    if len(names) > _MAX_MODELS:
+        raise UploadRefused("bad_parameter", f"at most {_MAX_MODELS} models are compared, not {len(names)}")
     if version and (len(names) > 1 or "@" in names[0]):
         raise UploadRefused("bad_parameter", "say a version once: after a name's @, or beside the name of one model")
     cards = tuple(_card(name.strip(), catalog, version) for name in names)
@@ -214,7 +214,7 @@ def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:
     if not card.is_explained:
         why = card.obstacle_to_explanation
         raise _bad_explain(f"model {card.name!r} cannot explain its predictions: {why}; leave it out")
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER else 0
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < _MAX_NUMBER else 0
     if not 1 <= number <= len(card.features):
         raise _bad_explain(f"{text[:40]!r} is not a whole number in 1..{len(card.features)}, the number of features")
     return number

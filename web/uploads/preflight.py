@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from jobs.csv.decoding import Utf8Stream
+from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
 from model.card import Card
@@ -13,7 +13,7 @@ from model.schema import ColumnMatch
 from web.problems import Problem
 from web.services import Services
 from web.uploads.bodies import Body
-from web.uploads.options import Asked, count_matches, match_columns
+from web.uploads.options import ScoringOptions, count_matches, match_columns
 
 SAMPLE_BYTES = 64 * 1024
 _WAIT_SECONDS = 10.0
@@ -27,9 +27,9 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         Problem: when no worker answers in time.
     """
     sample = _sample(body)
-    asked = Asked.of(body.form, services.catalog)
-    cards = asked.cards
-    text = Utf8Stream(body.form.encoding)
+    options = ScoringOptions.of(body.form, services.catalog)
+    cards = options.cards
+    text = Utf8Decoder(body.form.encoding)
     data = text.feed(sample)
     header = _header(data if b"\n" in data else data + text.finish(), cards)
     match = match_columns(cards, header.columns)
@@ -37,7 +37,7 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     seen: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
         # Of two models, the rows are looked at with the first.
-        seen = _ask(services, cards[0], header, match, rows, asked.threshold)
+        seen = _ask(services, cards[0], header, match, rows, options.threshold)
     return {
         "encoding": text.encoding,
         "delimiter": header.delimiter,
@@ -57,7 +57,7 @@ def _sample(body: Body) -> bytes:
     return data[:SAMPLE_BYTES]
 
 
-def _whole_records(data: bytes, text: Utf8Stream, header: Header) -> tuple[bytes, int]:
+def _whole_records(data: bytes, text: Utf8Decoder, header: Header) -> tuple[bytes, int]:
     """The records that end within the sample, and how many; one without a line end counts if it is the only one.
 
     Raises:

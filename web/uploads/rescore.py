@@ -10,7 +10,7 @@ from jobs.store.job_store import JobStore
 from model.catalog import Catalog
 from web.ids import unknown_job
 from web.uploads.bodies import Body, UploadForm
-from web.uploads.input_recovery import Unscorer
+from web.uploads.input_recovery import InputRecovery
 from web.uploads.options import model_labels, parse_models
 
 
@@ -70,7 +70,7 @@ def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
     # The first line says how the file was read, so that it is read in the same way.
     yield b"sep=" + job.delimiter.encode() + b"\n" + job.input_header + job.line_end.encode()
     header = read_record(job.input_header, 0, len(job.input_header), ord(job.delimiter))
-    unscorer = Unscorer(job.delimiter, header.count)
+    unscorer = InputRecovery(job.delimiter, header.count)
     for number in range(job.chunks):
         # In this order: where the results are there, the rejects that belong to them were.
         rejects, output = store.rejects(job.id, number), store.output(job.id, number)

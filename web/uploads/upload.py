@@ -11,21 +11,21 @@ import pydantic
 import structlog
 from redis.exceptions import RedisError
 
-from jobs.availability import store_availability
-from jobs.csv.decoding import Utf8Stream
+from jobs.availability import redis_availability
+from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.store.chunks import NewJob
-from jobs.store.idempotency import OnceOnly
+from jobs.store.idempotency import IdempotencyKey
 from jobs.store.job_store import JobStore
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
 from model.errors import ModelError
 from web.problems import to_problem
 from web.uploads.bodies import Body, UploadForm
-from web.uploads.options import Asked, count_matches
+from web.uploads.options import ScoringOptions, count_matches
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,7 +38,7 @@ def refusals_logged() -> Iterator[None]:
     """Log whatever turns an upload away, by its code: the text may hold what was in the file."""
     try:
         yield
-        store_availability.found()
+        redis_availability.record_success()
     except (JobsError, ModelError, RedisError) as error:
         problem = to_problem(error)
         log.info("upload refused", code=problem.code if problem else type(error).__name__)
@@ -72,12 +72,12 @@ class Upload:
         catalog: Catalog,
         settings: Settings,
         shown: bool = False,
-        once: OnceOnly | None = None,
+        idempotency: IdempotencyKey | None = None,
     ) -> None:
         self.job_id: str | None = None
         self._body, self._form = body, body.form
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
-        self._shown, self._once = shown, once
+        self._shown, self._idempotency = shown, idempotency
         self._digest = hashlib.sha256()
         if not body.fields_may_follow:
             self._read_form()
@@ -90,9 +90,9 @@ class Upload:
 
     def _read_form(self) -> None:
         """Take over what the client says; of a form when its file begins, since fields stand before it."""
-        self._asked = Asked.of(self._form, self._catalog)
+        self._options = ScoringOptions.of(self._form, self._catalog)
         self._encoding_asked = self._form.encoding
-        self._text = Utf8Stream(self._form.encoding)
+        self._text = Utf8Decoder(self._form.encoding)
 
     @property
     def chunks(self) -> int:
@@ -110,7 +110,7 @@ class Upload:
                 if not self._size and self._body.fields_may_follow:
                     self._read_form()
                 self._size += len(block)
-                if self._once:
+                if self._idempotency:
                     self._digest.update(block)
                 self._take(self._text.feed(block), final=False)
                 yield
@@ -133,8 +133,8 @@ class Upload:
         """Leave nothing behind; a job that shows and has ended, canceled or failed, stays to say so."""
         if self.job_id:
             self._store.abandon(self.job_id)
-        if self._once:
-            self._once.give_up()
+        if self._idempotency:
+            self._idempotency.give_up()
 
     def _take(self, text: bytes, final: bool) -> None:
         if self._cutter is None:
@@ -148,8 +148,8 @@ class Upload:
             self._append(self._cutter.finish())
         elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
             self._store.touch(self.job_id)
-            if self._once:
-                self._once.touch()
+            if self._idempotency:
+                self._idempotency.touch()
             self._stored = time.monotonic()
 
     def _begin(self, final: bool) -> bytes:
@@ -157,28 +157,28 @@ class Upload:
         if not final and b"\n" not in self._head and len(self._head) < 2 * self._tried:
             return b""
         self._tried = len(self._head)
-        header = read_header(self._head, count_matches(self._asked.cards), final)
+        header = read_header(self._head, count_matches(self._options.cards), final)
         if header is None:
             self._head = self._head.lstrip(b"\r\n")
             return b""
-        match, asked = self._asked.match_header(header), self._asked
+        match, options = self._options.match_header(header), self._options
         self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
         new = NewJob(
-            model=asked.cards[0].name,
-            version=asked.cards[0].version,
-            compared=(asked.compared.name, asked.compared.version) if asked.compared else None,
+            model=options.cards[0].name,
+            version=options.cards[0].version,
+            compared=(options.compared.name, options.compared.version) if options.compared else None,
             filename=clean_name(self._form.filename),
             encoding=self._text.encoding,
             delimiter=header.delimiter,
             line_end=header.line_end.decode(),
-            threshold=asked.threshold,
-            explain=asked.explain,
-            warnings=asked.warnings,
-            header=header.with_columns(asked.result_columns),
+            threshold=options.threshold,
+            explain=options.explain,
+            warnings=options.warnings,
+            header=header.with_columns(options.result_columns),
             input_header=header.raw,
             columns=match.columns,
             width=len(header.columns),
-            added=asked.added,
+            added=options.added,
             shown=self._shown,
         )
         self._store.begin(new)
@@ -210,15 +210,15 @@ class Upload:
         }
         if self._body.fields_may_follow:
             fields |= self._late_fields()
-        once_key = None
-        if self._once:
-            once_key = self._once.key
+        idempotency_key = None
+        if self._idempotency:
+            idempotency_key = self._idempotency.key
             fields["fingerprint"] = fingerprint(self._digest, self._form)
-        sent = self._store.seal(self.job_id, once_key, **fields)
+        sent = self._store.seal(self.job_id, idempotency_key, **fields)
         seconds = round(time.monotonic() - self._began, 3)
         known = {
             "job_id": self.job_id,
-            "model": ",".join(card.name for card in self._asked.cards),
+            "model": ",".join(card.name for card in self._options.cards),
             "chunks": self._chunks,
         }
         log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
@@ -231,17 +231,17 @@ class Upload:
             raise UploadRefused(
                 "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
             )
-        asked = Asked.of(self._form, self._catalog)
-        columns = asked.match_header(self._header).columns
+        options = ScoringOptions.of(self._form, self._catalog)
+        columns = options.match_header(self._header).columns
         return {
-            "model": asked.cards[0].name,
-            "version": asked.cards[0].version,
-            "compared": f"{asked.compared.name}@{asked.compared.version}" if asked.compared else "",
+            "model": options.cards[0].name,
+            "version": options.cards[0].version,
+            "compared": f"{options.compared.name}@{options.compared.version}" if options.compared else "",
             "columns": pydantic.TypeAdapter(dict[str, int]).dump_json(columns).decode(),
             "filename": clean_name(self._form.filename),
-            "threshold": "" if asked.threshold is None else repr(asked.threshold),
-            "explain": asked.explain or 0,
-            "warnings": int(asked.warnings),
-            "header": self._header.with_columns(asked.result_columns),
-            "added": asked.added,
+            "threshold": "" if options.threshold is None else repr(options.threshold),
+            "explain": options.explain or 0,
+            "warnings": int(options.warnings),
+            "header": self._header.with_columns(options.result_columns),
+            "added": options.added,
         }

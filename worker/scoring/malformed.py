@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from jobs.csv.decoding import is_utf8
 from jobs.csv.records import RecordIndex, read_record, unquote
 from model.faults import Faults, all_shown, text_array
-from model.schema import LONGEST_ECHO, Fault, FaultCode, shown
+from model.schema import MAX_ECHO, Fault, FaultCode, shown
 from worker.scoring.rejects import FaultColumn
-from worker.scoring.render import Mended, binary_array, in_quotes, join, slices
+from worker.scoring.render import RepairedRecords, binary_array, in_quotes, join, slices
 
 _MALFORMED = Fault(
     FaultCode.MALFORMED, "a quoted field goes on after its closing quote, or a carriage return stands alone"
@@ -31,7 +31,7 @@ class BrokenRecords:
     """
 
     faults: FaultColumn
-    mended: Mended
+    mended: RepairedRecords
     field_counts: dict[int, int]
 
 
@@ -73,7 +73,7 @@ def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
     if len(undecodable):
         texts = _decoded(texts)
     counts = dict(zip(ragged.tolist(), fields.counts[ragged].tolist(), strict=True))
-    return BrokenRecords(FaultColumn(rows, codes, faults), Mended(rows, texts), counts)
+    return BrokenRecords(FaultColumn(rows, codes, faults), RepairedRecords(rows, texts), counts)
 
 
 def _undecodable(index: RecordIndex) -> Numbers:
@@ -112,7 +112,7 @@ def _kept_until(fields: _Fields, rows: Numbers, width: int) -> Numbers:
 
 def _shown_fields(surplus: pa.BinaryArray, delimiter: str) -> pa.StringArray:
     """Fields, as they stand side by side, as one text for a message, cut to its usual length."""
-    simple = pc.less_equal(pc.binary_length(surplus), 2 * LONGEST_ECHO)
+    simple = pc.less_equal(pc.binary_length(surplus), 2 * MAX_ECHO)
     simple = pc.and_not(simple, pc.match_substring(surplus, b'"'))
     words = all_shown(pc.replace_substring(pc.if_else(simple, surplus, b"").cast(pa.string()), delimiter, ", "))
     others = pc.filter(surplus, pc.invert(simple)).to_pylist()
@@ -120,9 +120,9 @@ def _shown_fields(surplus: pa.BinaryArray, delimiter: str) -> pa.StringArray:
 
 
 def _shown_one(surplus: bytes, delimiter: str) -> str:
-    fields = read_record(surplus, 0, len(surplus), ord(delimiter)).fields[:LONGEST_ECHO]
+    fields = read_record(surplus, 0, len(surplus), ord(delimiter)).fields[:MAX_ECHO]
     # No character takes more than four bytes.
-    cut = (unquote(surplus[start:end])[: 4 * LONGEST_ECHO] for start, end in fields)
+    cut = (unquote(surplus[start:end])[: 4 * MAX_ECHO] for start, end in fields)
     return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
 
 

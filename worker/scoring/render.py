@@ -76,14 +76,14 @@ def in_quotes(texts: pa.BinaryArray) -> pa.BinaryArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class RepairedRecords:
     """Records that go into the results otherwise than they stand: `rows`, shape (k,), ascending, and their texts."""
 
     rows: NDArray[np.int64]
     texts: pa.BinaryArray
 
 
-def scored_text(index: RecordIndex, mended: Mended | None, suffixes: pa.BinaryArray) -> bytes:
+def scored_text(index: RecordIndex, mended: RepairedRecords | None, suffixes: pa.BinaryArray) -> bytes:
     """The records, each with its suffix before its own line end."""
     offsets = np.zeros(len(index) + 1, np.int32)
     offsets[1:] = index.ends
@@ -95,7 +95,7 @@ def scored_text(index: RecordIndex, mended: Mended | None, suffixes: pa.BinaryAr
     return text_of(join(bodies, suffixes)) + index.data[int(offsets[-1]) :]
 
 
-def records_with_line_ends(index: RecordIndex, mended: Mended | None, line_end: bytes) -> pa.BinaryArray:
+def records_with_line_ends(index: RecordIndex, mended: RepairedRecords | None, line_end: bytes) -> pa.BinaryArray:
     """The records, each with the line end after it; the last one gets `line_end` if it has none."""
     data = index.data if index.data.endswith(b"\n") else index.data + line_end
     offsets = np.full(len(index) + 1, len(data), np.int32)

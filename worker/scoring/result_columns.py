@@ -14,13 +14,13 @@ from model.scorer import Predictions
 from worker.scoring.parse import Layout
 from worker.scoring.rejects import FaultColumn, error_texts
 from worker.scoring.render import join, shortest, six_decimals
-from worker.scoring.row_predictions import Answers
+from worker.scoring.row_predictions import RowPredictions
 
 _EFFECT_DECIMALS = 6
 
 
 def fine_suffixes(
-    answers: Answers, cards: Sequence[Card], layout: Layout, warnings: pa.BinaryArray | None = None
+    answers: RowPredictions, cards: Sequence[Card], layout: Layout, warnings: pa.BinaryArray | None = None
 ) -> pa.BinaryArray:
     """What follows the records that were scored: each model's prediction and scores, no error, the effects.
 

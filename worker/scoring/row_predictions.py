@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class RowPredictions:
     """Predictions of n records by each model, and, where they are explained, each feature's effect, (n, features).
 
     The effects on a record that cannot be explained are NaN.
@@ -65,12 +65,12 @@ class ScoredRows:
     """The rows that were scored, shape (k,), ascending, with the answers, and those that a model failed on."""
 
     rows: Rows
-    answers: Answers
+    answers: RowPredictions
     failed: FaultColumn
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ScoringRequest:
     """Valid rows, by number, whose columns each of the models takes, and what is asked of them.
 
     `columns` holds, per model, its dictionary-coded columns by feature.
@@ -81,22 +81,22 @@ class Question:
     threshold: float | None
     explained: bool
 
-    def of(self, rows: Rows) -> "Question":
+    def of(self, rows: Rows) -> "ScoringRequest":
         """The same about some of the rows, by their places."""
-        return Question(self.scorers, [select(own, rows) for own in self.columns], self.threshold, self.explained)
+        return ScoringRequest(self.scorers, [select(own, rows) for own in self.columns], self.threshold, self.explained)
 
-    def ask(self) -> Answers:
+    def ask(self) -> RowPredictions:
         """The models' answers; raises ScoringFailed as they do."""
         pairs = list(zip(self.scorers, self.columns, strict=True))
         predictions = tuple(scorer.predict_coded(own, self.threshold) for scorer, own in pairs)
-        return Answers(predictions, self._effects() if self.explained else None)
+        return RowPredictions(predictions, self._effects() if self.explained else None)
 
     def _effects(self) -> Floats:
         rows = len(next(iter(self.columns[0].values()))[1])
         return effects_of(self.scorers[0], rows, partial(select, self.columns[0]))
 
 
-def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float | None = None) -> ScoredRows:
+def score(request: ScoringRequest, rows: Rows, bisect: bool, isolated_seconds: float | None = None) -> ScoredRows:
     """Ask about the rows with these numbers; `apart` finds those that a model fails on.
 
     With `isolated_seconds`, which all of it may take, also those that take their process down or never end, and nothing
@@ -108,11 +108,11 @@ def score(question: Question, rows: Rows, apart: bool, isolated_seconds: float |
     """
     if isolated_seconds:
         # Without explanations, which may be what takes a process down, or too long.
-        scored = _score_isolated(replace(question, explained=False), rows, isolated_seconds)
-        return _unexplained(scored, question) if question.explained else scored
-    if apart:
-        return _score_apart(question, rows)
-    return ScoredRows(rows, question.ask(), failed(rows[:0]))
+        scored = _score_isolated(replace(request, explained=False), rows, isolated_seconds)
+        return _unexplained(scored, request) if request.explained else scored
+    if bisect:
+        return _score_bisecting(request, rows)
+    return ScoredRows(rows, request.ask(), failed(rows[:0]))
 
 
 def failed(rows: Rows, why: str = "the model could not score it") -> FaultColumn:
@@ -132,37 +132,37 @@ def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
     return selected
 
 
-def _unexplained(scored: ScoredRows, question: Question) -> ScoredRows:
-    effects = np.full((len(scored.rows), len(question.scorers[0].card.features)), np.nan)
+def _unexplained(scored: ScoredRows, request: ScoringRequest) -> ScoredRows:
+    effects = np.full((len(scored.rows), len(request.scorers[0].card.features)), np.nan)
     return replace(scored, answers=replace(scored.answers, effects=effects))
 
 
-def _score_apart(question: Question, rows: Rows) -> ScoredRows:
+def _score_bisecting(request: ScoringRequest, rows: Rows) -> ScoredRows:
     """Ask by halves: a part that a model fails on is halved, down to the single rows that it cannot score."""
     waiting, done, wrong = [np.arange(len(rows))], [], []
     while waiting:
         part = waiting.pop()
         try:
-            done.append((part, question.of(part).ask()))
+            done.append((part, request.of(part).ask()))
         except Exception:  # noqa: BLE001 - a model may raise anything; the row it fails on is rejected with a reason
             if len(part) == 1:
                 wrong.append(int(part[0]))
             else:
                 waiting += np.array_split(part, 2)
-    return _put_together(question, rows, done, wrong)
+    return _put_together(request, rows, done, wrong)
 
 
-def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRows:
+def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> ScoredRows:
     """Ask by parts in another process, and where one takes it down, about that part row by row."""
-    question.of(rows[:0]).ask()  # what cannot be asked at all is found here
+    request.of(rows[:0]).ask()  # what cannot be asked at all is found here
     parts = np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1)
     waiting = deque(part for part in parts if len(part))
     left, kills = TimeLeft(seconds, len(rows)), Counter[int]()
     done, wrong = [], []
     while waiting:
-        made = isolated([partial(_work, question, part) for part in waiting], left.share())
+        made = isolated([partial(_work, request, part) for part in waiting], left.share())
         for answer in made.answers:
-            done.append((waiting.popleft(), Answers.decode(answer)))
+            done.append((waiting.popleft(), RowPredictions.decode(answer)))
         if not waiting:
             break
         part = waiting.popleft()
@@ -173,16 +173,18 @@ def _score_isolated(question: Question, rows: Rows, seconds: float) -> ScoredRow
             waiting.appendleft(part)
         else:
             wrong.append(int(part[0]))
-    return _put_together(question, rows, done, wrong)
+    return _put_together(request, rows, done, wrong)
 
 
-def _work(question: Question, part: Rows) -> bytes:
-    return question.of(part).ask().encode()
+def _work(request: ScoringRequest, part: Rows) -> bytes:
+    return request.of(part).ask().encode()
 
 
-def _put_together(question: Question, rows: Rows, done: list[tuple[Rows, Answers]], wrong: list[int]) -> ScoredRows:
-    done = done or [(rows[:0], question.of(rows[:0]).ask())]
+def _put_together(
+    request: ScoringRequest, rows: Rows, done: list[tuple[Rows, RowPredictions]], wrong: list[int]
+) -> ScoredRows:
+    done = done or [(rows[:0], request.of(rows[:0]).ask())]
     places = np.concatenate([part for part, _ in done])
     order = np.argsort(places)
-    answers = Answers.joined([answer for _, answer in done], order)
+    answers = RowPredictions.joined([answer for _, answer in done], order)
     return ScoredRows(rows[places[order]], answers, failed(rows[np.sort(np.array(wrong, np.int64))]))

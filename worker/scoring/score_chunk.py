@@ -18,9 +18,9 @@ from model.validate import ParsedValues, parse_distinct
 from worker.scoring.histogram import spread
 from worker.scoring.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.scoring.rejects import FaultColumn, count_faults, error_texts, reject_lines
-from worker.scoring.render import Mended, records_with_line_ends, scored_text
+from worker.scoring.render import RepairedRecords, records_with_line_ends, scored_text
 from worker.scoring.result_columns import fine_suffixes, suffixes
-from worker.scoring.row_predictions import Question, failed, score
+from worker.scoring.row_predictions import ScoringRequest, failed, score
 from worker.scoring.summary import summarise
 
 _ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
@@ -44,7 +44,7 @@ def score_chunk(
     layout: Layout,
     scorers: Sequence[Scorer],
     threshold: float | None,
-    apart: bool = False,
+    bisect: bool = False,
     isolated_seconds: float | None = None,
 ) -> ScoredChunk:
     """Score the rows of a chunk with one model, or with two to be compared.
@@ -61,8 +61,8 @@ def score_chunk(
     found = validate(parsed, scorers)
     faults = found.faults
     rejected, valid = _split(len(parsed), faults)
-    question = Question(scorers, found.columns, threshold, bool(layout.explained))
-    scored = score(question.of(np.searchsorted(parsed.good, valid)), valid, apart, isolated_seconds)
+    request = ScoringRequest(scorers, found.columns, threshold, bool(layout.explained))
+    scored = score(request.of(np.searchsorted(parsed.good, valid)), valid, bisect, isolated_seconds)
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
         rejected, _ = _split(len(parsed), faults)
@@ -108,7 +108,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
 
 
 def _rejects(
-    index: RecordIndex, mended: Mended | None, faults: list[FaultColumn], first_row: int, layout: Layout
+    index: RecordIndex, mended: RepairedRecords | None, faults: list[FaultColumn], first_row: int, layout: Layout
 ) -> bytes:
     if not faults or not len(index):
         return b""

@@ -9,14 +9,14 @@ from model.card import Card, ModelKind, Scores
 from model.columns import Floats
 from model.monitoring.agreement import DIFFERENCE, EQUAL, LARGEST_DIFFERENCE, ROWS, difference_unit, same_classes
 from model.scorer import Predictions
-from worker.scoring.row_predictions import Answers
+from worker.scoring.row_predictions import RowPredictions
 
 BINS = 20
 SECOND = "second:"
 """What the names of a second model's counts begin with."""
 
 
-def summarise(answers: Answers, cards: Sequence[Card]) -> dict[str, int]:
+def summarise(answers: RowPredictions, cards: Sequence[Card]) -> dict[str, int]:
     """Counts of the predictions of one model, or of two, and of how far these agree."""
     first, *others = zip(answers.predictions, cards, strict=True)
     counts = _predicted(*first)

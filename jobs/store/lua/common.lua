@@ -61,7 +61,7 @@ local function hand_out(window, grace, at)
     return sent
 end
 
--- Answers how the job ended: its state, its rows scored and rejected, and its milliseconds from the upload's beginning.
+-- Returns how the job ended: its state, its rows scored and rejected, and its milliseconds from the upload's beginning.
 local function finish(id, state, at)
     local fields = redis.call('HMGET', JOB, 'retention', 'scored', 'rejected', 'created')
     local retention, seconds = tonumber(fields[1]), at - tonumber(fields[4])

@@ -1,4 +1,4 @@
--- The upload is whole: the job shows, and no crash loses it. Answers the chunks to send and how the job ended if that
+-- The upload is whole: the job shows, and no crash loses it. Returns the chunks to send and how the job ended if that
 -- was its end, or false if it was forgotten. A job that has failed meanwhile shows with its reason, as one that fails
 -- later; for one that was canceled there is nothing to show, and its ending is the answer. So it is for one that another
 -- upload under its idempotency key has overtaken: 'first', that one's job and its fingerprint.

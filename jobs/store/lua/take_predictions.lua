@@ -1,6 +1,6 @@
 -- The requests that still wait and are in nobody's hands, and are now in the caller's. Until it says what became of that,
 -- its hold counts as lost. KEYS: the waiting set, then a key for each; ARGV: seconds for which they stay so, then an id
--- for each. Answers in turn: attempt (one more than the failures by the request's doing), holds lost before, and
+-- for each. Returns in turn: attempt (one more than the failures by the request's doing), holds lost before, and
 -- request; 0, 0 and an empty text for what is done, gone or held.
 local time = redis.call('TIME')
 local at = tonumber(time[1]) + tonumber(time[2]) / 1000000

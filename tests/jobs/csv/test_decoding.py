@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.csv.decoding import Utf8Stream, is_utf8
+from jobs.csv.decoding import Utf8Decoder, is_utf8
 from jobs.errors import UploadRefused
 
 
 def decode(data: bytes, block: int = 7, encoding: str | None = None) -> tuple[bytes, str]:
-    stream = Utf8Stream(encoding)
+    stream = Utf8Decoder(encoding)
     parts = [stream.feed(data[at : at + block]) for at in range(0, len(data), block)]
     return b"".join([*parts, stream.finish()]), stream.encoding
 
@@ -42,7 +42,7 @@ def test_a_named_encoding_overrides_what_the_bytes_show() -> None:
 )
 def test_an_encoding_that_no_csv_has_is_refused(name: str) -> None:
     with pytest.raises(UploadRefused) as refused:
-        Utf8Stream(name)
+        Utf8Decoder(name)
     assert refused.value.code == "unknown_encoding"
 
 

@@ -53,7 +53,7 @@ def check_reading(text: str, delimiter: str, most: int) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS)
 def test_fields_beyond_any_header_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr("jobs.csv.records.MOST_FIELDS", 2)
+    monkeypatch.setattr("jobs.csv.records.MAX_FIELDS", 2)
     check_reading(text, ",", most=2)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.state import Job

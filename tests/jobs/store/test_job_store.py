@@ -12,7 +12,7 @@ from jobs.state import JobState
 from jobs.store import keys
 from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.connection import connect
-from jobs.store.heartbeat import Node, SignOfLife, living
+from jobs.store.heartbeat import Heartbeat, Node, living
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
 from tests.jobs.store.conftest import NEW, found, upload
@@ -138,7 +138,7 @@ def test_a_job_whose_model_no_living_worker_can_load_fails_and_says_why_of_each(
     impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
     job_id = upload(store, 1)
     for node in (ONE, TWO):
-        SignOfLife(store.redis, "bulk", node).show()
+        Heartbeat(store.redis, "bulk", node).beat()
     impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, ONE, "it is altered")
     again = claim(store, job_id, "b")
     assert (again.attempt, again.lost, found(store, job_id).state) == (1, 0, JobState.RUNNING)
@@ -156,7 +156,7 @@ def test_a_host_that_could_not_load_a_model_is_forgiven_when_a_chunk_is_recorded
     impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
     job_id = upload(store, 2)
     for node in (ONE, TWO):
-        SignOfLife(store.redis, "bulk", node).show()
+        Heartbeat(store.redis, "bulk", node).beat()
     impatient.cannot_load(job_id, 0, claim(store, job_id, "a").owner, ONE, "it is altered")
     store.record(job_id, 1, SCORED)
     impatient.cannot_load(job_id, 0, claim(store, job_id, "b").owner, TWO, "it is missing")
@@ -208,12 +208,12 @@ def test_an_upload_whose_job_failed_before_it_was_whole_is_that_job(store: JobSt
     store.fail(NEW.id, "the model is broken")
     with pytest.raises(UploadEnded, match="the job failed before all of the file had come: the model is broken"):
         store.append(NEW.id, 1, InputChunk(2, 1, b"1,2\n"))
-    once_key = keys.idempotency("failed early")
-    assert store.seal(NEW.id, once_key, total=1, fingerprint="f") == []
+    idempotency_key = keys.idempotency("failed early")
+    assert store.seal(NEW.id, idempotency_key, total=1, fingerprint="f") == []
     job = found(store, NEW.id)
     assert (job.state, job.total, job.error) == (JobState.FAILED, 1, "the model is broken")
-    assert store.redis.hget(once_key, "job") == NEW.id.encode()
-    assert min(store.redis.ttl(key) for key in (once_key, JobKeys.of(NEW.id).job)) > 3600
+    assert store.redis.hget(idempotency_key, "job") == NEW.id.encode()
+    assert min(store.redis.ttl(key) for key in (idempotency_key, JobKeys.of(NEW.id).job)) > 3600
     assert [one.id for one in store.page(10, None, None)] == [NEW.id]
     assert store.seal(NEW.id, total=1) == []
 
@@ -231,13 +231,13 @@ def test_an_abandoned_upload_leaves_nothing(store: JobStore, failed: bool) -> No
 
 def test_living_workers_widen_the_window(store: JobStore, settings: Settings) -> None:
     for pid in (1, 2):
-        SignOfLife(store.redis, "bulk", Node("here", pid, 3)).show()
+        Heartbeat(store.redis, "bulk", Node("here", pid, 3)).beat()
     assert [node.pid for node in living(store.redis, "bulk")] == [1, 2]
     wide = JobStore(store.redis, settings)
     wide.begin(NEW)
     sent = [wide.append(NEW.id, number, InputChunk(number + 1, 1, b"x\n")) for number in range(14)]
     assert sum(map(len, sent)) == 12
-    SignOfLife(store.redis, "bulk", Node("here", 1, 3)).end()
+    Heartbeat(store.redis, "bulk", Node("here", 1, 3)).end()
     assert [node.pid for node in living(store.redis, "bulk")] == [2]
 
 

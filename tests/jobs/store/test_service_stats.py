@@ -10,10 +10,10 @@ from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.chunks import NewJob, ScoredChunk
 from jobs.store.connection import connect
-from jobs.store.heartbeat import Node, SignOfLife
+from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore, new_id
-from jobs.store.service_stats import BUCKET_SECONDS, Vitals, read_vitals
+from jobs.store.service_stats import BUCKET_SECONDS, ServiceStats, read_service_stats
 from tests.stack import wait_until
 
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
@@ -44,15 +44,15 @@ def upload(store: JobStore, chunks: int, seal: bool = True) -> str:
 
 
 def totals(store: JobStore) -> dict[str, int]:
-    return {name: value for name, value in vitals(store).totals.items() if ":bucket:" not in name}
+    return {name: value for name, value in stats(store).totals.items() if ":bucket:" not in name}
 
 
-def vitals(store: JobStore) -> Vitals:
-    return read_vitals(store.redis)
+def stats(store: JobStore) -> ServiceStats:
+    return read_service_stats(store.redis)
 
 
 def test_a_service_that_has_done_nothing_has_nothing_to_say(store: JobStore) -> None:
-    found = vitals(store)
+    found = stats(store)
     assert (found.totals, found.queued) == ({}, {"bulk": 0, "interactive": 0})
     assert set(found.now.values()) == {0}
 
@@ -69,8 +69,8 @@ def test_rows_chunks_and_jobs_are_counted_once_however_often_they_are_recorded(s
         "jobs:accepted": 1, "jobs:succeeded": 1, "chunks:recorded": 2,
         "rows:scored": 6, "rows:rejected": 4, "rows:scoring_failed": 2,
     }  # fmt: skip
-    assert sum(vitals(store).histogram("chunk").counts) == 2
-    assert sum(vitals(store).histogram("job").counts) == 1
+    assert sum(stats(store).histogram("chunk").counts) == 2
+    assert sum(stats(store).histogram("job").counts) == 1
 
 
 def test_jobs_that_ended_otherwise_are_counted_as_such(store: JobStore) -> None:
@@ -108,13 +108,13 @@ def test_times_fall_into_the_bucket_that_holds_them(store: JobStore) -> None:
     created = store.redis.time()[0] - 100
     store.redis.hset(keys.job(job_id), "created", created)
     store.record(job_id, 0, SCORED)
-    times = vitals(store).histogram("job")
+    times = stats(store).histogram("job")
     [place] = [number for number, count in enumerate(times.counts) if count]
     assert BUCKET_SECONDS[place - 1] < 100 <= times.seconds <= BUCKET_SECONDS[place]
     forever = upload(store, 1)
     store.redis.hset(keys.job(forever), "created", 0)
     store.record(forever, 0, SCORED)
-    assert vitals(store).histogram("job").counts[-1] == 1
+    assert stats(store).histogram("job").counts[-1] == 1
 
 
 def test_what_waits_is_counted_where_it_waits(store: JobStore) -> None:
@@ -122,8 +122,8 @@ def test_what_waits_is_counted_where_it_waits(store: JobStore) -> None:
     store.claim(job_id, 0, "task")
     store.redis.lpush(keys.queue(Queue.BULK), "message", "message")
     store.redis.hset(keys.job(job_id), mapping={"created": store.redis.time()[0] - 50})
-    SignOfLife(store.redis, "bulk", Node("here", 1, 3)).show()
-    found = vitals(store)
+    Heartbeat(store.redis, "bulk", Node("here", 1, 3)).beat()
+    found = stats(store)
     assert [found.now[name] for name in ("uploading", "queued", "running")] == [1, 0, 1]
     # A window of two chunks a process: with two of the job's four, and the upload's only one, three are sent.
     assert [found.now[name] for name in ("chunks", "sent", "leased")] == [5, 3, 1]
@@ -136,14 +136,14 @@ def test_what_waits_is_counted_where_it_waits(store: JobStore) -> None:
 def test_predictions_are_counted_by_request_and_their_failures_by_record(store: JobStore, settings: Settings) -> None:
     predictions, names = PredictionStore(store.redis, settings), [new_id(), new_id()]
     predictions.submit({name: {"a": 1} for name in names})
-    assert vitals(store).now["predictions"] == 2
+    assert stats(store).now["predictions"] == 2
     for name in names:
         store.redis.zadd(keys.PREDICTIONS, {name: 0})
     assert sorted(predictions.overdue()) == sorted(names)
     failed = {"error": {"code": "scoring_failed"}}
     one, other = predictions.waiting(Predict(tuple(names)))
     predictions.finish([(one, failed), (other, {"items": [failed, {"probability": 1}, failed]})])
-    found = vitals(store)
+    found = stats(store)
     assert found.now["predictions"] == 0
     assert found.totals == {"predictions:sent_again": 2, "predictions:answered": 2, "predictions:scoring_failed": 3}
 

@@ -5,17 +5,17 @@ import pytest
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.connection import connect
-from web.jobs.notifications import Watcher
-from web.server.limits import Slots
+from web.jobs.notifications import JobNotifications
+from web.server.limits import ConcurrencyLimit
 
 
 @pytest.fixture
-def watcher(server: Settings) -> Watcher:
-    return Watcher(connect(server), Slots(10, "followers of jobs"))
+def notifications(server: Settings) -> JobNotifications:
+    return JobNotifications(connect(server), ConcurrencyLimit(10, "followers of jobs"))
 
 
-def test_a_message_that_is_no_job_does_not_end_the_watch(watcher: Watcher, server: Settings) -> None:
-    with connect(server) as redis, watcher.listen("job") as changed:
+def test_a_message_that_is_no_job_does_not_end_the_watch(notifications: JobNotifications, server: Settings) -> None:
+    with connect(server) as redis, notifications.listen("job") as changed:
         assert changed.wait(30), "woken once, when the subscription has begun"
         redis.publish(keys.CHANGES, b"\xff")
         changed.clear()

@@ -218,5 +218,5 @@ def test_effects_are_shown_in_their_unit(
     contributions = [{"feature": "age", "value": 30, "effect": 0.5}]
     answer = {"prediction": ">50K", "baseline": 0.0, "effects_in": unit, "contributions": contributions}
     shown = outcome(card, answer)
-    assert (shown.effects_title, shown.pushed, shown.average) == (title, pushed, average)
-    assert shown.pushes[0].effect == effect
+    assert (shown.effects_title, shown.effects_unit, shown.average) == (title, pushed, average)
+    assert shown.contributions[0].effect == effect

@@ -1,17 +1,17 @@
-"""Places for what may take long: some for everybody, and not all for one client."""
+"""ConcurrencyLimits for what may take long: some for everybody, and not all for one client."""
 
 import pytest
 
-from web.server.limits import Busy, Places, Slots
+from web.server.limits import Busy, ConcurrencyLimit, ConcurrencyLimits
 
 
-def take(slots: Slots, address: str, times: int) -> None:
+def take(slots: ConcurrencyLimit, address: str, times: int) -> None:
     for _ in range(times):
         slots.take(address)
 
 
 def test_one_client_gets_its_share_and_leaves_the_rest() -> None:
-    slots = Slots(4, "uploads", 3)
+    slots = ConcurrencyLimit(4, "uploads", 3)
     take(slots, "192.0.2.1", 3)
     with pytest.raises(Busy):
         slots.take("192.0.2.1")
@@ -23,7 +23,7 @@ def test_one_client_gets_its_share_and_leaves_the_rest() -> None:
 
 
 def test_clients_of_ipv4_are_apart_where_both_come_to_one_socket() -> None:
-    slots = Slots(3, "uploads", 1)
+    slots = ConcurrencyLimit(3, "uploads", 1)
     slots.take("::ffff:192.0.2.1")
     with pytest.raises(Busy):
         slots.take("192.0.2.1")
@@ -34,7 +34,7 @@ def test_clients_of_ipv4_are_apart_where_both_come_to_one_socket() -> None:
 
 
 def test_a_network_of_ipv6_is_one_client() -> None:
-    slots = Slots(10, "uploads", 2)
+    slots = ConcurrencyLimit(10, "uploads", 2)
     slots.take("2001:db8::1")
     slots.take("2001:db8::ffff:2")
     with pytest.raises(Busy):
@@ -43,7 +43,7 @@ def test_a_network_of_ipv6_is_one_client() -> None:
 
 
 def test_a_place_that_is_given_back_is_free() -> None:
-    slots = Slots(1, "uploads")
+    slots = ConcurrencyLimit(1, "uploads")
     for address in ("192.0.2.1", "::1", ""):
         with slots.held(address), pytest.raises(Busy):
             slots.take(address)
@@ -52,7 +52,7 @@ def test_a_place_that_is_given_back_is_free() -> None:
 
 @pytest.mark.parametrize("threads", [16, 32, 2048])
 def test_slow_senders_at_one_address_never_get_all_places(threads: int) -> None:
-    places = Places.among(threads)
+    places = ConcurrencyLimits.among(threads)
     for slots in (places.uploads, places.records):
         with pytest.raises(Busy):
             take(slots, "192.0.2.1", threads)

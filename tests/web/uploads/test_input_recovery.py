@@ -14,7 +14,7 @@ from jobs.messages import InputChunk, Rejects
 from jobs.store.chunks import ScoredChunk
 from model.scorer import Scorer
 from tests.jobs.csv.reference_reader import read
-from web.uploads.input_recovery import Unscorer
+from web.uploads.input_recovery import InputRecovery
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import reject_chunk, score_chunk
 
@@ -71,8 +71,8 @@ def scored(delimiter: bytes, text: bytes, first_row: int = 1) -> ScoredChunk:
     return reject_chunk(InputChunk(first_row, 0, text), layout)
 
 
-def unscored(delimiter: bytes, *chunks: ScoredChunk, width: int = WIDTH) -> bytes:
-    unscorer = Unscorer(delimiter.decode(), width)
+def recovered(delimiter: bytes, *chunks: ScoredChunk, width: int = WIDTH) -> bytes:
+    unscorer = InputRecovery(delimiter.decode(), width)
     return b"".join([unscorer.feed(chunk.output, as_stored(chunk)) for chunk in chunks])
 
 
@@ -95,7 +95,7 @@ def test_what_is_scored_again_has_the_same_results_and_the_same_rejects(file: tu
     if not is_whole(delimiter, text):
         return
     first = scored(delimiter, text)
-    again = scored(delimiter, unscored(delimiter, first))
+    again = scored(delimiter, recovered(delimiter, first))
     assert again.output == first.output
     assert again.rejects == first.rejects
     assert again.summary == first.summary
@@ -107,7 +107,7 @@ def test_sound_records_are_those_of_the_file_and_others_have_as_many_fields(file
     delimiter, text = file
     if not is_whole(delimiter, text):
         return
-    back = unscored(delimiter, scored(delimiter, text))
+    back = recovered(delimiter, scored(delimiter, text))
     records, found = (read(t.decode("utf-8", "surrogateescape"), delimiter.decode()).records for t in (text, back))
     assert len(found) == len(records)
     for before, after in zip(records, found, strict=True):
@@ -136,7 +136,7 @@ def test_it_is_what_the_csv_module_gives_without_the_last_columns(
     results = scored(delimiter, text.encode())
     read_again = csv.reader(io.StringIO(results.output.decode(), newline=""), delimiter=delimiter.decode())
     assert [row[:-3] for row in read_again] == rows
-    assert unscored(delimiter, results) == text.encode()
+    assert recovered(delimiter, results) == text.encode()
 
 
 RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
@@ -158,11 +158,11 @@ def test_scored_rows_and_rejects_chunk_by_chunk(scorer: Scorer, line_end: str) -
     for text in texts:
         chunks.append(score_chunk(InputChunk(row, 0, text), layout, [scorer], 0.5))
         row += chunks[-1].scored + chunks[-1].rejected
-    back = unscored(b",", *chunks, width=7)
+    back = recovered(b",", *chunks, width=7)
     # Whoever writes the reasons in other words changes nothing of what is scored again.
     assert b"9 fields where the header has 7" in chunks[0].rejects
     reworded = [replace(c, rejects=re.sub(rb"\d+ fields? where the header has", b"not", c.rejects)) for c in chunks]
-    assert unscored(b",", *reworded, width=7) == back
+    assert recovered(b",", *reworded, width=7) == back
     again = score_chunk(InputChunk(1, 0, back), layout, [scorer], 0.5)
     assert again.output == b"".join(chunk.output for chunk in chunks)
     assert again.rejects == b"".join(chunk.rejects for chunk in chunks)
@@ -173,5 +173,5 @@ def test_the_widest_header_is_read_as_any_other() -> None:
     layout = Layout(",", 2000, {"a": 0})
     text = b",".join([b"1"] * 2000) + b"\n" + b",".join([b"2"] * 2010) + b"\n" + b'6",3\n'
     first = reject_chunk(InputChunk(1, 0, text), layout)
-    again = reject_chunk(InputChunk(1, 0, unscored(b",", first, width=2000)), layout)
+    again = reject_chunk(InputChunk(1, 0, recovered(b",", first, width=2000)), layout)
     assert (again.output, again.rejects) == (first.output, first.rejects)

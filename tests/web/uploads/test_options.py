@@ -12,7 +12,7 @@ from model.catalog import Catalog
 from model.errors import UnknownModel
 from tests import second_model
 from web.uploads.bodies import UploadForm
-from web.uploads.options import Asked, parse_explain, parse_models, parse_threshold
+from web.uploads.options import ScoringOptions, parse_explain, parse_models, parse_threshold
 
 NAMES = ["age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week"]
 
@@ -25,8 +25,8 @@ def catalog(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     return catalog
 
 
-def asked(catalog: Catalog, **form: str) -> Asked:
-    return Asked.of(UploadForm(**form), catalog)
+def asked(catalog: Catalog, **form: str) -> ScoringOptions:
+    return ScoringOptions.of(UploadForm(**form), catalog)
 
 
 def refused(catalog: Catalog, **form: str) -> str:
@@ -62,7 +62,7 @@ def test_versions_of_one_model_are_told_apart_by_their_version(catalog: Catalog)
     card = catalog.card()
     assert [c.version for c in parse_models(f"income@{card.version}", catalog)] == [card.version]
     other = card.model_copy(update={"version": "0123456789ab"})
-    names = Asked((card, other), None, None).result_columns
+    names = ScoringOptions((card, other), None, None).result_columns
     assert names[0] == f"prediction_income@{card.version}"
     assert names[2] == "prediction_income@0123456789ab"
 

@@ -23,7 +23,7 @@ from model.schema import Feature, FeatureKind
 from model.scorer import Predictions, Scorer
 from tests import second_model
 from worker.scoring.parse import Layout
-from worker.scoring.row_predictions import Answers
+from worker.scoring.row_predictions import RowPredictions
 from worker.scoring.score_chunk import score_chunk
 from worker.scoring.summary import summarise
 
@@ -46,8 +46,8 @@ def people() -> pd.DataFrame:
     return frame[frame["age"] <= second_model.AGE.maximum][:2000]
 
 
-def run(text: str, layout: Layout, *scorers: Scorer, apart: bool = False) -> tuple[ScoredChunk, list[list[str]]]:
-    scored = score_chunk(InputChunk(1, 0, text.encode()), layout, scorers, None, apart)
+def run(text: str, layout: Layout, *scorers: Scorer, bisect: bool = False) -> tuple[ScoredChunk, list[list[str]]]:
+    scored = score_chunk(InputChunk(1, 0, text.encode()), layout, scorers, None, bisect)
     return scored, list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
 
 
@@ -125,7 +125,7 @@ def test_a_row_that_either_fails_on_is_rejected_alone(scorer: Scorer, lean: Scor
     for pair in ((Touchy(scorer.card, scorer.pipeline), lean), (scorer, Touchy(lean.card, lean.pipeline))):
         with pytest.raises(ScoringFailed):
             run(text, BOTH, *pair)
-        scored, rows = run(text, BOTH, *pair, apart=True)
+        scored, rows = run(text, BOTH, *pair, bisect=True)
         assert (scored.scored, scored.scoring_failed) == (9, 1)
         assert [row for row in rows if not row[-1]] == [row for row in expected if row[0] != "33"]
 
@@ -154,7 +154,7 @@ def test_of_several_classes_the_difference_is_half_the_sum_over_the_classes(scor
         scorer_of(scorer.card, data, model.fit(data.values, names), ModelKind.MULTICLASS_CLASSIFIER, Scores.PROBABILITY)
         for model in fitted
     )
-    answers = Answers((one.predict(data), other.predict(data)))
+    answers = RowPredictions((one.predict(data), other.predict(data)))
     found = agreement(one.card, other.card, summarise(answers, [one.card, other.card]))
     p, q = (model.predict_proba(data.values) for model in fitted)
     assert found is not None
@@ -169,14 +169,14 @@ def test_of_regressors_it_is_that_of_the_predictions(scorer: Scorer) -> None:
         scorer_of(scorer.card, data, model.fit(data.values, target), ModelKind.REGRESSOR, Scores.NONE)
         for model in fitted
     )
-    answers = Answers((one.predict(data), other.predict(data)))
+    answers = RowPredictions((one.predict(data), other.predict(data)))
     counts = summarise(answers, [one.card, other.card])
     found = agreement(one.card, other.card, counts)
     p, q = (model.predict(data.values) for model in fitted)
     assert found is not None
     assert (found.equal, found.share) == (None, None)
     assert found.mean_difference == pytest.approx(np.abs(p - q).mean(), rel=1e-5)
-    wild = Answers((one.predict(data), Predictions(np.full(len(data), np.inf), np.empty((len(data), 0)))))
+    wild = RowPredictions((one.predict(data), Predictions(np.full(len(data), np.inf), np.empty((len(data), 0)))))
     assert max(summarise(wild, [one.card, other.card]).values()) < 2**63 // 10_000, "sums stay whole numbers"
 
 
@@ -184,7 +184,7 @@ def test_models_of_different_kinds_stand_side_by_side_only(scorer: Scorer) -> No
     data, target = load_diabetes(return_X_y=True, as_frame=True)
     model = scorer_of(scorer.card, data, LinearRegression().fit(data.values, target), ModelKind.REGRESSOR, Scores.NONE)
     frame = second_model.records()[: len(data)]
-    answers = Answers((scorer.predict(frame), model.predict(data)))
+    answers = RowPredictions((scorer.predict(frame), model.predict(data)))
     found = agreement(scorer.card, model.card, summarise(answers, [scorer.card, model.card]))
     assert found is not None
     assert (found.rows, found.equal, found.mean_difference) == (len(data), None, None)
@@ -197,6 +197,6 @@ def test_the_same_classes_in_another_order_and_another_positive_one_agree(scorer
     )
     one = scorer.predict(frame)
     other = Predictions(1 - one.values, 1 - one.scores)
-    found = agreement(scorer.card, turned, summarise(Answers((one, other)), [scorer.card, turned]))
+    found = agreement(scorer.card, turned, summarise(RowPredictions((one, other)), [scorer.card, turned]))
     assert found is not None
     assert (found.equal, found.mean_difference) == (500, pytest.approx(0, abs=1e-6))

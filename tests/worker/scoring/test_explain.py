@@ -24,8 +24,8 @@ from worker.scoring.score_chunk import reject_chunk, score_chunk
 ALL = replace(LAYOUT, explained=7)
 
 
-def run(scorer: Scorer, text: str, layout: Layout = ALL, apart: bool = False) -> tuple[ScoredChunk, list[list[str]]]:
-    scored = score_chunk(InputChunk(1, 0, text.encode()), layout, [scorer], None, apart)
+def run(scorer: Scorer, text: str, layout: Layout = ALL, bisect: bool = False) -> tuple[ScoredChunk, list[list[str]]]:
+    scored = score_chunk(InputChunk(1, 0, text.encode()), layout, [scorer], None, bisect)
     return scored, list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
 
 
@@ -82,7 +82,7 @@ def test_rejected_rows_have_no_effects_and_keep_their_columns(scorer: Scorer) ->
     assert [len(row) for row in rows] == [24] * 4
     assert [bool(row[9]) for row in rows] == [False, True, True, False]
     assert rows[1][10:] == rows[2][10:] == [""] * 14
-    _, rows = run(Touchy(scorer.card, scorer.pipeline), ages(32, 33, 34), apart=True)
+    _, rows = run(Touchy(scorer.card, scorer.pipeline), ages(32, 33, 34), bisect=True)
     assert [row[9].partition(":")[0] for row in rows] == ["", "scoring_failed", ""]
     assert [bool(row[10]) for row in rows] == [True, False, True]
     scored = reject_chunk(InputChunk(1, 0, text.encode()), ALL)
@@ -117,20 +117,22 @@ class Moody(Scorer):
 
 
 @pytest.mark.parametrize("kind", [Mute, Speechless])
-@pytest.mark.parametrize("apart", [False, True])
-def test_what_cannot_be_explained_is_scored_all_the_same(scorer: Scorer, apart: bool, kind: type[Scorer]) -> None:
+@pytest.mark.parametrize("bisect", [False, True])
+def test_what_cannot_be_explained_is_scored_all_the_same(scorer: Scorer, bisect: bool, kind: type[Scorer]) -> None:
     text = ages(*range(20, 60))
-    scored, rows = run(kind(scorer.card, scorer.pipeline), text, apart=apart)
+    scored, rows = run(kind(scorer.card, scorer.pipeline), text, bisect=bisect)
     _, expected = run(scorer, text)
     assert scored.scored == len(expected) == 40
     assert [row[:10] for row in rows] == [row[:10] for row in expected]
     assert {tuple(row[10:]) for row in rows} == {("",) * 14}
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_row_that_cannot_be_explained_is_scored_and_its_neighbours_are_explained(scorer: Scorer, apart: bool) -> None:
+@pytest.mark.parametrize("bisect", [False, True])
+def test_a_row_that_cannot_be_explained_is_scored_and_its_neighbours_are_explained(
+    scorer: Scorer, bisect: bool
+) -> None:
     text = ages(31, 32, 33, 34, 33, 35, 36)
-    scored, rows = run(Moody(scorer.card, scorer.pipeline), text, apart=apart)
+    scored, rows = run(Moody(scorer.card, scorer.pipeline), text, bisect=bisect)
     assert (scored.scored, scored.scoring_failed) == (7, 0)
     _, expected = run(scorer, text)
     for place in (2, 4):
@@ -157,7 +159,7 @@ class Endless(Scorer):
 def test_the_last_attempt_scores_all_rows_whatever_their_explanation_does(scorer: Scorer, kind: type[Scorer]) -> None:
     text = ages(32, 33, 34)
     chunk = InputChunk(1, 0, text.encode())
-    scored = score_chunk(chunk, ALL, [kind(scorer.card, scorer.pipeline)], None, apart=True, isolated_seconds=30)
+    scored = score_chunk(chunk, ALL, [kind(scorer.card, scorer.pipeline)], None, bisect=True, isolated_seconds=30)
     assert (scored.scored, scored.rejected) == (3, 0)
     _, expected = run(scorer, text)
     rows = list(csv.reader(io.StringIO(scored.output.decode())))

@@ -31,7 +31,7 @@ def test_what_is_missing_or_out_of_the_training_range_has_bins_of_its_own(scorer
     # Its pipeline takes no age that is missing; the values are counted nevertheless.
     lenient = card.model_copy(update={"features": (age, *card.features[1:]), "additive": False})
     chunk = InputChunk(1, 0, ages(3, 16, 17, 91, "?", "?", "x", 300).encode())
-    summary = score_chunk(chunk, LAYOUT, [Scorer(lenient, scorer.pipeline)], None, apart=True).summary
+    summary = score_chunk(chunk, LAYOUT, [Scorer(lenient, scorer.pipeline)], None, bisect=True).summary
     found = {name: summary.get(count_name("age", name), 0) for name in bin_names(card.summary["age"])}
     assert {name: count for name, count in found.items() if count} == {"0": 1, "below": 2, "above": 1, "missing": 2}
     assert (summary["fault:not_a_number:age"], summary["fault:out_of_range:age"]) == (1, 1)

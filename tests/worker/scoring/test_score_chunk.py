@@ -38,8 +38,8 @@ def touchy(scorer: Scorer) -> Scorer:
     return Touchy(scorer.card, scorer.pipeline)
 
 
-def run(scorer: Scorer, text: str, apart: bool = False, first_row: int = 1) -> tuple[ScoredChunk, list[list[str]]]:
-    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, [scorer], None, apart)
+def run(scorer: Scorer, text: str, bisect: bool = False, first_row: int = 1) -> tuple[ScoredChunk, list[list[str]]]:
+    scored = score_chunk(InputChunk(first_row, 0, text.encode()), LAYOUT, [scorer], None, bisect)
     return scored, list(csv.reader(io.StringIO(scored.output.decode(), newline="")))
 
 
@@ -51,7 +51,7 @@ def test_a_row_that_the_model_fails_on_is_found_and_rejected_alone(touchy: Score
     text = ages(*range(20, 60))
     with pytest.raises(ScoringFailed):
         run(touchy, text)
-    scored, rows = run(touchy, text, apart=True)
+    scored, rows = run(touchy, text, bisect=True)
     assert (scored.scored, scored.rejected, scored.scoring_failed) == (39, 1, 1)
     assert [row[0] for row in rows if row[-1]] == ["33"]
     assert rows[13][-1].startswith("scoring_failed")

@@ -1,6 +1,6 @@
 -- An upload under an idempotency key. KEYS: the key's hash, the set of living web processes; ARGV: a token of this upload,
 -- seconds that it may stand still, prefix of the jobs' keys, the process that receives it, seconds for which that lives
--- without another sign of life. Answers 'new', 'uploading', or the job of the first upload and its fingerprint.
+-- without another sign of life. Returns 'new', 'uploading', or the job of the first upload and its fingerprint.
 -- The same upload asks twice when the answer to its first question was lost: the key is its own both times. An upload
 -- whose process is gone does not go on: its key is free.
 local first = redis.call('HMGET', KEYS[1], 'token', 'job', 'fingerprint', 'process')

@@ -1,5 +1,5 @@
 -- How the service is, at one moment. KEYS: totals, unfinished jobs, waiting predictions, Celery's queues; ARGV: prefix of
--- the jobs' keys, suffixes of the keys of chunks sent and leased. Answers a list of names and numbers in turn, as texts.
+-- the jobs' keys, suffixes of the keys of chunks sent and leased. Returns a list of names and numbers in turn, as texts.
 local time = redis.call('TIME')
 local at = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local found = {uploading = 0, queued = 0, running = 0, chunks = 0, sent = 0, leased = 0, age = 0, silence = 0}
