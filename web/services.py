@@ -11,9 +11,9 @@ from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
+from web.held_keys import HeldKeys
 from web.jobs.notifications import JobNotifications
 from web.prediction_client import PredictionClient
-from web.server.heartbeat import ProcessHeartbeat
 from web.server.limits import ConcurrencyLimits
 from web.server.metrics import RequestMetrics, ServiceMetrics
 
@@ -34,7 +34,7 @@ class Services:
     request_metrics: RequestMetrics
     service_metrics: ServiceMetrics
     limits: ConcurrencyLimits
-    heartbeat: ProcessHeartbeat
+    held_keys: HeldKeys
 
 
 def create_services(settings: Settings) -> Services:
@@ -52,7 +52,7 @@ def create_services(settings: Settings) -> Services:
         request_metrics=RequestMetrics(settings.counters_dir),
         service_metrics=ServiceMetrics(redis, settings.full_ratio),
         limits=limits,
-        heartbeat=ProcessHeartbeat(redis),
+        held_keys=HeldKeys(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Signs of life: each process says every second that it lives, so that others can tell when it no longer does."""
+"""Heartbeats: each worker says every second that it lives, so that others can tell when it no longer does."""
 
 import os
 import socket
@@ -17,7 +17,6 @@ from jobs.store.scripts import register_script
 
 _EVERY_SECONDS = 1.0
 ROLES = (*(queue.value for queue in Queue), "reconciler")
-WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Node:
 class Heartbeat:
     """The sign of life of a node in one role."""
 
-    def __init__(self, redis: Redis, role: str, node: Node | str) -> None:
+    def __init__(self, redis: Redis, role: str, node: Node) -> None:
         self.node = str(node)
         self._redis = redis
         self._key = keys.alive(role)

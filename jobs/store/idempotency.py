@@ -9,9 +9,10 @@ from redis import Redis
 from jobs.errors import JobsError
 from jobs.settings import Settings
 from jobs.store import keys
-from jobs.store.heartbeat import WEB
 from jobs.store.scripts import register_script
 
+# How long a key is held without being renewed: a few times as long as it takes to renew it.
+HOLD_SECONDS = 10
 # An upload holds its key for that many times as long as it may stand still.
 _MAX_HELD_IDLE_TIMES = 5
 
@@ -41,40 +42,44 @@ class Overtaken(JobsError):
 
 
 class IdempotencyKey:
-    """One upload under an idempotency key. Every method is one round trip.
+    """One upload under an idempotency key. Every method but ``touch`` is one round trip.
 
-    Keys are for everybody who knows them, so that they should be hard to guess. An upload that moves holds its key for
-    so long that nobody who sends at a usual speed loses it; then another may begin under the key, and the one that is
-    whole first has it. An upload ends with the `process` that receives it, whose sign of life keeps the key.
+    Keys are for everybody who knows them, so that they should be hard to guess. The process that receives the upload
+    holds its key by renewing it, so that a key is free soon after its process has died. An upload that moves keeps it
+    for so long that nobody who sends at a usual speed loses it; then another may begin under the key, and the one that
+    is complete first has it.
     """
 
-    def __init__(self, redis: Redis, settings: Settings, key: str, process: str) -> None:
+    def __init__(self, redis: Redis, settings: Settings, key: str) -> None:
         self.key = keys.idempotency(key)
-        self._process = process
         self._token = secrets.token_hex(16)
-        self._seconds = settings.upload_idle_seconds
-        self._until = time.monotonic() + _MAX_HELD_IDLE_TIMES * settings.upload_idle_seconds
+        self._idle_seconds = settings.upload_idle_seconds
+        self._began = self._moved = time.monotonic()
         self._begin = register_script(redis, "begin_upload")
-        self._end = register_script(redis, "update_idempotency")
+        self._update = register_script(redis, "update_idempotency")
 
     def begin(self) -> FirstUpload | None:
-        """Take the key for this upload, or answer the first one that had it, now a job.
+        """Take the key for this upload, or return the first one that had it, now a job.
 
         Raises:
             StillUploading: when the first is not there yet.
         """
-        arguments = (self._token, self._seconds, keys.job(""), self._process, keys.ALIVE_SECONDS)
-        found = self._begin(keys=[self.key, keys.alive(WEB)], args=arguments)
+        found = self._begin(keys=[self.key], args=[self._token, HOLD_SECONDS, keys.job("")])
         answer = [raw.decode() for raw in found]
         if answer == ["uploading"]:
             raise StillUploading("the first upload with this idempotency key is still under way")
         return None if answer == ["new"] else FirstUpload(*answer)
 
     def touch(self) -> None:
-        """The upload still comes in: it keeps the key, within reason."""
-        if time.monotonic() < self._until:
-            self._end(keys=[self.key], args=[self._token, self._seconds])
+        """Note that the upload still comes in."""
+        self._moved = time.monotonic()
+
+    def renew(self) -> None:
+        """Hold the key for the next ``HOLD_SECONDS``, unless the upload stands still or takes far too long."""
+        now = time.monotonic()
+        if now - self._moved < self._idle_seconds and now - self._began < _MAX_HELD_IDLE_TIMES * self._idle_seconds:
+            self._update(keys=[self.key], args=[self._token, HOLD_SECONDS])
 
     def give_up(self) -> None:
-        """The upload was refused: the key is free again."""
-        self._end(keys=[self.key], args=[self._token, 0])
+        """Free the key: the upload was refused."""
+        self._update(keys=[self.key], args=[self._token, 0])

@@ -11,7 +11,6 @@ import pytest
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.connection import connect
-from jobs.store.idempotency import IdempotencyKey, StillUploading
 from tests.e2e.test_jobs_api import FILE, GOOD
 from tests.stack import CSV, Stack, problem_of, wait_until
 
@@ -126,20 +125,3 @@ def test_of_two_uploads_under_a_key_the_one_that_is_whole_first_has_it(service: 
     else:
         assert problem_of(answer) == (422, "idempotency_key_reused")
     assert [job["id"] for job in service.get("/api/v1/jobs?limit=200").json()["jobs"]] == [found["id"], *before][:200]
-
-
-def test_an_upload_that_never_ends_loses_its_key(server: Settings) -> None:
-    settings = server.model_copy(update={"upload_idle_seconds": 1})
-    with connect(settings) as redis:
-        first = IdempotencyKey(redis, settings, "endless", "a web process")
-        assert first.begin() is None
-
-        def free() -> bool:
-            first.touch()
-            try:
-                return IdempotencyKey(redis, settings, "endless", "a web process").begin() is None
-            except StillUploading:
-                return False
-
-        assert not free()
-        wait_until(free, 30)

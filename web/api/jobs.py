@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -116,12 +117,12 @@ def _idempotency_key() -> IdempotencyKey | None:
     if not 0 < len(key) <= _MAX_KEY:
         detail = f"an Idempotency-Key has 1 to {_MAX_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
-    return IdempotencyKey(services().store.redis, services().settings, key, services().heartbeat.begin())
+    return IdempotencyKey(services().store.redis, services().settings, key)
 
 
 def _received(idempotency: IdempotencyKey | None) -> str:
     try:
-        with refusals_logged():
+        with refusals_logged(), services().held_keys.held(idempotency) if idempotency else nullcontext():
             return _upload(_body(), idempotency=idempotency).receive_all()
     except BaseException:
         if idempotency:  # what is refused before the body is read has taken the key, too

@@ -1,0 +1,47 @@
+"""The idempotency keys of the uploads that this process receives, each held until its upload has ended."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import RedisError
+
+from jobs.availability import redis_availability
+from jobs.store.idempotency import HOLD_SECONDS, IdempotencyKey
+
+_RENEW_SECONDS = HOLD_SECONDS / 5
+
+
+class HeldKeys:
+    """Renews the keys of uploads that are under way; one thread does so for all of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: set[IdempotencyKey] = set()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def held(self, key: IdempotencyKey) -> Iterator[None]:
+        """Hold a key as long as this lasts."""
+        with self._lock:
+            self._keys.add(key)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._renew_all, name="idempotency keys", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._keys.discard(key)
+
+    def _renew_all(self) -> None:
+        while True:
+            time.sleep(_RENEW_SECONDS)
+            with self._lock:
+                held = list(self._keys)
+            for key in held:
+                try:
+                    key.renew()
+                except RedisError as error:
+                    redis_availability.record_failure(error)
