@@ -23,7 +23,7 @@ from bench.progress import say
 SEED = 20_241_104
 RECORDS = 1000
 FEATURES = ("age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week")
-_SOURCE = ROOT / "model" / "data" / "adult.data.csv.gz"
+_SOURCE = ROOT / "model" / "census" / "data" / "adult.data.csv.gz"
 _BLOCK_ROWS = 250_000
 
 Fields = list[bytes]

@@ -74,7 +74,7 @@ def job(job_id: str) -> str:
 
 
 def idempotency(key: str) -> str:
-    """Hash of one idempotency key: the upload's token, then its job and fingerprint; renewed until it lives as the job."""
+    """Hash of one idempotency key: the upload's token, then its job and fingerprint; renewed, then kept as the job."""
     return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
 
 

@@ -157,7 +157,7 @@ def test_the_sample_is_a_valid_csv_of_real_records(card: Card) -> None:
 
 
 def test_what_the_web_reads_loads_no_scientific_library() -> None:
-    code = "import sys, model.schema, model.card, model.catalog, model.train_income; print(*sys.modules)"
+    code = "import sys, model.schema, model.card, model.catalog, model.census.train; print(*sys.modules)"
     root = Path(model.__file__).parents[1]
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=root)
     assert not {"numpy", "pandas", "sklearn", "scipy", "pyarrow", "skops"} & set(loaded.stdout.split())

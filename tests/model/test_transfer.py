@@ -243,7 +243,7 @@ def test_the_commands_use_the_data_folder_of_the_service(tmp_path: Path, models:
 
 
 def test_training_gives_the_same_version_on_any_number_of_threads() -> None:
-    code = "from model import artifact, income; print(hash(artifact.dumps(income.train())))"
+    code = "from model import artifact; from model.census import income; print(hash(artifact.dumps(income.train())))"
     made = set()
     for threads in ("1", "4"):
         environment = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": threads}

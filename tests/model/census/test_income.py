@@ -33,7 +33,7 @@ def test_quality_on_the_held_out_file_as_the_card_says(scorer: Scorer, card: Car
 
 def test_training_twice_gives_the_same_artifact(pipeline: Pipeline, tmp_path: Path) -> None:
     first = artifact.save(pipeline, tmp_path / "first.skops")
-    code = "import sys, pathlib; from model import artifact, income; " + (
+    code = "import sys, pathlib; from model import artifact; from model.census import income; " + (
         "print(artifact.save(income.train(), pathlib.Path(sys.argv[1])))"
     )
     again = [sys.executable, "-c", code, str(tmp_path / "second.skops")]

@@ -47,7 +47,7 @@ def test_quality_on_the_held_out_file_as_the_card_says(full_scorer: Scorer, peop
 
 def test_training_again_gives_the_same_small_artifact(full_pipeline: Pipeline, tmp_path: Path) -> None:
     first = artifact.save(full_pipeline, tmp_path / "first.skops")
-    code = "import sys, pathlib; from model import artifact, income_full; " + (
+    code = "import sys, pathlib; from model import artifact; from model.census import income_full; " + (
         "print(artifact.save(income_full.train(), pathlib.Path(sys.argv[1])))"
     )
     again = [sys.executable, "-c", code, str(tmp_path / "second.skops")]

@@ -10,7 +10,7 @@ from tests.stack import ROOT
 
 
 def test_what_is_loaded_for_good_is_no_garbage_to_look_for() -> None:
-    settings = runpy.run_path(str(ROOT / "web" / "gunicorn.conf.py"))
+    settings = runpy.run_path(str(ROOT / "web" / "server" / "gunicorn.conf.py"))
     try:
         settings["post_worker_init"](None)
         assert gc.get_freeze_count() > 10_000
@@ -26,6 +26,6 @@ def test_it_listens_on_addresses_of_both_kinds(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PORT", "80")
     get_settings.cache_clear()
     try:
-        assert runpy.run_path(str(ROOT / "web" / "gunicorn.conf.py"))["bind"] == [bind]
+        assert runpy.run_path(str(ROOT / "web" / "server" / "gunicorn.conf.py"))["bind"] == [bind]
     finally:
         get_settings.cache_clear()
