@@ -15,6 +15,9 @@ from tests.chaos.records import Known, is_near
 _SPARE_BYTES = 2 * 1024 * 1024
 _TINY = {"Content-Type": "text/csv", "Prefer": "wait=5"}
 
+# A broken-off upload is forgotten after SCORELINE_UPLOAD_IDLE_SECONDS, 120 by default, and then by the reconciler.
+_FORGOTTEN_SECONDS = 180
+
 
 def is_well(client: httpx.Client, known: Known) -> bool:
     """Whether the service is ready, answers a single prediction and scores a file, all at the first try."""
@@ -71,8 +74,8 @@ def keys_without_lifetime(cluster: Cluster) -> list[str]:
     return sorted(f"{key.decode()} has no lifetime" for key in redis.scan_iter(count=1000) if redis.ttl(key) == -1)
 
 
-def leftovers(cluster: Cluster, seconds: float = 60) -> list[str]:
-    """Messages, leases and waiting requests that are still there; what is in hand gets a while to end."""
+def leftovers(cluster: Cluster, seconds: float = _FORGOTTEN_SECONDS) -> list[str]:
+    """Messages, leases and waiting requests that are still there when all that was in hand must have ended."""
     deadline = time.monotonic() + seconds
     while (left := _leftovers(cluster)) and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -30,7 +30,7 @@ class Cluster:
         self, folder: Path, models: Path, injected: InjectedFaults | None, settings: Mapping[str, str]
     ) -> None:
         self.folder, self._models, self.injected = folder, models, injected
-        self._under_levers = injected.environment if injected else {}
+        self._with_faults = injected.environment if injected else {}
         self._settings = dict(settings)
         self._data = folder / "store"
         self.port, self.store_port, web_port = free_port(), free_port(), free_port()
@@ -77,11 +77,11 @@ class Cluster:
         return helper
 
     def _start(self) -> None:
-        environment = {"SCORELINE_DATA_DIR": str(self._data), **self._under_levers, **self._settings}
+        environment = {"SCORELINE_DATA_DIR": str(self._data), **self._with_faults, **self._settings}
         self._keeper = self._helper("ops.respawn", "--", sys.executable, "-m", "ops.embedded", **environment)
         self._running.callback(self._stop_store)
         wait_until(self._listens)
-        settings = {**self._settings, **self._under_levers}
+        settings = {**self._settings, **self._with_faults}
         url = f"redis://127.0.0.1:{self.store_port}/0"
         self.stack = self._running.enter_context(
             running_stack(

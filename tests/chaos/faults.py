@@ -126,7 +126,7 @@ def _clock(cluster: Cluster, _: Random) -> None:
     cluster.injected.set_clock_on(3600)
 
 
-def catalogue(longest: float, with_levers: bool) -> list[Fault]:
+def catalogue(longest: float, with_injected: bool) -> list[Fault]:
     """Every fault; ``longest`` is the longest time in seconds that one lasts."""
     faults = [Fault("kill", name, weight, _kill(find)) for name, (weight, find) in _TARGETS.items()]
     faults += [Fault("freeze", name, 0, _freeze(find, longest)) for name, (_, find) in _TARGETS.items()]
@@ -140,7 +140,7 @@ def catalogue(longest: float, with_levers: bool) -> list[Fault]:
         ),
         Fault("full", "memory", 0, _during(lambda cluster, _: cluster.full_memory(), longest / 3)),
     ]
-    if with_levers:
+    if with_injected:
         faults += [Fault("slow", "disk", 0, _slow_disk(longest / 3)), Fault("clock", "set an hour on", 0, _clock)]
     return faults
 

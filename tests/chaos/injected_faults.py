@@ -7,7 +7,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("injected.c")
+SOURCE = Path(__file__).with_name("injected_faults.c")
 
 
 class NoLevers(Exception):
@@ -21,7 +21,7 @@ class InjectedFaults:
         compiler = shutil.which("cc")
         if compiler is None:
             raise NoLevers("there is no C compiler (Debian: apt-get install gcc libc6-dev)")
-        self._library, self._file = folder / "injected.so", folder / "injected"
+        self._library, self._file = folder / "injected_faults.so", folder / "injected_faults"
         command = [compiler, "-O2", "-shared", "-fPIC", "-o", self._library, SOURCE, "-ldl", "-lpthread"]
         built = subprocess.run(command, capture_output=True, text=True, check=False)
         if built.returncode:
