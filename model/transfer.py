@@ -19,8 +19,7 @@ from model.catalog import ARTIFACT_FILE, CARD_FILE, MODULE_FILE, SCHEMA_FILE, Ca
 from model.errors import BrokenModel, RefusedModel, UnknownModel
 from model.files import sha256_of
 from model.scorer import Scorer
-
-EVERYTHING = "everything"
+from model.trust import EVERYTHING
 
 _MIB = 1024 * 1024
 # The members of such a file, and how large each may be, in bytes.

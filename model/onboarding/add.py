@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.card import Card, InputForm, LabelRule, ModelKind, Proof
 from model.catalog import ARTIFACT_FILE, Catalog
-from model.errors import RefusedModel, ScoringFailed
+from model.errors import BrokenModel, RefusedModel, ScoringFailed, UnknownModel
 from model.onboarding.describe import describe, measured, sample_places
 from model.onboarding.findings import Findings, find_out, read_records, written_features
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
@@ -44,9 +44,14 @@ class AddModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class AddModelResult:
-    """A model that was added, what is worth knowing of it, and where its schema can be edited."""
+    """A model that was added, notes about it, and where its schema can be edited.
+
+    ``replaced`` is the version that was the current one before: None for a new model, the card's own version where the
+    same was added again.
+    """
 
     card: Card
+    replaced: str | None
     notes: list[str]
     schema: Path
 
@@ -58,6 +63,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
     nothing is then left behind.
     """
     catalog.check_name(request.name)
+    replaced = _current_version(catalog, request.name)
     progress("reading the pipeline and its training data")
     loaded = load_pipeline(
         request.file, request.trust, module=request.module, key=request.key, trust_version=request.trust_version
@@ -87,7 +93,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         card = card.model_copy(update={"proof": _proof(expected, rejected)})
         catalog.publish(card, artifact, text, loaded.module)
     told = [*loaded.notes, *notes, *_left_out(found), *_otherwise(card, found, schema)]
-    return AddModelResult(card, told, catalog.schema_path(card))
+    return AddModelResult(card, replaced, told, catalog.schema_path(card))
 
 
 def expected_answers(found: Findings, card: Card) -> ExpectedAnswers:
@@ -147,6 +153,13 @@ def schema_of(card: Card) -> SchemaFile:
         threshold=card.threshold,
         features=card.features,
     )
+
+
+def _current_version(catalog: Catalog, name: str) -> str | None:
+    try:
+        return catalog.current_version(name)
+    except (UnknownModel, BrokenModel):
+        return None
 
 
 def _find_out(

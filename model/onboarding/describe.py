@@ -197,7 +197,7 @@ def _twin_outcome(scorer: Scorer, found: Findings) -> _Outcome | str:
     assert found.truth is not None
     frame, values = found.frame[found.usable], found.read.values[found.usable]
     outcome = held_out(scorer, found.inspection.form, frame, values, found.truth.values[found.usable])
-    words = "held-out records, by a twin of it that was fitted on the other four fifths of the data"
+    words = "held-out records, by the same pipeline refitted on the other 80% of the data"
     return outcome if isinstance(outcome, str) else (*outcome, words)
 
 

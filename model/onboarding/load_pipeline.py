@@ -24,9 +24,7 @@ from model.onboarding.formats import Format
 from model.onboarding.mlflow_folder import is_mlflow, read_folder
 from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickled
 from model.onboarding.versions import MOVED, check_silent_changes, check_version
-
-EVERYTHING = "everything"
-"""What `--trust` stands for without a type: the whole file, whatever it may do."""
+from model.trust import EVERYTHING
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from jobs.settings import Settings
 from model.card import Card
 from model.catalog import Catalog
-from model.cli import main
+from model.cli import cli
 from model.directory import models_directory
 from model.files import sha256_of
 from model.scorer import Scorer
@@ -27,13 +28,12 @@ Files = dict[str, bytes]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path) -> Run:
     """Runs a command on the folder of models of another machine; its status and what it says."""
 
     def run(*words: object) -> tuple[int, str]:
-        status = main(["--directory", str(tmp_path / "there"), *map(str, words)])
-        said = capsys.readouterr()
-        return status, said.out + said.err
+        result = CliRunner().invoke(cli, ["--directory", str(tmp_path / "there"), *map(str, words)])
+        return result.exit_code, result.stdout + result.stderr
 
     return run
 

@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model.errors import RefusedModel
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 
 
 @pytest.fixture(scope="session")

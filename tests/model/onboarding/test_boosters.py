@@ -20,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model import artifact
-from model.onboarding.load_pipeline import EVERYTHING, LoadedPipeline, load_pipeline
+from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Data = tuple[pd.DataFrame, pd.Series]

@@ -36,7 +36,8 @@ from sklearn.svm import SVC
 
 from model import artifact
 from model.errors import RefusedModel
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Refused = Callable[..., str]

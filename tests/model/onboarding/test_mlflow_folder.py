@@ -14,7 +14,8 @@ import xgboost
 import yaml
 from sklearn.pipeline import Pipeline
 
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Refused = Callable[..., str]
