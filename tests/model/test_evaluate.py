@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from model.card import Card, Evaluation, Metrics, ModelKind, Scores
 from model.census import census_model, income
 from model.columns import Floats
-from model.evaluate import auc_interval, evaluate, wilson
+from model.evaluate import auc_interval, evaluate, share_interval
 from model.explanation.effects import importance_of
 from model.scorer import Predictions, Scorer
 
@@ -70,8 +70,8 @@ def test_the_intervals_are_those_of_repeated_measurement(card: Card, truth: Any,
 
 
 def test_the_closed_forms_where_the_answer_is_known() -> None:
-    assert wilson(0, 10) == pytest.approx((0, 1.96**2 / (10 + 1.96**2)), abs=1e-4)
-    assert wilson(10, 10) == pytest.approx((10 / (10 + 1.96**2), 1), abs=1e-4)
+    assert share_interval(0, 10) == pytest.approx((0, 1.96**2 / (10 + 1.96**2)), abs=1e-4)
+    assert share_interval(10, 10) == pytest.approx((10 / (10 + 1.96**2), 1), abs=1e-4)
     # At 0.5 it is the rank-sum statistic's: a variance of (n + m + 1) / (12 n m).
     low, high = auc_interval(0.5, 40, 60)
     assert high - low == pytest.approx(2 * 1.96 * (101 / (12 * 40 * 60)) ** 0.5, rel=1e-4)
