@@ -168,9 +168,13 @@ class Feature(BaseModel):
         found = self.read_json(value)
         return found.value if isinstance(found, Warned) else found
 
-    def missing(self, suggestion: str | None = None) -> Fault:
-        """Return the fault of a record without this feature; `suggestion` is a key that may have been meant."""
-        hint = f"did you mean {shown(suggestion)!r}?" if suggestion else f"{self._wanted} is needed"
+    def missing(self, suggestion: str | None = None, hint: str | None = None) -> Fault:
+        """Return the fault of a record without this feature.
+
+        ``suggestion`` is a key of the record that may have been meant; ``hint`` says what to do where that is not it.
+        """
+        if hint is None:
+            hint = f"did you mean {shown(suggestion)!r}?" if suggestion else f"{self._wanted} is needed"
         return self._fault(FaultCode.MISSING, f"{self.name} is missing; {hint}", None, suggestion)
 
     @property

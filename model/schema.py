@@ -123,8 +123,18 @@ class Schema(BaseModel):
             elif feature.name in given:
                 faults.append(value)
             else:
-                faults.append(feature.missing(closest_header(normalise_name(feature.name), extra)))
+                faults.append(self._missing(feature, extra))
         return values, faults, warnings
+
+    def _missing(self, feature: Feature, extra: Sequence[str]) -> Fault:
+        """Return the fault of a record without ``feature``, whose other keys are ``extra``."""
+        spelling = normalise_name(feature.name)
+        key = closest_header(spelling, extra)
+        alike = [other.name for other in self.features if normalise_name(other.name) == spelling]
+        if key is not None and len(alike) > 1 and normalise_name(key) == spelling:
+            names = " or ".join(map(repr, alike))
+            return feature.missing(hint=f"{shown(key)!r} could be {names}: write the name exactly")
+        return feature.missing(key)
 
     def _feature(self, header: str) -> Feature | None:
         """The feature of that name, or of the only name that is spelt alike."""

@@ -98,8 +98,9 @@ def _refuse_transformers(others: Mapping[str, Any], chosen: str, path: Path) -> 
         for part in (value, *inside):
             if hasattr(part, "transform") and not isinstance(part, pd.Series | pd.DataFrame | type):
                 raise RefusedModel(
-                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({chosen!r}), and nothing says "
-                    "in which order and to which columns they apply; put them into one Pipeline and save that"
+                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({chosen!r}), and does not say "
+                    "in which order and to which columns they apply; put them into one Pipeline, for example with "
+                    "make_pipeline(scaler, model), and save that"
                 )
 
 

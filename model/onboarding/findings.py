@@ -15,7 +15,7 @@ from model.onboarding.known_values import known_values
 from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
 from model.onboarding.readings import user_frame
 from model.onboarding.reference import Reference, answers_at_all, ask, why_not, with_several_targets
-from model.onboarding.schema_inference import infer_feature
+from model.onboarding.schema_inference import infer_feature, with_distinct_titles
 from model.onboarding.training_data import TrainingData
 from model.onboarding.truth import Truth, name_classes, truth_of
 from model.schema import Feature
@@ -154,4 +154,6 @@ def written_features(features: Sequence[Feature], names: Sequence[str]) -> tuple
 
 
 def _inferred(inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame) -> list[Feature]:
-    return [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]
+    return with_distinct_titles(
+        [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]
+    )

@@ -26,6 +26,9 @@ from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickled
 from model.onboarding.versions import MOVED, check_silent_changes, check_version
 from model.trust import EVERYTHING
 
+# What does nearly the same as an estimator that skops cannot store.
+_REPLACEMENTS = {"Birch": "KMeans or MiniBatchKMeans"}
+
 
 @dataclass(frozen=True)
 class LoadedPipeline:
@@ -242,10 +245,11 @@ def _archived(estimator: Any, source: _Source) -> bytes:
         content = artifact.dumps(estimator, source.module_names)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        message = (
-            f"{source.path} holds what cannot be stored without pickle: {reason}; leave that part out of the pipeline"
-        )
-        raise RefusedModel(message) from error
+        instead = next((f" with {other}" for name, other in _REPLACEMENTS.items() if name in reason), "")
+        raise RefusedModel(
+            f"{source.path} holds a part that cannot be stored without pickle ({reason.rstrip('.')}); replace that "
+            f"part of the pipeline{instead}, fit it again and save it"
+        ) from error
     _refuse_unknown_names(content, source)
     return content
 

@@ -1,6 +1,7 @@
 """A schema from the user's frame and the texts that it was read from: kinds, categories, ranges, and pandas' dtypes."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,17 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
         kinds = ", ".join(sorted({type(value).__name__ for value in present.unique()})[:3])
         raise RefusedModel(f"column {name!r} holds values of the kinds {kinds}; say one with --dtypes {name}=…")
     return _of_texts(common, texts, values, free_text)
+
+
+def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:
+    """Return the features, those with equal titles (`A b` and `a_b`) told apart by their own names."""
+    counts = Counter(feature.title.casefold() for feature in features)
+    return [
+        feature
+        if counts[feature.title.casefold()] == 1
+        else feature.model_copy(update={"title": f"{feature.title} ({feature.name})"})
+        for feature in features
+    ]
 
 
 def title_of(name: str) -> str:

@@ -249,7 +249,7 @@ CASES = (
     Case("bundle", partial(bundled, True)),
     Case("bundle-of-one-model", partial(bundled, False)),
     Case("bundle-of-two-models", two_models, refused=("--key", "model", "spare")),
-    Case("bundle-with-a-scaler", scaler_beside, refused=("scaler", "Pipeline")),
+    Case("bundle-with-a-scaler", scaler_beside, refused=("scaler", "make_pipeline")),
     Case("mlflow-folder", mlflow_folder),
     Case("old-scikit-learn", partial(refused, partial(made_by, "0.24.2", ())), refused=("0.24.2", "train it again")),
     Case("older-scikit-learn", partial(refused, partial(made_by, "1.5.2", ())), refused=("1.5.2", "--trust-version")),

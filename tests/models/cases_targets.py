@@ -157,6 +157,6 @@ CASES = (
     Case("k-means", partial(unsupervised, scaled(KMeans(3, n_init=3, random_state=0)))),
     Case("mini-batch-k-means", partial(unsupervised, scaled(MiniBatchKMeans(3, n_init=3, random_state=0)))),
     Case("gaussian-mixture", partial(unsupervised, scaled(GaussianMixture(3, random_state=0)))),
-    Case("birch", birch, refused=("Birch", "without pickle")),
+    Case("birch", birch, refused=("Birch", "without pickle", "KMeans")),
     Case("dbscan", without_predict, refused=("DBSCAN", "predict")),
 )
