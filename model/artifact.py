@@ -28,7 +28,7 @@ _VALUES = {"JsonNode", "TypeNode", "FunctionNode", "BytesNode"}
 
 
 def save(pipeline: Any, path: Path) -> str:
-    """Write a fitted pipeline to `path`, atomically, and return the SHA-256 of the file (64 hex digits)."""
+    """Write a fitted pipeline to ``path``, atomically, and return the SHA-256 of the file (64 hex digits)."""
     content = dumps(pipeline)
     write_atomically(path, content)
     return sha256_of(content)
@@ -37,7 +37,7 @@ def save(pipeline: Any, path: Path) -> str:
 def dumps(pipeline: Any, modules: Mapping[str, str] | None = None) -> bytes:
     """Return a fitted pipeline as a skops archive, the same bytes each time.
 
-    `modules` maps names of modules to those under which the archive refers to their classes and functions.
+    ``modules`` maps names of modules to those under which the archive refers to their classes and functions.
     """
     return canonical(skops.io.dumps(pipeline), modules)
 
@@ -45,12 +45,12 @@ def dumps(pipeline: Any, modules: Mapping[str, str] | None = None) -> bytes:
 def load(
     path: Path, sha256: str, trusted: Sequence[str] = (), module: Path | None = None, module_sha256: str | None = None
 ) -> Any:
-    """Return the fitted pipeline in `path`; never unpickles.
+    """Return the fitted pipeline in ``path``; never unpickles.
 
-    `module`, with checksum `module_sha256`, is the module of its own that it needs (None: it needs none).
+    ``module``, with checksum ``module_sha256``, is the module of its own that it needs (None: it needs none).
 
     Raises BrokenModel where a file is missing or not the one with its checksum, where the archive holds types that
-    neither skops nor `trusted_types` nor `trusted` names as safe or indices that point to nowhere, where it was written
+    neither skops nor ``trusted_types`` nor ``trusted`` names as safe or indices that point to nowhere, where it was written
     by another scikit-learn version, or where a library that it needs is not installed.
     """
     content = _verified(path, sha256)
@@ -60,9 +60,9 @@ def load(
 
 
 def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_versions: bool = False) -> Any:
-    """Return the fitted pipeline in `content`, which was read from `path`; raises as `load` does.
+    """Return the fitted pipeline in ``content``, which was read from ``path``; raises as ``load`` does.
 
-    `other_versions` lets through what another scikit-learn version has written.
+    ``other_versions`` lets through what another scikit-learn version has written.
     """
     try:
         _check_libraries(content, path)
@@ -92,7 +92,7 @@ def _check_libraries(content: bytes, path: Path) -> None:
 
 
 def canonical(archive: bytes, modules: Mapping[str, str] | None = None) -> bytes:
-    """Return a skops archive in its canonical form: no addresses, no dates, sets in order, `modules` renamed."""
+    """Return a skops archive in its canonical form: no addresses, no dates, sets in order, ``modules`` renamed."""
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         members = {name: source.read(name) for name in source.namelist()}
     schema = json.loads(members.pop(SCHEMA_FILE))
@@ -130,7 +130,7 @@ def _tidy(name: str, content: bytes) -> bytes:
     tidy = np.zeros(array.shape, array.dtype)
     for field in array.dtype.names:
         tidy[field] = array[field]
-    # Its bytes as they are: `np.save` copies records field by field into a buffer of its own, gaps included.
+    # Its bytes as they are: ``np.save`` copies records field by field into a buffer of its own, gaps included.
     return content[: len(content) - array.nbytes] + tidy.view(np.uint8).tobytes()
 
 
@@ -149,7 +149,7 @@ def _shared(schema: Any) -> set[int]:
 
 
 class _Renumbering:
-    """Numbers shared objects (`__id__`) and files in the order in which the schema names them; skops uses `id()`."""
+    """Numbers shared objects (``__id__``) and files in the order in which the schema names them; skops uses ``id()``."""
 
     def __init__(self, shared: set[int], modules: Mapping[str, str]) -> None:
         self.files: dict[str, str] = {}

@@ -58,14 +58,14 @@ class Scores(StrEnum):
 
 
 class LabelRule(StrEnum):
-    """How a classifier's label comes about where a request names no threshold; each gives what `predict` says."""
+    """How a classifier's label comes about where a request names no threshold; each gives what ``predict`` says."""
 
     THRESHOLD = "threshold"
     """The positive class from the card's threshold on."""
     LIKELIEST = "likeliest"
     """The class with the highest probability, the first of equals."""
     PREDICT = "predict"
-    """The pipeline's `predict` is asked."""
+    """The pipeline's ``predict`` is asked."""
 
 
 class InputForm(StrEnum):
@@ -81,10 +81,10 @@ class _Part(BaseModel):
 
 
 class Metrics(_Part):
-    """How well a model does on `rows` held-out records; those that make sense for its kind.
+    """How well a model does on ``rows`` held-out records; those that make sense for its kind.
 
-    `accuracy` of a binary classifier is at the card's threshold; `mae` and `rmse` are in the target's unit. `intervals`
-    holds the 95 % confidence intervals of those that have one. `measured_on` says in words which records these are.
+    ``accuracy`` of a binary classifier is at the card's threshold; ``mae`` and ``rmse`` are in the target's unit. ``intervals``
+    holds the 95 % confidence intervals of those that have one. ``measured_on`` says in words which records these are.
     """
 
     rows: int
@@ -109,7 +109,7 @@ class RocPoint(_Part):
 class CalibrationBin(_Part):
     """Held-out records with similar predictions: their mean prediction, and what was so on average.
 
-    Of a binary classifier, `predicted` is a probability and `observed` the share of positive records; of a regressor
+    Of a binary classifier, ``predicted`` is a probability and ``observed`` the share of positive records; of a regressor
     both are in the target's unit.
     """
 
@@ -131,8 +131,8 @@ class ThresholdFigures(_Part):
 class GroupFigures(_Part):
     """Held-out figures of the records with one value of a feature; None where undefined or of another kind of model.
 
-    `observed` and `predicted`: the share of positive records and the mean probability of it, or the mean target and
-    the mean prediction. `predicted_positive` and the rates are at the card's threshold.
+    ``observed`` and ``predicted``: the share of positive records and the mean probability of it, or the mean target and
+    the mean prediction. ``predicted_positive`` and the rates are at the card's threshold.
     """
 
     rows: int
@@ -147,7 +147,7 @@ class GroupFigures(_Part):
 class Evaluation(_Part):
     """A model's predictions of held-out records beside the truth, in small tables; those that make sense for its kind.
 
-    `groups`: by feature, by value. `confusion`: a row for each true class, a column for each predicted one, both in
+    ``groups``: by feature, by value. ``confusion``: a row for each true class, a column for each predicted one, both in
     the card's order.
     """
 
@@ -168,8 +168,8 @@ class ValueEffect(_Part):
 class ExplanationMethod(_Part):
     """How a model's predictions are explained: by what, in which unit, and relative to what.
 
-    `method` names it for people, `unit` is one of `model.explanation`, `libraries` are needed to do so.
-    `average_effects` holds, by feature, its mean effect over the training records on each output, where explanations
+    ``method`` names it for people, ``unit`` is one of ``model.explanation``, ``libraries`` are needed to do so.
+    ``average_effects`` holds, by feature, its mean effect over the training records on each output, where explanations
     have to be made relative to these.
     """
 
@@ -180,14 +180,14 @@ class ExplanationMethod(_Part):
 
 
 class Histogram(_Part):
-    """Counts of values between neighbouring `edges`; one more edge than counts, the last bin closed on both sides."""
+    """Counts of values between neighbouring ``edges``; one more edge than counts, the last bin closed on both sides."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
 class FeatureSummary(_Part):
-    """The training values of one feature: counts by category, or the spread of a number; `missing` is a row count."""
+    """The training values of one feature: counts by category, or the spread of a number; ``missing`` is a row count."""
 
     missing: int = 0
     counts: dict[str, int] | None = None
@@ -208,10 +208,10 @@ class DataSource(_Part):
 
 
 class Proof(_Part):
-    """That the product answers as the pipeline does: `rows` records went through both its ways and were compared.
+    """That the product answers as the pipeline does: ``rows`` records went through both its ways and were compared.
 
-    `rejected` more were not: the schema that the model's owner wrote rejects them. `answers` are those of the pipeline
-    to the card's `sample`: of each record its predictions, then its scores. A worker that answers otherwise does not
+    ``rejected`` more were not: the schema that the model's owner wrote rejects them. ``answers`` are those of the pipeline
+    to the card's ``sample``: of each record its predictions, then its scores. A worker that answers otherwise does not
     serve the version.
     """
 
@@ -223,20 +223,20 @@ class Proof(_Part):
 class Card(_Part):
     """Everything about one version of a model but its fitted pipeline.
 
-    `classes` are those of a classifier, as text, in its pipeline's order, and `pipeline_classes` what the pipeline
-    calls them, where that is something else; `targets`, of a model that predicts several things at once, what these are
-    called, and `target_classes` the classes of each. `written_schema`: its features are as its owner wrote them, not
-    inferred, and a row that they reject is rejected whatever the pipeline says. `scores` says what stands beside a
-    prediction, `labels_by` how a classifier's label comes about, `threshold` from which probability on a record is
-    positive, None where no threshold gives the pipeline's own labels; `takes` what the pipeline is given. `proof` says
+    ``classes`` are those of a classifier, as text, in its pipeline's order, and ``pipeline_classes`` what the pipeline
+    calls them, where that is something else; ``targets``, of a model that predicts several things at once, what these are
+    called, and ``target_classes`` the classes of each. ``written_schema``: its features are as its owner wrote them, not
+    inferred, and a row that they reject is rejected whatever the pipeline says. ``scores`` says what stands beside a
+    prediction, ``labels_by`` how a classifier's label comes about, ``threshold`` from which probability on a record is
+    positive, None where no threshold gives the pipeline's own labels; ``takes`` what the pipeline is given. ``proof`` says
     how its answers were checked.
-    `prediction_edges` (regressors), 21 of them, are the bins in which predictions are counted. `explanation` says how
-    its predictions are explained, `explanation_obstacle` why they are not. `additive`: it is scored from a table per
-    feature, and `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics
-    gets when that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample`
-    holds a few training records, values in feature order, None for missing. `trusted` names the types, beyond those
-    always trusted, that its artifact may hold; `module_sha256` is the checksum of the module of its own that it needs,
-    if any. `trained_at` is RFC 3339 in UTC.
+    ``prediction_edges`` (regressors), 21 of them, are the bins in which predictions are counted. ``explanation`` says how
+    its predictions are explained, ``explanation_obstacle`` why they are not. ``additive``: it is scored from a table per
+    feature, and ``effects`` are those of its values. ``importance`` is, by feature, how much worse the first of the metrics
+    gets when that feature's values are shuffled. ``caution`` says in plain words what the model is not for. ``sample``
+    holds a few training records, values in feature order, None for missing. ``trusted`` names the types, beyond those
+    always trusted, that its artifact may hold; ``module_sha256`` is the checksum of the module of its own that it needs,
+    if any. ``trained_at`` is RFC 3339 in UTC.
     """
 
     name: str
@@ -289,14 +289,14 @@ class Card(_Part):
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:
-        """Names of the result columns with what is predicted: `prediction`, or one for each of several targets."""
+        """Names of the result columns with what is predicted: ``prediction``, or one for each of several targets."""
         if self.kind.has_several_targets:
             return tuple(f"prediction_{target}" for target in self.targets)
         return ("prediction",)
 
     @property
     def score_columns(self) -> tuple[str, ...]:
-        """Names of the result columns beside the prediction: `probability`, or one for each class, or none."""
+        """Names of the result columns beside the prediction: ``probability``, or one for each class, or none."""
         if self.scores is Scores.NONE:
             return ()
         if self.kind is ModelKind.MULTICLASS_CLASSIFIER:
@@ -353,7 +353,7 @@ def missing_library(libraries: Iterable[str]) -> str | None:
 
 
 def sample_csv(card: Card, rows: int = 20) -> str:
-    """Return a small valid CSV: the features' names, then up to `rows` training records; missing values are empty."""
+    """Return a small valid CSV: the features' names, then up to ``rows`` training records; missing values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(feature.name for feature in card.features)

@@ -1,8 +1,8 @@
 """The models on disk: which there are, their cards, and how a new version comes in.
 
-Layout: `<directory>/<name>/<version>/{card.json,model.skops,schema.toml}`, and `module.py`
-where the model has a module of its own; `<directory>/<name>/current`, a text file
-with the version in use; `<directory>/default`, with the name of the default model, where one was chosen. Loads neither
+Layout: ``<directory>/<name>/<version>/{card.json,model.skops,schema.toml}``, and ``module.py``
+where the model has a module of its own; ``<directory>/<name>/current``, a text file
+with the version in use; ``<directory>/default``, with the name of the default model, where one was chosen. Loads neither
 scikit-learn nor pandas, since the web process uses it.
 """
 
@@ -67,7 +67,7 @@ class Catalog:
 
     @property
     def default(self) -> str:
-        """The name of the default model: as given, as chosen with `set_default`, or the one that ships."""
+        """The name of the default model: as given, as chosen with ``set_default``, or the one that ships."""
         if self._default is not None:
             return self._default
         try:
@@ -81,7 +81,7 @@ class Catalog:
         write_atomically(self.directory / DEFAULT_FILE, f"{name}\n".encode())
 
     def check_name(self, name: str) -> None:
-        """Raise RefusedModel where `name` could not be that of a model."""
+        """Raise RefusedModel where ``name`` could not be that of a model."""
         if not _SAFE.fullmatch(name):
             raise RefusedModel(f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', 100 at the most")
 
@@ -116,7 +116,7 @@ class Catalog:
         return card
 
     def usable_card(self, name: str | None = None, version: str | None = None) -> Card:
-        """Return what `card` does, of a version that can be loaded here as far as its files tell.
+        """Return what ``card`` does, of a version that can be loaded here as far as its files tell.
 
         Raises UnknownModel, and BrokenModel also where the artifact is missing or altered, or where it was made by
         another scikit-learn version. The artifact is hashed once, and again only when its file has changed.
@@ -143,7 +143,7 @@ class Catalog:
         return sorted(found, key=lambda version: version.card.trained_at if version.card else "", reverse=True)
 
     def artifact_path(self, name: str | None = None, version: str | None = None) -> Path:
-        """Return where the fitted pipeline of a version lies; raises as `card` does."""
+        """Return where the fitted pipeline of a version lies; raises as ``card`` does."""
         card = self.card(name, version)
         return self._path(card.name, card.version, ARTIFACT_FILE)
 
@@ -174,9 +174,9 @@ class Catalog:
         shutil.rmtree(away)
 
     def publish(self, card: Card, artifact_file: Path, schema: str | None = None, module: bytes | None = None) -> None:
-        """Copy `artifact_file` and its card in as a version, then make that version the current one.
+        """Copy ``artifact_file`` and its card in as a version, then make that version the current one.
 
-        `schema` is the text of the file from which its owner may make another version, `module` the source of the
+        ``schema`` is the text of the file from which its owner may make another version, ``module`` the source of the
         module of its own that it needs.
 
         A reader sees the model before or after, never half of it. Publishing a version again repairs its files.

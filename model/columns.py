@@ -22,7 +22,7 @@ def column_of(feature: Feature, values: Any) -> pd.Series:
     """Return values as the column that the pipeline gets, missing ones as NaN (dates: NaT).
 
     Numbers are float64, dates datetime64[us], booleans bool where none is missing, all others object; the feature's
-    `pandas_dtype` names another dtype. As in pandas' own reading, a column of whole numbers in which one is missing or
+    ``pandas_dtype`` names another dtype. As in pandas' own reading, a column of whole numbers in which one is missing or
     has a fraction is one of floats.
     """
     dtype = feature.pandas_dtype
@@ -79,14 +79,14 @@ def _dates(values: Any, dtype: str) -> pd.Series:
 
 
 def frame_of(records: Sequence[Mapping[str, Value]], features: Sequence[Feature]) -> pd.DataFrame:
-    """Return validated records as a frame, one column per feature, as `column_of` makes them."""
+    """Return validated records as a frame, one column per feature, as ``column_of`` makes them."""
     return pd.DataFrame(
         {feature.name: column_of(feature, [record[feature.name] for record in records]) for feature in features}
     )
 
 
 def code_frame(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Column]:
-    """Return the columns of `frame` dictionary-coded; raises KeyError where a feature has no column."""
+    """Return the columns of ``frame`` dictionary-coded; raises KeyError where a feature has no column."""
     return {feature.name: _coded(frame[feature.name]) for feature in features}
 
 

@@ -58,7 +58,7 @@ class FeatureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one value or record; `value` is what was given, cut to 100 characters."""
+    """One thing wrong with one value or record; ``value`` is what was given, cut to 100 characters."""
 
     code: str
     detail: str
@@ -68,7 +68,7 @@ class Fault:
 
 
 class UnseenPolicy(StrEnum):
-    """What becomes of a value that never occurred in training: `out_of_range`, `unknown_category`, `not_an_integer`."""
+    """What becomes of a value that never occurred in training: ``out_of_range``, ``unknown_category``, ``not_an_integer``."""
 
     REJECT = "reject"
     """The record is rejected."""
@@ -89,12 +89,12 @@ class Warned:
 class Feature(BaseModel):
     """One input of a model: its name, kind, limits or categories, and words for people.
 
-    `minimum` and `maximum` are inclusive and in `unit`; `categories` are in their natural order, spelt exactly as the
-    pipeline knows them, and `labels` gives the human words of each. `default` prefills a form, `example` shows a
-    typical value. `unseen` says what happens to a value that never occurred in training. `missing_words` are the exact
-    texts that mean "no value", where these are not the usual ones. `pandas_dtype` is the dtype in which the pipeline
-    gets the column, where it is not the usual one of its kind (float64, object, datetime64): `category`,
-    `category[int64]` (categories that are whole numbers), `str`, `int64`, `bool`, …
+    ``minimum`` and ``maximum`` are inclusive and in ``unit``; ``categories`` are in their natural order, spelt exactly as the
+    pipeline knows them, and ``labels`` gives the human words of each. ``default`` prefills a form, ``example`` shows a
+    typical value. ``unseen`` says what happens to a value that never occurred in training. ``missing_words`` are the exact
+    texts that mean "no value", where these are not the usual ones. ``pandas_dtype`` is the dtype in which the pipeline
+    gets the column, where it is not the usual one of its kind (float64, object, datetime64): ``category``,
+    ``category[int64]`` (categories that are whole numbers), ``str``, ``int64``, ``bool``, …
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -124,16 +124,16 @@ class Feature(BaseModel):
         return copied
 
     def parse(self, text: str, suggest: bool = True) -> Value | Fault:
-        """Return what `text` means, or a Fault: as `read` does, without the warnings."""
+        """Return what ``text`` means, or a Fault: as ``read`` does, without the warnings."""
         found = self.read(text, suggest)
         return found.value if isinstance(found, Warned) else found
 
     def read(self, text: str, suggest: bool = True) -> Value | Fault | Warned:
-        """Return what `text` means, a Fault where the record is to be rejected, or a value with a warning.
+        """Return what ``text`` means, a Fault where the record is to be rejected, or a value with a warning.
 
         A value is a number (float), a category as the schema spells it, true or false, a date as ISO 8601 writes it (in
         UTC, without a zone), free text as it came; None for missing. This is the one place that says so; a reader of
-        whole columns must agree with it. Without `suggest`, no similar category is looked for, which is slow.
+        whole columns must agree with it. Without ``suggest``, no similar category is looked for, which is slow.
         """
         if text in self._exact:
             return text
@@ -150,7 +150,7 @@ class Feature(BaseModel):
         return self._read_as_kind(stripped, text, suggest)
 
     def read_json(self, value: object) -> Value | Fault | Warned:
-        """Return what a JSON value means, as `read` does for text; never raises."""
+        """Return what a JSON value means, as ``read`` does for text; never raises."""
         match value:
             case None:
                 return "" if self._takes_empty_texts else self._missing("")
@@ -164,7 +164,7 @@ class Feature(BaseModel):
                 return self._wrong_type(value)
 
     def parse_json(self, value: object) -> Value | Fault:
-        """Return what a JSON value means, or a Fault: as `read_json` does, without the warnings."""
+        """Return what a JSON value means, or a Fault: as ``read_json`` does, without the warnings."""
         found = self.read_json(value)
         return found.value if isinstance(found, Warned) else found
 

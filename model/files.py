@@ -12,7 +12,7 @@ Stamp = tuple[int, int, int]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
+    """Write ``content`` to ``path`` so that a reader sees the old file or the whole new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
@@ -26,7 +26,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sha256_of(content: bytes) -> str:
-    """Return the SHA-256 of `content` as 64 hex digits."""
+    """Return the SHA-256 of ``content`` as 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -49,7 +49,7 @@ class FileCache(Generic[T]):
         self._entries: dict[Path, tuple[Stamp, T]] = {}
 
     def get(self, path: Path) -> T:
-        """Return what `read` makes of the file at `path`; raises FileNotFoundError and whatever `read` raises."""
+        """Return what ``read`` makes of the file at ``path``; raises FileNotFoundError and whatever ``read`` raises."""
         status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         entry = self._entries.get(path)

@@ -67,7 +67,7 @@ def check_children(left: NDArray[Any], right: NDArray[Any], inner: NDArray[np.bo
 
 
 def check_features(features: NDArray[Any], count: int, what: str) -> None:
-    """Raise Unsound where one of the features is not among `count`."""
+    """Raise Unsound where one of the features is not among ``count``."""
     require(np.all((features >= 0) & (features < count)), f"{what} that asks for a feature that is not there")
 
 

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 
 NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-"""The whole grammar of a number, ASCII digits only; plain enough for Python's `re` and for RE2."""
+"""The whole grammar of a number, ASCII digits only; plain enough for Python's ``re`` and for RE2."""
 
 MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 """Casefolded texts that mean "no value", unless a feature has a category of that very word."""
@@ -26,12 +26,12 @@ _DATE = re.compile(
 
 
 def is_number(text: str) -> bool:
-    """Tell whether `text` is written as a number is; it may still be too large for a float."""
+    """Tell whether ``text`` is written as a number is; it may still be too large for a float."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def parse_number(text: str) -> float | None:
-    """Return the finite number that `text` writes by `NUMBER_PATTERN`, or None."""
+    """Return the finite number that ``text`` writes by ``NUMBER_PATTERN``, or None."""
     number = float(text) if is_number(text) else math.nan
     return number if math.isfinite(number) else None
 
@@ -48,12 +48,12 @@ def parse_date(text: str) -> str | None:
 
 
 def shown(text: str) -> str:
-    """Return `text` cut to 100 characters, for messages."""
+    """Return ``text`` cut to 100 characters, for messages."""
     return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 1] + "…"
 
 
 def digits_of(value: float) -> str:
-    """Return a JSON number as text; a whole number too long for `str` (Python's limit) in short."""
+    """Return a JSON number as text; a whole number too long for ``str`` (Python's limit) in short."""
     try:
         return str(value)
     except ValueError:

@@ -51,8 +51,8 @@ class MissingColumn:
 class ColumnMatch:
     """Which column of a file holds which feature.
 
-    `columns` maps a feature's name to the index of its (first) column, from 0. `duplicates` are the headers, as
-    spelt, of further columns for a feature that has one; `extra` are those that belong to no feature.
+    ``columns`` maps a feature's name to the index of its (first) column, from 0. ``duplicates`` are the headers, as
+    spelt, of further columns for a feature that has one; ``extra`` are those that belong to no feature.
     """
 
     columns: dict[str, int]
@@ -62,14 +62,14 @@ class ColumnMatch:
 
 
 def normalise_name(header: str) -> str:
-    """Return the name under which a header is compared: `Marital Status`, `marital.status` → `marital_status`."""
+    """Return the name under which a header is compared: ``Marital Status``, ``marital.status`` → ``marital_status``."""
     return _SEPARATORS.sub("_", header.strip().casefold())
 
 
 def closest_header(name: str, headers: Iterable[str]) -> str | None:
-    """Return the header, as spelt, that was probably meant for the feature `name`, or None.
+    """Return the header, as spelt, that was probably meant for the feature ``name``, or None.
 
-    Close is: similar letters (difflib), or nothing but words of the name (`hours` for `hours_per_week`).
+    Close is: similar letters (difflib), or nothing but words of the name (``hours`` for ``hours_per_week``).
     """
     spelt = {normalise_name(shown(header)): header for header in reversed(list(headers))}
     similar = get_close_matches(name, spelt, n=1)
@@ -87,7 +87,7 @@ class Schema(BaseModel):
     features: tuple[Feature, ...]
 
     def match_columns(self, header: Sequence[str]) -> ColumnMatch:
-        """Return which column of `header` holds which feature, and what is missing, doubled or extra."""
+        """Return which column of ``header`` holds which feature, and what is missing, doubled or extra."""
         columns: dict[str, int] = {}
         duplicates: list[str] = []
         extra: list[str] = []

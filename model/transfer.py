@@ -43,7 +43,7 @@ def export_version(catalog: Catalog, name: str, version: str | None, output: Pat
 
 
 def import_version(catalog: Catalog, path: Path, trust: Sequence[str]) -> Card:
-    """Take a version in from a zip file, and make it the current one; `trust` names types, or EVERYTHING.
+    """Take a version in from a zip file, and make it the current one; ``trust`` names types, or EVERYTHING.
 
     Raises:
         RefusedModel: it is no such file, is damaged, needs trust that was not given, or its version is here already and

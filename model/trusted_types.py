@@ -7,7 +7,7 @@ as an object, whose state is set, must not be called with arguments of the file'
   themselves;
 - is a function that computes from arrays and touches nothing else;
 - is an array of indices that C code follows unchecked (trees, neighbour searches, sparse matrices): these are trusted
-  because `model.integrity` checks them once they are loaded;
+  because ``model.integrity`` checks them once they are loaded;
 - is a booster of XGBoost, LightGBM or CatBoost, whose state is that library's own model format, read by its parser.
 """
 

@@ -1,4 +1,4 @@
-"""Validating whole columns: each distinct text is parsed once, by the rules of `Feature.parse`. Pure."""
+"""Validating whole columns: each distinct text is parsed once, by the rules of ``Feature.parse``. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from model.parsing import NUMBER_PATTERN
 from model.schema import Fault, FaultCode, Feature, FeatureKind, UnseenPolicy, Value, Warned
 
 # Texts that Arrow's and Python's float parsers read alike, none of them beyond what a float can be, if they are not too
-# long; all others go through `Feature.parse`.
+# long; all others go through ``Feature.parse``.
 _PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 _MAX_PLAIN_NUMBER = 200
 _ANY_NUMBER = f"^(?:{NUMBER_PATTERN})$"
@@ -32,10 +32,10 @@ Found = tuple[NDArray[np.int64], Faults]
 class ParsedValues:
     """What the distinct texts of a column mean.
 
-    `values`, shape (distinct,): float64 for numbers (NaN: missing), objects for all others (None: missing); of a text
-    at fault, it is missing. `at_fault`, shape (f,), are the indices of such texts, ascending, `faults` what is wrong.
-    `unusual`, shape (w,), are the indices of texts whose value never occurred in training and is scored all the same,
-    ascending, `warnings` what is unusual about each.
+    ``values``, shape (distinct,): float64 for numbers (NaN: missing), objects for all others (None: missing); of a text
+    at fault, it is missing. ``at_fault``, shape (f,), are the indices of such texts, ascending, ``faults`` what is wrong.
+    ``unusual``, shape (w,), are the indices of texts whose value never occurred in training and is scored all the same,
+    ascending, ``warnings`` what is unusual about each.
     """
 
     values: NDArray[Any]
@@ -45,7 +45,7 @@ class ParsedValues:
     warnings: Faults
 
     def without_those_of(self, other: Self) -> Self:
-        """The same without the faults and the warnings of texts of which `other` has one."""
+        """The same without the faults and the warnings of texts of which ``other`` has one."""
         faults = np.flatnonzero(~np.isin(self.at_fault, other.at_fault))
         warnings = np.flatnonzero(~np.isin(self.unusual, other.unusual))
         return replace(
@@ -103,7 +103,7 @@ def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float6
     within = (values >= _or(feature.minimum, -np.inf)) & (values <= _or(feature.maximum, np.inf))
     if (whole & within).all():
         return values, {}
-    if feature.unseen is UnseenPolicy.MISSING:  # what then becomes of them `Feature.read` says
+    if feature.unseen is UnseenPolicy.MISSING:  # what then becomes of them ``Feature.read`` says
         values[~(whole & within)] = np.nan
         unusual = {}
     else:
@@ -152,7 +152,7 @@ def _or(limit: float | None, otherwise: float) -> float:
 
 
 def _faults(feature: Feature, code: FaultCode, texts: pa.StringArray) -> Faults:
-    """The faults that `Feature.parse` finds in texts that are all wrong in one way."""
+    """The faults that ``Feature.parse`` finds in texts that are all wrong in one way."""
     values = all_shown(texts)
     mark = "'" if code in (FaultCode.NOT_A_NUMBER, FaultCode.UNKNOWN_CATEGORY) else ""
     details = pc.binary_join_element_wise(mark, values, mark + feature.verdict(code), "")
@@ -168,7 +168,7 @@ class _ReadTexts:
 
 
 def _read_each(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any]) -> _ReadTexts:
-    """Read the texts at the given places one by one into `values`."""
+    """Read the texts at the given places one by one into ``values``."""
     faults: dict[int, Fault] = {}
     warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan

@@ -49,7 +49,7 @@ CAUTION = (
 class CensusModel:
     """A model of who earns more than 50,000 dollars a year: its name, the words for its card, its features.
 
-    `trusted` names the types that its artifact may hold beyond those that are always trusted.
+    ``trusted`` names the types that its artifact may hold beyond those that are always trusted.
     """
 
     name: str

@@ -35,7 +35,7 @@ def load_records(file: str) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def make_income_pipeline() -> Pipeline:
-    """Return the pipeline, not yet fitted; it takes frames as `load_records` gives them, `?` or NaN for missing."""
+    """Return the pipeline, not yet fitted; it takes frames as ``load_records`` gives them, ``?`` or NaN for missing."""
     columns = ColumnTransformer([(feature.name, _transformer(feature), [feature.name]) for feature in FEATURES])
     # Newton's method converges to the last digits, so that the coefficients do not hang on the number of iterations.
     return make_pipeline(columns, LogisticRegression(C=INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8))

@@ -1,7 +1,7 @@
 """The income-full model: who earns more than 50,000 dollars a year, from twelve features, by gradient boosting.
 
-The census file has fourteen columns beside the target; left out are the weight of a record (`fnlwgt`), which says
-nothing about a person, and `education-num`, a copy of `education`.
+The census file has fourteen columns beside the target; left out are the weight of a record (``fnlwgt``), which says
+nothing about a person, and ``education-num``, a copy of ``education``.
 """
 
 import numpy as np
@@ -38,9 +38,9 @@ def load_records(file: str) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def make_income_full_pipeline(frame: pd.DataFrame, labels: pd.Series) -> Pipeline:
-    """Return the pipeline, not yet fitted; it takes frames as `load_records` gives them, NaN for missing.
+    """Return the pipeline, not yet fitted; it takes frames as ``load_records`` gives them, NaN for missing.
 
-    From `frame` and `labels` comes the order in which the categories of a feature stand: see `_ranked`.
+    From ``frame`` and ``labels`` comes the order in which the categories of a feature stand: see ``_ranked``.
     """
     categories = [_codes(feature, frame[feature.name], labels == POSITIVE) for feature in CATEGORIES]
     # One step for all columns of a kind: with one for each column, a single record takes twice as long.

@@ -1,4 +1,4 @@
-"""Train the census models where they are needed: `python -m model.census.train [NAME…] [--directory DIRECTORY]`."""
+"""Train the census models where they are needed: ``python -m model.census.train [NAME…] [--directory DIRECTORY]``."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ MODULES = {NAME: "model.census.income", FULL_NAME: "model.census.income_full"}
 
 
 def ensure_trained(directory: Path, name: str = NAME, *, force: bool = False) -> str:
-    """Train and publish a census model unless a usable one is there (or `force`); return one line that says so."""
+    """Train and publish a census model unless a usable one is there (or ``force``); return one line that says so."""
     catalog = Catalog(directory, name)
     if not force and (line := _usable(catalog)):
         return line

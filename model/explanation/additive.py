@@ -1,7 +1,7 @@
 """Exact explanations of additive models, and their scores from tables.
 
 A pipeline of a ColumnTransformer with one transformer per feature under a binary LogisticRegression has
-`decision = intercept + sum of effect_j(value_j)`, in log-odds. So each feature's effect is a function of its value
+``decision = intercept + sum of effect_j(value_j)``, in log-odds. So each feature's effect is a function of its value
 alone, can be tabulated per distinct value, and adds up to the decision exactly.
 """
 
@@ -61,7 +61,7 @@ class AdditiveModel:
     ) -> "AdditiveModel | None":
         """Return the additive form of a pipeline, or None where it has none.
 
-        `averages`: each feature's mean effect over the training records, log-odds, as the card has it: on one output;
+        ``averages``: each feature's mean effect over the training records, log-odds, as the card has it: on one output;
         an absent one counts as 0.
         """
         if not is_additive(pipeline, features):
@@ -72,7 +72,7 @@ class AdditiveModel:
         return cls(float(regression.intercept_[0]), terms, means)
 
     def effects_of_values(self, feature: str, values: Iterable[Any]) -> Floats:
-        """Return the effect, log-odds before centring, of each of `values` of one feature; None or NaN is missing.
+        """Return the effect, log-odds before centring, of each of ``values`` of one feature; None or NaN is missing.
 
         A missing value has the effect NaN where the feature allows none: callers may list it, but not use it. Raises
         KeyError where there is no such feature, ValueError where the fitted transformer refuses a value.
@@ -82,7 +82,7 @@ class AdditiveModel:
     def decision(self, columns: Mapping[str, Column]) -> Floats:
         """Return the log-odds of the positive class, shape (n,), of dictionary-coded columns.
 
-        `columns`: per feature its distinct values and, per row, an index into them.
+        ``columns``: per feature its distinct values and, per row, an index into them.
         """
         effects = (self._gathered(name, *columns[name]) for name in self._terms)
         total = next(effects) + self.intercept

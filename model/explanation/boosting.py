@@ -58,17 +58,17 @@ class BoostedModel:
         """Every column, for each class."""
         return int(self._sums.shape[0]) * (len(self._model.classes_) if is_classifier(self._model) else 1)
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the effects on every margin, relative to the training records as the trees count them."""
-        found = _CONTRIBUTIONS[self._library](self._model, given)
+        found = _CONTRIBUTIONS[self._library](self._model, inputs)
         width = self._sums.shape[0] + 1
         by_output = np.asarray(found, dtype=np.float64).reshape(len(found), -1, width)
         values = by_output.transpose(0, 2, 1)
         return Attribution(summed(values[:, :-1], self._sums), values[0, -1])
 
-    def raw_outputs(self, given: Any) -> Floats:
+    def raw_outputs(self, inputs: Any) -> Floats:
         """Return the margin."""
-        margin = np.asarray(_MARGINS[self._library](self._model, given), dtype=np.float64)
+        margin = np.asarray(_MARGINS[self._library](self._model, inputs), dtype=np.float64)
         return margin.reshape(len(margin), -1)
 
 
@@ -88,9 +88,9 @@ def _unit(library: str, model: Any) -> Unit:
     return Unit.SCORE if unit is Unit.LOG_ODDS else unit
 
 
-def _dense(given: Any) -> Any:
+def _dense(inputs: Any) -> Any:
     """Return a matrix with its zeros; XGBoost is not to see them, since to it what a sparse matrix lacks is missing."""
-    return given.toarray() if issparse(given) else given
+    return inputs.toarray() if issparse(inputs) else inputs
 
 
 def _xgboost_objective(model: Any) -> str:
@@ -115,22 +115,22 @@ def _catboost_objective(model: Any) -> str:
     return loss
 
 
-def _xgboost_predict(model: Any, given: Any, **asked: bool) -> Floats:
+def _xgboost_predict(model: Any, inputs: Any, **asked: bool) -> Floats:
     import xgboost  # noqa: PLC0415 - optional
 
     matrix = xgboost.DMatrix(
-        given, missing=model.missing, enable_categorical=True, feature_types=model.feature_types, nthread=model.n_jobs
+        inputs, missing=model.missing, enable_categorical=True, feature_types=model.feature_types, nthread=model.n_jobs
     )
     best = None if model.booster == "gblinear" else getattr(model, "best_iteration", None)
     rounds = (0, 0) if best is None else (0, best + 1)
     return np.asarray(model.get_booster().predict(matrix, iteration_range=rounds, **asked))
 
 
-def _catboost_pool(model: Any, given: Any) -> Any:
+def _catboost_pool(model: Any, inputs: Any) -> Any:
     import catboost  # noqa: PLC0415 - optional
 
     return catboost.Pool(
-        _dense(given), cat_features=model.get_cat_feature_indices(), text_features=model.get_text_feature_indices()
+        _dense(inputs), cat_features=model.get_cat_feature_indices(), text_features=model.get_text_feature_indices()
     )
 
 
@@ -140,12 +140,12 @@ _OBJECTIVES: dict[str, Callable[[Any], str | None]] = {
     "catboost": _catboost_objective,
 }
 _CONTRIBUTIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "xgboost": lambda model, given: _xgboost_predict(model, given, pred_contribs=True),
-    "lightgbm": lambda model, given: model.predict(_dense(given), pred_contrib=True),
-    "catboost": lambda model, given: model.get_feature_importance(_catboost_pool(model, given), type="ShapValues"),
+    "xgboost": lambda model, inputs: _xgboost_predict(model, inputs, pred_contribs=True),
+    "lightgbm": lambda model, inputs: model.predict(_dense(inputs), pred_contrib=True),
+    "catboost": lambda model, inputs: model.get_feature_importance(_catboost_pool(model, inputs), type="ShapValues"),
 }
 _MARGINS: dict[str, Callable[[Any, Any], Any]] = {
-    "xgboost": lambda model, given: _xgboost_predict(model, given, output_margin=True),
-    "lightgbm": lambda model, given: model.predict(given, raw_score=True),
-    "catboost": lambda model, given: model.predict(_catboost_pool(model, given), prediction_type="RawFormulaVal"),
+    "xgboost": lambda model, inputs: _xgboost_predict(model, inputs, output_margin=True),
+    "lightgbm": lambda model, inputs: model.predict(inputs, raw_score=True),
+    "catboost": lambda model, inputs: model.predict(_catboost_pool(model, inputs), prediction_type="RawFormulaVal"),
 }

@@ -38,7 +38,7 @@ class UntraceableColumns(NotExplainable):
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The columns that an estimator takes: `origins` are places in `names`, the first `features` of them features."""
+    """The columns that an estimator takes: ``origins`` are places in ``names``, the first ``features`` of them features."""
 
     names: tuple[str, ...]
     features: int
@@ -58,7 +58,7 @@ class Lineage:
         return cls(tuple(names), len(own), tuple(places[str(name)] for name in named))
 
     def through(self, encoder: Any, width: int | None = None) -> "Lineage":
-        """The columns, `width` of them if it is known, that an encoder makes; raises UntraceableColumns."""
+        """The columns, ``width`` of them if it is known, that an encoder makes; raises UntraceableColumns."""
         inputs = self._in_order_of(getattr(encoder, "feature_names_in_", ()))
         return replace(self, origins=tuple(origins_of(encoder, inputs, width)))
 
@@ -88,9 +88,9 @@ class Lineage:
 
 
 def origins_of(encoder: Any, inputs: Origins, width: int | None = None) -> Origins:
-    """Return, for each of the `width` columns that a fitted encoder (None: none) makes, where it comes from.
+    """Return, for each of the ``width`` columns that a fitted encoder (None: none) makes, where it comes from.
 
-    `inputs`: where each column that the encoder takes comes from. A value that an imputer fills in counts as its own
+    ``inputs``: where each column that the encoder takes comes from. A value that an imputer fills in counts as its own
     column's. Raises UntraceableColumns, whose text names the step that mixes its columns.
     """
     origins = _traced(encoder, inputs, width)

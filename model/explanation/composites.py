@@ -14,7 +14,7 @@ from model.explanation.explanation import Attribution, Attributor, Unit
 
 @dataclass(frozen=True)
 class Prepared:
-    """An estimator that is given what `steps` make of the records, one after another."""
+    """An estimator that is given what ``steps`` make of the records, one after another."""
 
     steps: Sequence[Callable[[Any], Any]]
     inner: Attributor
@@ -49,16 +49,16 @@ class Prepared:
         """Those of the estimator."""
         return self.inner.cells
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the estimator's effects."""
-        return self.inner.attribute(self._made_of(given))
+        return self.inner.attribute(self._made_of(inputs))
 
-    def raw_outputs(self, given: Any) -> Floats:
+    def raw_outputs(self, inputs: Any) -> Floats:
         """Return what the estimator answers."""
-        return self.inner.raw_outputs(self._made_of(given))
+        return self.inner.raw_outputs(self._made_of(inputs))
 
-    def _made_of(self, given: Any) -> Any:
-        return reduce(lambda made, step: step(made), self.steps, given)
+    def _made_of(self, inputs: Any) -> Any:
+        return reduce(lambda made, step: step(made), self.steps, inputs)
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,18 @@ class Averaged:
         """Those of the largest part: one is asked after the other."""
         return max(part.cells for part in self.parts)
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the mean of the parts' effects."""
-        found = [part.attribute(given) for part in self.parts]
+        found = [part.attribute(inputs) for part in self.parts]
         effects = np.average([each.effects for each in found], axis=0, weights=self.weights)
         return Attribution(effects, np.average([each.baselines for each in found], axis=0, weights=self.weights))
 
-    def raw_outputs(self, given: Any) -> Floats:
+    def raw_outputs(self, inputs: Any) -> Floats:
         """Return the mean of what the parts answer."""
-        answers = [part.raw_outputs(given) for part in self.parts]
+        answers = [part.raw_outputs(inputs) for part in self.parts]
         return np.asarray(np.average(answers, axis=0, weights=self.weights))
 
 
-def columns_of(given: Any, columns: Sequence[int]) -> Any:
+def columns_of(inputs: Any, columns: Sequence[int]) -> Any:
     """Return some columns of a frame or array, by their places, as an array without names."""
-    return (given.to_numpy() if isinstance(given, pd.DataFrame) else given)[:, list(columns)]
+    return (inputs.to_numpy() if isinstance(inputs, pd.DataFrame) else inputs)[:, list(columns)]

@@ -35,9 +35,9 @@ _WRAPPED_AS = {
 
 
 def explainer_of(pipeline: Any, features: Sequence[Feature], averages: Averages | None = None) -> Explainer | None:
-    """Return the explainer of a fitted pipeline that takes these features, or None where there is an `obstacle`.
+    """Return the explainer of a fitted pipeline that takes these features, or None where there is an ``obstacle``.
 
-    `averages` are those that `PipelineExplainer.average_effects` found in the training records; without them effects of
+    ``averages`` are those that ``PipelineExplainer.average_effects`` found in the training records; without them effects of
     linear models are relative to a record whose encoded columns are all zero.
     """
     try:
@@ -75,34 +75,34 @@ class PipelineExplainer:
         """What effects and baselines are measured in."""
         return self.attributor.unit
 
-    def explain(self, given: Any, classes: Classes | None = None) -> Explanation:
-        """Return the effects of the features on n records, given as the pipeline takes them, as `Explainer` says."""
-        rows = len(given)
+    def explain(self, inputs: Any, classes: Classes | None = None) -> Explanation:
+        """Return the effects of the features on n records, given as the pipeline takes them, as ``Explainer`` says."""
+        rows = len(inputs)
         if not rows:
             return Explanation(np.empty(0), np.empty((0, len(self.features))), self.unit)
-        chosen = self._predicted(given) if classes is None else classes
-        parts = [_of_classes(found, chosen[place]) for place, found in self._attributions(given)]
+        chosen = self._predicted(inputs) if classes is None else classes
+        parts = [_of_classes(found, chosen[place]) for place, found in self._attributions(inputs)]
         baselines, effects = zip(*parts, strict=True)
         return Explanation(np.concatenate(baselines), np.concatenate(effects), self.unit)
 
-    def average_effects(self, given: Any) -> dict[str, tuple[float, ...]]:
-        """Return what to give as `averages`, from the training records; empty where no averages are needed."""
+    def average_effects(self, inputs: Any) -> dict[str, tuple[float, ...]]:
+        """Return what to give as ``averages``, from the training records; empty where no averages are needed."""
         if self.attributor.is_centred:
             return {}
         uncentred = replace(self, averages=None)
-        total = sum(found.effects.sum(axis=0) for _, found in uncentred._attributions(given))
-        means = np.asarray(total) / len(given)
+        total = sum(found.effects.sum(axis=0) for _, found in uncentred._attributions(inputs))
+        means = np.asarray(total) / len(inputs)
         return {name: tuple(row) for name, row in zip(self.features, means.tolist(), strict=True)}
 
-    def attribution(self, given: Any) -> Attribution:
+    def attribution(self, inputs: Any) -> Attribution:
         """Return the effects on every output of a few records."""
-        return self._centred(self.attributor.attribute(given))
+        return self._centred(self.attributor.attribute(inputs))
 
-    def _attributions(self, given: Any) -> Iterator[tuple[slice, Attribution]]:
+    def _attributions(self, inputs: Any) -> Iterator[tuple[slice, Attribution]]:
         rows = max(1, CELLS_AT_ONCE // self.attributor.cells)
-        for start in range(0, len(given), rows):
+        for start in range(0, len(inputs), rows):
             place = slice(start, start + rows)
-            yield place, self.attribution(given.iloc[place] if isinstance(given, pd.DataFrame) else given[place])
+            yield place, self.attribution(inputs.iloc[place] if isinstance(inputs, pd.DataFrame) else inputs[place])
 
     def _centred(self, found: Attribution) -> Attribution:
         if not self.averages:
@@ -110,13 +110,13 @@ class PipelineExplainer:
         averages = np.array([self.averages[name] for name in self.features], dtype=np.float64)
         return Attribution(found.effects - averages, found.baselines + averages.sum(axis=0))
 
-    def _predicted(self, given: Any) -> Classes:
+    def _predicted(self, inputs: Any) -> Classes:
         """The second of two classes, the predicted one of several; of a regressor its one output."""
         names = np.asarray(getattr(self.pipeline, "classes_", ()))
         if len(names) <= 2:
-            return np.ones(len(given), np.int64)
+            return np.ones(len(inputs), np.int64)
         places = {name: place for place, name in enumerate(names.tolist())}
-        return np.array([places[name] for name in np.ravel(self.pipeline.predict(given)).tolist()], np.int64)
+        return np.array([places[name] for name in np.ravel(self.pipeline.predict(inputs)).tolist()], np.int64)
 
 
 def _of_classes(found: Attribution, classes: Classes) -> tuple[Floats, Floats]:

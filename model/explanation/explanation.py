@@ -20,15 +20,15 @@ class Unit(StrEnum):
     """What effects and baseline are measured in: the unit in which the model adds up its parts."""
 
     LOG_ODDS = "log_odds"
-    """Binary classifiers by log loss: `decision_function` or margin; its `expit` is the probability."""
+    """Binary classifiers by log loss: ``decision_function`` or margin; its ``expit`` is the probability."""
     SCORE = "score"
     """Classifiers whose raw output is nothing simpler: a margin, or one of several classes."""
     PROBABILITY = "probability"
-    """Trees and forests: `predict_proba`."""
+    """Trees and forests: ``predict_proba``."""
     TARGET = "target"
-    """Regressors: `predict`."""
+    """Regressors: ``predict``."""
     LOG_TARGET = "log_target"
-    """Regressors of counts and amounts (Poisson, gamma, Tweedie): the logarithm of `predict`."""
+    """Regressors of counts and amounts (Poisson, gamma, Tweedie): the logarithm of ``predict``."""
     UNCALIBRATED_SCORE = "uncalibrated_score"
     """Calibrated classifiers: the raw output of the base model before calibration, averaged over the folds."""
     TRANSFORMED_TARGET = "transformed_target"
@@ -37,9 +37,9 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Explanation:
-    """Effects of n records, relative to the average training record, in `unit`.
+    """Effects of n records, relative to the average training record, in ``unit``.
 
-    `effects` has the shape (n, features), `baseline` (n,): that of the class each row is about.
+    ``effects`` has the shape (n, features), ``baseline`` (n,): that of the class each row is about.
     """
 
     baseline: Floats
@@ -59,10 +59,10 @@ class Explainer(Protocol):
     def unit(self) -> Unit:
         """What effects and baselines are measured in."""
 
-    def explain(self, given: Any, classes: Classes | None = None) -> Explanation:
+    def explain(self, inputs: Any, classes: Classes | None = None) -> Explanation:
         """Return the effects of the features on n records, given as the pipeline takes them.
 
-        `classes`, shape (n,): the class, an index into the pipeline's `classes_`, whose raw output each row's effects
+        ``classes``, shape (n,): the class, an index into the pipeline's ``classes_``, whose raw output each row's effects
         add up to. Where it is None, that is the second of two classes, or the predicted one of several.
         """
 
@@ -111,8 +111,8 @@ class Attributor(Protocol):
     def cells(self) -> int:
         """How many numbers it holds at a time for each record."""
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the effects on every output, of records as the estimator takes them."""
 
-    def raw_outputs(self, given: Any) -> Floats:
+    def raw_outputs(self, inputs: Any) -> Floats:
         """Return what the estimator itself answers in the same unit, shape (n, outputs)."""

@@ -70,7 +70,7 @@ class LinearModel:
     is_linear = True
 
     def __init__(self, model: Any, columns: Lineage) -> None:
-        """Take a model of `MODELS` apart; raises NotExplainable where its columns cannot be traced."""
+        """Take a model of ``MODELS`` apart; raises NotExplainable where its columns cannot be traced."""
         coefficients, intercepts = _coefficients(model)
         self._model = model
         self._outputs = len(coefficients)
@@ -89,19 +89,19 @@ class LinearModel:
         """The effects, and the dense columns where they are dense."""
         return max(*map(int, self._weights.shape))
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the effects of the features, relative to columns of zeros."""
-        effects = _matrix(given) @ self._weights
+        effects = _matrix(inputs) @ self._weights
         dense = effects.toarray() if issparse(effects) else np.asarray(effects)
         return Attribution(dense.reshape(len(dense), self._features, self._outputs), self._baselines)
 
-    def raw_outputs(self, given: Any) -> Floats:
+    def raw_outputs(self, inputs: Any) -> Floats:
         """Return the decision or prediction, its logarithm where the link is one."""
         if isinstance(self._model, naive_bayes.MultinomialNB):
-            joint = self._model.predict_joint_log_proba(given)
+            joint = self._model.predict_joint_log_proba(inputs)
             return joint if self._outputs > 1 else np.asarray(joint[:, 1:] - joint[:, :1])
         ask = self._model.decision_function if is_classifier(self._model) else self._model.predict
-        output = np.asarray(ask(given), dtype=np.float64).reshape(-1, self._outputs)
+        output = np.asarray(ask(inputs), dtype=np.float64).reshape(-1, self._outputs)
         return np.log(output) if self.unit is Unit.LOG_TARGET else output
 
 
@@ -134,7 +134,7 @@ def _unit(model: Any, outputs: int) -> Unit:
     return Unit.LOG_ODDS if by_odds and outputs == 1 else Unit.SCORE
 
 
-def _matrix(given: Any) -> Any:
-    if issparse(given):
-        return given
-    return np.asarray(given.to_numpy() if isinstance(given, pd.DataFrame) else given, dtype=np.float64)
+def _matrix(inputs: Any) -> Any:
+    if issparse(inputs):
+        return inputs
+    return np.asarray(inputs.to_numpy() if isinstance(inputs, pd.DataFrame) else inputs, dtype=np.float64)

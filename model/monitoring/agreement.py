@@ -19,10 +19,10 @@ _UNITS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two models agree about `rows` rows.
+    """How far two models agree about ``rows`` rows.
 
-    `equal` is the number of rows with the same prediction, and `share` their share: of classifiers of the same classes.
-    `mean_difference` is the mean absolute difference of their probabilities (of more than two classes, half the sum
+    ``equal`` is the number of rows with the same prediction, and ``share`` their share: of classifiers of the same classes.
+    ``mean_difference`` is the mean absolute difference of their probabilities (of more than two classes, half the sum
     over the classes), or of the predictions of regressors. What makes no sense for the two is None.
     """
 

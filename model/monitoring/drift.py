@@ -36,7 +36,7 @@ _WORTH_A_WORD = 0.05
 
 
 class Verdict(StrEnum):
-    """How far a feature's values in a file are from those in training; `unclear` where it has too few rows to tell."""
+    """How far a feature's values in a file are from those in training; ``unclear`` where it has too few rows to tell."""
 
     STABLE = "stable"
     SOME = "some"
@@ -57,9 +57,9 @@ class Bin:
 class FeatureDrift:
     """How one feature's values in a file differ from those in training.
 
-    `rows` are those whose record could be read. `missing` and `training_missing` are shares of them and of the training
-    records, `rejected` of those whose value was rejected, `outside` of those whose number is out of the range allowed
-    or seen in training. `unseen` counts values that are no category of the training data; `absent` and `rare` are
+    ``rows`` are those whose record could be read. ``missing`` and ``training_missing`` are shares of them and of the training
+    records, ``rejected`` of those whose value was rejected, ``outside`` of those whose number is out of the range allowed
+    or seen in training. ``unseen`` counts values that are no category of the training data; ``absent`` and ``rare`` are
     categories of it that do not occur, or in less than a fifth of their share there, though five rows or more were to
     be expected.
     """
@@ -96,7 +96,7 @@ def count_name(feature: str, name: str) -> str:
 def drift(card: Card, counts: Mapping[str, int]) -> dict[str, FeatureDrift] | None:
     """How a file differs from the training data, by feature; None where the card has no summary.
 
-    `counts` are those of a job's summary; a feature of which nothing was counted is left out.
+    ``counts`` are those of a job's summary; a feature of which nothing was counted is left out.
     """
     if not card.summary:
         return None
@@ -119,7 +119,7 @@ def joint_drift(cards: Sequence[Card], counts: Mapping[str, int]) -> dict[str, F
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was counted of a feature: valid values by bin, as `bin_names` orders them, and faults by code."""
+    """What was counted of a feature: valid values by bin, as ``bin_names`` orders them, and faults by code."""
 
     bins: list[int]
     faults: dict[str, int]
@@ -169,7 +169,7 @@ def _drift_of(feature: Feature, summary: FeatureSummary, seen: _Seen) -> Feature
 
 
 def _training_bins(summary: FeatureSummary) -> list[int]:
-    """The training records by bin, in the order of `bin_names`."""
+    """The training records by bin, in the order of ``bin_names``."""
     if summary.histogram:
         return [*summary.histogram.counts, 0, 0, summary.missing]
     if summary.counts is not None:

@@ -17,12 +17,12 @@ BINS = 10
 
 
 def summarise(frame: pd.DataFrame, features: Iterable[Feature]) -> dict[str, FeatureSummary]:
-    """Return a summary of each feature's column in `frame`."""
+    """Return a summary of each feature's column in ``frame``."""
     return {feature.name: _of_column(frame[feature.name], feature) for feature in features}
 
 
 def sample_rows(frame: pd.DataFrame, features: Sequence[Feature], rows: int = 20) -> tuple[tuple[Scalar, ...], ...]:
-    """Return the values of `rows` records spread evenly over `frame`, in feature order, whole numbers as int."""
+    """Return the values of ``rows`` records spread evenly over ``frame``, in feature order, whole numbers as int."""
     picked = frame.iloc[np.linspace(0, len(frame) - 1, rows).astype(int)]
     columns = [[_plain(feature, value) for value in picked[feature.name].tolist()] for feature in features]
     return tuple(zip(*columns, strict=True))

@@ -62,7 +62,7 @@ class OnnxRegressor(RegressorMixin, _OnnxModel):  # type: ignore[misc]
 class OnnxClassifier(ClassifierMixin, _OnnxModel):  # type: ignore[misc]
     """A classifier in ONNX format: an output of labels, and one of probabilities where it has them.
 
-    `classes_` are its labels; `label_output_` and `probability_output_` the places of the outputs.
+    ``classes_`` are its labels; ``label_output_`` and ``probability_output_`` the places of the outputs.
     """
 
     classes_: NDArray[Any]
@@ -78,7 +78,7 @@ class OnnxClassifier(ClassifierMixin, _OnnxModel):  # type: ignore[misc]
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Return the probabilities of n records, shape (n, classes), columns in the order of `classes_`."""
+        """Return the probabilities of n records, shape (n, classes), columns in the order of ``classes_``."""
         assert self.probability_output_ is not None
         found = self._outputs(X)[self.probability_output_]
         if isinstance(found, list):

@@ -118,7 +118,7 @@ def check_answers(
 ) -> None:
     """Send every record through a version as workers serve it; raises RefusedModel where an answer is not expected.
 
-    `said` are the columns of which the user has said something.
+    ``said`` are the columns of which the user has said something.
     """
     with tempfile.TemporaryDirectory() as folder:
         different, differences = prove(staged.directory, card, Path(folder), found.texts, expected, progress)
@@ -135,7 +135,7 @@ def columns_read_otherwise(scorer: Scorer, found: Findings) -> list[str]:
     """Return the columns that the pipeline gets otherwise than the user's frame has them."""
     own = found.answered_frame
     try:
-        ours = scorer.given(found.answered_values)
+        ours = scorer.pipeline_input(found.answered_values)
     except ScoringFailed:
         return []
     if scorer.card.takes is not InputForm.FRAME:

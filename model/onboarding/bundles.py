@@ -30,7 +30,7 @@ class Bundle:
 
 
 def unpacked(found: Any, path: Path, key: str | None) -> Bundle:
-    """Return the one model in `found`; `key` names it where there are several. Raises RefusedModel."""
+    """Return the one model in ``found``; ``key`` names it where there are several. Raises RefusedModel."""
     parts = _parts(found)
     if parts is None:
         if key is not None:

@@ -105,8 +105,8 @@ def measured(
 ) -> tuple[Card, list[str]]:
     """Return the card with how well the model does, how it is explained, and what moves its answers; and notes.
 
-    `test` is a file of records that the pipeline has never seen, and what it says of these; without, a twin of it is
-    fitted without some of the training data, unless it comes in a `file_format` that does not hold how it was fitted.
+    ``test`` is a file of records that the pipeline has never seen, and what it says of these; without, a twin of it is
+    fitted without some of the training data, unless it comes in a ``file_format`` that does not hold how it was fitted.
     """
     notes: list[str] = []
     progress("looking for a way to explain its predictions")

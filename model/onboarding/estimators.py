@@ -29,7 +29,7 @@ _WHOLE = "save the whole Pipeline, with the model as its last step"
 
 
 def check_model(found: Any, path: Path) -> None:
-    """Raise RefusedModel where `found` is not a fitted estimator with `predict`."""
+    """Raise RefusedModel where ``found`` is not a fitted estimator with ``predict``."""
     root = type(found).__module__.partition(".")[0]
     if root in _OF_OTHERS:
         raise RefusedModel(f"{path} holds {_OF_OTHERS[root]}")

@@ -24,7 +24,7 @@ from model.validate import parse_distinct
 
 @dataclass(frozen=True, slots=True)
 class ReadRecords:
-    """Records as the product reads them: `values`, shape (n, features); `faultless`, shape (n,), those it takes."""
+    """Records as the product reads them: ``values``, shape (n, features); ``faultless``, shape (n,), those it takes."""
 
     values: pd.DataFrame
     faultless: NDArray[np.bool_]
@@ -34,8 +34,8 @@ class ReadRecords:
 class Findings:
     """A pipeline, the records of its training data and its answers to them.
 
-    `texts`, shape (n, features), are the records as a CSV file holds them, `frame` as the pipeline was fitted on them,
-    `read` as the product reads them by `features`. `truth`, where there is a target, is what really was.
+    ``texts``, shape (n, features), are the records as a CSV file holds them, ``frame`` as the pipeline was fitted on them,
+    ``read`` as the product reads them by ``features``. ``truth``, where there is a target, is what really was.
     """
 
     inspection: PipelineInspection
@@ -64,7 +64,7 @@ class Findings:
         return found & self.truth.known if self.truth else found
 
     def accepted(self) -> "Findings":
-        """The same of the records alone that the product takes, which keep their places in the index of `texts`.
+        """The same of the records alone that the product takes, which keep their places in the index of ``texts``.
 
         Raises RefusedModel where it takes none of them.
         """
@@ -97,7 +97,7 @@ def find_out(
 ) -> Findings:
     """Find out how a pipeline reads a table, and what it says of each of its rows.
 
-    `names` are those of its inputs and `classes` those of an encoded target, where these are known; `features` are
+    ``names`` are those of its inputs and ``classes`` those of an encoded target, where these are known; ``features`` are
     written ones. Raises RefusedModel where the pipeline takes no reading of the table, or is none that can be served.
     """
     inspection = inspect_pipeline(pipeline, data, targets, names)

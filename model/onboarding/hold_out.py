@@ -23,8 +23,8 @@ def held_out(
 ) -> tuple[NDArray[Any], Predictions] | str:
     """Fit a twin of the pipeline on four fifths of the records and have it predict the rest, drawn by chance.
 
-    The pipeline itself may have seen every record, so that its own figures would flatter it. `frame`, shape (n,
-    features), is the user's own, `values` the same as the product reads it; `truth`, shape (n,) or (n, targets): of a
+    The pipeline itself may have seen every record, so that its own figures would flatter it. ``frame``, shape (n,
+    features), is the user's own, ``values`` the same as the product reads it; ``truth``, shape (n,) or (n, targets): of a
     classifier, indices into the card's classes. Answers the truth and the predictions of the rest, or why there are
     none.
     """

@@ -27,9 +27,9 @@ _SEVERAL = ("estimators_", "calibrated_classifiers_")
 class KnownValues:
     """What a pipeline knows of a column.
 
-    `values` are those that it was fitted on, missing ones left out; empty where it has not kept them. `missing` tells
-    whether it knows a missing one, or fills it in. With `as_category`, it gets the column as pandas' categories, in the
-    order of `values`.
+    ``values`` are those that it was fitted on, missing ones left out; empty where it has not kept them. ``missing`` tells
+    whether it knows a missing one, or fills it in. With ``as_category``, it gets the column as pandas' categories, in the
+    order of ``values``.
     """
 
     values: tuple[Any, ...] = ()
@@ -80,7 +80,7 @@ def _is_fitted(estimator: Any) -> bool:
 
 
 def _of(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
-    """What a step knows of its inputs, `filled` where their missing values were filled in before."""
+    """What a step knows of its inputs, ``filled`` where their missing values were filled in before."""
     if names is None or step is None or isinstance(step, str):
         return
     if isinstance(step, Pipeline) or hasattr(step, "steps"):

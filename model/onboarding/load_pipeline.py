@@ -34,11 +34,11 @@ _REPLACEMENTS = {"Birch": "KMeans or MiniBatchKMeans"}
 class LoadedPipeline:
     """A fitted pipeline, and what its file says of it.
 
-    `pipeline` is the estimator as it was brought; `content` the skops archive that workers load, the same bytes for the
-    same pipeline; `trusted` the types in it beyond those always trusted; `module` the source of its own module.
-    `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
-    those that an MLflow signature names), `classes` names of the classes in the pipeline's order: each where the file
-    tells. `notes` are for the person who adds it; `format` says what the file was.
+    ``pipeline`` is the estimator as it was brought; ``content`` the skops archive that workers load, the same bytes for the
+    same pipeline; ``trusted`` the types in it beyond those always trusted; ``module`` the source of its own module.
+    ``features`` are names of columns in the order in which the pipeline takes them, ``dtypes`` their pandas dtypes (of
+    those that an MLflow signature names), ``classes`` names of the classes in the pipeline's order: each where the file
+    tells. ``notes`` are for the person who adds it; ``format`` says what the file was.
     """
 
     pipeline: Any
@@ -84,8 +84,8 @@ def load_pipeline(
 ) -> LoadedPipeline:
     """Read the fitted pipeline in a file, or in the folder of an MLflow model, told by its content.
 
-    `trust` names types, or EVERYTHING. `module` is a Python file with the classes and functions of its own, `key` the
-    entry of a dictionary that is the model; `trust_version` takes one of another scikit-learn version.
+    ``trust`` names types, or EVERYTHING. ``module`` is a Python file with the classes and functions of its own, ``key`` the
+    entry of a dictionary that is the model; ``trust_version`` takes one of another scikit-learn version.
 
     Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is
     not one fitted model that predicts.

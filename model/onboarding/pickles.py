@@ -33,9 +33,9 @@ _MISSING: dict[str, str] = {
 
 
 def unpickled(content: bytes, path: Path, module: ModuleType | None, trust_version: bool) -> Any:
-    """Return what a pickle holds, for a file `path` whose owner trusts it; its code runs here.
+    """Return what a pickle holds, for a file ``path`` whose owner trusts it; its code runs here.
 
-    Classes and functions of modules that are not installed, and of `__main__`, are those of `module`.
+    Classes and functions of modules that are not installed, and of ``__main__``, are those of ``module``.
 
     Raises RefusedModel whatever happens: what is raised, or that the file ends the program.
     """

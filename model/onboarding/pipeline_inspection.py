@@ -29,9 +29,9 @@ _NO_NAME = re.compile(r"(Column_|f|x)?\d+")
 class PipelineInspection:
     """A pipeline and what it says of itself.
 
-    `classes` of a classifier of one target, as text in the pipeline's order; `target_classes` of one of several.
-    `names` are the columns that it takes, in its order, `text_columns` those of which it reads the bare texts.
-    `class_names` is what the classes are called, `targets` how many things it predicts at once.
+    ``classes`` of a classifier of one target, as text in the pipeline's order; ``target_classes`` of one of several.
+    ``names`` are the columns that it takes, in its order, ``text_columns`` those of which it reads the bare texts.
+    ``class_names`` is what the classes are called, ``targets`` how many things it predicts at once.
     """
 
     pipeline: Any
@@ -50,7 +50,7 @@ def inspect_pipeline(
 ) -> PipelineInspection:
     """Find out what a pipeline is and which columns of the table it takes.
 
-    `features` are the names of its inputs where its file tells them. Raises RefusedModel where it is none of the kinds
+    ``features`` are the names of its inputs where its file tells them. Raises RefusedModel where it is none of the kinds
     that can be served, or its columns are not in the table.
     """
     kind, classes, target_classes = _kind(pipeline)

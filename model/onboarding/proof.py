@@ -36,8 +36,8 @@ Progress = Callable[[str], None]
 class ExpectedAnswers:
     """What the pipeline says of n records.
 
-    `answered`, shape (n,): of which of them it says anything; `predicted`, shape (m, targets): of these, its
-    predictions, as text where they are classes; `scores`, shape (m, s): what stands beside them.
+    ``answered``, shape (n,): of which of them it says anything; ``predicted``, shape (m, targets): of these, its
+    predictions, as text where they are classes; ``scores``, shape (m, s): what stands beside them.
     """
 
     answered: NDArray[np.bool_]
@@ -50,7 +50,7 @@ class ExpectedAnswers:
 
     @classmethod
     def load(cls, path: Path) -> "ExpectedAnswers":
-        """Read what `save` wrote."""
+        """Read what ``save`` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["answered"], arrays["predicted"], arrays["scores"])
 
@@ -73,7 +73,7 @@ def prove(
 ) -> tuple[int, list[Difference]]:
     """Send records through a version of a model as a worker serves it; how many answers differ, and the first of them.
 
-    `directory` holds the model, `folder` is a place for files, `texts`, shape (n, columns), are the records as a CSV
+    ``directory`` holds the model, ``folder`` is a place for files, ``texts``, shape (n, columns), are the records as a CSV
     file holds them. Raises RefusedModel where the worker's process cannot load the model or dies.
     """
     _write(folder / RECORDS_FILE, texts)
@@ -104,8 +104,8 @@ def explain_differences(
 ) -> str:
     """Return why a model is refused whose answers are not the pipeline's own, in one line, and what to do.
 
-    `columns` are those that the pipeline gets otherwise than in training, `said` those of which the user has said
-    something. `in_batches`: the pipeline itself answers the first such row otherwise when it is asked about it alone.
+    ``columns`` are those that the pipeline gets otherwise than in training, ``said`` those of which the user has said
+    something. ``in_batches``: the pipeline itself answers the first such row otherwise when it is asked about it alone.
     """
     places = f"; these columns are read otherwise than they were in training: {', '.join(columns)}" if columns else ""
     first = "; ".join(map(str, differences[:_MAX_SHOWN]))

@@ -1,7 +1,7 @@
 """How the texts of a table became the frame that a pipeline was fitted on: the readings among which people choose.
 
-A CSV file does not say whether `007` was a number, `NA` a category or a missing value, or whether spaces were kept. Two
-things do: the values that a fitted pipeline knows, and whether it answers at all. Without either, it is as `read_csv`
+A CSV file does not say whether ``007`` was a number, ``NA`` a category or a missing value, or whether spaces were kept. Two
+things do: the values that a fitted pipeline knows, and whether it answers at all. Without either, it is as ``read_csv``
 has it by default.
 """
 
@@ -27,7 +27,7 @@ def _stripped(texts: Sequence[str]) -> list[str]:
     return [text.strip() for text in texts]
 
 
-# The ways in which `read_csv` and what people do next read a column, from the usual to the rare.
+# The ways in which ``read_csv`` and what people do next read a column, from the usual to the rare.
 _READINGS: tuple[Reading, ...] = (
     as_pandas_reads,
     lambda texts: as_pandas_reads(texts, dtype="str"),
@@ -50,7 +50,7 @@ def user_frame(
 ) -> pd.DataFrame | None:
     """Return the named columns, shape (n, features), as the pipeline was fitted on them; None where no reading does.
 
-    `known` are the values that the pipeline knows, by column; `answers` tells whether it takes a frame. A reading of
+    ``known`` are the values that the pipeline knows, by column; ``answers`` tells whether it takes a frame. A reading of
     which it takes every row comes before one of which it takes those that lack nothing. Columns whose dtype the user or
     the file has said stay as they are.
     """
@@ -116,7 +116,7 @@ def _changes() -> Iterator[Change]:
 
 
 def _numbers_with_words(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Columns of texts of which most are numbers, as numbers, the others missing: `to_numeric(errors="coerce")`."""
+    """Columns of texts of which most are numbers, as numbers, the others missing: ``to_numeric(errors="coerce")``."""
     return _changed(frame, _texts_of(frame, names), lambda name: _coerced(texts[name]))
 
 
@@ -160,13 +160,13 @@ def _categories_and_dates(frame: pd.DataFrame, texts: pd.DataFrame, names: Seque
 
 
 def _empty_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Columns of texts whose missing values are empty texts: `fillna("")`."""
+    """Columns of texts whose missing values are empty texts: ``fillna("")``."""
     absent = [name for name in _texts_of(frame, names) if frame[name].isna().any()]
     return _changed(frame, absent, lambda name: frame[name].fillna(""))
 
 
 def _all_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Every column as texts: `read_csv(dtype=str)`."""
+    """Every column as texts: ``read_csv(dtype=str)``."""
     texts_already = set(_texts_of(frame, names))
     others = [name for name in names if name not in texts_already]
     return _changed(frame, others, lambda name: as_pandas_reads(texts[name].tolist(), dtype="str"))

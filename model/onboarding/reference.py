@@ -24,7 +24,7 @@ from model.onboarding.pipeline_inspection import PipelineInspection, last_step
 from model.scorer import label_places, score_method
 
 USUAL_THRESHOLD = 0.5
-# Their `predict` takes the likeliest class of `predict_proba`, so that one call gives both.
+# Their ``predict`` takes the likeliest class of ``predict_proba``, so that one call gives both.
 _LIKELIEST_CLASS = (
     LogisticRegression,
     RandomForestClassifier,
@@ -45,9 +45,9 @@ _ASKED_ALONE = 10
 class Reference:
     """What the pipeline says of n records.
 
-    `answered`, shape (n,), has m records of which it says anything. `predicted`, shape (m,) or (m, targets): what its
-    `predict` says of these, of a classifier indices into its classes; `answers`, shape (m, s): its probabilities,
-    decision values, scores or distances. `refusal` is what it raised on a record that it does not answer.
+    ``answered``, shape (n,), has m records of which it says anything. ``predicted``, shape (m,) or (m, targets): what its
+    ``predict`` says of these, of a classifier indices into its classes; ``answers``, shape (m, s): its probabilities,
+    decision values, scores or distances. ``refusal`` is what it raised on a record that it does not answer.
     """
 
     answered: NDArray[np.bool_]
@@ -63,7 +63,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How labels come about: by which rule, and from which threshold on; None where none gives `predict`'s labels."""
+    """How labels come about: by which rule, and from which threshold on; None where none gives ``predict``'s labels."""
 
     labels_by: LabelRule
     threshold: float | None
@@ -138,7 +138,7 @@ def depends_on_others(found: PipelineInspection, frame: pd.DataFrame, reference:
 
 
 def decide(found: PipelineInspection, reference: Reference, positive: int) -> Decision:
-    """Return how labels come about, so that on all rows they are what `predict` says; `positive` is a class's index."""
+    """Return how labels come about, so that on all rows they are what ``predict`` says; ``positive`` is a class's index."""
     probabilities = reference.answers
     if reference.scores is not Scores.PROBABILITY or found.kind not in (
         ModelKind.BINARY_CLASSIFIER,
@@ -267,7 +267,7 @@ def _ways_to_score(found: PipelineInspection) -> list[tuple[Scores, str, int]]:
 def _score(found: PipelineInspection, rows: pd.DataFrame, method: str) -> Floats | None:
     try:
         return _dense(getattr(found.pipeline, method)(given(rows, found.form))).astype(np.float64)
-    except Exception:  # noqa: BLE001 - a method that is there need not work: `probability=False`, hard votes
+    except Exception:  # noqa: BLE001 - a method that is there need not work: ``probability=False``, hard votes
         return None
 
 

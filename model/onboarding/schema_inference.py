@@ -14,7 +14,7 @@ from model.schema import Feature, FeatureKind, UnseenPolicy
 # More distinct texts than this are no categories that a person could choose from; of a short table, fewer.
 MAX_CATEGORIES = 200
 _FEW = 20
-# The texts that pandas' `read_csv` takes for missing values, as its documentation lists them.
+# The texts that pandas' ``read_csv`` takes for missing values, as its documentation lists them.
 _PANDAS_MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"}
     | {"NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
@@ -24,8 +24,8 @@ _PANDAS_MISSING = frozenset(
 def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: bool = False) -> Feature:
     """Return the feature that a column shows.
 
-    `texts`, shape (n,), are its values as a CSV file holds them, `values`, shape (n,), as the pipeline was fitted on
-    them; `free_text` where it reads words. Limits are those of the data: what lies beyond never occurred in training.
+    ``texts``, shape (n,), are its values as a CSV file holds them, ``values``, shape (n,), as the pipeline was fitted on
+    them; ``free_text`` where it reads words. Limits are those of the data: what lies beyond never occurred in training.
     Raises RefusedModel where the column holds no values, or values of a kind that no record could hold.
     """
     present = values.dropna()
@@ -51,7 +51,7 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
 
 
 def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:
-    """Return the features, those with equal titles (`A b` and `a_b`) told apart by their own names."""
+    """Return the features, those with equal titles (``A b`` and ``a_b``) told apart by their own names."""
     counts = Counter(feature.title.casefold() for feature in features)
     return [
         feature
@@ -62,7 +62,7 @@ def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:
 
 
 def title_of(name: str) -> str:
-    """Return a name as people read it: `hours_per_week` → `Hours per week`."""
+    """Return a name as people read it: ``hours_per_week`` → ``Hours per week``."""
     words = " ".join(name.replace("_", " ").replace("-", " ").replace(".", " ").split())
     return words[:1].upper() + words[1:] or name
 

@@ -20,7 +20,7 @@ _UNSEEN_TEXT = "a value that never occurred in training"
 def with_tolerance(scorer: Scorer, values: pd.DataFrame) -> tuple[Feature, ...]:
     """Return the scorer's features, told apart by whether the pipeline answers without a value and to an unseen one.
 
-    `values`, shape (n, features), are validated values of records that it answers. What it raises on, a missing value
+    ``values``, shape (n, features), are validated values of records that it answers. What it raises on, a missing value
     or an unseen one, is rejected; what it answers is taken.
     """
     features = scorer.card.features

@@ -30,10 +30,10 @@ _GROUPED_DECIMAL = r"[+-]?\d{1,3}(?:\.\d{3})+,\d+"
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """A table of n rows: `texts`, each value as a CSV file holds it, and `frame`, the values as pandas has them.
+    """A table of n rows: ``texts``, each value as a CSV file holds it, and ``frame``, the values as pandas has them.
 
-    With `exact`, the file says which type each column has; otherwise that is pandas' guess, and other readings of the
-    texts are possible. `dtypes` are the columns of which the user has said the dtype; `decimal_commas` says that its
+    With ``exact``, the file says which type each column has; otherwise that is pandas' guess, and other readings of the
+    texts are possible. ``dtypes`` are the columns of which the user has said the dtype; ``decimal_commas`` says that its
     numbers have some.
     """
 
@@ -68,9 +68,9 @@ class TrainingData:
 
 
 def read_training_data(path: Path, dtypes: Mapping[str, str] | None = None) -> TrainingData:
-    """Read a CSV, Parquet, Arrow or Feather file; `dtypes` says the dtype of columns of which a file does not.
+    """Read a CSV, Parquet, Arrow or Feather file; ``dtypes`` says the dtype of columns of which a file does not.
 
-    A CSV file may be compressed, use any of `, ; tab |` and decimal commas. Raises RefusedModel where it cannot be read
+    A CSV file may be compressed, use any of ``, ; tab |`` and decimal commas. Raises RefusedModel where it cannot be read
     or has fewer than two rows or too many columns.
     """
     try:
@@ -106,7 +106,7 @@ def with_dtypes(data: TrainingData, dtypes: Mapping[str, str]) -> TrainingData:
 def as_pandas_reads(
     texts: Sequence[str], *, dtype: str | None = None, missing: Sequence[str] = (), no_missing: bool = False
 ) -> pd.Series:
-    """Return what pandas' `read_csv` makes of a column of texts, `missing` words counting beside its own."""
+    """Return what pandas' ``read_csv`` makes of a column of texts, ``missing`` words counting beside its own."""
     buffer = io.StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([[text] for text in ("column", *texts)])
     buffer.seek(0)
@@ -119,10 +119,10 @@ def as_pandas_reads(
 
 def _as_dtype(texts: pd.Series, values: pd.Series, dtype: str) -> pd.Series:
     if dtype in ("str", "string", "object"):
-        # A word for "missing" is one here too, as in `read_csv` with a dtype.
+        # A word for "missing" is one here too, as in ``read_csv`` with a dtype.
         return texts.where(values.notna()).astype(dtype)
     if dtype == "category":
-        # Of texts, as in `read_csv` with this dtype: zip codes keep their zeros.
+        # Of texts, as in ``read_csv`` with this dtype: zip codes keep their zeros.
         return texts.where(values.notna()).astype("str").astype("category")
     if dtype.startswith("datetime64"):
         return pd.to_datetime(values)

@@ -19,7 +19,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What really was: `values`, shape (n,) or (n, targets), and which of them are known, shape (n,)."""
+    """What really was: ``values``, shape (n,) or (n, targets), and which of them are known, shape (n,)."""
 
     values: NDArray[Any]
     known: NDArray[np.bool_]

@@ -4,7 +4,7 @@ scikit-learn promises nothing for a model that another version has saved
 (scikit-learn.org/stable/model_persistence.html#security-maintainability-limitations). What stands here was measured:
 some 160 estimators each of 1.2.2, 1.3.2, 1.4.2, 1.5.2, 1.6.1, 1.7.2 and 1.8.0 were fitted and saved by that version,
 loaded by 1.9.1, and their answers compared. Of 1.8 all answered the same. Most that changed since 1.4 raise, for an
-attribute that is new (`SimpleImputer._fill_dtype`, `MaxAbsScaler.clip`, `SplineTransformer.handle_missing`), and are
+attribute that is new (``SimpleImputer._fill_dtype``, ``MaxAbsScaler.clip``, ``SplineTransformer.handle_missing``), and are
 found out when the model is checked. The silent ones are named here, since a check against their own answers cannot find
 them.
 """
@@ -35,7 +35,7 @@ MOVED = {"_loss": "sklearn._loss._loss"}
 
 
 def check_version(made_by: str, path: Any, trust_version: bool) -> None:
-    """Raise RefusedModel where a model of this version cannot be taken, or only with `--trust-version`."""
+    """Raise RefusedModel where a model of this version cannot be taken, or only with ``--trust-version``."""
     here, there = _version_of(sklearn.__version__), _version_of(made_by)
     if here == there:
         return

@@ -47,7 +47,7 @@ def changed(content: bytes, change: Callable[[Any, dict[str, bytes]], None]) -> 
 
 
 def array_changed(content: bytes, field: str, place: int, value: Any) -> bytes:
-    """An archive in which the first array of records with `field` has another value at one place."""
+    """An archive in which the first array of records with ``field`` has another value at one place."""
 
     def change(_schema: Any, members: dict[str, bytes]) -> None:
         for name, member in members.items():

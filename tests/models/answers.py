@@ -16,7 +16,7 @@ OUTLIERS = {-1: "outlier", 1: "normal"}
 
 @dataclass(frozen=True)
 class ExpectedAnswers:
-    """Of n rows: `labels`, shape (n, targets), texts or numbers; `scores`, by what they are called, shape (n, k).
+    """Of n rows: ``labels``, shape (n, targets), texts or numbers; ``scores``, by what they are called, shape (n, k).
 
     Of a row on which the pipeline raises the label is None.
     """
@@ -54,7 +54,7 @@ def _one(answer: Callable[[Any], ExpectedAnswers], row: Any) -> ExpectedAnswers 
 
 
 def own_answers(pipeline: Any, asked: Any, classes: Sequence[str] = ()) -> ExpectedAnswers:
-    """What a pipeline says of `asked`; `classes` are the words for its classes, in their order."""
+    """What a pipeline says of ``asked``; ``classes`` are the words for its classes, in their order."""
     predicted = np.asarray(pipeline.predict(asked))
     if is_outlier_detector(pipeline):
         words = np.array([OUTLIERS[int(value)] for value in predicted], object)

@@ -23,7 +23,7 @@ CSV_SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".data"}
 
 @dataclass(frozen=True)
 class Table:
-    """A file, and how its owner reads it: `options` are those of pandas, `change` is what is done to the inputs."""
+    """A file, and how its owner reads it: ``options`` are those of pandas, ``change`` is what is done to the inputs."""
 
     path: Path
     target: tuple[str, ...]
@@ -58,9 +58,9 @@ class Table:
 class TrainedModel:
     """The fitted pipeline, its table, the words after ``model add``, and how the pipeline itself answers.
 
-    `upload` is the file that is sent to the service, `scored` the one in which its owner asks the pipeline themself:
-    the same, unless the service does not take the file as it is. `odd_values` says whether rows of unseen values can be
-    made of the upload by text, `has_scores` whether the probabilities have to be shown where the pipeline has them.
+    ``upload`` is the file that is sent to the service, ``scored`` the one in which its owner asks the pipeline themself:
+    the same, unless the service does not take the file as it is. ``odd_values`` says whether rows of unseen values can be
+    made of the upload by text, ``has_scores`` whether the probabilities have to be shown where the pipeline has them.
     """
 
     pipeline: Any
@@ -86,7 +86,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Case:
-    """A pipeline as practitioners have it. `refused`: words that the one line of its refusal holds."""
+    """A pipeline as practitioners have it. ``refused``: words that the one line of its refusal holds."""
 
     name: str
     bring: Callable[[Path], TrainedModel | Refused]
@@ -96,7 +96,7 @@ class Case:
 
 
 def save(model: Any, folder: Path, kind: str) -> Path:
-    """The model's file, as people save one; `kind` is the end of its name."""
+    """The model's file, as people save one; ``kind`` is the end of its name."""
     path = folder / f"model.{kind}"
     if kind == "skops":
         skops.io.dump(model, path)
@@ -147,8 +147,8 @@ def bring(
 ) -> TrainedModel:
     """Write the table, read it as its owner does, fit the pipeline on that, save it.
 
-    `fit` is how it is fitted where that is not ``fit(X, y)``; `taught` what is done to the target beforehand;
-    `classes` the words for the classes where the pipeline has only their numbers; `later` are rows that came after
+    ``fit`` is how it is fitted where that is not ``fit(X, y)``; ``taught`` what is done to the target beforehand;
+    ``classes`` the words for the classes where the pipeline has only their numbers; ``later`` are rows that came after
     the training and are scored in its stead.
     """
     path = folder / file
@@ -196,7 +196,7 @@ def as_csv(table: Table, path: Path) -> Path:
 
 
 def with_points(table: Table) -> Path:
-    """The table with `,` between fields and decimal points, as pandas writes what it has read."""
+    """The table with ``,`` between fields and decimal points, as pandas writes what it has read."""
     path = table.path.with_name("upload.csv")
     table.read().to_csv(path, index=False)
     return path

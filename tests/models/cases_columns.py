@@ -46,7 +46,7 @@ def text_alone(model: Any, folder: Path) -> TrainedModel:
 
 
 def text_with_missing(folder: Path) -> TrainedModel:
-    """Missing texts were filled with empty ones; `None` and `null` are words that people write."""
+    """Missing texts were filled with empty ones; ``None`` and ``null`` are words that people write."""
     table = tables.reviews()[["review", "mood"]]
     table.loc[::9, "review"] = None
     table.loc[4::50, "review"] = "None of it was good"
@@ -122,7 +122,7 @@ def many_classes(folder: Path) -> TrainedModel:
 
 
 def names_that_collide(folder: Path) -> TrainedModel:
-    """`A b`, `a_b` and `a-b` are three columns."""
+    """``A b``, ``a_b`` and ``a-b`` are three columns."""
     table = tables.iris()
     table.columns = ["A b", "a_b", "a-b", "a.b", "species"]
     return bring(folder, scaled(logistic()), table, "species")

@@ -1,6 +1,6 @@
 """Pipelines as practitioners have them: each is refused in one line, or every answer is the pipeline's own.
 
-`make test` runs a dozen that take little; `make check-models` runs all.
+``make test`` runs a dozen that take little; ``make check-models`` runs all.
 """
 
 import subprocess

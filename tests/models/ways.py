@@ -209,7 +209,7 @@ def _different_scores(kind: str, found: NDArray[np.float64], wanted: NDArray[np.
 
 
 def differences_of_page(page: tuple[int, str], wanted: ExpectedAnswers, place: int) -> list[str]:
-    """Where the page does not show what the pipeline says of row `place`."""
+    """Where the page does not show what the pipeline says of row ``place``."""
     status, text = page
     if not wanted.answered[place]:
         return [] if status == 422 else [f"the form answers {status}, and the pipeline raises"]

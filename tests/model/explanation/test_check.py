@@ -37,7 +37,7 @@ def scorer_of(model: Any, **own: Any) -> Scorer:
 
 
 def explained(model: Any, **own: Any) -> Scorer:
-    """The model with a card as `add` makes it."""
+    """The model with a card as ``add`` makes it."""
     bare = scorer_of(model, **own)
     return Scorer(bare.card.model_copy(update=explanation_fields(bare, FRAME)), model)
 

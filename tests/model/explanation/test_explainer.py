@@ -238,7 +238,7 @@ def test_the_blocks_of_a_model_have_the_effects_of_the_same_model_feature_by_fea
     explainer = explainer_of(scorer.pipeline, FEATURES, scorer.card.explanation.average_effects)
     assert explainer is not None
     by_table = scorer.explain(PEOPLE)
-    np.testing.assert_allclose(explainer.explain(scorer.given(PEOPLE)).effects, by_table.effects, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(explainer.explain(scorer.pipeline_input(PEOPLE)).effects, by_table.effects, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("base", [LOGISTIC, LinearSVC(), FOREST, LGBMClassifier(n_estimators=5, **QUIET)], ids=repr)

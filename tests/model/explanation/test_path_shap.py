@@ -34,7 +34,7 @@ Game = Callable[[frozenset[int]], Any]
 
 
 def shapley(game: Game) -> Any:
-    """The values of a game of `COLUMNS` players, by its definition; shape (players, outputs)."""
+    """The values of a game of ``COLUMNS`` players, by its definition; shape (players, outputs)."""
     players = frozenset(range(COLUMNS))
     return np.array([
         sum(

@@ -82,7 +82,7 @@ def test_parts_that_the_version_here_does_not_have_are_said_to_be_of_another(
 
 
 def test_losses_are_found_where_they_are_now(iris: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to 1.8 they called themselves `_loss`; the bytes are those of such a pickle."""
+    """Up to 1.8 they called themselves ``_loss``; the bytes are those of such a pickle."""
     model = GradientBoostingClassifier(n_estimators=2).fit(*iris)
     path = saved_by("1.8.0", model, tmp_path / "m.pkl", monkeypatch)
     content = pickle.dumps(pickle.loads(path.read_bytes()), 0)
