@@ -14,12 +14,12 @@ from model.errors import BrokenModel, ModelError
 from model.files import sha256_of
 
 NAME, FULL_NAME = "income", "income-full"
-# Which module makes which model.
+# The module that trains each model.
 MODULES = {NAME: "model.census.income", FULL_NAME: "model.census.income_full"}
 
 
 def ensure_trained(directory: Path, name: str = NAME, *, force: bool = False) -> str:
-    """Train and publish a census model unless a usable one is there (or ``force``); return one line that says so."""
+    """Train and publish a census model unless a usable one exists (or with ``force``); return a line that says so."""
     catalog = Catalog(directory, name)
     if not force and (line := _usable(catalog)):
         return line
@@ -50,7 +50,7 @@ def _usable(catalog: Catalog) -> str | None:
         _check_artifact(catalog.artifact_path(), card.artifact_sha256)
     except (ModelError, OSError):
         return None
-    # Training takes a second; finding out that an artifact of other libraries cannot be read would take longer.
+    # Training takes a second, less than trying to load an artifact that other versions of the libraries wrote.
     made_here = all(_installed(library) == made_with for library, made_with in card.libraries.items())
     return f"{card.name} {card.version} is there, trained at {card.trained_at}" if made_here else None
 
@@ -68,7 +68,7 @@ def _check_artifact(path: Path, sha256: str) -> None:
 
 
 def _train(catalog: Catalog) -> str:
-    # Imported here since scikit-learn takes two seconds to load, which a start with a usable model need not wait for.
+    # Imported here since scikit-learn takes two seconds to load, which a start with a usable model does not need.
     module = import_module(MODULES[catalog.default])
     started = time.perf_counter()
     card = module.publish(module.train(), catalog)

@@ -1,4 +1,4 @@
-"""What a card says about data: summaries of training columns, a sample, versions of libraries."""
+"""The card's figures about data: summaries of training columns, a sample, versions of libraries."""
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -22,14 +22,14 @@ def summarise(frame: pd.DataFrame, features: Iterable[Feature]) -> dict[str, Fea
 
 
 def sample_rows(frame: pd.DataFrame, features: Sequence[Feature], rows: int = 20) -> tuple[tuple[Scalar, ...], ...]:
-    """Return the values of ``rows`` records spread evenly over ``frame``, in feature order, whole numbers as int."""
+    """Return ``rows`` records evenly spaced over ``frame``, values in feature order, whole numbers as int."""
     picked = frame.iloc[np.linspace(0, len(frame) - 1, rows).astype(int)]
     columns = [[_plain(feature, value) for value in picked[feature.name].tolist()] for feature in features]
     return tuple(zip(*columns, strict=True))
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries a model is made with."""
+    """Return the versions of the libraries with which a model is made."""
     return {library: version(library) for library in LIBRARIES}
 
 

@@ -102,14 +102,14 @@ def _check_xgboost_tree(tree: Any, count: int) -> None:
     require(np.isin(by_category, tree.get("categories_nodes", ())).all(), f"{_XGBOOST} without its categories")
     start, size = (np.array(tree.get(name, ()), dtype=np.int64) for name in ("categories_segments", "categories_sizes"))
     ends = (start >= 0) & (size >= 0) & (start + size <= len(tree.get("categories", ())))
-    require(ends.all(), f"{_XGBOOST} with categories that are not there")
+    require(ends.all(), f"{_XGBOOST} with categories that do not exist")
 
 
 def _check_lightgbm_places(sizes: list[str], trees: bytes) -> None:
     """Check that the trees stand where the header says, in bytes from the first: LightGBM reads them from there."""
     begin = trees.find(b"Tree=0")
     for place in np.cumsum([0, *map(int, sizes)])[:-1].tolist():
-        require(place >= 0 and trees.startswith(b"Tree=", begin + place), f"{_LIGHTGBM} that is not there")
+        require(place >= 0 and trees.startswith(b"Tree=", begin + place), f"{_LIGHTGBM} that does not exist")
 
 
 def _check_lightgbm_tree(tree: dict[str, str], count: int) -> None:
@@ -139,7 +139,7 @@ def _check_lightgbm_categories(tree: dict[str, str], kinds: NDArray[np.int64]) -
     chosen = np.array(tree["threshold"].split(), dtype=float)[by_category]
     check_features(chosen.astype(np.int64), len(bounds) - 1, f"{_LIGHTGBM}, by its categories,")
     in_order = len(bounds) > 1 and bounds[0] == 0 and np.all(np.diff(bounds) >= 0)
-    require(in_order and bounds[-1] <= len(words), f"{_LIGHTGBM} with categories that are not there")
+    require(in_order and bounds[-1] <= len(words), f"{_LIGHTGBM} with categories that do not exist")
 
 
 def _values(block: str) -> dict[str, str]:

@@ -173,7 +173,7 @@ def _words(trial: Card, name: str, data: Path, targets: Sequence[str], positive:
     does = f"Predicts {target}" if targets else _DOES_WITHOUT_TARGET.get(trial.kind, "Predicts")
     return SchemaFile(
         title=name,
-        description=f"{does}, learnt from {data.name}.",
+        description=f"{does}, trained on {data.name}.",
         target=f"{target} is {positive}" if positive else target,
         features=(),
     )

@@ -136,12 +136,12 @@ def test_a_function_is_trusted_only_from_the_list() -> None:
 @pytest.mark.parametrize(
     ("field", "place", "value", "words"),
     [
-        ("left_child", 0, 10**6, "a child that is not there"),
-        ("right_child", 0, 2**50, "a child that is not there"),
-        ("left_child", 0, 0, "a child that is not there"),
+        ("left_child", 0, 10**6, "a child that does not exist"),
+        ("right_child", 0, 2**50, "a child that does not exist"),
+        ("left_child", 0, 0, "a child that does not exist"),
         ("right_child", 0, 1, "two parents"),
-        ("feature", 0, 6, "a feature that is not there"),
-        ("feature", 0, -1, "a feature that is not there"),
+        ("feature", 0, 6, "a feature that does not exist"),
+        ("feature", 0, -1, "a feature that does not exist"),
     ],
 )
 @pytest.mark.parametrize("make", [DecisionTreeClassifier, lambda: RandomForestClassifier(n_estimators=2)])
@@ -165,7 +165,7 @@ def test_a_boosted_tree_that_leads_nowhere_is_not_loaded(tmp_path: Path, field: 
 
 @pytest.mark.parametrize(
     ("field", "value", "words"),
-    [("idx_end", 10**6, "points that are not there"), ("is_leaf", 0, "a child that is not there")],
+    [("idx_end", 10**6, "points that do not exist"), ("is_leaf", 0, "a child that does not exist")],
 )
 def test_a_neighbour_search_that_leads_nowhere_is_not_loaded(
     tmp_path: Path, field: str, value: int, words: str

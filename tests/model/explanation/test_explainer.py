@@ -309,7 +309,7 @@ REFUSED = {
     "nothing explains a KNeighborsClassifier": of_numbers(KNeighborsClassifier()),
     "nothing explains a StackingClassifier": of_numbers(StackingClassifier([("a", LOGISTIC)], cv=2)),
     "counts votes": of_numbers(VotingClassifier([("a", LOGISTIC)])),
-    "averages what its parts do not add up in": of_numbers(VotingClassifier([("a", LOGISTIC)], voting="soft")),
+    "averages outputs in another unit": of_numbers(VotingClassifier([("a", LOGISTIC)], voting="soft")),
     "is not implemented for linear trees": of_numbers(LGBMRegressor(n_estimators=2, linear_tree=True, **QUIET)),
     "several targets": of_numbers(Ridge()),
 }

@@ -196,7 +196,7 @@ def test_a_booster_in_an_archive_that_leads_nowhere_is_refused_before_it_is_load
                 start = member.index(b"left_children") + len(b"left_children[$l#L") + 8
                 member = member[:start] + (10**6).to_bytes(4, "big") + member[start + 4 :]
             target.writestr(name, member)
-    assert "child that is not there" in refused(tmp_path / "m.skops", ())
+    assert "child that does not exist" in refused(tmp_path / "m.skops", ())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_trees_of_lightgbm_that_lead_nowhere_are_refused(
     # The sizes of the trees in bytes are in the header, which is left out: LightGBM then reads them in turn.
     lines = [line for line in [*lines[:place], changed, *lines[place + 1 :]] if not line.startswith("tree_sizes=")]
     (tmp_path / "l.txt").write_text("\n".join(lines) + "\n")
-    assert "that is not there" in refused(tmp_path / "l.txt", ())
+    assert "that does not exist" in refused(tmp_path / "l.txt", ())
 
 
 def _loaders(node: Any) -> Any:
