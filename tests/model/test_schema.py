@@ -1,4 +1,4 @@
-"""Headers find their features; records are checked as a whole."""
+"""Headers are matched with features, and records are validated as a whole."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The same few pipelines on tables as their owners read them: the reading is theirs."""
+"""The same few pipelines on tables that their owners read in different ways."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -95,7 +95,7 @@ def telco(folder: Path) -> TrainedModel:
 
 
 def telco_as_texts(folder: Path) -> TrainedModel:
-    """Nobody noticed that the charges are texts: each is a category, and the rare ones are one."""
+    """The charges were left as texts: each is a category, and the rare ones share one."""
     table = tables.telco().drop(columns="customerID")
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5), ["TotalCharges", "Contract", "Partner"]),
@@ -214,7 +214,7 @@ def penguins(folder: Path) -> TrainedModel:
 
 
 def ufunc(folder: Path) -> TrainedModel:
-    """numpy's own functions need no module."""
+    """NumPy's own functions need no module."""
     columns = make_column_transformer(
         (FunctionTransformer(np.log1p, feature_names_out="one-to-one"), ["magnesium", "proline"]),
         remainder="passthrough",
@@ -294,7 +294,7 @@ def thousands_refused(folder: Path) -> Refused:
 
 
 def without_target_said(folder: Path) -> TrainedModel:
-    """The target is in the table, and nobody says so: it is passed through."""
+    """The target is in the table, but not named: it is passed through."""
     trained = bring(folder, scaled(logistic()), tables.iris(), "species")
     return replace(trained, words=trained.words[:3])
 

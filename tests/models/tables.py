@@ -1,4 +1,4 @@
-"""Tables as practitioners have them: those that packages carry, and a few made like ones that they do not."""
+"""Tables as practitioners have them: from packages, and a few generated ones that packages lack."""
 
 import gzip
 from functools import cache

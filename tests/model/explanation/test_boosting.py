@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM, CatBoost and histograms with categories of their own: effects sum up to the margin."""
+"""XGBoost, LightGBM, CatBoost and native categories of histogram boosting: effects add up to the margin."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_boosting_libraries_explain_their_own_models(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOOSTERS)
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_of_several_classes_each_can_be_asked_about(name: str) -> None:
+def test_each_of_several_classes_can_be_explained(name: str) -> None:
     model, frame = BOOSTERS[name]
     places = np.unique(AGES, return_inverse=True)[1]
     model.fit(frame, places)

@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM and CatBoost: wrappers, boosters and files of their own, stored in their own formats."""
+"""XGBoost, LightGBM and CatBoost: wrappers, boosters and native files, stored in their own formats."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def cat(kind: Any = catboost.CatBoostClassifier, **more: Any) -> Any:
 
 
 def check_round_trip(path: Path, trust: tuple[str, ...], model: Any, frame: Any) -> LoadedPipeline:
-    """The same answers from what was brought and from what workers load, and the same bytes each time."""
+    """The given model and what workers load predict the same, and its archive has the same bytes each time."""
     loaded = load_pipeline(path, trust)
     again = artifact.loads(loaded.content, path)
     assert loaded.trusted == ()
@@ -147,7 +147,7 @@ def test_a_booster_of_lightgbm_predicts_as_it_does_by_itself(tumours: Data, tmp_
 
 
 def test_what_is_stored_is_the_librarys_own_format(tumours: Data) -> None:
-    """The archive of a booster holds data alone: a state, a model in bytes or text, and no call of anything."""
+    """The archive of a booster holds only data: a state and a model in bytes or text, and no calls."""
     frame, target = tumours
     for model in (xgb(enable_categorical=True), lgb(), cat(cat_features=["size"])):
         archive = zipfile.ZipFile(io.BytesIO(artifact.dumps(model.fit(frame, target))))
@@ -210,7 +210,7 @@ def test_trees_of_lightgbm_that_lead_nowhere_are_refused(
     place = next(place for place, line in enumerate(lines) if line.startswith(f"{field}="))
     _, *rest = lines[place].split("=")[1].split(" ")
     changed = f"{field}={' '.join([value, *rest])}"
-    # The sizes of the trees in bytes are in the header, which is left out: LightGBM then reads them in turn.
+    # Without the header's sizes of the trees in bytes, LightGBM reads them one after another.
     lines = [line for line in [*lines[:place], changed, *lines[place + 1 :]] if not line.startswith("tree_sizes=")]
     (tmp_path / "l.txt").write_text("\n".join(lines) + "\n")
     assert "that does not exist" in refused(tmp_path / "l.txt", ())

@@ -1,4 +1,4 @@
-"""Models with classes and functions of their own: the module comes along, by its hash, or the model is refused."""
+"""Models with their owner's classes and functions: the module is stored by its hash, or the model is refused."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ ORIGINAL = SOURCE.replace("{weight}", "1")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models that a script has trained and saved in a process of its own, with its own classes and those of modules."""
+    """Models that a script trained and saved in another process, with classes of its own and of modules."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "mine").mkdir()
     (folder / "mine" / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""A schema is inferred from the user's table: what people read of each feature tells it from the others."""
+"""A schema is inferred from the user's table."""
 
 import pandas as pd
 
