@@ -152,9 +152,9 @@ class Schema(BaseModel):
         counts = Counter(spellings)
         return {name: feature for name, feature in zip(spellings, self.features, strict=True) if counts[name] == 1}
 
-    def _missing_columns(self, found: Mapping[str, int], extra: Sequence[str]) -> tuple[MissingColumn, ...]:
+    def _missing_columns(self, columns: Mapping[str, int], extra: Sequence[str]) -> tuple[MissingColumn, ...]:
         return tuple(
             MissingColumn(feature.name, closest_header(normalise_name(feature.name), extra))
             for feature in self.features
-            if feature.name not in found
+            if feature.name not in columns
         )

@@ -359,9 +359,9 @@ def _additive_form(card: Card, pipeline: Any) -> AdditiveModel | None:
 def _check_classes(card: Card, pipeline: Any) -> None:
     if card.kind not in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
         return
-    found, expected = tuple(map(str, getattr(pipeline, "classes_", ()))), card.pipeline_classes or card.classes
-    if found != expected:
-        raise BrokenModel(f"the artifact of {card.name!r} predicts {found}, its card says {expected}")
+    actual, expected = tuple(map(str, getattr(pipeline, "classes_", ()))), card.pipeline_classes or card.classes
+    if actual != expected:
+        raise BrokenModel(f"the artifact of {card.name!r} predicts {actual}, its card says {expected}")
 
 
 def score_method(pipeline: Any) -> str:

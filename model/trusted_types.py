@@ -172,8 +172,8 @@ def _is_estimator(module: str, attribute: str) -> bool:
     """Return whether a class is an estimator or a sampler of a known library, defined in that module."""
     if module.partition(".")[0] not in ESTIMATOR_PACKAGES or {"tests", "conftest", "testing"} & set(module.split(".")):
         return False
-    found = _own_class(module, attribute)
-    bases = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__} if found else set()
+    cls = _own_class(module, attribute)
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__} if cls else set()
     return bool(bases & {"sklearn.base.BaseEstimator", "catboost.core.CatBoost"})
 
 
@@ -182,15 +182,15 @@ def _own_class(module: str, attribute: str) -> type | None:
     if not _is_installed(module.partition(".")[0]):
         return None
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        cls = getattr(importlib.import_module(module), attribute, None)
     except ImportError:
         return None
-    return found if isinstance(found, type) and _is_defined_in(found, module) else None
+    return cls if isinstance(cls, type) and _is_defined_in(cls, module) else None
 
 
-def _is_defined_in(found: type, module: str) -> bool:
+def _is_defined_in(cls: type, module: str) -> bool:
     # Cython omits the package of some modules.
-    return module == found.__module__ or module.endswith(f".{found.__module__}")
+    return module == cls.__module__ or module.endswith(f".{cls.__module__}")
 
 
 def _is_installed(package: str) -> bool:

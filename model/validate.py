@@ -66,8 +66,8 @@ def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
     elif feature.kind is FeatureKind.CATEGORY and feature.limits_reject and not feature.has_numeric_categories:
         unusual = _unknown_categories(feature, texts)
     is_known = np.any([*unusual.values(), _is_number(values)], axis=0)
-    found = _read_each(feature, texts, np.flatnonzero(~is_known), values)
-    at_fault, warned = [found.faults], [found.warnings]
+    read = _read_each(feature, texts, np.flatnonzero(~is_known), values)
+    at_fault, warned = [read.faults], [read.warnings]
     for code, mask in unusual.items():
         places = np.flatnonzero(mask)
         group = warned if _is_scored(feature, code) else at_fault
@@ -116,9 +116,9 @@ def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int
     """Return which of the texts at some indices are no numbers; not those with a comma, whose fault has a hint."""
     subset = texts.take(pa.array(places))
     wrong = _meaningless_words(feature, subset) & ~_matches(subset, _ANY_NUMBER)
-    found = np.zeros(len(texts), np.bool_)
-    found[places] = wrong & ~_mask(pc.match_substring(subset, ","))
-    return found
+    mask = np.zeros(len(texts), np.bool_)
+    mask[places] = wrong & ~_mask(pc.match_substring(subset, ","))
+    return mask
 
 
 def _unknown_categories(feature: Feature, texts: pa.StringArray) -> dict[FaultCode, Mask]:
@@ -173,14 +173,14 @@ def _read_each(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64
     warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
-        found = feature.read(text, suggest=len(faults) + len(warnings) < _MAX_SUGGESTIONS)
+        result = feature.read(text, suggest=len(faults) + len(warnings) < _MAX_SUGGESTIONS)
         value: Value = None
-        if isinstance(found, Fault):
-            faults[place] = found
-        elif isinstance(found, Warned):
-            warnings[place], value = found.fault, found.value
+        if isinstance(result, Fault):
+            faults[place] = result
+        elif isinstance(result, Warned):
+            warnings[place], value = result.fault, result.value
         else:
-            value = found
+            value = result
         values[place] = missing if value is None else value
     return _ReadTexts(*(_indexed_faults(feature, by_index) for by_index in (faults, warnings)))
 

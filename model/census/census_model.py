@@ -110,9 +110,9 @@ class CensusModel:
         truth = (labels == POSITIVE).to_numpy(dtype=np.int64)
         groups = {name: held_out[name].tolist() for name in GROUPED_BY}
         metrics, evaluation = evaluate(scorer.card, truth, scorer.predict(held_out), groups)
-        found: dict[str, Any] = {"metrics": metrics, "evaluation": evaluation}
+        fields: dict[str, Any] = {"metrics": metrics, "evaluation": evaluation}
         if scorer.card.additive:
-            found["effects"] = effects_of(scorer.card, scorer.pipeline)
+            fields["effects"] = effects_of(scorer.card, scorer.pipeline)
         else:
-            found["importance"] = importance_of(scorer, held_out, truth)
-        return scorer.card.model_copy(update=found)
+            fields["importance"] = importance_of(scorer, held_out, truth)
+        return scorer.card.model_copy(update=fields)

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.census.train", description="Train the census models.")
     parser.add_argument("names", nargs="*", default=list(MODULES), help="which (default: all of them)")
     parser.add_argument(
-        "--directory", type=Path, default=models_directory(), help="where models lie (default: %(default)s)"
+        "--directory", type=Path, default=models_directory(), help="where the models are kept (default: %(default)s)"
     )
     parser.add_argument("--force", action="store_true", help="train even if there are usable models")
     options = parser.parse_args(arguments)

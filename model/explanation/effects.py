@@ -46,7 +46,7 @@ def importance_of(scorer: Scorer, frame: pd.DataFrame, truth: NDArray[Any], seed
 
     rows = np.random.default_rng(seed).permutation(len(frame))[:IMPORTANCE_ROWS]
     names = [feature.name for feature in scorer.card.features]
-    found = permutation_importance(
+    result = permutation_importance(
         # The scorer predicts; scikit-learn insists on an estimator with ``fit``, which a model of one's own may lack.
         FrozenEstimator(scorer.pipeline),
         frame[names].iloc[rows].reset_index(drop=True),
@@ -55,7 +55,7 @@ def importance_of(scorer: Scorer, frame: pd.DataFrame, truth: NDArray[Any], seed
         n_repeats=1,
         random_state=seed,
     )
-    return dict(zip(names, found.importances_mean.tolist(), strict=True))
+    return dict(zip(names, result.importances_mean.tolist(), strict=True))
 
 
 def _main_metric(metrics: Metrics) -> float:

@@ -103,21 +103,23 @@ def drift(card: Card, counts: Mapping[str, int]) -> dict[str, FeatureDrift] | No
     """
     if not card.summary:
         return None
-    found = {}
+    by_feature = {}
     for feature in card.features:
         summary = card.summary.get(feature.name)
         seen = _feature_counts(feature, summary, counts) if summary else None
         if summary and seen and seen.rows:
-            found[feature.name] = _feature_drift(feature, summary, seen)
-    return found
+            by_feature[feature.name] = _feature_drift(feature, summary, seen)
+    return by_feature
 
 
 def joint_drift(cards: Sequence[Card], counts: Mapping[str, int]) -> dict[str, FeatureDrift] | None:
     """Return the drift for several models: each feature is compared with the training data of the first that has it."""
-    known = [found for card in cards if (found := drift(card, counts)) is not None]
-    if not known:
+    by_model = [drifts for card in cards if (drifts := drift(card, counts)) is not None]
+    if not by_model:
         return None
-    return known[0] | {name: feature for found in known[1:] for name, feature in found.items() if name not in known[0]}
+    return by_model[0] | {
+        name: feature for drifts in by_model[1:] for name, feature in drifts.items() if name not in by_model[0]
+    }
 
 
 @dataclass(frozen=True, slots=True)

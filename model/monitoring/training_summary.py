@@ -57,8 +57,8 @@ def _of_column(column: pd.Series, feature: Feature) -> FeatureSummary:
 
 
 def _of_category(column: pd.Series, feature: Feature) -> FeatureSummary:
-    found = column.value_counts()
-    counts = {category: int(found.get(category, 0)) for category in feature.categories}
+    value_counts = column.value_counts()
+    counts = {category: int(value_counts.get(category, 0)) for category in feature.categories}
     return FeatureSummary(missing=int(column.isna().sum()), counts=counts)
 
 

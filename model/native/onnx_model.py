@@ -80,11 +80,11 @@ class OnnxClassifier(ClassifierMixin, _OnnxModel):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the probabilities for n records, shape (n, classes), columns in the order of ``classes_``."""
         assert self.probability_output_ is not None
-        found = self._outputs(X)[self.probability_output_]
-        if isinstance(found, list):
+        output = self._outputs(X)[self.probability_output_]
+        if isinstance(output, list):
             classes = self.classes_.tolist()
-            return np.array([[row[name] for name in classes] for row in found]).reshape(len(found), len(classes))
-        values = np.asarray(found)
+            return np.array([[row[name] for name in classes] for row in output]).reshape(len(output), len(classes))
+        values = np.asarray(output)
         if len(self.classes_) == 2 and (values.ndim == 1 or values.shape[1] == 1):
             values = np.column_stack([1 - values.ravel(), values.ravel()])
         return values

@@ -50,10 +50,10 @@ class KnownValues:
 
 def known_values(pipeline: Any, names: Sequence[str]) -> dict[str, KnownValues]:
     """Return what a fitted pipeline knows about its input columns, by name, where it keeps their values."""
-    found: dict[str, KnownValues] = {}
+    by_column: dict[str, KnownValues] = {}
     for name, known in _walk(pipeline, list(names), filled=False):
-        found.setdefault(name, known)
-    return found
+        by_column.setdefault(name, known)
+    return by_column
 
 
 def inner_estimator(estimator: Any) -> Any | None:

@@ -186,11 +186,11 @@ def _read_skops(content: bytes, source: _Source) -> Any:
             raise RefusedModel(str(error)) from error
     check_version(made_by, source.path, source.trust_version)
     try:
-        found = artifact.loads(content, source.path, trusted, other_versions=True)
+        pipeline = artifact.loads(content, source.path, trusted, other_versions=True)
     except BrokenModel as error:
         raise RefusedModel(f"{error}; it was made by scikit-learn {made_by}: train it again") from error
-    check_silent_changes(found, made_by, source.path)
-    return found
+    check_silent_changes(pipeline, made_by, source.path)
+    return pipeline
 
 
 def _refuse_missing_library(content: bytes, source: _Source) -> None:

@@ -62,13 +62,13 @@ def read_folder(folder: Path) -> MlflowModel:
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        description = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RefusedModel(f"{path} cannot be read: {reason}; log the model again") from error
-    if not isinstance(found, dict):
+    if not isinstance(description, dict):
         raise RefusedModel(f"{path} is not a description of a model; log the model again")
-    return found
+    return description
 
 
 def _file(folder: Path, flavor: str, options: Mapping[str, Any]) -> Path:

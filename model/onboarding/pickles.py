@@ -51,13 +51,13 @@ def unpickle(content: bytes, path: Path, module: ModuleType | None, trust_versio
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            found = _load(content, module)
+            pipeline = _load(content, module)
     except BaseException as error:
         detail = " ".join(str(error).split())[:200]
         message = f"{path}, made by scikit-learn {made_by}, cannot be read by the one here; train it again ({detail})"
         raise RefusedModel(message) from error
-    check_silent_changes(found, made_by, path)
-    return found
+    check_silent_changes(pipeline, made_by, path)
+    return pipeline
 
 
 def _load(content: bytes, module: ModuleType | None) -> Any:

@@ -147,13 +147,13 @@ def _single_text(others: Sequence[str], data: TrainingData) -> tuple[Sequence[st
 
 def _fitted_names(pipeline: Any) -> list[str] | None:
     """Return the names of the columns on which the pipeline was fitted, where it has kept them."""
-    found, seen = pipeline, 0
-    while found is not None and seen < 5:
+    estimator, depth = pipeline, 0
+    while estimator is not None and depth < 5:
         for attribute in ("feature_names_in_", "feature_names_"):
-            names = getattr(found, attribute, None)
+            names = getattr(estimator, attribute, None)
             if names is not None and len(names):
                 return [str(name) for name in names]
-        found, seen = _first_inner(found), seen + 1
+        estimator, depth = _first_inner(estimator), depth + 1
     return None
 
 

@@ -90,7 +90,7 @@ def prove(
             raise RefusedModel(f"a worker cannot serve the model: {_last_line(errors.read(), process.returncode)}")
     differences = [Difference(**difference) for difference in outcome["differences"]]
     # The process numbers the records that it was given; the user numbers the rows of the table.
-    return outcome["different"], [replace(found, row=int(texts.index[found.row - 1]) + 1) for found in differences]
+    return outcome["different"], [replace(each, row=int(texts.index[each.row - 1]) + 1) for each in differences]
 
 
 def explain_differences(

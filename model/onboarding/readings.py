@@ -64,15 +64,17 @@ def user_frame(
         if name in known:
             frame[name] = known_reading(data.texts[name], frame[name], known[name])
     undecided = [name for name in inferred if name not in known or not known[name].values]
-    candidates = []
+    incomplete = []
     for change in _changes():
-        found = change(frame, data.texts, undecided)
-        if found is None:
+        candidate = change(frame, data.texts, undecided)
+        if candidate is None:
             continue
-        if answers(found.head(_TRIED_ROWS)) and answers(found):
-            return found
-        candidates.append(found)
-    return next((found for found in candidates if len(found.dropna()) and answers(found.dropna())), None)
+        if answers(candidate.head(_TRIED_ROWS)) and answers(candidate):
+            return candidate
+        incomplete.append(candidate)
+    return next(
+        (candidate for candidate in incomplete if len(candidate.dropna()) and answers(candidate.dropna())), None
+    )
 
 
 def _needs_categories(column: pd.Series, known: KnownValues | None) -> bool:

@@ -59,9 +59,9 @@ class TrainingData:
         """
         if name in self.texts.columns:
             return name
-        found = [header for header in self.columns if normalise_name(header) == normalise_name(name)]
-        if len(found) == 1:
-            return found[0]
+        alike = [header for header in self.columns if normalise_name(header) == normalise_name(name)]
+        if len(alike) == 1:
+            return alike[0]
         close = closest_header(normalise_name(name), self.columns)
         hint = f"; did you mean {close!r}?" if close else f"; there are: {', '.join(self.columns[:_NAMED])}"
         raise RefusedModel(f"{self.path} has no column {name!r}{hint}")
@@ -111,10 +111,10 @@ def as_pandas_reads(
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([[text] for text in ("column", *texts)])
     buffer.seek(0)
     options = {"na_values": list(missing)} if missing else {}
-    found = pd.read_csv(
+    frame = pd.read_csv(
         buffer, dtype=dtype, keep_default_na=not no_missing, low_memory=False, skip_blank_lines=False, **options
     )
-    return pd.Series(found["column"])
+    return pd.Series(frame["column"])
 
 
 def _as_dtype(texts: pd.Series, values: pd.Series, dtype: str) -> pd.Series:
@@ -162,13 +162,13 @@ def _from_csv(path: Path, text: str) -> TrainingData:
 
 def _decimal_commas(texts: pd.DataFrame) -> list[str]:
     """Return the columns of numbers with a decimal comma, which pandas would have to be told of."""
-    found = []
+    decimals = []
     for name in texts.columns:
         present = texts[name][texts[name].str.strip() != ""]
         numbers = present.str.fullmatch(rf"{_PLAIN_DECIMAL}|{_GROUPED_DECIMAL}")
         if numbers.any() and (numbers | present.str.fullmatch(r"[+-]?[\d.]+")).all():
-            found.append(name)
-    return found
+            decimals.append(name)
+    return decimals
 
 
 def _arrow_table(content: bytes) -> pa.Table:

@@ -63,5 +63,5 @@ def check_silent_changes(pipeline: Any, made_by: str, path: Any) -> None:
 
 
 def _version_of(text: str) -> Version | None:
-    found = re.match(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
