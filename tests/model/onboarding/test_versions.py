@@ -64,7 +64,7 @@ def test_an_estimator_that_is_known_to_predict_otherwise_is_refused(
 ) -> None:
     model = make_pipeline(StandardScaler(), AdaBoostClassifier(n_estimators=2)).fit(*iris)
     path = saved_by("1.5.2", model, tmp_path / "m.pkl", monkeypatch)
-    assert "AdaBoostClassifier of scikit-learn 1.5.2, which answers otherwise" in refused(path, trust_version=True)
+    assert "AdaBoostClassifier of scikit-learn 1.5.2, which predicts otherwise" in refused(path, trust_version=True)
     path = saved_by("1.6.1", model, tmp_path / "m.skops", monkeypatch)
     assert same(load_pipeline(path, trust_version=True).pipeline, model, iris[0])
 
