@@ -16,7 +16,7 @@ from model.trust import EVERYTHING
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
-"""A file that a command opens itself: its own message says more than that a path does not exist."""
+"""A file that the command opens itself, since its error says more than that a path does not exist."""
 
 
 class Refusal(click.ClickException):
@@ -44,7 +44,7 @@ class ModelGroup(click.Group):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What every command gets: the models, and the line that shows how far it is."""
+    """What every command uses: the models, and the line that shows its progress."""
 
     catalog: Catalog
     progress: ProgressLine = field(default_factory=ProgressLine)
@@ -70,7 +70,7 @@ pass_session = click.make_pass_decorator(Session)
 def cli(context: click.Context, directory: Path) -> None:
     """Manage the models of this installation."""
     context.obj = Session(Catalog(directory))
-    # Also where a command is refused: click closes the context before it shows the error.
+    # Before a refusal, too: click closes the context before it shows the error.
     context.call_on_close(context.obj.progress.clear)
 
 

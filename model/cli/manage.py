@@ -1,4 +1,4 @@
-"""The commands for the models that are there: list, show, choose, remove, and pass on to another installation."""
+"""The commands for existing models: list, show, choose, remove, and move to another installation."""
 
 import json
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def remove(session: Session, name: str, version: str | None) -> None:
 @pass_session
 def export(session: Session, name: str, version: str | None, output: Path | None) -> None:
     """Write a model's artifact, card and schema into one zip file."""
-    # Imported here since scikit-learn takes seconds to load, which the other commands need not wait for.
+    # Imported here since scikit-learn takes seconds to load, which the other commands do not need.
     from model.transfer import export_version  # noqa: PLC0415
 
     card, file = export_version(session.catalog, name, version, output)
@@ -77,7 +77,7 @@ def export(session: Session, name: str, version: str | None, output: Path | None
 @trust_option("Trust a type in the file, or, without a TYPE, the whole file, its module included. May be repeated.")
 @pass_session
 def import_(session: Session, file: Path, trust: Sequence[str]) -> None:
-    """Take in a version that export wrote, and use it from now on."""
+    """Import a version that export wrote, and make it the current one."""
     from model.transfer import import_version  # noqa: PLC0415 - as above
 
     card = import_version(session.catalog, file, trust)

@@ -1,7 +1,7 @@
-"""``add`` and ``check``: a pipeline becomes a model, and a model is compared with its pipeline again.
+"""``add`` and ``check``: add a pipeline as a model, and compare a model with its pipeline again.
 
-What they do is imported within the commands, since scikit-learn takes seconds to load, which ``--help`` and the other
-commands need not wait for.
+What they need is imported inside the commands, since scikit-learn takes seconds to load, which ``--help`` and the other
+commands do not need.
 """
 
 from collections.abc import Sequence

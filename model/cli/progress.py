@@ -1,11 +1,11 @@
-"""How far a command is: a line that changes in a terminal, elsewhere a line now and then."""
+"""Show how far a command is: in a terminal on one line that changes, elsewhere on a new line now and then."""
 
 import sys
 import time
 
 import click
 
-# Where nobody watches a terminal, a line is printed that often.
+# How often a line is printed where standard error is not a terminal.
 _INTERVAL_SECONDS = 30
 _ERASE_LINE = "\r\x1b[K"
 
