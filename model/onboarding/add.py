@@ -14,7 +14,7 @@ from model.card import Card, InputForm, LabelRule, ModelKind, Proof
 from model.catalog import ARTIFACT_FILE, Catalog
 from model.errors import BrokenModel, RefusedModel, ScoringFailed, UnknownModel
 from model.onboarding.describe import describe, evaluate_model, sample_places
-from model.onboarding.findings import Findings, find_out, read_records, written_features
+from model.onboarding.findings import Findings, gather_findings, read_records, written_features
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.onboarding.pipeline_inspection import inspect_pipeline
 from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
@@ -77,7 +77,9 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
     test = None
     if request.test:
         records = read_training_data(request.test, dtypes)
-        test_findings = find_out(loaded.pipeline, records, request.targets, loaded.features, classes, card.features)
+        test_findings = gather_findings(
+            loaded.pipeline, records, request.targets, loaded.features, classes, card.features
+        )
         test = request.test, test_findings
     card, notes = evaluate_model(Scorer(card, loaded.pipeline), findings, test, loaded.format, progress)
     with tempfile.TemporaryDirectory() as folder:
@@ -173,7 +175,7 @@ def _inspect(
         inspection = inspect_pipeline(loaded.pipeline, data, request.targets, loaded.features)
         features = written_features(schema.features, inspection.names)
     progress(f"asking the pipeline about {len(data):,} rows")
-    findings = find_out(loaded.pipeline, data, request.targets, loaded.features, classes, features)
+    findings = gather_findings(loaded.pipeline, data, request.targets, loaded.features, classes, features)
     if schema is None:
         return findings, 0
     return findings.accepted(), int((~findings.read.faultless).sum())

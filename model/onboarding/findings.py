@@ -87,7 +87,7 @@ class Findings:
         )
 
 
-def find_out(
+def gather_findings(
     pipeline: Any,
     data: TrainingData,
     targets: Sequence[str] = (),

@@ -6,7 +6,7 @@ from pathlib import Path
 from model.card import Card
 from model.catalog import Catalog
 from model.onboarding.add import check_answers, expected_answers
-from model.onboarding.findings import find_out
+from model.onboarding.findings import gather_findings
 from model.onboarding.proof import Progress
 from model.onboarding.training_data import read_training_data
 from model.scorer import Scorer
@@ -26,7 +26,7 @@ def recheck(
     progress(f"asking the pipeline about {len(data):,} rows")
     targets = [target for target in card.targets if target in data.columns]
     names = [feature.name for feature in card.features]
-    findings = find_out(
+    findings = gather_findings(
         scorer.pipeline, data, targets, names, card.classes if card.pipeline_classes else (), card.features
     )
     if card.written_schema:

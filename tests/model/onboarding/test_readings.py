@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from model.errors import RefusedModel
-from model.onboarding.findings import Findings, find_out
+from model.onboarding.findings import Findings, gather_findings
 from model.onboarding.training_data import read_training_data
 from model.schema import FeatureKind
 
@@ -29,7 +29,7 @@ def encoded(frame: pd.DataFrame) -> Any:
 
 def found_for(path: Path, read: Read) -> tuple[Findings, pd.DataFrame]:
     frame = read(path)
-    return find_out(encoded(frame), read_training_data(path), ["y"]), frame
+    return gather_findings(encoded(frame), read_training_data(path), ["y"]), frame
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_word_that_means_missing_is_a_category_where_the_pipeline_knows_it(tmp
     encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
     columns = make_column_transformer((encoder, ["code"]), ("passthrough", ["x"]))
     pipeline = make_pipeline(columns, LogisticRegression()).fit(frame[["code", "x"]], frame["y"])
-    found = find_out(pipeline, read_training_data(path), ["y"])
+    found = gather_findings(pipeline, read_training_data(path), ["y"])
     assert found.features[0].categories == ("Big", "None", "Small")
     assert found.frame["code"].tolist() == frame["code"].tolist()
 
@@ -103,7 +103,7 @@ def test_a_parquet_file_says_what_its_columns_are(tmp_path: Path) -> None:
     frame.to_parquet(path)
     columns = make_column_transformer((OneHotEncoder(), ["zip"]), ("passthrough", ["n"]))
     pipeline = make_pipeline(columns, LinearRegression())
-    found = find_out(pipeline.fit(frame[["zip", "n"]], frame["y"]), read_training_data(path), ["y"])
+    found = gather_findings(pipeline.fit(frame[["zip", "n"]], frame["y"]), read_training_data(path), ["y"])
     kinds = {feature.name: (feature.kind, feature.pandas_dtype) for feature in found.features}
     assert kinds == {"zip": (FeatureKind.CATEGORY, "str"), "n": (FeatureKind.NUMBER, "int32")}
 
