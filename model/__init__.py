@@ -1,1 +1,1 @@
-"""Models: training, artifacts, cards, schemas, validation and scoring. Imports nothing of web, worker or jobs."""
+"""Models: training, artifacts, cards, schemas, validation and scoring. Imports nothing from web, worker or jobs."""

@@ -1,7 +1,5 @@
-"""The models of this installation: ``python -m model add|list|show|default|remove|export|import``."""
+"""Run the command line: ``python -m model add|list|check|show|default|remove|export|import``."""
 
-import sys
+from model.cli import cli
 
-from model.cli import main
-
-sys.exit(main())
+cli(prog_name="python -m model")

@@ -1,4 +1,4 @@
-"""When two answers to a record are the same: labels are equal, numbers to a millionth. Pure."""
+"""Compare two answers to a record: labels have to be equal, numbers to a millionth. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ Part = str | float
 
 
 def same_answers(one: Sequence[Part], other: Sequence[Part]) -> bool:
-    """Tell whether predictions or scores of a record, in the same order, are the same."""
+    """Return whether two sequences of a record's predictions and scores are the same."""
     return len(one) == len(other) and all(map(_same, one, other))
 
 
-def in_words(answer: Sequence[Part]) -> str:
+def format_answer(answer: Sequence[Part]) -> str:
     """Return predictions and scores as messages show them."""
     return ", ".join(repr(part) if isinstance(part, str) else f"{part:.6g}" for part in answer)
 

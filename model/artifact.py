@@ -1,4 +1,4 @@
-"""Fitted pipelines as files: skops archives, the same bytes for the same pipeline, verified before they are read."""
+"""Store fitted pipelines as skops archives: the same bytes for the same pipeline, verified before they are read."""
 
 import io
 import json
@@ -20,15 +20,15 @@ from model.errors import BrokenModel
 from model.files import place_of, sha256_of, write_atomically
 from model.trusted_types import SCHEMA_FILE, nodes_of
 
-# The oldest date a zip archive can hold: a time stamp would make every artifact, and so every version, differ.
+# The oldest date that a zip archive can hold: with the time of writing, each artifact would be another version.
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 _HEADER = 4096
-# Values that are equal are the same: whether two places share one depends on how the pipeline came to be.
+# Nodes of values: whether two places share one object or hold equal ones depends on how the pipeline was made.
 _VALUES = {"JsonNode", "TypeNode", "FunctionNode", "BytesNode"}
 
 
 def save(pipeline: Any, path: Path) -> str:
-    """Write a fitted pipeline to `path`, atomically, and return the SHA-256 of the file (64 hex digits)."""
+    """Write a fitted pipeline to ``path``, atomically, and return the SHA-256 of the file (64 hex digits)."""
     content = dumps(pipeline)
     write_atomically(path, content)
     return sha256_of(content)
@@ -37,7 +37,7 @@ def save(pipeline: Any, path: Path) -> str:
 def dumps(pipeline: Any, modules: Mapping[str, str] | None = None) -> bytes:
     """Return a fitted pipeline as a skops archive, the same bytes each time.
 
-    `modules` maps names of modules to those under which the archive refers to their classes and functions.
+    ``modules`` maps names of modules to those by which the archive refers to their classes and functions.
     """
     return canonical(skops.io.dumps(pipeline), modules)
 
@@ -45,13 +45,13 @@ def dumps(pipeline: Any, modules: Mapping[str, str] | None = None) -> bytes:
 def load(
     path: Path, sha256: str, trusted: Sequence[str] = (), module: Path | None = None, module_sha256: str | None = None
 ) -> Any:
-    """Return the fitted pipeline in `path`; never unpickles.
+    """Return the fitted pipeline in ``path``; never unpickle.
 
-    `module`, with checksum `module_sha256`, is the module of its own that it needs (None: it needs none).
+    ``module``, with the checksum ``module_sha256``, is the Python module that the pipeline needs (None: it needs none).
 
-    Raises BrokenModel where a file is missing or not the one with its checksum, where the archive holds types that
-    neither skops nor `trusted_types` nor `trusted` names as safe or indices that point to nowhere, where it was written
-    by another scikit-learn version, or where a library that it needs is not installed.
+    Raise BrokenModel where a file is missing or does not have its checksum, where the archive holds types that neither
+    skops nor ``trusted_types`` nor ``trusted`` names as safe, or indices out of bounds, where another scikit-learn
+    version wrote it, or where a library that it needs is not installed.
     """
     content = _verified(path, sha256)
     if module is not None and module_sha256 is not None:
@@ -60,9 +60,9 @@ def load(
 
 
 def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_versions: bool = False) -> Any:
-    """Return the fitted pipeline in `content`, which was read from `path`; raises as `load` does.
+    """Return the fitted pipeline in ``content``, which was read from ``path``; raise as ``load`` does.
 
-    `other_versions` lets through what another scikit-learn version has written.
+    ``other_versions`` accepts archives that another scikit-learn version has written.
     """
     try:
         _check_libraries(content, path)
@@ -92,22 +92,22 @@ def _check_libraries(content: bytes, path: Path) -> None:
 
 
 def canonical(archive: bytes, modules: Mapping[str, str] | None = None) -> bytes:
-    """Return a skops archive in its canonical form: no addresses, no dates, sets in order, `modules` renamed."""
+    """Return a skops archive in its canonical form: no addresses, no dates, sets sorted, ``modules`` renamed."""
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         members = {name: source.read(name) for name in source.namelist()}
     schema = json.loads(members.pop(SCHEMA_FILE))
-    renumbering = _Renumbering(_shared(schema), modules or {})
+    renumbering = _Renumbering(_shared_ids(schema), modules or {})
     schema = renumbering.of(schema)
-    members = {renumbering.files[name]: _tidy(name, members[name]) for name in renumbering.files}
+    members = {renumbering.files[name]: _zero_gaps(name, members[name]) for name in renumbering.files}
     members[SCHEMA_FILE] = json.dumps(schema, separators=(",", ":")).encode()
-    return _zipped(members)
+    return _zip(members)
 
 
 def _verified(path: Path, sha256: str) -> bytes:
     content = _read(path)
-    found = sha256_of(content)
-    if found != sha256:
-        raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is {found}, its card says {sha256}")
+    actual = sha256_of(content)
+    if actual != sha256:
+        raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is {actual}, its card says {sha256}")
     return content
 
 
@@ -118,23 +118,23 @@ def _read(path: Path) -> bytes:
         raise BrokenModel(f"the artifact {place_of(path)} cannot be read: {error.strerror}") from error
 
 
-def _tidy(name: str, content: bytes) -> bytes:
-    """An array without what happened to lie in memory between the fields of its records, such as a tree's nodes."""
-    # The header says so long before anything is read.
+def _zero_gaps(name: str, content: bytes) -> bytes:
+    """Return an array whose records, such as a tree's nodes, have zeros in the gaps between their fields."""
+    # The header names the dtype: most arrays need not be loaded.
     if not name.endswith(".npy") or b"|V" not in content[:_HEADER]:
         return content
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None or array.ndim != 1:
         return content
-    # Not zeros_like, which leaves the gaps as they come.
-    tidy = np.zeros(array.shape, array.dtype)
+    # Not zeros_like, which leaves the gaps uninitialised.
+    zeroed = np.zeros(array.shape, array.dtype)
     for field in array.dtype.names:
-        tidy[field] = array[field]
-    # Its bytes as they are: `np.save` copies records field by field into a buffer of its own, gaps included.
-    return content[: len(content) - array.nbytes] + tidy.view(np.uint8).tobytes()
+        zeroed[field] = array[field]
+    # As bytes: ``np.save`` copies records field by field into a buffer of its own, whose gaps are arbitrary again.
+    return content[: len(content) - array.nbytes] + zeroed.view(np.uint8).tobytes()
 
 
-def _zipped(members: dict[str, bytes]) -> bytes:
+def _zip(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
         for name in sorted(members):
@@ -142,18 +142,18 @@ def _zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _shared(schema: Any) -> set[int]:
-    """The ids of objects that stand in more than one place: of the others, and of values, nobody needs an id."""
+def _shared_ids(schema: Any) -> set[int]:
+    """Return the ids of objects that occur in more than one place; no others, and no values, need an id."""
     counts = Counter(node.get("__id__") for node in nodes_of(schema) if node["__loader__"] not in _VALUES)
     return {number for number, count in counts.items() if number is not None and count > 1}
 
 
 class _Renumbering:
-    """Numbers shared objects (`__id__`) and files in the order in which the schema names them; skops uses `id()`."""
+    """Numbers shared objects and files in the order in which the schema names them; skops uses ``id()``."""
 
     def __init__(self, shared: set[int], modules: Mapping[str, str]) -> None:
         self.files: dict[str, str] = {}
-        self._shared = shared
+        self._shared_ids = shared
         self._modules = modules
         self._ids: dict[int, int] = {}
 
@@ -167,15 +167,15 @@ class _Renumbering:
             return {key: self.of(child) for key, child in node.items()}
         kept = {key: child for key, child in node.items() if key != "__id__" or self._is_shared(node)}
         if node["__loader__"] == "SetNode":
-            kept["content"] = sorted(node["content"], key=_order)
+            kept["content"] = sorted(node["content"], key=_sort_key)
         return {key: self._member(key, child) for key, child in kept.items()}
 
     def _is_shared(self, node: dict[str, Any]) -> bool:
-        return node["__loader__"] not in _VALUES and node["__id__"] in self._shared
+        return node["__loader__"] not in _VALUES and node["__id__"] in self._shared_ids
 
     def _member(self, key: str, child: Any) -> Any:
         if key == "__id__":
-            # From 1: skops takes 0 for no id at all.
+            # From 1: to skops, 0 means no id.
             return self._ids.setdefault(child, len(self._ids) + 1)
         if key == "__module__":
             return self._modules.get(child, child)
@@ -185,6 +185,6 @@ class _Renumbering:
         return self.of(child)
 
 
-def _order(node: Any) -> str:
-    """A text by which the members of a set are sorted: their order differs from process to process."""
+def _sort_key(node: Any) -> str:
+    """Return a text by which the members of a set are sorted: their own order differs between processes."""
     return json.dumps([node.get("__class__"), node.get("content")], sort_keys=True, default=str)

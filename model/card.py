@@ -29,43 +29,43 @@ class ModelKind(StrEnum):
     MULTICLASS_CLASSIFIER = "multiclass_classifier"
     REGRESSOR = "regressor"
     MULTIOUTPUT_CLASSIFIER = "multioutput_classifier"
-    """Several targets, each with classes of its own; multilabel classifiers among them."""
+    """Several targets, each with its own classes; includes multilabel classifiers."""
     MULTIOUTPUT_REGRESSOR = "multioutput_regressor"
     OUTLIER_DETECTOR = "outlier_detector"
     CLUSTERER = "clusterer"
 
     @property
     def has_several_targets(self) -> bool:
-        """Whether a record gets a prediction for each of several targets."""
+        """Whether each record gets a prediction for each of several targets."""
         return self in (ModelKind.MULTIOUTPUT_CLASSIFIER, ModelKind.MULTIOUTPUT_REGRESSOR)
 
     @property
     def predicts_classes(self) -> bool:
-        """Whether the predictions are some of the card's classes."""
+        """Whether predictions are among the card's classes."""
         return not self.has_several_targets and self is not ModelKind.REGRESSOR
 
 
 class Scores(StrEnum):
-    """What stands beside a prediction."""
+    """What accompanies a prediction."""
 
     PROBABILITY = "probability"
     DECISION = "decision"
     SCORE = "score"
-    """How normal a record is: below zero it is an outlier."""
+    """How normal a record is; below 0 it is an outlier."""
     DISTANCE = "distance"
-    """How far a record is from the centre of its cluster."""
+    """The distance of a record to the centre of its cluster."""
     NONE = "none"
 
 
 class LabelRule(StrEnum):
-    """How a classifier's label comes about where a request names no threshold; each gives what `predict` says."""
+    """How a classifier's label is decided where a request names no threshold; each rule agrees with ``predict``."""
 
     THRESHOLD = "threshold"
-    """The positive class from the card's threshold on."""
+    """The positive class where its probability is at least the card's threshold."""
     LIKELIEST = "likeliest"
-    """The class with the highest probability, the first of equals."""
+    """The class with the highest probability, the first of equal ones."""
     PREDICT = "predict"
-    """The pipeline's `predict` is asked."""
+    """What the pipeline's ``predict`` returns."""
 
 
 class InputForm(StrEnum):
@@ -81,10 +81,10 @@ class _Part(BaseModel):
 
 
 class Metrics(_Part):
-    """How well a model does on `rows` held-out records; those that make sense for its kind.
+    """A model's metrics on ``rows`` held-out records, as far as its kind has them.
 
-    `accuracy` of a binary classifier is at the card's threshold; `mae` and `rmse` are in the target's unit. `intervals`
-    holds the 95 % confidence intervals of those that have one. `measured_on` says in words which records these are.
+    ``accuracy`` of a binary classifier is at the card's threshold; ``mae`` and ``rmse`` are in the target's unit.
+    ``intervals`` holds 95 % confidence intervals by metric. ``measured_on`` describes the records.
     """
 
     rows: int
@@ -100,17 +100,17 @@ class Metrics(_Part):
 
 
 class RocPoint(_Part):
-    """The shares of the negative and of the positive records that are predicted positive from some score on."""
+    """The shares of negative and of positive records with at least some score."""
 
     false_positive_rate: float
     true_positive_rate: float
 
 
 class CalibrationBin(_Part):
-    """Held-out records with similar predictions: their mean prediction, and what was so on average.
+    """Held-out records with similar predictions: their mean prediction and mean actual value.
 
-    Of a binary classifier, `predicted` is a probability and `observed` the share of positive records; of a regressor
-    both are in the target's unit.
+    For a binary classifier, ``predicted`` is a probability and ``observed`` the share of positive records; for a
+    regressor, both are in the target's unit.
     """
 
     rows: int
@@ -119,7 +119,7 @@ class CalibrationBin(_Part):
 
 
 class ThresholdFigures(_Part):
-    """What a threshold makes of the held-out records; None where there is nothing to divide by."""
+    """Metrics of the held-out records at a threshold; None where undefined."""
 
     threshold: float
     predicted_positive: float
@@ -129,10 +129,10 @@ class ThresholdFigures(_Part):
 
 
 class GroupFigures(_Part):
-    """Held-out figures of the records with one value of a feature; None where undefined or of another kind of model.
+    """Metrics of the held-out records with one value of a feature; None where undefined or of another kind of model.
 
-    `observed` and `predicted`: the share of positive records and the mean probability of it, or the mean target and
-    the mean prediction. `predicted_positive` and the rates are at the card's threshold.
+    ``observed`` and ``predicted`` are the share of positive records and their mean probability, or the mean target and
+    the mean prediction. ``predicted_positive`` and the rates are at the card's threshold.
     """
 
     rows: int
@@ -145,10 +145,10 @@ class GroupFigures(_Part):
 
 
 class Evaluation(_Part):
-    """A model's predictions of held-out records beside the truth, in small tables; those that make sense for its kind.
+    """Tables of a model's predictions on held-out records, as far as its kind has them.
 
-    `groups`: by feature, by value. `confusion`: a row for each true class, a column for each predicted one, both in
-    the card's order.
+    ``groups`` holds figures by feature and value. ``confusion`` has a row for each actual class and a column for each
+    predicted one, both in the card's order.
     """
 
     roc: tuple[RocPoint, ...] = ()
@@ -159,18 +159,18 @@ class Evaluation(_Part):
 
 
 class ValueEffect(_Part):
-    """What one value of a feature adds to the log-odds, relative to the average training record."""
+    """What a value of a feature adds to the log-odds, relative to the average training record."""
 
     value: Scalar
     effect: float
 
 
 class ExplanationMethod(_Part):
-    """How a model's predictions are explained: by what, in which unit, and relative to what.
+    """How a model's predictions are explained: by which method, in which unit, and relative to what.
 
-    `method` names it for people, `unit` is one of `model.explanation`, `libraries` are needed to do so.
-    `average_effects` holds, by feature, its mean effect over the training records on each output, where explanations
-    have to be made relative to these.
+    ``method`` is its name on pages, ``unit`` a value of ``model.explanation.explanation.Unit``, ``libraries`` are those
+    that it needs. ``average_effects`` holds, by feature, the mean effect over the training records on each output,
+    where explanations have to be made relative to it.
     """
 
     method: str
@@ -180,14 +180,14 @@ class ExplanationMethod(_Part):
 
 
 class Histogram(_Part):
-    """Counts of values between neighbouring `edges`; one more edge than counts, the last bin closed on both sides."""
+    """Counts of values between neighbouring ``edges``, one more than counts; the last bin includes both its edges."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
 class FeatureSummary(_Part):
-    """The training values of one feature: counts by category, or the spread of a number; `missing` is a row count."""
+    """The training values of a feature: counts by category, or a number's distribution; ``missing`` counts rows."""
 
     missing: int = 0
     counts: dict[str, int] | None = None
@@ -199,7 +199,7 @@ class FeatureSummary(_Part):
 
 
 class DataSource(_Part):
-    """Where the training data comes from and under which licence it may be used."""
+    """Where the training data comes from, and its licence."""
 
     title: str
     citation: str
@@ -208,11 +208,11 @@ class DataSource(_Part):
 
 
 class Proof(_Part):
-    """That the product answers as the pipeline does: `rows` records went through both its ways and were compared.
+    """That the product predicts as the pipeline does: ``rows`` records were scored in both its ways and compared.
 
-    `rejected` more were not: the schema that the model's owner wrote rejects them. `answers` are those of the pipeline
-    to the card's `sample`: of each record its predictions, then its scores. A worker that answers otherwise does not
-    serve the version.
+    ``rejected`` more were not compared, since the schema that the model's owner wrote rejects them. ``answers`` are the
+    pipeline's to the card's ``sample``: the predictions of each record, then its scores. A worker that predicts
+    otherwise does not serve the version.
     """
 
     rows: int
@@ -221,22 +221,24 @@ class Proof(_Part):
 
 
 class Card(_Part):
-    """Everything about one version of a model but its fitted pipeline.
+    """Everything about one version of a model except its fitted pipeline.
 
-    `classes` are those of a classifier, as text, in its pipeline's order, and `pipeline_classes` what the pipeline
-    calls them, where that is something else; `targets`, of a model that predicts several things at once, what these are
-    called, and `target_classes` the classes of each. `written_schema`: its features are as its owner wrote them, not
-    inferred, and a row that they reject is rejected whatever the pipeline says. `scores` says what stands beside a
-    prediction, `labels_by` how a classifier's label comes about, `threshold` from which probability on a record is
-    positive, None where no threshold gives the pipeline's own labels; `takes` what the pipeline is given. `proof` says
-    how its answers were checked.
-    `prediction_edges` (regressors), 21 of them, are the bins in which predictions are counted. `explanation` says how
-    its predictions are explained, `explanation_obstacle` why they are not. `additive`: it is scored from a table per
-    feature, and `effects` are those of its values. `importance` is, by feature, how much worse the first of the metrics
-    gets when that feature's values are shuffled. `caution` says in plain words what the model is not for. `sample`
-    holds a few training records, values in feature order, None for missing. `trusted` names the types, beyond those
-    always trusted, that its artifact may hold; `module_sha256` is the checksum of the module of its own that it needs,
-    if any. `trained_at` is RFC 3339 in UTC.
+    A classifier's ``classes`` are texts in the pipeline's order; ``pipeline_classes`` are the pipeline's own names of
+    them, where these differ. A model of several targets has their names in ``targets`` and the classes of each in
+    ``target_classes``. ``takes`` is the form of the pipeline's input. ``written_schema``: the features are as the
+    model's owner wrote them, not inferred, and a record that they reject is rejected whatever the pipeline says.
+
+    ``scores`` says what accompanies a prediction, ``labels_by`` how a classifier's label is decided, ``threshold`` from
+    which probability a record is positive; it is None where no threshold gives the pipeline's own labels. A regressor's
+    predictions are counted between the 21 ``prediction_edges``. ``proof`` says how predictions were checked.
+
+    ``explanation`` says how predictions are explained, ``explanation_obstacle`` why they are not. An ``additive`` model
+    is scored from a table per feature, and ``effects`` are those of its values. ``importance`` holds, by feature, by
+    how much the first of the metrics drops when the feature's values are shuffled. ``caution`` names, in plain words,
+    uses that are out of scope. ``sample`` holds a few training records, values in feature order, None for missing.
+
+    ``trusted`` names the types, beyond those always trusted, that the artifact may hold; ``module_sha256`` is the
+    checksum of the Python module that it needs, if any. ``trained_at`` is RFC 3339 in UTC.
     """
 
     name: str
@@ -277,7 +279,7 @@ class Card(_Part):
     source: DataSource | None = None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with some fields changed, and with nothing kept that was made of the former ones."""
+        """Return a copy with some fields changed, without what was cached of the former ones."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("record_schema", None)
         return copied
@@ -289,14 +291,14 @@ class Card(_Part):
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:
-        """Names of the result columns with what is predicted: `prediction`, or one for each of several targets."""
+        """Names of the result columns with predictions: ``prediction``, or one for each of several targets."""
         if self.kind.has_several_targets:
             return tuple(f"prediction_{target}" for target in self.targets)
         return ("prediction",)
 
     @property
     def score_columns(self) -> tuple[str, ...]:
-        """Names of the result columns beside the prediction: `probability`, or one for each class, or none."""
+        """Names of the result columns after the prediction: ``probability``, or one for each class, or none."""
         if self.scores is Scores.NONE:
             return ()
         if self.kind is ModelKind.MULTICLASS_CLASSIFIER:
@@ -310,7 +312,7 @@ class Card(_Part):
 
     @property
     def is_explained(self) -> bool:
-        """Whether each feature's effect on a prediction can be told by this installation."""
+        """Whether this installation can explain the model's predictions."""
         return self.obstacle_to_explanation is None
 
     @property
@@ -322,13 +324,13 @@ class Card(_Part):
 
     @property
     def decides_by_threshold(self) -> bool:
-        """Whether a threshold turns the model's probability into its prediction."""
+        """Whether a threshold on the model's probability decides its prediction."""
         is_binary = self.kind is ModelKind.BINARY_CLASSIFIER and self.scores is Scores.PROBABILITY
         return is_binary and self.threshold is not None
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a card from JSON; raises FileNotFoundError, and BrokenModel where it is not a card."""
+        """Read a card from JSON; raise FileNotFoundError, or BrokenModel where the file is not a card."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -344,7 +346,7 @@ class Card(_Part):
 
 
 def missing_library(libraries: Iterable[str]) -> str | None:
-    """Return what to install, a clause without a full stop, if one of these libraries is not there."""
+    """Return what to install, a clause without a full stop, if one of these libraries is missing."""
     for library in libraries:
         if find_spec(library) is None:
             extra = f" (pip install -r {_EXTRAS[library]})" if library in _EXTRAS else ""
@@ -353,7 +355,7 @@ def missing_library(libraries: Iterable[str]) -> str | None:
 
 
 def sample_csv(card: Card, rows: int = 20) -> str:
-    """Return a small valid CSV: the features' names, then up to `rows` training records; missing values are empty."""
+    """Return a small valid CSV: feature names, then up to ``rows`` training records; missing values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(feature.name for feature in card.features)

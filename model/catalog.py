@@ -1,9 +1,8 @@
-"""The models on disk: which there are, their cards, and how a new version comes in.
+"""The models on disk: which there are, their cards, and how a new version is published.
 
-Layout: `<directory>/<name>/<version>/{card.json,model.skops,schema.toml}`, and `module.py`
-where the model has a module of its own; `<directory>/<name>/current`, a text file
-with the version in use; `<directory>/default`, with the name of the default model, where one was chosen. Loads neither
-scikit-learn nor pandas, since the web process uses it.
+Layout: ``<directory>/<name>/<version>/{card.json,model.skops,schema.toml}``, and ``module.py`` for a model with a
+Python module; ``<directory>/<name>/current``, a text file with the current version; ``<directory>/default``, with the
+name of the default model, where one was chosen. Loads neither scikit-learn nor pandas, since the web process uses it.
 """
 
 import re
@@ -32,12 +31,12 @@ DEFAULT_FILE = "default"
 FIRST_DEFAULT = "income"
 LIBRARY = "scikit-learn"
 VERSION_DIGITS = 12
-# Names come from URLs and headers; anything else could climb out of the directory.
+# Names come from URLs and headers; others could lead out of the directory.
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def version_of(artifact_sha256: str, *more: Any) -> str:
-    """Return the version of a model: 12 hex digits of its artifact's SHA-256, and of what else makes it another one."""
+    """Return a model's version: 12 hex digits of a hash of its artifact's SHA-256 and of whatever else defines it."""
     if not more:
         return artifact_sha256[:VERSION_DIGITS]
     return sha256_of(repr((artifact_sha256, *more)).encode())[:VERSION_DIGITS]
@@ -45,7 +44,7 @@ def version_of(artifact_sha256: str, *more: Any) -> str:
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a model as it lies on disk: its card where that can be read, and why it is broken, if it is."""
+    """One version of a model on disk: its card where that can be read, and why it is broken, if it is."""
 
     version: str
     current: bool
@@ -54,7 +53,7 @@ class Version:
 
 
 class Catalog:
-    """The models in one directory; a version published by another process shows at the next call."""
+    """The models in one directory; a version that another process publishes is seen by the next call."""
 
     def __init__(self, directory: Path, default: str | None = None) -> None:
         self.directory = directory
@@ -62,12 +61,12 @@ class Catalog:
         self._cards = FileCache(Card.load)
         self._versions = FileCache(_read_word)
         self._checksums = FileCache(sha256_of_file)
-        # Building a path costs more than the look at its file; bounded, since names come from outside.
+        # Building a path takes longer than the stat of its file; bounded, since names come from outside.
         self._path = lru_cache(maxsize=1024)(self._checked_path)
 
     @property
     def default(self) -> str:
-        """The name of the default model: as given, as chosen with `set_default`, or the one that ships."""
+        """The name of the default model: as given, as chosen with ``set_default``, or the first that ships."""
         if self._default is not None:
             return self._default
         try:
@@ -76,21 +75,21 @@ class Catalog:
             return FIRST_DEFAULT
 
     def set_default(self, name: str) -> None:
-        """Choose the default model from now on; raises UnknownModel."""
+        """Choose the default model from now on; raise UnknownModel."""
         self.current_version(name)
         write_atomically(self.directory / DEFAULT_FILE, f"{name}\n".encode())
 
     def check_name(self, name: str) -> None:
-        """Raise RefusedModel where `name` could not be that of a model."""
+        """Raise RefusedModel where ``name`` cannot be the name of a model."""
         if not _SAFE.fullmatch(name):
             raise RefusedModel(f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', 100 at the most")
 
     def names(self) -> list[str]:
-        """Return the names of all models that have a current version, sorted; broken ones too."""
+        """Return the sorted names of all models that have a current version, including broken ones."""
         return sorted(path.parent.name for path in self.directory.glob(f"*/{CURRENT_FILE}"))
 
     def current_version(self, name: str | None = None) -> str:
-        """Return the version in use of a model (None: the default model); raises UnknownModel and BrokenModel."""
+        """Return the current version of a model (None: the default one); raise UnknownModel or BrokenModel."""
         name = self.default if name is None else name
         try:
             return _read(self._versions.get, self._path(name, CURRENT_FILE))
@@ -98,7 +97,7 @@ class Catalog:
             raise UnknownModel(self._no_such_model(name)) from error
 
     def card(self, name: str | None = None, version: str | None = None) -> Card:
-        """Return a card (None: the default model, its current version); raises UnknownModel and BrokenModel."""
+        """Return a card (None: the default model, its current version); raise UnknownModel or BrokenModel."""
         name = self.default if name is None else name
         wanted = version or self.current_version(name)
         if not _SAFE.fullmatch(wanted):
@@ -116,49 +115,49 @@ class Catalog:
         return card
 
     def usable_card(self, name: str | None = None, version: str | None = None) -> Card:
-        """Return what `card` does, of a version that can be loaded here as far as its files tell.
+        """Return the card of a version that can be loaded here, as far as its files tell.
 
-        Raises UnknownModel, and BrokenModel also where the artifact is missing or altered, or where it was made by
-        another scikit-learn version. The artifact is hashed once, and again only when its file has changed.
+        Raise UnknownModel, and BrokenModel also where the artifact is missing or altered, or another scikit-learn
+        version made it. The artifact is hashed once, and again only when its file has changed.
         """
         card = self.card(name, version)
         path = self._path(card.name, card.version, ARTIFACT_FILE)
         try:
-            found = _read(self._checksums.get, path)
+            actual = _read(self._checksums.get, path)
         except FileNotFoundError as error:
             raise BrokenModel(f"the artifact {place_of(path)} is missing") from error
-        if found != card.artifact_sha256:
+        if actual != card.artifact_sha256:
             raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is not the card's")
         self._check_module(card)
         _check_library(card)
         return card
 
     def versions(self, name: str) -> list[Version]:
-        """Return all versions of a model, the newest first, those without a card last; raises UnknownModel."""
+        """Return all versions of a model, newest first, those without a card last; raise UnknownModel."""
         try:
             current = self.current_version(name)
         except BrokenModel:
             current = ""
-        found = [self._version(name, version, version == current) for version in self._versions_of(name)]
-        return sorted(found, key=lambda version: version.card.trained_at if version.card else "", reverse=True)
+        versions = [self._version(name, version, version == current) for version in self._versions_of(name)]
+        return sorted(versions, key=lambda version: version.card.trained_at if version.card else "", reverse=True)
 
     def artifact_path(self, name: str | None = None, version: str | None = None) -> Path:
-        """Return where the fitted pipeline of a version lies; raises as `card` does."""
+        """Return the path of a version's fitted pipeline; raise as ``card`` does."""
         card = self.card(name, version)
         return self._path(card.name, card.version, ARTIFACT_FILE)
 
     def module_path(self, card: Card) -> Path | None:
-        """Return where the module lies that a version needs (None: it needs none)."""
+        """Return the path of the Python module that a version needs, or None where it needs none."""
         return None if card.module_sha256 is None else self._path(card.name, card.version, MODULE_FILE)
 
     def schema_path(self, card: Card) -> Path:
-        """Return where the schema lies that the owner of a model may edit."""
+        """Return the path of the schema that the model's owner may edit."""
         return self._path(card.name, card.version, SCHEMA_FILE)
 
     def remove(self, name: str, version: str | None = None) -> None:
         """Remove a version that is not the current one, or (None) a model that is not the default.
 
-        Raises UnknownModel, and RefusedModel for what is still in use.
+        Raise UnknownModel, or RefusedModel for what is in use.
         """
         current = self.current_version(name)
         if version is None and name == self.default:
@@ -168,19 +167,17 @@ class Catalog:
         target = self._path(name) if version is None else self._path(name, version)
         if not target.is_dir():
             raise UnknownModel(f"model {name!r} has no version {version!r}")
-        # Gone at once for every reader, then file by file.
+        # Renamed first, so that readers never see part of it.
         away = target.with_name(f".{target.name}.{uuid4().hex}")
         target.rename(away)
         shutil.rmtree(away)
 
     def publish(self, card: Card, artifact_file: Path, schema: str | None = None, module: bytes | None = None) -> None:
-        """Copy `artifact_file` and its card in as a version, then make that version the current one.
+        """Copy ``artifact_file`` and its card in as a version, then make that version the current one.
 
-        `schema` is the text of the file from which its owner may make another version, `module` the source of the
-        module of its own that it needs.
-
-        A reader sees the model before or after, never half of it. Publishing a version again repairs its files.
-        Raises BrokenModel where the card was not made for this artifact, or for this module.
+        ``schema`` is the text of the file from which its owner may make another version, ``module`` the source of the
+        Python module that it needs. A reader sees the model before or after, never half of it. Publishing a version
+        again repairs its files. Raise BrokenModel where the card was not made for this artifact, or for this module.
         """
         artifact = artifact_file.read_bytes()
         if sha256_of(artifact) != card.artifact_sha256:
@@ -194,9 +191,9 @@ class Catalog:
             files[SCHEMA_FILE] = schema.encode()
         target = self._path(card.name, card.version)
         if target.is_dir():
-            _fill(target, card, files)
+            _write_files(target, card, files)
         else:
-            _install(target, card, files)
+            _create_version(target, card, files)
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
 
     def _check_module(self, card: Card) -> None:
@@ -204,10 +201,10 @@ class Catalog:
         if path is None:
             return
         try:
-            found = _read(self._checksums.get, path)
+            actual = _read(self._checksums.get, path)
         except FileNotFoundError as error:
             raise BrokenModel(f"the module {place_of(path)} is missing") from error
-        if found != card.module_sha256:
+        if actual != card.module_sha256:
             raise BrokenModel(f"the module {place_of(path)} was altered: its SHA-256 is not the card's")
 
     def _version(self, name: str, version: str, current: bool) -> Version:
@@ -220,12 +217,12 @@ class Catalog:
         return Version(version, current, card, None)
 
     def _versions_of(self, name: str) -> list[str]:
-        """The versions that have a folder, and the current one, which should have one."""
+        """Return the versions that have a folder, and the current one, which should have one."""
         folder = self._path(name)
-        found = {path.name for path in folder.glob("*/") if _SAFE.fullmatch(path.name)} if folder.is_dir() else set()
+        versions = {path.name for path in folder.glob("*/") if _SAFE.fullmatch(path.name)} if folder.is_dir() else set()
         with suppress(BrokenModel):
-            found.add(self.current_version(name))
-        return sorted(found)
+            versions.add(self.current_version(name))
+        return sorted(versions)
 
     def _checked_path(self, *parts: str) -> Path:
         if not all(_SAFE.fullmatch(part) for part in parts):
@@ -233,16 +230,16 @@ class Catalog:
         return self.directory.joinpath(*parts)
 
     def _no_such_model(self, name: str) -> str:
-        there_are = ", ".join(self.names()) or "none yet"
-        return f"there is no model {name[:100]!r}; there are: {there_are}"
+        names = ", ".join(self.names()) or "none yet"
+        return f"there is no model {name[:100]!r}; there are: {names}"
 
     def _no_such_version(self, name: str, version: str) -> str:
-        there_are = ", ".join(self._versions_of(name))
-        return f"model {name!r} has no version {version[:100]!r}; there are: {there_are}"
+        versions = ", ".join(self._versions_of(name))
+        return f"model {name!r} has no version {version[:100]!r}; there are: {versions}"
 
 
 def _read(get: Callable[[Path], T], path: Path) -> T:
-    """What a cache makes of a file; one that is there but cannot be read is broken."""
+    """Return a cache's value for a file; raise BrokenModel for one that exists and cannot be read."""
     try:
         return get(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -273,16 +270,16 @@ def _read_word(path: Path) -> str:
     return word
 
 
-def _fill(directory: Path, card: Card, files: Mapping[str, bytes]) -> None:
+def _write_files(directory: Path, card: Card, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         write_atomically(directory / name, content)
     card.save(directory / CARD_FILE)
 
 
-def _install(target: Path, card: Card, files: Mapping[str, bytes]) -> None:
+def _create_version(target: Path, card: Card, files: Mapping[str, bytes]) -> None:
     staging = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
-        _fill(staging, card, files)
+        _write_files(staging, card, files)
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Columns of records on their way into a pipeline: from validated values to what pandas and scikit-learn take. Pure."""
+"""Convert columns of validated values to what pandas and scikit-learn take. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ _WHOLE_NUMBERS = ("int", "uint")
 
 
 def column_of(feature: Feature, values: Any) -> pd.Series:
-    """Return values as the column that the pipeline gets, missing ones as NaN (dates: NaT).
+    """Return values as the column that the pipeline takes, missing ones as NaN (dates: NaT).
 
     Numbers are float64, dates datetime64[us], booleans bool where none is missing, all others object; the feature's
-    `pandas_dtype` names another dtype. As in pandas' own reading, a column of whole numbers in which one is missing or
-    has a fraction is one of floats.
+    ``pandas_dtype`` names another dtype. As when pandas reads a CSV file, a column of whole numbers in which one is
+    missing or has a fraction is one of floats.
     """
     dtype = feature.pandas_dtype
     if dtype and dtype.startswith(CATEGORY_DTYPE):
@@ -43,7 +43,7 @@ def column_of(feature: Feature, values: Any) -> pd.Series:
 
 
 def category_dtype(feature: Feature) -> pd.CategoricalDtype:
-    """Return pandas' dtype of a column of categories, in the pipeline's own type and order."""
+    """Return the pandas dtype of a column of categories, in the pipeline's own type and order."""
     _, _, of = (feature.pandas_dtype or "").rstrip("]").partition("[")
     return pd.CategoricalDtype(pd.Index(list(feature.categories)).astype(of or "str"))
 
@@ -79,19 +79,19 @@ def _dates(values: Any, dtype: str) -> pd.Series:
 
 
 def frame_of(records: Sequence[Mapping[str, Value]], features: Sequence[Feature]) -> pd.DataFrame:
-    """Return validated records as a frame, one column per feature, as `column_of` makes them."""
+    """Return validated records as a frame, one column per feature, as ``column_of`` makes it."""
     return pd.DataFrame(
         {feature.name: column_of(feature, [record[feature.name] for record in records]) for feature in features}
     )
 
 
 def code_frame(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Column]:
-    """Return the columns of `frame` dictionary-coded; raises KeyError where a feature has no column."""
-    return {feature.name: _coded(frame[feature.name]) for feature in features}
+    """Return the columns of ``frame`` dictionary-coded; raise KeyError where a feature has no column."""
+    return {feature.name: _dictionary_encode(frame[feature.name]) for feature in features}
 
 
 def code_records(records: Sequence[Mapping[str, Value]], features: Sequence[Feature]) -> dict[str, Column]:
-    """Return validated records as coded columns, one distinct value per record: the quick way for a few records."""
+    """Return validated records as coded columns, one distinct value per record: the fast path for a few."""
     codes = np.arange(len(records))
     return {
         feature.name: (np.array([record[feature.name] for record in records], dtype=object), codes)
@@ -100,10 +100,10 @@ def code_records(records: Sequence[Mapping[str, Value]], features: Sequence[Feat
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a value stands for a missing one: None, NaN or pandas' NA."""
+    """Return whether a value stands for a missing one: None, NaN or pandas' NA."""
     return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
-def _coded(column: pd.Series) -> Column:
+def _dictionary_encode(column: pd.Series) -> Column:
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
     return np.asarray(distinct, dtype=object), codes

@@ -1,7 +1,7 @@
-"""A model's own Python module: transformers that somebody wrote, stored beside the artifact and imported by its hash.
+"""A model's own Python module: stored beside its artifact, and imported by its hash.
 
-The module is imported under a name made of its SHA-256, and the artifact refers to its classes by that name: the code
-of one version of a model never stands in for that of another.
+The module is imported under a name made of its SHA-256, and the artifact refers to its classes by that name, so that
+the code of one version of a model is never used for another.
 """
 
 import subprocess
@@ -24,9 +24,9 @@ def module_name(source: bytes) -> str:
 
 
 def import_module(source: bytes, called: str = "module.py") -> ModuleType:
-    """Import a module from its source, once in this process; it runs with this process's rights.
+    """Import a module from its source, once per process; it runs with the rights of this process.
 
-    Raises BrokenModel where it cannot be compiled, raises, exits, or needs a module that is not installed.
+    Raise BrokenModel where it cannot be compiled, raises, exits, or needs a module that is not installed.
     """
     name = module_name(source)
     if name in sys.modules:
@@ -43,22 +43,22 @@ def import_module(source: bytes, called: str = "module.py") -> ModuleType:
 
 
 def check_in_child(source: bytes, called: str) -> None:
-    """Import a module in a process of its own first: one that ends its process would end the command without a word.
+    """Import a module in a child process first: one that ends its process would end the command without a message.
 
-    Raises BrokenModel where the process ends without coming to the end of the module. What the module raises is left to
-    whoever imports it.
+    Raise BrokenModel where the process ends before the end of the module. Exceptions of the module are ignored here;
+    importing it raises them again.
     """
     command = [sys.executable, "-c", f"{_TRY}; sys.stderr.write('imported')"]
-    tried = subprocess.run(command, cwd=_ROOT, input=source, capture_output=True, check=False)  # noqa: S603 - our own
-    if not tried.stderr:
+    child = subprocess.run(command, cwd=_ROOT, input=source, capture_output=True, check=False)  # noqa: S603 - our own
+    if not child.stderr:
         raise BrokenModel(f"the module {called} ends the process that imports it")
 
 
 def verified(source: bytes, sha256: str) -> bytes:
-    """Return the source if it is the one with that SHA-256; raises BrokenModel."""
-    found = sha256_of(source)
-    if found != sha256:
-        raise BrokenModel(f"the module of a model was altered: its SHA-256 is {found}, its card says {sha256}")
+    """Return the source if it has that SHA-256; raise BrokenModel otherwise."""
+    actual = sha256_of(source)
+    if actual != sha256:
+        raise BrokenModel(f"the module of a model was altered: its SHA-256 is {actual}, its card says {sha256}")
     return source
 
 

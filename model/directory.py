@@ -1,4 +1,4 @@
-"""Where the models lie: in the same data folder as the service's, as the environment says."""
+"""The folder of the models, inside the data folder that the service uses too."""
 
 import os
 from pathlib import Path
@@ -7,5 +7,5 @@ DATA_DIR = "SCORELINE_DATA_DIR"
 
 
 def models_directory() -> Path:
-    """The folder of the models: ``models`` in the folder that SCORELINE_DATA_DIR names, or in ``var``."""
+    """Return the folder ``models`` in the folder that SCORELINE_DATA_DIR names, or in ``var``."""
     return Path(os.environ.get(DATA_DIR, "var")) / "models"

@@ -4,16 +4,16 @@ from typing import ClassVar
 
 
 class ModelError(Exception):
-    """Base of every error the model package raises on purpose.
+    """Base of every error that the model package raises on purpose.
 
-    ``loggable`` says that the first line of its text never holds a record's value, so that it may go into the log.
+    ``loggable``: the first line of the text never holds a record's value, so that it may be logged.
     """
 
     loggable: ClassVar[bool] = False
 
 
 class UnknownModel(ModelError):
-    """Raised when the catalog holds no model of that name, or no such version of it."""
+    """Raised when the catalog has no model of that name, or no such version of it."""
 
     loggable = True
 
@@ -25,18 +25,18 @@ class BrokenModel(ModelError):
 
 
 class ScoringFailed(ModelError):
-    """Raised when a pipeline raises, or answers with NaN or with another number of rows than it was given.
+    """Raised when a pipeline raises, or returns NaN or another number of rows than it was given.
 
-    Its text may repeat what the pipeline said of a value.
+    The text may quote what the pipeline said about a value.
     """
 
 
 class ExplanationFailed(ModelError):
-    """Raised when a prediction could not be explained; the prediction itself may be fine."""
+    """Raised when a prediction cannot be explained; the prediction itself may be fine."""
 
 
 class RefusedModel(ModelError):
-    """Raised when a pipeline that somebody brings cannot become a model; nothing of it is kept.
+    """Raised when a pipeline cannot become a model; nothing of it is kept.
 
-    Its text may repeat values of the training data.
+    The text may quote values of the training data.
     """

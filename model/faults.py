@@ -1,4 +1,4 @@
-"""The distinct faults of a column as Arrow arrays, since of a bad file each row may have one of its own. Pure."""
+"""The distinct faults of a column as Arrow arrays, since each row of a bad file may have its own. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ class Faults:
 
     @classmethod
     def of(cls, column: str | None, faults: Sequence[Fault]) -> Self:
-        """The faults, all of that column, as arrays."""
+        """Return faults of one column as arrays."""
         texts = ([fault.code for fault in faults], [fault.value or "" for fault in faults], [f.detail for f in faults])
         return cls(column, *(text_array(column) for column in texts))
 
     @classmethod
     def alike(cls, column: str | None, code: FaultCode, values: pa.StringArray, details: pa.StringArray) -> Self:
-        """Faults with one code."""
+        """Return faults with the same code."""
         return cls(column, pa.repeat(pa.scalar(code.value), len(values)), values, details)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The faults of all parts, of which there is at least one, one after the other."""
+        """Return the faults of one or more parts, one after another."""
         arrays = zip(*((part.codes, part.values, part.details) for part in parts), strict=True)
         return cls(parts[0].column, *(pa.concat_arrays(pieces) for pieces in arrays))
 
@@ -44,20 +44,20 @@ class Faults:
         return len(self.codes)
 
     def take(self, places: NDArray[np.int64]) -> Self:
-        """The faults at the given places."""
+        """Return the faults at the given indices."""
         wanted = pa.array(places)
         return type(self)(self.column, *(column.take(wanted) for column in (self.codes, self.values, self.details)))
 
 
 def text_array(texts: Sequence[str]) -> pa.StringArray:
-    """Python's texts as an Arrow array; what is not Unicode becomes a question mark."""
+    """Return texts as an Arrow array; what is not valid Unicode becomes a question mark."""
     if not texts:
         return _NO_TEXTS
     return pa.array([text.encode("utf-8", "replace") for text in texts], pa.binary()).cast(pa.string())
 
 
 def all_shown(texts: pa.StringArray) -> pa.StringArray:
-    """What ``shown`` makes of each text."""
+    """Return what ``shown`` makes of each text."""
     long = pc.greater(pc.utf8_length(texts), MAX_ECHO)
     if not pc.any(long).as_py():
         return texts

@@ -30,7 +30,7 @@ Scalar = bool | int | float | str | None
 
 
 class FaultCode(StrEnum):
-    """Why a value or a record is rejected; stable words of the HTTP contract."""
+    """Why a value or a record is rejected; the words are part of the HTTP contract."""
 
     MISSING = "missing"
     NOT_A_NUMBER = "not_a_number"
@@ -47,7 +47,7 @@ class FaultCode(StrEnum):
 
 
 class FeatureKind(StrEnum):
-    """What the values of a feature are."""
+    """The kind of a feature's values."""
 
     NUMBER = "number"
     CATEGORY = "category"
@@ -58,7 +58,7 @@ class FeatureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one value or record; `value` is what was given, cut to 100 characters."""
+    """One fault of a value or record; ``value`` is what was given, cut to 100 characters."""
 
     code: str
     detail: str
@@ -68,33 +68,33 @@ class Fault:
 
 
 class UnseenPolicy(StrEnum):
-    """What becomes of a value that never occurred in training: `out_of_range`, `unknown_category`, `not_an_integer`."""
+    """What happens to a value that never occurred in training: out of range, an unknown category, not an integer."""
 
     REJECT = "reject"
     """The record is rejected."""
     WARN = "warn"
-    """The record is scored with the value as it is, and a warning says so."""
+    """The record is scored with the value as it is, with a warning."""
     MISSING = "missing"
-    """The record is scored as if the value were missing, and a warning says so."""
+    """The record is scored as if the value were missing, with a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A value that is scored although it never occurred in training, and what is unusual about it."""
+    """A value that is scored although it never occurred in training, and the fault that it would otherwise be."""
 
     value: Value
     fault: Fault
 
 
 class Feature(BaseModel):
-    """One input of a model: its name, kind, limits or categories, and words for people.
+    """One input of a model: its name, kind, limits or categories, and texts for people.
 
-    `minimum` and `maximum` are inclusive and in `unit`; `categories` are in their natural order, spelt exactly as the
-    pipeline knows them, and `labels` gives the human words of each. `default` prefills a form, `example` shows a
-    typical value. `unseen` says what happens to a value that never occurred in training. `missing_words` are the exact
-    texts that mean "no value", where these are not the usual ones. `pandas_dtype` is the dtype in which the pipeline
-    gets the column, where it is not the usual one of its kind (float64, object, datetime64): `category`,
-    `category[int64]` (categories that are whole numbers), `str`, `int64`, `bool`, …
+    ``minimum`` and ``maximum`` are inclusive and in ``unit``; ``categories`` are in their natural order, spelt as the
+    pipeline knows them, and ``labels`` holds the text that people read for each. ``default`` prefills a form,
+    ``example`` is a typical value. ``unseen`` says what happens to a value that never occurred in training.
+    ``missing_words`` are the exact texts that mean "no value", where these are not the usual ones. ``pandas_dtype`` is
+    the dtype in which the pipeline takes the column, where it is not the usual one of its kind (float64, object,
+    datetime64): ``category``, ``category[int64]`` (categories that are whole numbers), ``str``, ``int64``, ``bool``, …
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,25 +117,25 @@ class Feature(BaseModel):
     pandas_dtype: str | None = None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with some fields changed, and with nothing kept that was made of the former ones."""
+        """Return a copy with some fields changed, without what was cached of the former ones."""
         copied = super().model_copy(update=update, deep=deep)
         for name in copied.__dict__.keys() - type(self).model_fields:
             del copied.__dict__[name]
         return copied
 
     def parse(self, text: str, suggest: bool = True) -> Value | Fault:
-        """Return what `text` means, or a Fault: as `read` does, without the warnings."""
-        found = self.read(text, suggest)
-        return found.value if isinstance(found, Warned) else found
+        """Return the value that ``text`` means, or a Fault: as ``read`` does, without warnings."""
+        value = self.read(text, suggest)
+        return value.value if isinstance(value, Warned) else value
 
     def read(self, text: str, suggest: bool = True) -> Value | Fault | Warned:
-        """Return what `text` means, a Fault where the record is to be rejected, or a value with a warning.
+        """Return the value that ``text`` means, a Fault where the record is to be rejected, or a value with a warning.
 
-        A value is a number (float), a category as the schema spells it, true or false, a date as ISO 8601 writes it (in
-        UTC, without a zone), free text as it came; None for missing. This is the one place that says so; a reader of
-        whole columns must agree with it. Without `suggest`, no similar category is looked for, which is slow.
+        A value is a float, a category as the schema spells it, a boolean, a date in ISO 8601 (in UTC, without a zone),
+        or free text as it came; None for missing. This method alone defines that; what reads whole columns must agree
+        with it. Without ``suggest``, it does not look for a similar category, which is slow.
         """
-        if text in self._exact:
+        if text in self._category_names:
             return text
         stripped = text.strip()
         folded = stripped.casefold()
@@ -150,7 +150,7 @@ class Feature(BaseModel):
         return self._read_as_kind(stripped, text, suggest)
 
     def read_json(self, value: object) -> Value | Fault | Warned:
-        """Return what a JSON value means, as `read` does for text; never raises."""
+        """Return the value that a JSON value means, as ``read`` does for text; never raises."""
         match value:
             case None:
                 return "" if self._takes_empty_texts else self._missing("")
@@ -164,40 +164,44 @@ class Feature(BaseModel):
                 return self._wrong_type(value)
 
     def parse_json(self, value: object) -> Value | Fault:
-        """Return what a JSON value means, or a Fault: as `read_json` does, without the warnings."""
-        found = self.read_json(value)
-        return found.value if isinstance(found, Warned) else found
+        """Return the value that a JSON value means, or a Fault: as ``read_json`` does, without warnings."""
+        read = self.read_json(value)
+        return read.value if isinstance(read, Warned) else read
 
-    def missing(self, suggestion: str | None = None) -> Fault:
-        """Return the fault of a record without this feature; `suggestion` is a key that may have been meant."""
-        hint = f"did you mean {shown(suggestion)!r}?" if suggestion else f"{self._wanted} is needed"
+    def missing(self, suggestion: str | None = None, hint: str | None = None) -> Fault:
+        """Return the fault of a record without this feature.
+
+        ``suggestion`` is a key of the record that may have been meant; ``hint`` says what to do where that is not it.
+        """
+        if hint is None:
+            hint = f"did you mean {shown(suggestion)!r}?" if suggestion else f"{self._expected} is needed"
         return self._fault(FaultCode.MISSING, f"{self.name} is missing; {hint}", None, suggestion)
 
     @property
     def limits_reject(self) -> bool:
-        """Whether what lies outside the limits or the categories is rejected."""
+        """Whether values outside the limits or the categories are rejected."""
         return self.unseen is UnseenPolicy.REJECT
 
     @property
     def has_numeric_categories(self) -> bool:
-        """Whether the pipeline knows the categories as numbers."""
+        """Whether the categories are numbers to the pipeline."""
         return (self.pandas_dtype or "").startswith(("category[int", "category[float"))
 
     @cached_property
     def _takes_empty_texts(self) -> bool:
-        """Whether an empty text is a value of its own, as it is where missing ones were filled with it in training."""
+        """Whether an empty text is a value, as where missing ones were filled with it in training."""
         is_text = self.kind is FeatureKind.TEXT and bool(self.missing_words) and "" not in self.missing_words
         return is_text or "" in self.categories
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Casefolded texts that mean a category or that there is no value."""
+        """Casefolded texts that mean a category or a missing value."""
         missing = {word.casefold() for word in self.missing_words} if self.missing_words else MISSING_MARKERS
         exact = {category.casefold() for category in self.categories}
         return frozenset(missing | exact | set(self._spellings))
 
     def verdict(self, code: FaultCode) -> str:
-        """Return what a fault of this code says after the text that it is about."""
+        """Return what a fault with this code says after the text that it is about."""
         return {
             FaultCode.NOT_A_NUMBER: " is not a number",
             FaultCode.NOT_AN_INTEGER: " is not a whole number",
@@ -206,12 +210,12 @@ class Feature(BaseModel):
         }[code]
 
     @cached_property
-    def _exact(self) -> frozenset[str]:
+    def _category_names(self) -> frozenset[str]:
         return frozenset(self.categories)
 
     @cached_property
     def _spellings(self) -> Mapping[str, bool | str]:
-        """The values by their stripped and casefolded texts; of categories that differ in nothing else, none."""
+        """The values by their stripped and casefolded texts; without categories that differ in nothing else."""
         if self.kind is FeatureKind.BOOLEAN:
             return BOOLEANS
         folded = [category.strip().casefold() for category in self.categories]
@@ -244,7 +248,7 @@ class Feature(BaseModel):
     def _unseen(self, fault: Fault, value: Value) -> Value | Fault | Warned:
         """Return what the policy makes of a value that never occurred in training."""
         if self.unseen is UnseenPolicy.WARN:
-            # A column of pandas' categories holds nothing but these: any other is missing there.
+            # A pandas column of categories can hold no other value: it is missing there.
             return Warned(None if (self.pandas_dtype or "").startswith("category") else value, fault)
         if self.unseen is UnseenPolicy.MISSING and self.missing_allowed:
             return Warned(None, fault)
@@ -256,7 +260,7 @@ class Feature(BaseModel):
         return f"{low}..{high}"
 
     @property
-    def _wanted(self) -> str:
+    def _expected(self) -> str:
         if self.kind is FeatureKind.CATEGORY:
             return f"one of its {len(self.categories)} categories"
         if self.kind is not FeatureKind.NUMBER:
@@ -284,11 +288,11 @@ class Feature(BaseModel):
 
     def _within_limits(self, number: float, text: str) -> Value | Fault | Warned:
         if self.integer and not number.is_integer():
-            return self._unseen(self._judged(FaultCode.NOT_AN_INTEGER, text), number)
+            return self._unseen(self._verdict_fault(FaultCode.NOT_AN_INTEGER, text), number)
         too_low = self.minimum is not None and number < self.minimum
         too_high = self.maximum is not None and number > self.maximum
         if too_low or too_high:
-            return self._unseen(self._judged(FaultCode.OUT_OF_RANGE, text), number)
+            return self._unseen(self._verdict_fault(FaultCode.OUT_OF_RANGE, text), number)
         return number
 
     def _date(self, text: str) -> str | Fault:
@@ -298,7 +302,7 @@ class Feature(BaseModel):
             return self._fault(FaultCode.NOT_A_DATE, detail, text)
         return date
 
-    def _judged(self, code: FaultCode, text: str) -> Fault:
+    def _verdict_fault(self, code: FaultCode, text: str) -> Fault:
         return self._fault(code, shown(text) + self.verdict(code), text)
 
     def _unknown_category(self, text: str, suggest: bool) -> Fault:
@@ -308,7 +312,7 @@ class Feature(BaseModel):
         return self._fault(FaultCode.UNKNOWN_CATEGORY, detail, text, suggestion)
 
     def _suggest(self, text: str) -> str | None:
-        # Comparing is quadratic in the length, and no category is longer than what is echoed.
+        # Comparing takes time quadratic in the length, and no category is longer than what is echoed.
         if len(text) > MAX_ECHO:
             return None
         close = get_close_matches(text.casefold(), self._suggestions, n=1)
@@ -317,13 +321,13 @@ class Feature(BaseModel):
     def _json_boolean(self, value: bool) -> Value | Fault:
         if self.kind is FeatureKind.BOOLEAN:
             return value
-        # Columns of the words True and False may have been texts in training.
+        # A column of the words True and False may have held texts in training.
         return self._spellings.get(str(value).casefold(), self._wrong_type(value))
 
     def _json_number(self, value: float) -> Value | Fault | Warned:
         if self.kind is not FeatureKind.NUMBER:
             text = digits_of(value)
-            # JSON does not tell 1 from 1.0.
+            # JSON does not distinguish 1 from 1.0.
             whole = text.removesuffix(".0")
             return self.read(whole if text not in self._spellings and whole in self._spellings else text)
         try:
@@ -344,9 +348,9 @@ class Feature(BaseModel):
             FeatureKind.DATE: (FaultCode.NOT_A_DATE, "a date"),
             FeatureKind.TEXT: (FaultCode.NOT_A_TEXT, "a text"),
         }[self.kind]
-        return self._fault(code, f"{given} is not {wanted}", _words(value))
+        return self._fault(code, f"{given} is not {wanted}", _type_word(value))
 
 
-def _words(value: object) -> str:
-    """Return a value that is neither text nor number as it stood in JSON, as far as that is cheap."""
+def _type_word(value: object) -> str:
+    """Return a JSON value that is neither text nor number, or its type where it is long."""
     return str(value).lower() if isinstance(value, bool) else type(value).__name__

@@ -1,4 +1,4 @@
-"""Small file helpers: atomic writes, checksums, and values cached until their file changes. Standard library only."""
+"""Atomic writes, checksums, and values cached until their file changes. Standard library only."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ Stamp = tuple[int, int, int]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
+    """Write ``content`` to ``path``; a reader sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
@@ -26,30 +26,30 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sha256_of(content: bytes) -> str:
-    """Return the SHA-256 of `content` as 64 hex digits."""
+    """Return the SHA-256 of ``content`` as 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file of any size as 64 hex digits; raises OSError."""
+    """Return the SHA-256 of a file of any size as 64 hex digits; raise OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def place_of(path: Path) -> str:
-    """Return how a file of a model is called in messages: by its place among the models, not on this machine."""
+    """Return a model's file as messages name it: relative to the folder of models, not to this machine."""
     return "/".join(path.parts[-3:])
 
 
 class FileCache(Generic[T]):
-    """Values read from files, read again only when the file was replaced or written to."""
+    """Values read from files, and read again only when the file was replaced or written to."""
 
     def __init__(self, read: Callable[[Path], T]) -> None:
         self._read = read
         self._entries: dict[Path, tuple[Stamp, T]] = {}
 
     def get(self, path: Path) -> T:
-        """Return what `read` makes of the file at `path`; raises FileNotFoundError and whatever `read` raises."""
+        """Return what ``read`` makes of the file at ``path``; raise FileNotFoundError, and whatever ``read`` raises."""
         status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         entry = self._entries.get(path)

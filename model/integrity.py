@@ -1,7 +1,7 @@
-"""Checks of what C code follows without looking: indices of trees, neighbour searches, sparse and support vectors.
+"""Check arrays that C code follows unchecked: indices of trees, neighbour searches, sparse matrices, support vectors.
 
-An archive may be whole, hold nothing but trusted types, and still name a child node that does not exist; scikit-learn
-would read past the end of an array, or never come back. Every such array is therefore checked once it is loaded.
+An archive may be intact, hold only trusted types, and still name a child node that does not exist; scikit-learn would
+then read past the end of an array, or loop forever. So every such array is checked once it is loaded.
 """
 
 import gc
@@ -24,7 +24,7 @@ _OPAQUE = (type, ModuleType, FunctionType, BuiltinFunctionType, str, bytes, byte
 
 
 class Unsound(ValueError):
-    """Raised when an index in a fitted model points to what is not there."""
+    """Raised when an index in a fitted model is out of bounds."""
 
 
 def check(pipeline: Any) -> None:
@@ -39,7 +39,7 @@ def check(pipeline: Any) -> None:
 
 
 def parts_of(pipeline: Any) -> Iterator[Any]:
-    """Yield every object that a pipeline is made of, itself included, each once."""
+    """Yield every object that a pipeline consists of, itself included, each once."""
     pending, seen = [pipeline], {id(pipeline)}
     while pending:
         part = pending.pop()
@@ -51,24 +51,27 @@ def parts_of(pipeline: Any) -> Iterator[Any]:
                 pending.append(child)
 
 
-def require(true: Any, what: str) -> None:
-    """Raise Unsound, saying what is wrong, where something that has to be true is not."""
-    if not true:
-        raise Unsound(f"{what}; the file is damaged or was made to harm")
+def require(condition: Any, what: str) -> None:
+    """Raise Unsound with what is wrong unless ``condition`` is true."""
+    if not condition:
+        raise Unsound(f"{what}; the file is damaged or malicious")
 
 
 def check_children(left: NDArray[Any], right: NDArray[Any], inner: NDArray[np.bool_], what: str) -> None:
-    """Raise Unsound unless inner nodes have children within bounds and no node two parents: then no path comes back."""
+    """Raise Unsound unless inner nodes have children within bounds, and no node has two parents.
+
+    Children are never the root, so that no path returns to a node it has passed.
+    """
     children = np.concatenate([left[inner], right[inner]]).astype(np.int64)
     count = len(left)
     require(count > 0, f"{what} without nodes")
-    require(np.all((children > 0) & (children < count)), f"{what} with a child that is not there")
+    require(np.all((children > 0) & (children < count)), f"{what} with a child that does not exist")
     require(np.bincount(children, minlength=1).max() <= 1, f"{what} with a node that has two parents")
 
 
 def check_features(features: NDArray[Any], count: int, what: str) -> None:
-    """Raise Unsound where one of the features is not among `count`."""
-    require(np.all((features >= 0) & (features < count)), f"{what} that asks for a feature that is not there")
+    """Raise Unsound where a feature's index is not below ``count``."""
+    require(np.all((features >= 0) & (features < count)), f"{what} that asks for a feature that does not exist")
 
 
 def _check_tree(tree: Tree) -> None:
@@ -97,16 +100,16 @@ def _check_neighbours(tree: KDTree | BallTree) -> None:
     metric, weights = state[11], state[12]
     rows, count = len(data), len(nodes)
     require(rows and data.ndim == 2 and order.shape == (rows,), f"{what} with arrays of different lengths")
-    require(np.array_equal(np.sort(order), np.arange(rows)), f"{what} with a point that is not there")
+    require(np.array_equal(np.sort(order), np.arange(rows)), f"{what} with a point that does not exist")
     start, end = nodes["idx_start"], nodes["idx_end"]
-    require(np.all((start >= 0) & (start <= end) & (end <= rows)), f"{what} with points that are not there")
+    require(np.all((start >= 0) & (start <= end) & (end <= rows)), f"{what} with points that do not exist")
     require(
         bounds.ndim == 3 and bounds.shape[1] == count and bounds.shape[2] == data.shape[1], f"{what} without bounds"
     )
     require(bounds.shape[0] == (2 if isinstance(tree, KDTree) else 1), f"{what} without bounds")
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
-    require(np.all(2 * inner + 2 < count), f"{what} with a child that is not there")
-    require(weights is None or np.shape(weights) == (rows,), f"{what} with weights that are not there")
+    require(np.all(2 * inner + 2 < count), f"{what} with a child that does not exist")
+    require(weights is None or np.shape(weights) == (rows,), f"{what} with weights that do not exist")
     try:
         metric._validate_data(data)
     except ValueError as error:
@@ -118,7 +121,7 @@ def _check_sparse(matrix: Any) -> None:
         try:
             matrix.check_format(full_check=True)
         except ValueError as error:
-            raise Unsound(f"a sparse matrix with indices that are not there: {error}") from error
+            raise Unsound(f"a sparse matrix with indices that do not exist: {error}") from error
 
 
 def _check_support_vectors(machine: BaseLibSVM) -> None:
@@ -128,19 +131,17 @@ def _check_support_vectors(machine: BaseLibSVM) -> None:
     counts = np.asarray(machine._n_support)
     total, classes = int(counts.sum()), len(counts)
     vectors = machine.support_vectors_.shape[0]
-    two = machine._impl in {"c_svc", "nu_svc"}
-    pairs = classes * (classes - 1) // 2 if two else 1
-    require(
-        np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that are not there"
-    )
-    expected = (classes - 1 if two else 1, vectors)
-    require(machine._dual_coef_.shape == expected, f"{what} with coefficients that are not there")
-    require((total if two else vectors) == vectors, f"{what} with vectors that are not there")
+    is_classifier = machine._impl in {"c_svc", "nu_svc"}
+    pairs = classes * (classes - 1) // 2 if is_classifier else 1
+    require(np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that do not exist")
+    expected = (classes - 1 if is_classifier else 1, vectors)
+    require(machine._dual_coef_.shape == expected, f"{what} with coefficients that do not exist")
+    require((total if is_classifier else vectors) == vectors, f"{what} with vectors that do not exist")
     require(len(machine._intercept_) >= pairs, f"{what} without its intercepts")
 
 
 def _check_owner(part: Any) -> None:
-    """Check that no tree asks for a feature beyond those that the model which holds it lets through."""
+    """Check that no tree splits on a feature beyond those that its model validates."""
     state = getattr(part, "__dict__", {})
     width = state.get("n_features_in_") if isinstance(state, dict) else None
     if not isinstance(width, int | np.integer):
@@ -151,22 +152,22 @@ def _check_owner(part: Any) -> None:
     centers = state.get("cluster_centers_")
     if isinstance(centers, np.ndarray):
         require(centers.ndim == 2 and centers.shape[1] == width, "clusters with centres in another space")
-    for predictor in _flat(state.get("_predictors")):
+    for predictor in _flatten(state.get("_predictors")):
         nodes = predictor.nodes
         inner = nodes["is_leaf"] == 0
         check_features(nodes["feature_idx"][inner], width, "a boosted tree")
-        by_category = nodes["feature_idx"][inner & (nodes["is_categorical"] != 0)]
+        categorical = nodes["feature_idx"][inner & (nodes["is_categorical"] != 0)]
         known = np.flatnonzero(getattr(state.get("_bin_mapper"), "is_categorical_", ()))
-        require(np.isin(by_category, known).all(), "a boosted tree that takes a number for a category")
-    # Bagging hands each of its models a choice of columns, by indices that are looked at.
+        require(np.isin(categorical, known).all(), "a boosted tree that takes a number for a category")
+    # Bagging gives each of its models some of the columns, by indices that NumPy checks.
     if "estimators_features_" not in state:
-        for model in _flat(state.get("estimators_")):
+        for model in _flatten(state.get("estimators_")):
             tree = getattr(model, "tree_", None)
             require(tree is None or tree.n_features <= width, "a tree for more features than its model takes")
 
 
 def _check_boosting(model: BaseGradientBoosting) -> None:
-    """Check that the trees of a stage have a place each in the array to which C code adds what they say."""
+    """Check that each tree of a stage has a place in the array to which C code adds its output."""
     stages = getattr(model, "estimators_", None)
     if stages is None:
         return
@@ -180,11 +181,11 @@ def _check_boosting(model: BaseGradientBoosting) -> None:
         require(tree.n_outputs == 1 and tree.max_n_classes == 1, f"{what} by trees with more than a value a leaf")
 
 
-def _flat(parts: Any) -> Iterator[Any]:
+def _flatten(parts: Any) -> Iterator[Any]:
     if isinstance(parts, np.ndarray) and parts.dtype.hasobject:
         parts = parts.ravel().tolist()
     for part in parts if isinstance(parts, list) else ():
-        yield from _flat(part) if isinstance(part, list) else (part,)
+        yield from _flatten(part) if isinstance(part, list) else (part,)
 
 
 _CHECKS: tuple[tuple[type, Callable[[Any], None]], ...] = (

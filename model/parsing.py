@@ -1,14 +1,14 @@
-"""What a text means as a number, a date, a truth or a missing value, whatever feature it belongs to. Pure."""
+"""Parse texts as numbers, dates, booleans or missing values, whichever feature they belong to. Pure."""
 
 import math
 import re
 from datetime import UTC, datetime
 
 NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-"""The whole grammar of a number, ASCII digits only; plain enough for Python's `re` and for RE2."""
+"""The grammar of a number, with ASCII digits only, in syntax that both Python's ``re`` and RE2 have."""
 
 MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
-"""Casefolded texts that mean "no value", unless a feature has a category of that very word."""
+"""Casefolded texts that mean "no value", unless a feature has a category of that name."""
 
 BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
@@ -26,18 +26,18 @@ _DATE = re.compile(
 
 
 def is_number(text: str) -> bool:
-    """Tell whether `text` is written as a number is; it may still be too large for a float."""
+    """Return whether ``text`` is written as a number; it may still be too large for a float."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def parse_number(text: str) -> float | None:
-    """Return the finite number that `text` writes by `NUMBER_PATTERN`, or None."""
+    """Return the finite number that ``text`` denotes by ``NUMBER_PATTERN``, or None."""
     number = float(text) if is_number(text) else math.nan
     return number if math.isfinite(number) else None
 
 
 def parse_date(text: str) -> str | None:
-    """Return a day in ISO 8601 as it is, a moment in UTC without its zone; None for what is neither."""
+    """Return an ISO 8601 day as it is, a time in UTC without its zone; None for any other text."""
     try:
         moment = datetime.fromisoformat(text) if _DATE.fullmatch(text) else None
         if moment is None or len(text) == DAY_DIGITS:
@@ -48,12 +48,12 @@ def parse_date(text: str) -> str | None:
 
 
 def shown(text: str) -> str:
-    """Return `text` cut to 100 characters, for messages."""
+    """Return ``text`` cut to 100 characters, for messages."""
     return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 1] + "…"
 
 
 def digits_of(value: float) -> str:
-    """Return a JSON number as text; a whole number too long for `str` (Python's limit) in short."""
+    """Return a JSON number as text; a whole number too long for Python's ``str`` as words."""
     try:
         return str(value)
     except ValueError:

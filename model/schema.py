@@ -1,4 +1,4 @@
-"""What a model takes: its features in order, and which column of a file or key of a record is which feature.
+"""A model's features in order, and which column of a file or key of a record holds which feature.
 
 Pure: values in, values out. Imports the standard library and pydantic only, since the web process loads it.
 """
@@ -34,14 +34,14 @@ __all__ = [
     "shown",
 ]
 
-# Looking for a similar name takes time for each that is there.
+# Similar names are looked for among this many at most, since each comparison takes time.
 MAX_COMPARED = 200
 _SEPARATORS = re.compile(r"[\s._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class MissingColumn:
-    """A feature without a column, and the header, as spelt in the file, that may have been meant."""
+    """A feature without a column, and the header of the file that may have been meant."""
 
     name: str
     did_you_mean: str | None = None
@@ -51,8 +51,8 @@ class MissingColumn:
 class ColumnMatch:
     """Which column of a file holds which feature.
 
-    `columns` maps a feature's name to the index of its (first) column, from 0. `duplicates` are the headers, as
-    spelt, of further columns for a feature that has one; `extra` are those that belong to no feature.
+    ``columns`` maps a feature's name to the index of its (first) column, from 0. ``duplicates`` are the headers of
+    further columns for the same feature, ``extra`` those of columns for none.
     """
 
     columns: dict[str, int]
@@ -62,21 +62,22 @@ class ColumnMatch:
 
 
 def normalise_name(header: str) -> str:
-    """Return the name under which a header is compared: `Marital Status`, `marital.status` → `marital_status`."""
+    """Return the form in which headers are compared: ``Marital Status``, ``marital.status`` → ``marital_status``."""
     return _SEPARATORS.sub("_", header.strip().casefold())
 
 
 def closest_header(name: str, headers: Iterable[str]) -> str | None:
-    """Return the header, as spelt, that was probably meant for the feature `name`, or None.
+    """Return the header, as spelt, that was probably meant for the feature ``name``, or None.
 
-    Close is: similar letters (difflib), or nothing but words of the name (`hours` for `hours_per_week`).
+    A header is close if its letters are similar (difflib), or if it has only words of the name (``hours`` for
+    ``hours_per_week``).
     """
-    spelt = {normalise_name(shown(header)): header for header in reversed(list(headers))}
-    similar = get_close_matches(name, spelt, n=1)
+    by_spelling = {normalise_name(shown(header)): header for header in reversed(list(headers))}
+    similar = get_close_matches(name, by_spelling, n=1)
     words = set(name.split("_"))
-    subsets = [header for header in spelt if header and set(header.split("_")) <= words]
-    found = [*similar, *subsets]
-    return spelt[found[0]] if found else None
+    subsets = [header for header in by_spelling if header and set(header.split("_")) <= words]
+    candidates = [*similar, *subsets]
+    return by_spelling[candidates[0]] if candidates else None
 
 
 class Schema(BaseModel):
@@ -87,23 +88,23 @@ class Schema(BaseModel):
     features: tuple[Feature, ...]
 
     def match_columns(self, header: Sequence[str]) -> ColumnMatch:
-        """Return which column of `header` holds which feature, and what is missing, doubled or extra."""
+        """Return which column of ``header`` holds which feature, and which are missing, duplicate or extra."""
         columns: dict[str, int] = {}
         duplicates: list[str] = []
         extra: list[str] = []
-        for index, spelt in enumerate(header):
-            feature = self._feature(spelt)
+        for index, column in enumerate(header):
+            feature = self._feature(column)
             if feature is None:
-                extra.append(spelt)
+                extra.append(column)
             elif feature.name in columns:
-                duplicates.append(spelt)
+                duplicates.append(column)
             else:
                 columns[feature.name] = index
         missing = self._missing_columns(columns, extra)
         return ColumnMatch(columns, missing, tuple(duplicates), tuple(extra))
 
     def validate_record(self, record: Mapping[str, object]) -> tuple[dict[str, Value], list[Fault], list[Fault]]:
-        """Return the values of one record in schema order, every fault, and every warning.
+        """Return the values of one record in schema order, all faults, and all warnings.
 
         A feature at fault has no value. Keys are compared as headers are; an absent key counts as missing, other keys
         are ignored.
@@ -123,11 +124,21 @@ class Schema(BaseModel):
             elif feature.name in given:
                 faults.append(value)
             else:
-                faults.append(feature.missing(closest_header(normalise_name(feature.name), extra)))
+                faults.append(self._missing(feature, extra))
         return values, faults, warnings
 
+    def _missing(self, feature: Feature, extra: Sequence[str]) -> Fault:
+        """Return the fault of a record without ``feature``, whose other keys are ``extra``."""
+        spelling = normalise_name(feature.name)
+        key = closest_header(spelling, extra)
+        alike = [other.name for other in self.features if normalise_name(other.name) == spelling]
+        if key is not None and len(alike) > 1 and normalise_name(key) == spelling:
+            names = " or ".join(map(repr, alike))
+            return feature.missing(hint=f"{shown(key)!r} could be {names}: write the name exactly")
+        return feature.missing(key)
+
     def _feature(self, header: str) -> Feature | None:
-        """The feature of that name, or of the only name that is spelt alike."""
+        """Return the feature of that name, or the only one whose name is spelt alike."""
         return self._by_name.get(header) or self._by_spelling.get(normalise_name(header))
 
     @cached_property
@@ -136,14 +147,14 @@ class Schema(BaseModel):
 
     @cached_property
     def _by_spelling(self) -> dict[str, Feature]:
-        """The features by normalised name, but for those that are spelt alike: these go by their exact names."""
-        spelt = [normalise_name(feature.name) for feature in self.features]
-        counts = Counter(spelt)
-        return {name: feature for name, feature in zip(spelt, self.features, strict=True) if counts[name] == 1}
+        """The features by normalised name, without those spelt alike: these go by their exact names."""
+        spellings = [normalise_name(feature.name) for feature in self.features]
+        counts = Counter(spellings)
+        return {name: feature for name, feature in zip(spellings, self.features, strict=True) if counts[name] == 1}
 
-    def _missing_columns(self, found: Mapping[str, int], extra: Sequence[str]) -> tuple[MissingColumn, ...]:
+    def _missing_columns(self, columns: Mapping[str, int], extra: Sequence[str]) -> tuple[MissingColumn, ...]:
         return tuple(
             MissingColumn(feature.name, closest_header(normalise_name(feature.name), extra))
             for feature in self.features
-            if feature.name not in found
+            if feature.name not in columns
         )

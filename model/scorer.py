@@ -1,4 +1,4 @@
-"""Scoring: records in, predictions out. A scorer is one version of a model, loaded once and used from then on."""
+"""Scoring: records in, predictions out. A ``Scorer`` is one version of a model, loaded once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,23 +27,23 @@ from model.schema import Value
 class Predictions:
     """Predictions of n records, in their order.
 
-    `values`, shape (n,), or (n, targets) where the card has several: of a classifier, indices into the card's classes;
-    of a regressor, numbers. `scores`, shape (n, s): what stands beside them, a column for each of the card's
-    `score_columns`.
+    ``values``, shape (n,), or (n, targets) where the card has several targets: indices into the card's classes for
+    a classifier, numbers for a regressor. ``scores``, shape (n, s): the columns that the card's ``score_columns``
+    names.
     """
 
     values: NDArray[Any]
     scores: Floats
 
     def by_target(self, card: Card) -> list[tuple[NDArray[Any], tuple[str, ...]]]:
-        """The values of each target, shape (n,), with the classes that they index; none where they are numbers."""
+        """Return each target's values, shape (n,), with the classes that they index; no classes for numbers."""
         if not card.kind.has_several_targets:
             return [(self.values, card.classes)]
         classes = card.target_classes or [()] * len(card.targets)
         return list(zip(self.values.T, classes, strict=True))
 
-    def told(self, card: Card) -> list[tuple[str | float, ...]]:
-        """What is said of each record: its predictions, classes by their names, then its scores."""
+    def by_record(self, card: Card) -> list[tuple[str | float, ...]]:
+        """Return, for each record, its predictions, classes by name, followed by its scores."""
         columns = [
             [classes[value] for value in values.tolist()] if classes else values.tolist()
             for values, classes in self.by_target(card)
@@ -52,12 +52,12 @@ class Predictions:
 
     @property
     def positive(self) -> Floats:
-        """Of a binary classifier: the probability (or decision) of the positive class, shape (n,)."""
+        """The probability (or decision) of a binary classifier's positive class, shape (n,)."""
         return self.scores[:, 0]
 
     @classmethod
     def joined(cls, parts: Sequence[Self], order: NDArray[np.int64]) -> Self:
-        """The predictions of all parts, of which there is at least one, in the given order of their rows."""
+        """Return the predictions of one or more parts, with the rows in the given order."""
         values = np.concatenate([part.values for part in parts])
         return cls(values[order], np.concatenate([part.scores for part in parts])[order])
 
@@ -65,8 +65,9 @@ class Predictions:
 class Scorer:
     """A model's card with its fitted pipeline. Frames have one column per feature; NaN or None is missing.
 
-    Making one raises BrokenModel where the pipeline's classes are not the card's. Every method raises ScoringFailed
-    where the pipeline raises, or answers NaN or another number of rows; those that explain raise ExplanationFailed.
+    The constructor raises BrokenModel where the pipeline's classes are not the card's. Every method raises
+    ScoringFailed where the pipeline raises, or returns NaN or another number of rows; those that explain raise
+    ExplanationFailed.
     """
 
     def __init__(self, card: Card, pipeline: Any) -> None:
@@ -87,44 +88,45 @@ class Scorer:
     def probabilities(self, frame: pd.DataFrame) -> Floats:
         """Return the pipeline's probabilities of each class, shape (n, classes), columns in the card's order."""
         shape = (len(frame), len(self.card.classes))
-        return self._asked("predict_proba", self.prepared(frame), shape)
+        return self._call("predict_proba", self.prepared(frame), shape)
 
     def predict(self, frame: pd.DataFrame, threshold: float | None = None) -> Predictions:
         """Return the predictions of a frame.
 
-        Where `threshold` is given, for a binary classifier with probabilities, positive is what has at least that one;
-        otherwise a label is what the pipeline's `predict` says, unless the schema's owner chose a threshold.
+        For a binary classifier with probabilities, ``threshold`` makes the records with at least that
+        probability positive. Without it, a label is that of the pipeline's ``predict``, unless the schema's
+        owner chose a threshold.
         """
         return self._predict(self.prepared(frame), threshold)
 
     def predict_prepared(self, frame: pd.DataFrame) -> Predictions:
-        """Return what `predict` does, of a frame whose columns are as the pipeline gets them: see `prepared`."""
+        """Return the predictions of a frame whose columns are as the pipeline takes them: see ``prepared``."""
         return self._predict(frame, None)
 
     def predict_coded(self, columns: Mapping[str, Column], threshold: float | None = None) -> Predictions:
-        """Return what `predict` does, of dictionary-coded columns, by feature.
+        """Return the predictions of dictionary-coded columns, by feature.
 
-        A missing value (None or NaN) is a distinct value like any other; of a feature that allows none it may be
-        listed, but not used. Additive models are scored from a table per feature, which is far quicker than their
-        pipeline and equal to it; others by their pipeline.
+        A missing value (None or NaN) is a distinct value like any other; one of a feature that allows none may
+        be listed, but not used. Additive models are scored from a table per feature, which gives what their
+        pipeline does, many times faster; other models by their pipeline.
         """
         if self._additive is None:
             return self._predict(self._decoded(columns), threshold)
         rows = len(next(iter(columns.values()))[1])
         with self._failures(rows):
             positive = self._additive.positive(columns)
-        return self._decided(self._checked(positive, (rows,)), threshold)
+        return self._predictions_of_positive(self._checked(positive, (rows,)), threshold)
 
     def predict_records(self, records: Sequence[Mapping[str, Value]], threshold: float | None = None) -> Predictions:
-        """Return the predictions of records as `Schema.validate_record` gives them: the quick way for a few."""
+        """Return the predictions of records from ``Schema.validate_record``: the fast path for a few."""
         if self._additive is None:
             return self._predict(frame_of(records, self.card.features), threshold)
         return self.predict_coded(code_records(records, self.card.features), threshold)
 
     def explain(self, frame: pd.DataFrame) -> Explanation | None:
-        """Return each feature's effect on each record; None where the card promises no explanation.
+        """Return each feature's effect on each record; None where the card has no explanation.
 
-        Of several classes, each record's effects are about the one that is predicted.
+        With several classes, each record's effects are about the class that is predicted.
         """
         prepared = self.prepared(frame)
         if self._additive is not None:
@@ -132,13 +134,13 @@ class Scorer:
         return self._explained(prepared)
 
     def explain_coded(self, columns: Mapping[str, Column]) -> Explanation | None:
-        """Return what `explain` does, of dictionary-coded columns, as `predict_coded` takes them."""
+        """Return what ``explain`` does, for dictionary-coded columns as ``predict_coded`` takes them."""
         if self._additive is not None:
             return self._explained_by_table(self._additive, columns, len(next(iter(columns.values()))[1]))
         return self._explained(self._decoded(columns))
 
     def explain_records(self, records: Sequence[Mapping[str, Value]]) -> Explanation | None:
-        """Return what `explain` does, of records as `Schema.validate_record` gives them."""
+        """Return what ``explain`` does, for records from ``Schema.validate_record``."""
         if self._additive is not None:
             return self._explained_by_table(self._additive, code_records(records, self.card.features), len(records))
         return self._explained(frame_of(records, self.card.features))
@@ -146,11 +148,11 @@ class Scorer:
     def predict_and_explain_records(
         self, records: Sequence[Mapping[str, Value]], threshold: float | None = None
     ) -> tuple[Predictions, Explanation | None]:
-        """Return what `predict_records` and `explain_records` do, in one go."""
+        """Return what ``predict_records`` and ``explain_records`` do, computed once."""
         explanation = self.explain_records(records)
         if self._additive is None or explanation is None:
             return self.predict_records(records, threshold), explanation
-        return self._decided(expit(explanation.output), threshold), explanation
+        return self._predictions_of_positive(expit(explanation.output), threshold), explanation
 
     @property
     def _positive_index(self) -> int:
@@ -158,28 +160,28 @@ class Scorer:
 
     def _predict(self, frame: pd.DataFrame, threshold: float | None) -> Predictions:
         answers = self._answers(frame)
-        return Predictions(self._values(frame, answers, threshold), self._shown(answers))
+        return Predictions(self._values(frame, answers, threshold), self._score_columns(answers))
 
     def _answers(self, frame: pd.DataFrame) -> Floats:
-        """What the pipeline says beside its predictions, shape (n, s): for all classes, where these are scored."""
+        """Return what the pipeline gives beside its predictions, shape (n, s): scores for all classes if it has any."""
         rows, classes = len(frame), len(self.card.classes)
         match self.card.scores:
             case Scores.PROBABILITY:
-                return self._asked("predict_proba", frame, (rows, classes))
+                return self._call("predict_proba", frame, (rows, classes))
             case Scores.DECISION if self.card.kind is ModelKind.MULTICLASS_CLASSIFIER:
-                return self._asked("decision_function", frame, (rows, classes))
+                return self._call("decision_function", frame, (rows, classes))
             case Scores.DECISION:
-                return self._asked("decision_function", frame, (rows,))[:, np.newaxis]
+                return self._call("decision_function", frame, (rows,))[:, np.newaxis]
             case Scores.SCORE:
-                return self._asked(score_method(self.pipeline), frame, (rows,))[:, np.newaxis]
+                return self._call(score_method(self.pipeline), frame, (rows,))[:, np.newaxis]
             case Scores.DISTANCE:
-                distances = self._asked("transform", frame, (rows, None))
+                distances = self._call("transform", frame, (rows, None))
                 return np.asarray(distances.min(axis=1, initial=np.inf, keepdims=True), np.float64)
             case Scores.NONE:
                 return np.empty((rows, 0))
 
-    def _shown(self, answers: Floats) -> Floats:
-        """The scores as the card's columns have them: of a binary classifier, those of the positive class."""
+    def _score_columns(self, answers: Floats) -> Floats:
+        """Return the scores in the card's columns: for a binary classifier those of the positive class."""
         if self.card.kind is not ModelKind.BINARY_CLASSIFIER or not answers.shape[1]:
             return answers
         if self.card.scores is Scores.PROBABILITY:
@@ -191,34 +193,34 @@ class Scorer:
         if card.kind.has_several_targets:
             return self._targets(frame)
         if card.kind is ModelKind.REGRESSOR:
-            return self._asked("predict", frame, (len(frame),))
+            return self._call("predict", frame, (len(frame),))
         is_shared = card.kind is ModelKind.BINARY_CLASSIFIER and card.scores is Scores.PROBABILITY
         own = card.threshold if card.labels_by is LabelRule.THRESHOLD else None
-        # A request that names the model's own threshold asks for the model's own labels.
+        # A request that names the model's own threshold means the model's own labels.
         limit = own if threshold in (None, card.threshold) else threshold
         if is_shared and limit is not None:
-            return self._from(limit, answers[:, self._positive_index])
+            return self._at_threshold(limit, answers[:, self._positive_index])
         if card.labels_by is LabelRule.PREDICT or card.scores not in (Scores.PROBABILITY, Scores.DECISION):
             return self._class_indices(frame)
-        # As scikit-learn decides: the first of the likeliest classes, and the second of two from above zero on.
+        # As scikit-learn decides: the first of the most probable classes; of two, the second with a decision above 0.
         return (answers[:, 0] > 0).astype(np.int64) if answers.shape[1] == 1 else answers.argmax(axis=1)
 
-    def _from(self, limit: float, positive: Floats) -> NDArray[np.int64]:
+    def _at_threshold(self, limit: float, positive: Floats) -> NDArray[np.int64]:
         # Only a binary classifier has a positive class, so the other index is the negative one.
         return np.where(positive >= limit, self._positive_index, 1 - self._positive_index)
 
-    def _decided(self, positive: Floats, threshold: float | None) -> Predictions:
-        """The predictions of an additive model, which is one of two classes."""
+    def _predictions_of_positive(self, positive: Floats, threshold: float | None) -> Predictions:
+        """Return the predictions of an additive model, which has two classes, from its positive probabilities."""
         limit = self.card.threshold if threshold is None else threshold
-        # Where no threshold gives its labels, the pipeline's own way does: the second class from above one half on.
-        values = (positive > 0.5).astype(np.int64) if limit is None else self._from(limit, positive)
+        # Where no threshold gives the labels of ``predict``, its own rule does: the second class above one half.
+        values = (positive > 0.5).astype(np.int64) if limit is None else self._at_threshold(limit, positive)
         return Predictions(values, positive[:, np.newaxis])
 
     def _targets(self, frame: pd.DataFrame) -> NDArray[Any]:
-        """The predictions of several targets, shape (n, targets)."""
+        """Return the predictions of several targets, shape (n, targets)."""
         shape = (len(frame), len(self.card.targets))
         if self.card.kind is ModelKind.MULTIOUTPUT_REGRESSOR:
-            return self._asked("predict", frame, shape)
+            return self._call("predict", frame, shape)
         labels = self._labels(frame, shape)
         columns = [
             label_places(labels[:, at].tolist(), classes) if len(frame) else np.empty(0, np.int64)
@@ -234,34 +236,36 @@ class Scorer:
             return label_places(labels.tolist(), self.card.pipeline_classes or self.card.classes)
 
     def _labels(self, frame: pd.DataFrame, shape: tuple[int, ...]) -> NDArray[Any]:
-        """What the pipeline's `predict` says of a prepared frame, checked."""
+        """Return the checked labels of the pipeline's ``predict`` for a prepared frame."""
         if not len(frame):
             return np.empty(shape, np.int64)
         with self._failures(len(frame)):
-            labels = _dense(self.pipeline.predict(self._given(frame)))
+            labels = _dense(self.pipeline.predict(self._pipeline_input(frame)))
         labels = labels.reshape(shape) if labels.shape == (*shape, 1) else labels
         self._check_shape(labels, shape)
         return labels
 
-    def _asked(self, method: str, frame: pd.DataFrame, shape: tuple[int | None, ...]) -> Floats:
-        """The answer of one of the pipeline's methods to a prepared frame, checked; it is not asked about no rows.
+    def _call(self, method: str, frame: pd.DataFrame, shape: tuple[int | None, ...]) -> Floats:
+        """Return the checked result of a method of the pipeline for a prepared frame; do not call it with no rows.
 
-        `shape` has None for a length that is not known beforehand.
+        ``shape`` has None for a length that is not known beforehand.
         """
         if not len(frame):
             return np.empty([length or 0 for length in shape])
         with self._failures(len(frame)):
-            answer = _dense(getattr(self.pipeline, method)(self._given(frame))).astype(np.float64)
+            answer = _dense(getattr(self.pipeline, method)(self._pipeline_input(frame))).astype(np.float64)
         if answer.ndim == len(shape) + 1 and answer.shape[-1] == 1:
             answer = answer[..., 0]
-        known = tuple(found if length is None else length for length, found in zip(shape, answer.shape, strict=False))
-        return self._checked(answer, known)
+        expected = tuple(
+            actual if length is None else length for length, actual in zip(shape, answer.shape, strict=False)
+        )
+        return self._checked(answer, expected)
 
-    def given(self, frame: pd.DataFrame) -> Any:
-        """Return a frame of validated values as the pipeline takes it: as a frame, an array or texts."""
-        return self._given(self.prepared(frame))
+    def pipeline_input(self, frame: pd.DataFrame) -> Any:
+        """Return a frame of validated values in the form that the pipeline takes: a frame, an array or texts."""
+        return self._pipeline_input(self.prepared(frame))
 
-    def _given(self, frame: pd.DataFrame) -> Any:
+    def _pipeline_input(self, frame: pd.DataFrame) -> Any:
         match self.card.takes:
             case InputForm.FRAME:
                 return frame
@@ -279,14 +283,14 @@ class Scorer:
             raise ScoringFailed(f"model {self.card.name!r} could not score {rows} rows: {error}") from error
 
     def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return a frame of validated values with the columns that the pipeline gets, in its dtypes and order."""
+        """Return a frame of validated values with the columns that the pipeline takes, in its dtypes and order."""
         with self._failures(len(frame)):
             return pd.DataFrame(
                 {feature.name: column_of(feature, frame[feature.name].array) for feature in self.card.features}
             )
 
     def _decoded(self, columns: Mapping[str, Column]) -> pd.DataFrame:
-        """Coded columns as the frame that the pipeline takes; each distinct value is converted once."""
+        """Return coded columns as the frame that the pipeline takes; each distinct value is converted once."""
         rows = len(next(iter(columns.values()))[1])
         with self._failures(rows):
             return pd.DataFrame(
@@ -298,7 +302,7 @@ class Scorer:
 
     @cached_property
     def _explainer(self) -> Explainer | None:
-        # Made when it is first asked for: it may take a second, and scoring files does not need it.
+        # Created on first use: it may take a second, and scoring files does not need it.
         if self.card.explanation is None or not self.card.is_explained:
             return None
         return explainer_of(self.pipeline, self.card.features, self.card.explanation.average_effects)
@@ -314,12 +318,12 @@ class Scorer:
         with self._explanation_failures(rows):
             if (explainer := self._explainer) is None:
                 return None
-            found = explainer.explain(self._given(frame), self._positive_classes(rows))
-            return self._checked_explanation(found, rows)
+            explanation = explainer.explain(self._pipeline_input(frame), self._positive_classes(rows))
+            return self._checked_explanation(explanation, rows)
 
-    def _checked_explanation(self, found: Explanation, rows: int) -> Explanation:
-        self._checked(found.effects, (rows, len(self.card.features)))
-        return found
+    def _checked_explanation(self, explanation: Explanation, rows: int) -> Explanation:
+        self._checked(explanation.effects, (rows, len(self.card.features)))
+        return explanation
 
     @contextmanager
     def _explanation_failures(self, rows: int) -> Iterator[None]:
@@ -346,7 +350,7 @@ class Scorer:
 
 
 def _additive_form(card: Card, pipeline: Any) -> AdditiveModel | None:
-    """Return the additive form, whose decision is about the second class, where that is the positive one."""
+    """Return the additive form of a pipeline whose second class, which its decision is about, is the positive one."""
     if not card.additive or card.classes[1:] != (card.positive_class,):
         return None
     return AdditiveModel.of(pipeline, card.features, card.explanation.average_effects if card.explanation else {})
@@ -355,24 +359,24 @@ def _additive_form(card: Card, pipeline: Any) -> AdditiveModel | None:
 def _check_classes(card: Card, pipeline: Any) -> None:
     if card.kind not in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
         return
-    found, expected = tuple(map(str, getattr(pipeline, "classes_", ()))), card.pipeline_classes or card.classes
-    if found != expected:
-        raise BrokenModel(f"the artifact of {card.name!r} predicts {found}, its card says {expected}")
+    actual, expected = tuple(map(str, getattr(pipeline, "classes_", ()))), card.pipeline_classes or card.classes
+    if actual != expected:
+        raise BrokenModel(f"the artifact of {card.name!r} predicts {actual}, its card says {expected}")
 
 
 def score_method(pipeline: Any) -> str:
-    """Return which method of an outlier detector says how normal a record is."""
+    """Return the name of the method by which an outlier detector says how normal a record is."""
     return "decision_function" if hasattr(pipeline, "decision_function") else "score_samples"
 
 
 def label_text(text: str) -> str:
-    """Return a class in the form in which classes are compared: a whole number is one, be it `1` or `1.0`."""
+    """Return a class label in the form in which labels are compared: ``1.0`` is the whole number ``1``."""
     number = parse_number(text)
     return str(int(number)) if number is not None and number.is_integer() else text
 
 
 def label_places(labels: Sequence[Any], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Each label's place among the classes; raises KeyError where it is none of them."""
+    """Return each label's index among the classes; raise KeyError for one that is none of them."""
     places = {label_text(name): place for place, name in enumerate(classes)}
     places |= {name: place for place, name in enumerate(classes)}
     texts = map(str, labels)

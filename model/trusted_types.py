@@ -1,13 +1,13 @@
 """Which types in a skops archive are known to be safe, beyond those that skops itself trusts.
 
-A type is trusted in the one form in which skops stores it (its *loader*), never by name alone: a name that is trusted
-as an object, whose state is set, must not be called with arguments of the file's choice. What is trusted this way
+A type is trusted only in the form in which skops stores it (its *loader*), never by name alone: a name that is trusted
+as an object, whose state is set, must not be called with arguments from the file. What is trusted this way
 
 - holds data: estimators, kernels, splitters, losses and the like, whose constructors and states do nothing by
   themselves;
 - is a function that computes from arrays and touches nothing else;
 - is an array of indices that C code follows unchecked (trees, neighbour searches, sparse matrices): these are trusted
-  because `model.integrity` checks them once they are loaded;
+  because ``model.integrity`` checks them once they are loaded;
 - is a booster of XGBoost, LightGBM or CatBoost, whose state is that library's own model format, read by its parser.
 """
 
@@ -28,7 +28,7 @@ SCHEMA_FILE = "schema.json"
 
 OBJECT, DICT, TYPE, FUNCTION = "ObjectNode", "DictNode", "TypeNode", "FunctionNode"
 DATA_LOADERS = {OBJECT, DICT, TYPE}
-"""In these an instance is made without calling its constructor, or with a mapping; a type is only named."""
+"""These make an instance without calling its constructor, or with a mapping, or only name a type."""
 
 FIXED = {
     "builtins.NoneType": {TYPE},
@@ -46,7 +46,7 @@ FIXED = {
     "sklearn.cluster._kmeans._kmeans_single_elkan": {FUNCTION},
     "imblearn.utils._validation.ArraysTransformer": {OBJECT},
 }
-"""Single types and functions, each with the loaders in which it is trusted."""
+"""Single types and functions, with the loaders in which each is trusted."""
 
 HOLDERS = (
     "sklearn._loss.link",
@@ -66,7 +66,7 @@ HOLDERS = (
     "sklearn.neural_network._stochastic_optimizers",
     "sklearn.utils._metadata_requests",
 )
-"""Modules all of whose own classes hold data."""
+"""Modules whose own classes all hold data."""
 
 SPARSE = ("csr_matrix", "csc_matrix", "coo_matrix", "csr_array", "csc_array", "coo_array")
 
@@ -75,7 +75,7 @@ NUMPY_FUNCTIONS = (
     "mean", "median", "min", "nan_to_num", "nanmax", "nanmean", "nanmedian", "nanmin", "nanstd", "nansum", "nanvar",
     "percentile", "prod", "quantile", "ravel", "reshape", "round", "squeeze", "std", "sum", "transpose", "var", "where",
 )  # fmt: skip
-"""Functions on arrays without ufuncs, which skops trusts: what aggregations and function transformers name."""
+"""Functions on arrays that aggregations and function transformers name; skops itself trusts ufuncs."""
 
 FUNCTION_MODULES = ("sklearn.metrics", "sklearn.feature_selection")
 """Modules whose public functions compute scores of arrays."""
@@ -93,22 +93,22 @@ EXTRAS = {
     "imblearn": "requirements-boosters.txt",
     "onnxruntime": "requirements-onnx.txt",
 }
-"""Libraries that are optional, and the file of requirements that installs each."""
+"""Optional libraries, and the requirements file that installs each."""
 
 
 def untrusted(content: bytes) -> tuple[str, ...]:
-    """Return the names in a skops archive that are not known to be safe, sorted; raises what skops raises."""
+    """Return the sorted names in a skops archive that are not known to be safe; raise what skops raises."""
     schema = schema_of(content)
     return tuple(sorted(set(skops.io.get_untrusted_types(data=content)) - set(_safe_names(schema))))
 
 
 def known_safe(content: bytes) -> tuple[str, ...]:
-    """Return the names in a skops archive that are known to be safe here, whether skops trusts them or not."""
+    """Return the names in a skops archive that are known to be safe here, whether or not skops trusts them."""
     return tuple(sorted(_safe_names(schema_of(content))))
 
 
 def schema_of(content: bytes) -> Any:
-    """Return the JSON tree that says what a skops archive holds; raises BadZipFile, KeyError and ValueError."""
+    """Return the JSON tree that describes a skops archive; raise BadZipFile, KeyError or ValueError."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         return json.loads(archive.read(SCHEMA_FILE))
 
@@ -127,9 +127,11 @@ def nodes_of(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def missing_library(content: bytes) -> str | None:
-    """Return the first library that an archive names and that is not installed here, if there is one."""
+    """Return the first library that an archive names and that is not installed here, or None."""
     roots = {str(node.get("__module__")).partition(".")[0] for node in nodes_of(schema_of(content))}
-    return next((root for root in sorted(roots) if root not in {"", "None", "__main__"} and not _is_there(root)), None)
+    return next(
+        (root for root in sorted(roots) if root not in {"", "None", "__main__"} and not _is_installed(root)), None
+    )
 
 
 def how_to_install(library: str) -> str:
@@ -167,31 +169,31 @@ def _holds_data(name: str, loader: str) -> bool:
 
 
 def _is_estimator(module: str, attribute: str) -> bool:
-    """Whether a class of a library that is known is an estimator or a sampler, defined in that module."""
+    """Return whether a class is an estimator or a sampler of a known library, defined in that module."""
     if module.partition(".")[0] not in ESTIMATOR_PACKAGES or {"tests", "conftest", "testing"} & set(module.split(".")):
         return False
-    found = _own_class(module, attribute)
-    bases = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__} if found else set()
+    cls = _own_class(module, attribute)
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__} if cls else set()
     return bool(bases & {"sklearn.base.BaseEstimator", "catboost.core.CatBoost"})
 
 
 def _own_class(module: str, attribute: str) -> type | None:
-    """Return a class by name, if it is defined in that module of an installed library."""
-    if not _is_there(module.partition(".")[0]):
+    """Return a class by name if an installed library defines it in that module."""
+    if not _is_installed(module.partition(".")[0]):
         return None
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        cls = getattr(importlib.import_module(module), attribute, None)
     except ImportError:
         return None
-    return found if isinstance(found, type) and _is_defined_in(found, module) else None
+    return cls if isinstance(cls, type) and _is_defined_in(cls, module) else None
 
 
-def _is_defined_in(found: type, module: str) -> bool:
-    # Cython leaves out the package of some modules.
-    return module == found.__module__ or module.endswith(f".{found.__module__}")
+def _is_defined_in(cls: type, module: str) -> bool:
+    # Cython omits the package of some modules.
+    return module == cls.__module__ or module.endswith(f".{cls.__module__}")
 
 
-def _is_there(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     if sys.modules.get(package) is not None:
         return True
     try:
@@ -205,9 +207,9 @@ def _functions() -> frozenset[str]:
     names = {f"numpy.{name}" for name in NUMPY_FUNCTIONS}
     for module in map(importlib.import_module, FUNCTION_MODULES):
         members = [getattr(module, name) for name in module.__all__]
-        names |= {f"{member.__module__}.{member.__name__}" for member in members if _computes(member)}
+        names |= {f"{member.__module__}.{member.__name__}" for member in members if _is_function(member)}
     return frozenset(names)
 
 
-def _computes(member: Any) -> bool:
+def _is_function(member: Any) -> bool:
     return callable(member) and not isinstance(member, type) and hasattr(member, "__module__")

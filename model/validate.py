@@ -1,4 +1,4 @@
-"""Validating whole columns: each distinct text is parsed once, by the rules of `Feature.parse`. Pure."""
+"""Validate whole columns: each distinct text is parsed once, by the rules of ``Feature.read``. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,29 +13,29 @@ from model.faults import Faults, all_shown
 from model.parsing import NUMBER_PATTERN
 from model.schema import Fault, FaultCode, Feature, FeatureKind, UnseenPolicy, Value, Warned
 
-# Texts that Arrow's and Python's float parsers read alike, none of them beyond what a float can be, if they are not too
-# long; all others go through `Feature.parse`.
+# Texts that Arrow's and Python's float parsers read alike, and that no float overflows on, if they are not too long;
+# all others go through ``Feature.read``.
 _PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 _MAX_PLAIN_NUMBER = 200
 _ANY_NUMBER = f"^(?:{NUMBER_PATTERN})$"
-# Texts that are shown as they stand, between apostrophes: ASCII without spaces around, apostrophes and backslashes.
+# Texts that messages show unchanged between apostrophes: ASCII, without apostrophes, backslashes and spaces around.
 _PLAIN_WORD = r"^[!-&(-\[\]-~]([ -&(-\[\]-~]*[!-&(-\[\]-~])?$"
-# Looking for a similar category is slow, and of little use past the first hundred misspellings.
+# Looking for a similar category is slow, and past the first hundred misspellings of little use.
 _MAX_SUGGESTIONS = 100
 
 Mask = NDArray[np.bool_]
-Found = tuple[NDArray[np.int64], Faults]
-"""The places of texts, ascending, and what is said of each."""
+IndexedFaults = tuple[NDArray[np.int64], Faults]
+"""Ascending indices of texts, and the fault of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedValues:
     """What the distinct texts of a column mean.
 
-    `values`, shape (distinct,): float64 for numbers (NaN: missing), objects for all others (None: missing); of a text
-    at fault, it is missing. `at_fault`, shape (f,), are the indices of such texts, ascending, `faults` what is wrong.
-    `unusual`, shape (w,), are the indices of texts whose value never occurred in training and is scored all the same,
-    ascending, `warnings` what is unusual about each.
+    ``values``, shape (distinct,), are float64 for numbers (NaN: missing), objects for all others (None: missing); a
+    text at fault is missing. ``at_fault``, shape (f,), are the ascending indices of such texts, ``faults`` what is
+    wrong with each. ``unusual``, shape (w,), are the ascending indices of texts whose value never occurred in training
+    and is scored all the same, ``warnings`` what is unusual about each.
     """
 
     values: NDArray[Any]
@@ -45,7 +45,7 @@ class ParsedValues:
     warnings: Faults
 
     def without_those_of(self, other: Self) -> Self:
-        """The same without the faults and the warnings of texts of which `other` has one."""
+        """Return a copy without the faults and warnings of texts for which ``other`` has one."""
         faults = np.flatnonzero(~np.isin(self.at_fault, other.at_fault))
         warnings = np.flatnonzero(~np.isin(self.unusual, other.unusual))
         return replace(
@@ -58,16 +58,16 @@ class ParsedValues:
 
 
 def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
-    """Parse the distinct texts of one feature's column: the usual kinds, right or wrong, all at once."""
+    """Parse the distinct texts of a feature's column: those of the usual kinds, right or wrong, all at once."""
     values: NDArray[Any] = np.empty(len(texts), dtype=object)
     unusual: dict[FaultCode, Mask] = {}
     if feature.kind is FeatureKind.NUMBER:
         values, unusual = _numbers(feature, texts)
     elif feature.kind is FeatureKind.CATEGORY and feature.limits_reject and not feature.has_numeric_categories:
         unusual = _unknown_categories(feature, texts)
-    known = np.any([*unusual.values(), _is_number(values)], axis=0)
-    found = _read_each(feature, texts, np.flatnonzero(~known), values)
-    at_fault, warned = [found.faults], [found.warnings]
+    is_known = np.any([*unusual.values(), _is_number(values)], axis=0)
+    read = _read_each(feature, texts, np.flatnonzero(~is_known), values)
+    at_fault, warned = [read.faults], [read.warnings]
     for code, mask in unusual.items():
         places = np.flatnonzero(mask)
         group = warned if _is_scored(feature, code) else at_fault
@@ -78,12 +78,12 @@ def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
 
 
 def _is_scored(feature: Feature, code: FaultCode) -> bool:
-    """Whether a number that never occurred in training is scored as it is."""
+    """Return whether a number that never occurred in training is scored as it is."""
     return feature.unseen is UnseenPolicy.WARN and code is not FaultCode.NOT_A_NUMBER
 
 
-def _in_order(parts: Sequence[Found]) -> Found:
-    """The places of all parts, ascending, and what is said of each."""
+def _in_order(parts: Sequence[IndexedFaults]) -> IndexedFaults:
+    """Return the faults of all parts in the order of their texts."""
     parts = [part for part in parts if len(part[0])] or list(parts[:1])
     if len(parts) == 1:
         return parts[0]
@@ -93,36 +93,36 @@ def _in_order(parts: Sequence[Found]) -> Found:
 
 
 def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float64], dict[FaultCode, Mask]]:
-    """The plain numbers (NaN for other texts), and which texts are wrong in which usual way."""
+    """Return the plain numbers (NaN for other texts), and masks of the texts that are wrong in a usual way."""
     short = pc.less_equal(pc.binary_length(texts), _MAX_PLAIN_NUMBER)
     plain = pc.and_(pc.match_substring_regex(texts, _PLAIN_NUMBER), short)
     numbers = pc.cast(pc.if_else(plain, texts, pa.scalar(None, pa.string())), pa.float64())
     values = numbers.to_numpy(zero_copy_only=False).copy()
-    known = np.isfinite(values)
-    whole = known & (values == np.floor(values)) if feature.integer else known
-    within = (values >= _or(feature.minimum, -np.inf)) & (values <= _or(feature.maximum, np.inf))
+    is_known = np.isfinite(values)
+    whole = is_known & (values == np.floor(values)) if feature.integer else is_known
+    within = (values >= _limit(feature.minimum, -np.inf)) & (values <= _limit(feature.maximum, np.inf))
     if (whole & within).all():
         return values, {}
-    if feature.unseen is UnseenPolicy.MISSING:  # what then becomes of them `Feature.read` says
+    if feature.unseen is UnseenPolicy.MISSING:  # ``Feature.read`` decides
         values[~(whole & within)] = np.nan
         unusual = {}
     else:
-        values[~known] = np.nan
-        unusual = {FaultCode.NOT_AN_INTEGER: known & ~whole, FaultCode.OUT_OF_RANGE: whole & ~within}
-    return values, unusual | {FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, np.flatnonzero(~known))}
+        values[~is_known] = np.nan
+        unusual = {FaultCode.NOT_AN_INTEGER: is_known & ~whole, FaultCode.OUT_OF_RANGE: whole & ~within}
+    return values, unusual | {FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, np.flatnonzero(~is_known))}
 
 
 def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64]) -> Mask:
-    """Which texts, of those at the given places, are words that mean nothing; a comma needs a hint of its own."""
-    some = texts.take(pa.array(places))
-    wrong = _meaningless_words(feature, some) & ~_matches(some, _ANY_NUMBER)
-    found = np.zeros(len(texts), np.bool_)
-    found[places] = wrong & ~_mask(pc.match_substring(some, ","))
-    return found
+    """Return which of the texts at some indices are no numbers; not those with a comma, whose fault has a hint."""
+    subset = texts.take(pa.array(places))
+    wrong = _meaningless_words(feature, subset) & ~_matches(subset, _ANY_NUMBER)
+    mask = np.zeros(len(texts), np.bool_)
+    mask[places] = wrong & ~_mask(pc.match_substring(subset, ","))
+    return mask
 
 
 def _unknown_categories(feature: Feature, texts: pa.StringArray) -> dict[FaultCode, Mask]:
-    """Which texts are unknown categories, without those for which a similar one is looked for."""
+    """Return which texts are unknown categories, without those for which a similar one is looked for."""
     if len(texts) <= _MAX_SUGGESTIONS:
         return {}
     unknown = _meaningless_words(feature, texts)
@@ -130,7 +130,7 @@ def _unknown_categories(feature: Feature, texts: pa.StringArray) -> dict[FaultCo
 
 
 def _meaningless_words(feature: Feature, texts: pa.StringArray) -> Mask:
-    """Which texts are plain words that mean neither a category nor a missing value."""
+    """Return which texts are plain words that mean neither a category nor a missing value."""
     words = pa.array(sorted(feature.words), pa.string())
     return _matches(texts, _PLAIN_WORD) & ~_mask(pc.is_in(pc.utf8_lower(texts), value_set=words))
 
@@ -147,12 +147,12 @@ def _is_number(values: NDArray[Any]) -> Mask:
     return np.isfinite(values) if values.dtype == np.float64 else np.zeros(len(values), np.bool_)
 
 
-def _or(limit: float | None, otherwise: float) -> float:
+def _limit(limit: float | None, otherwise: float) -> float:
     return otherwise if limit is None else float(limit)
 
 
 def _faults(feature: Feature, code: FaultCode, texts: pa.StringArray) -> Faults:
-    """The faults that `Feature.parse` finds in texts that are all wrong in one way."""
+    """Return the faults that ``Feature.read`` finds in texts that are all wrong in one way."""
     values = all_shown(texts)
     mark = "'" if code in (FaultCode.NOT_A_NUMBER, FaultCode.UNKNOWN_CATEGORY) else ""
     details = pc.binary_join_element_wise(mark, values, mark + feature.verdict(code), "")
@@ -161,29 +161,29 @@ def _faults(feature: Feature, code: FaultCode, texts: pa.StringArray) -> Faults:
 
 @dataclass(frozen=True, slots=True)
 class _ReadTexts:
-    """Of texts that were read one by one: the places at fault and those with a warning, with what is said of each."""
+    """The faults and warnings of texts that were read one by one."""
 
-    faults: Found
-    warnings: Found
+    faults: IndexedFaults
+    warnings: IndexedFaults
 
 
 def _read_each(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any]) -> _ReadTexts:
-    """Read the texts at the given places one by one into `values`."""
+    """Read the texts at some indices one by one into ``values``."""
     faults: dict[int, Fault] = {}
     warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
-        found = feature.read(text, suggest=len(faults) + len(warnings) < _MAX_SUGGESTIONS)
+        result = feature.read(text, suggest=len(faults) + len(warnings) < _MAX_SUGGESTIONS)
         value: Value = None
-        if isinstance(found, Fault):
-            faults[place] = found
-        elif isinstance(found, Warned):
-            warnings[place], value = found.fault, found.value
+        if isinstance(result, Fault):
+            faults[place] = result
+        elif isinstance(result, Warned):
+            warnings[place], value = result.fault, result.value
         else:
-            value = found
+            value = result
         values[place] = missing if value is None else value
-    return _ReadTexts(*(_found(feature, said) for said in (faults, warnings)))
+    return _ReadTexts(*(_indexed_faults(feature, by_index) for by_index in (faults, warnings)))
 
 
-def _found(feature: Feature, said: dict[int, Fault]) -> Found:
-    return np.fromiter(said, np.int64, len(said)), Faults.of(feature.name, list(said.values()))
+def _indexed_faults(feature: Feature, by_index: dict[int, Fault]) -> IndexedFaults:
+    return np.fromiter(by_index, np.int64, len(by_index)), Faults.of(feature.name, list(by_index.values()))

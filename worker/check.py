@@ -19,7 +19,7 @@ import orjson
 
 from jobs.csv.reader import Cutter
 from jobs.messages import InputChunk
-from model.answers import in_words, same_answers
+from model.answers import format_answer, same_answers
 from model.catalog import Catalog
 from model.errors import ModelError, ScoringFailed
 from model.onboarding.proof import ANSWERS_FILE, RECORDS_FILE, Difference, ExpectedAnswers
@@ -179,7 +179,7 @@ def _agree(expected: Found, found: Found) -> bool:
 def _words(answer: Found) -> str:
     if isinstance(answer, str):
         return answer
-    return in_words(answer)
+    return format_answer(answer)
 
 
 def _say(message: dict[str, Any]) -> None:

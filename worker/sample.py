@@ -21,7 +21,7 @@ def check_sample(scorer: Scorer) -> None:
         predictions = scorer.predict_records([scorer.schema.validate_record(record)[0] for record in records])
     except (ScoringFailed, KeyError) as error:
         raise BrokenModel(f"{_called(card)} fails here on records of its own sample") from error
-    for row, (expected, found) in enumerate(zip(card.proof.answers, predictions.told(card), strict=True), 1):
+    for row, (expected, found) in enumerate(zip(card.proof.answers, predictions.by_record(card), strict=True), 1):
         if not same_answers(expected, found):
             raise BrokenModel(
                 f"{_called(card)} answers otherwise here than when it was added, to record {row} of its sample: "

@@ -1,4 +1,4 @@
-"""The census data and what every model made from it shares: its records, its words and how it is published."""
+"""The census data, and what the models made from it share: records, texts for the card, publishing."""
 
 import tempfile
 from dataclasses import dataclass
@@ -38,18 +38,18 @@ SOURCE = DataSource(
 
 GROUPED_BY = ("sex", "race")
 CAUTION = (
-    "This model is here to show and to try Scoreline. Do not use it to decide about people: not about work, pay, "
-    "credit, insurance or housing. It uses race and sex, so two people who differ in nothing else get different "
-    "answers, and in many places deciding in that way is against the law. It repeats who earned how much in the United "
-    "States in 1994, with the inequality of that time; it says nothing about what a person can do, nor about today."
+    "This model demonstrates Scoreline. Do not use it for decisions about people, such as employment, pay, credit, "
+    "insurance or housing. It uses race and sex, so that two people who differ in nothing else get different "
+    "predictions, and in many places decisions made in this way are illegal. It reflects incomes in the United States "
+    "in 1994, with the inequality of that time; it says nothing about what a person can do, or about today."
 )
 
 
 @dataclass(frozen=True)
 class CensusModel:
-    """A model of who earns more than 50,000 dollars a year: its name, the words for its card, its features.
+    """A model of who earns more than 50,000 dollars a year: its name, its card's texts, its features.
 
-    `trusted` names the types that its artifact may hold beyond those that are always trusted.
+    ``trusted`` names the types that its artifact may hold beyond those that are always trusted.
     """
 
     name: str
@@ -59,7 +59,7 @@ class CensusModel:
     trusted: tuple[str, ...] = ()
 
     def load_records(self, file: str) -> tuple[pd.DataFrame, pd.Series]:
-        """Return the features of a data file, shape (n, features), as scorers take them, and its labels, shape (n,)."""
+        """Return a data file's features, shape (n, features), as scorers take them, and its labels, shape (n,)."""
         raw = pd.read_csv(DATA / file, skipinitialspace=True, na_filter=False)
         raw.columns = [normalise_name(column) for column in raw.columns]
         known = raw.drop(columns="income").mask(raw == UNKNOWN)
@@ -67,7 +67,7 @@ class CensusModel:
         return frame, raw["income"].str.rstrip(".")
 
     def publish(self, pipeline: Pipeline, catalog: Catalog) -> Card:
-        """Save a fitted pipeline with its card as the current version of the model, and return the card."""
+        """Save a fitted pipeline with its card as the model's current version, and return the card."""
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "model.skops"
             card = self.make_card(pipeline, artifact.save(pipeline, file))
@@ -75,7 +75,7 @@ class CensusModel:
         return card
 
     def make_card(self, pipeline: Pipeline, sha256: str) -> Card:
-        """Return the card of a fitted pipeline whose artifact has that checksum, measured on the held-out file."""
+        """Return the card of a fitted pipeline whose artifact has that checksum, evaluated on the held-out file."""
         frame, _ = self.load_records(TRAINING)
         card = Card(
             name=self.name,
@@ -102,17 +102,17 @@ class CensusModel:
         )
         with threadpool_limits(1):
             card = card.model_copy(update=explanation_fields(Scorer(card, pipeline), frame))
-            return self._measured(Scorer(card, pipeline))
+            return self._evaluated_card(Scorer(card, pipeline))
 
-    def _measured(self, scorer: Scorer) -> Card:
-        """The scorer's card with how well it does on the held-out file, and what moves its answers."""
+    def _evaluated_card(self, scorer: Scorer) -> Card:
+        """Return the card with the model's performance on the held-out file and its effects or importances."""
         held_out, labels = self.load_records(HELD_OUT)
         truth = (labels == POSITIVE).to_numpy(dtype=np.int64)
         groups = {name: held_out[name].tolist() for name in GROUPED_BY}
         metrics, evaluation = evaluate(scorer.card, truth, scorer.predict(held_out), groups)
-        found: dict[str, Any] = {"metrics": metrics, "evaluation": evaluation}
+        fields: dict[str, Any] = {"metrics": metrics, "evaluation": evaluation}
         if scorer.card.additive:
-            found["effects"] = effects_of(scorer.card, scorer.pipeline)
+            fields["effects"] = effects_of(scorer.card, scorer.pipeline)
         else:
-            found["importance"] = importance_of(scorer, held_out, truth)
-        return scorer.card.model_copy(update=found)
+            fields["importance"] = importance_of(scorer, held_out, truth)
+        return scorer.card.model_copy(update=fields)

@@ -1,6 +1,7 @@
 """The income model: the probability that a person earns more than 50,000 dollars a year, from seven features.
 
-Additive, so that its explanation is exact: a spline basis for each number, one-hot categories, logistic regression.
+It is additive, so that its explanation is exact: a spline basis for each number, one-hot categories, logistic
+regression.
 """
 
 import pandas as pd
@@ -20,37 +21,37 @@ from model.schema import Feature, FeatureKind
 MODEL = CensusModel(
     name="income",
     title="Income over 50K",
-    description="The probability that a person earns more than 50,000 dollars a year, learnt from the 1994 census.",
+    description="The probability that a person earns more than 50,000 dollars a year, trained on 1994 US census data.",
     features=FEATURES,
 )
 # Chosen by 5-fold cross-validation on the training file among 6..20 knots, spread evenly or by quantile, and C of 1
-# or 10: Brier 0.11447, against 0.11471 with 6 knots and 0.11460 with 20. The held-out file had no say.
+# or 10: Brier 0.11447, against 0.11471 with 6 knots and 0.11460 with 20. The held-out file was not used.
 KNOTS = 8
 INVERSE_PENALTY = 10.0
 
 
 def load_records(file: str) -> tuple[pd.DataFrame, pd.Series]:
-    """Return the features of a data file, shape (n, 7), as scorers take them, and its labels, shape (n,)."""
+    """Return a data file's features, shape (n, 7), as scorers take them, and its labels, shape (n,)."""
     return MODEL.load_records(file)
 
 
 def make_income_pipeline() -> Pipeline:
-    """Return the pipeline, not yet fitted; it takes frames as `load_records` gives them, `?` or NaN for missing."""
+    """Return the pipeline, not yet fitted; it takes frames from ``load_records``, with ``?`` or NaN for missing."""
     columns = ColumnTransformer([(feature.name, _transformer(feature), [feature.name]) for feature in FEATURES])
-    # Newton's method converges to the last digits, so that the coefficients do not hang on the number of iterations.
+    # Newton's method converges to the last digits, so that the coefficients do not depend on the number of iterations.
     return make_pipeline(columns, LogisticRegression(C=INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8))
 
 
 def train() -> Pipeline:
-    """Return the pipeline fitted on the training file; the same each time."""
+    """Return the pipeline fitted on the training file; it is the same each time."""
     frame, labels = load_records(TRAINING)
-    # With several threads the order of sums, and so the last digits and the version, would hang on their number.
+    # The number of threads changes the order of sums, and so the last digits and the version.
     with threadpool_limits(1):
         return make_income_pipeline().fit(frame, labels)
 
 
 def publish(pipeline: Pipeline, catalog: Catalog) -> Card:
-    """Save a fitted pipeline with its card as the current version of the income model, and return the card."""
+    """Save a fitted pipeline with its card as the income model's current version, and return the card."""
     return MODEL.publish(pipeline, catalog)
 
 

@@ -1,4 +1,4 @@
-"""The seven features of the income model: their limits, categories and the words pages use for them."""
+"""The seven features of the income model: limits, categories, and the texts that pages show for them."""
 
 from model.schema import Feature, FeatureKind
 

@@ -1,4 +1,4 @@
-"""Train the census models where they are needed: `python -m model.census.train [NAME…] [--directory DIRECTORY]`."""
+"""Train the census models where they are needed: ``python -m model.census.train [NAME…] [--directory DIRECTORY]``."""
 
 import argparse
 import sys
@@ -14,12 +14,12 @@ from model.errors import BrokenModel, ModelError
 from model.files import sha256_of
 
 NAME, FULL_NAME = "income", "income-full"
-# Which module makes which model.
+# The module that trains each model.
 MODULES = {NAME: "model.census.income", FULL_NAME: "model.census.income_full"}
 
 
 def ensure_trained(directory: Path, name: str = NAME, *, force: bool = False) -> str:
-    """Train and publish a census model unless a usable one is there (or `force`); return one line that says so."""
+    """Train and publish a census model unless a usable one exists (or with ``force``); return a line that says so."""
     catalog = Catalog(directory, name)
     if not force and (line := _usable(catalog)):
         return line
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.census.train", description="Train the census models.")
     parser.add_argument("names", nargs="*", default=list(MODULES), help="which (default: all of them)")
     parser.add_argument(
-        "--directory", type=Path, default=models_directory(), help="where models lie (default: %(default)s)"
+        "--directory", type=Path, default=models_directory(), help="where the models are kept (default: %(default)s)"
     )
     parser.add_argument("--force", action="store_true", help="train even if there are usable models")
     options = parser.parse_args(arguments)
@@ -50,7 +50,7 @@ def _usable(catalog: Catalog) -> str | None:
         _check_artifact(catalog.artifact_path(), card.artifact_sha256)
     except (ModelError, OSError):
         return None
-    # Training takes a second; finding out that an artifact of other libraries cannot be read would take longer.
+    # Training takes a second, less than trying to load an artifact that other versions of the libraries wrote.
     made_here = all(_installed(library) == made_with for library, made_with in card.libraries.items())
     return f"{card.name} {card.version} is there, trained at {card.trained_at}" if made_here else None
 
@@ -68,7 +68,7 @@ def _check_artifact(path: Path, sha256: str) -> None:
 
 
 def _train(catalog: Catalog) -> str:
-    # Imported here since scikit-learn takes two seconds to load, which a start with a usable model need not wait for.
+    # Imported here since scikit-learn takes two seconds to load, which a start with a usable model does not need.
     module = import_module(MODULES[catalog.default])
     started = time.perf_counter()
     card = module.publish(module.train(), catalog)

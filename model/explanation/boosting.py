@@ -1,6 +1,8 @@
-"""Explanations of XGBoost, LightGBM and CatBoost models, by these libraries' own exact contributions (TreeSHAP).
+"""Explain XGBoost, LightGBM and CatBoost models by these libraries' own exact contributions.
 
-None of them is imported here before a model of theirs has been loaded.
+These are TreeSHAP (S. Lundberg, G. Erion & S. Lee 2018, arXiv:1802.03888): ``pred_contribs`` in XGBoost, where linear
+boosters have coefficient times value instead, ``pred_contrib`` in LightGBM, ``ShapValues`` in CatBoost. None of the
+libraries is imported here before a model of theirs has been loaded.
 """
 
 import json
@@ -16,6 +18,7 @@ from model.explanation.column_lineage import Lineage
 from model.explanation.explanation import Attribution, NotExplainable, Unit
 from model.explanation.trees import summed
 
+# Objectives by the unit of their margin; the margin of any other is a score.
 _UNITS = {
     "xgboost": {
         Unit.LOG_ODDS: ("binary:logistic", "binary:logitraw"),
@@ -36,13 +39,13 @@ _UNITS = {
 
 
 class BoostedModel:
-    """Attributes the margin of a fitted booster, as its scikit-learn interface has it, to features."""
+    """Attribute the margin of a fitted booster, in its scikit-learn interface, to features."""
 
     is_centred = True
     is_linear = False
 
     def __init__(self, model: Any, columns: Lineage) -> None:
-        """Raise NotExplainable where the model is of no library that is known."""
+        """Raise NotExplainable where the model is of no known library."""
         library = library_of(model)
         if library is None:
             raise NotExplainable(f"{type(model).__name__} is not a boosting model that can be explained")
@@ -58,22 +61,23 @@ class BoostedModel:
         """Every column, for each class."""
         return int(self._sums.shape[0]) * (len(self._model.classes_) if is_classifier(self._model) else 1)
 
-    def attribute(self, given: Any) -> Attribution:
-        """Return the effects on every margin, relative to the training records as the trees count them."""
-        found = _CONTRIBUTIONS[self._library](self._model, given)
+    def attribute(self, inputs: Any) -> Attribution:
+        """Return the effects on every margin, relative to the mean over the training records."""
+        contributions = _CONTRIBUTIONS[self._library](self._model, inputs)
+        # For each output a contribution of each column, and last the baseline, the same for every record.
         width = self._sums.shape[0] + 1
-        by_output = np.asarray(found, dtype=np.float64).reshape(len(found), -1, width)
+        by_output = np.asarray(contributions, dtype=np.float64).reshape(len(contributions), -1, width)
         values = by_output.transpose(0, 2, 1)
         return Attribution(summed(values[:, :-1], self._sums), values[0, -1])
 
-    def raw_outputs(self, given: Any) -> Floats:
+    def raw_outputs(self, inputs: Any) -> Floats:
         """Return the margin."""
-        margin = np.asarray(_MARGINS[self._library](self._model, given), dtype=np.float64)
+        margin = np.asarray(_MARGINS[self._library](self._model, inputs), dtype=np.float64)
         return margin.reshape(len(margin), -1)
 
 
 def library_of(model: Any) -> str | None:
-    """Return the boosting library whose scikit-learn interface a model is of, or None."""
+    """Return the boosting library whose scikit-learn interface a model implements, or None."""
     for kind in type(model).__mro__:
         if (package := kind.__module__.partition(".")[0]) in _UNITS:
             return package
@@ -88,9 +92,9 @@ def _unit(library: str, model: Any) -> Unit:
     return Unit.SCORE if unit is Unit.LOG_ODDS else unit
 
 
-def _dense(given: Any) -> Any:
-    """Return a matrix with its zeros; XGBoost is not to see them, since to it what a sparse matrix lacks is missing."""
-    return given.toarray() if issparse(given) else given
+def _dense(inputs: Any) -> Any:
+    """Return a dense matrix: to XGBoost, what a sparse one leaves out is missing, not 0."""
+    return inputs.toarray() if issparse(inputs) else inputs
 
 
 def _xgboost_objective(model: Any) -> str:
@@ -101,9 +105,9 @@ def _xgboost_objective(model: Any) -> str:
 
 
 def _lightgbm_objective(model: Any) -> str | None:
-    chosen = model.get_params()
-    # These change what the margin is of: of another slope of the odds, of the square root of the target.
-    if chosen.get("sigmoid", 1) != 1 or chosen.get("reg_sqrt"):
+    parameters = model.get_params()
+    # With these the margin is in another unit: log-odds divided by a factor, or the square root of the target.
+    if parameters.get("sigmoid", 1) != 1 or parameters.get("reg_sqrt"):
         return None
     return model.objective_ if isinstance(model.objective_, str) else None
 
@@ -115,22 +119,22 @@ def _catboost_objective(model: Any) -> str:
     return loss
 
 
-def _xgboost_predict(model: Any, given: Any, **asked: bool) -> Floats:
+def _xgboost_predict(model: Any, inputs: Any, **options: bool) -> Floats:
     import xgboost  # noqa: PLC0415 - optional
 
     matrix = xgboost.DMatrix(
-        given, missing=model.missing, enable_categorical=True, feature_types=model.feature_types, nthread=model.n_jobs
+        inputs, missing=model.missing, enable_categorical=True, feature_types=model.feature_types, nthread=model.n_jobs
     )
     best = None if model.booster == "gblinear" else getattr(model, "best_iteration", None)
     rounds = (0, 0) if best is None else (0, best + 1)
-    return np.asarray(model.get_booster().predict(matrix, iteration_range=rounds, **asked))
+    return np.asarray(model.get_booster().predict(matrix, iteration_range=rounds, **options))
 
 
-def _catboost_pool(model: Any, given: Any) -> Any:
+def _catboost_pool(model: Any, inputs: Any) -> Any:
     import catboost  # noqa: PLC0415 - optional
 
     return catboost.Pool(
-        _dense(given), cat_features=model.get_cat_feature_indices(), text_features=model.get_text_feature_indices()
+        _dense(inputs), cat_features=model.get_cat_feature_indices(), text_features=model.get_text_feature_indices()
     )
 
 
@@ -140,12 +144,12 @@ _OBJECTIVES: dict[str, Callable[[Any], str | None]] = {
     "catboost": _catboost_objective,
 }
 _CONTRIBUTIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "xgboost": lambda model, given: _xgboost_predict(model, given, pred_contribs=True),
-    "lightgbm": lambda model, given: model.predict(_dense(given), pred_contrib=True),
-    "catboost": lambda model, given: model.get_feature_importance(_catboost_pool(model, given), type="ShapValues"),
+    "xgboost": lambda model, inputs: _xgboost_predict(model, inputs, pred_contribs=True),
+    "lightgbm": lambda model, inputs: model.predict(_dense(inputs), pred_contrib=True),
+    "catboost": lambda model, inputs: model.get_feature_importance(_catboost_pool(model, inputs), type="ShapValues"),
 }
 _MARGINS: dict[str, Callable[[Any, Any], Any]] = {
-    "xgboost": lambda model, given: _xgboost_predict(model, given, output_margin=True),
-    "lightgbm": lambda model, given: model.predict(given, raw_score=True),
-    "catboost": lambda model, given: model.predict(_catboost_pool(model, given), prediction_type="RawFormulaVal"),
+    "xgboost": lambda model, inputs: _xgboost_predict(model, inputs, output_margin=True),
+    "lightgbm": lambda model, inputs: model.predict(inputs, raw_score=True),
+    "catboost": lambda model, inputs: model.predict(_catboost_pool(model, inputs), prediction_type="RawFormulaVal"),
 }

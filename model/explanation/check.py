@@ -1,4 +1,4 @@
-"""The proof that explanations add up, when a model is added: a page promises them only where they do."""
+"""Check, when a model is added, that its explanations add up; only then does its page offer them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +15,19 @@ from model.schema import Feature
 from model.scorer import Scorer
 
 CHECKED_ROWS = 100
-# Of linear models, and of others, which take far longer.
+# Training records averaged over, for linear models and for others, which take far longer.
 AVERAGED_ROWS, AVERAGED_ROWS_OF_OTHERS = 100_000, 500
-# Boosting libraries add up in 32 bits.
+# Boosting libraries compute in 32 bits.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 
 
 def explanation_fields(scorer: Scorer, frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the fields of a card that say how a model's predictions are explained, or why they are not.
+    """Return the card's fields that say how a model's predictions are explained, or why they are not.
 
-    `frame` holds training records, a column per feature.
+    ``frame`` holds training records, a column per feature.
     """
     try:
-        explainer = checked_explainer(scorer.pipeline, scorer.card.features, scorer.given(frame))
+        explainer = checked_explainer(scorer.pipeline, scorer.card.features, scorer.pipeline_input(frame))
     except NotExplainable as error:
         return {"explanation": None, "explanation_obstacle": str(error)}
     method = ExplanationMethod(
@@ -39,20 +39,20 @@ def explanation_fields(scorer: Scorer, frame: pd.DataFrame) -> dict[str, Any]:
     return {"explanation": method, "explanation_obstacle": None}
 
 
-def checked_explainer(pipeline: Any, features: Sequence[Feature], given: Any) -> PipelineExplainer:
-    """Return the explainer of a fitted pipeline, once its effects have been seen to add up to what the pipeline says.
+def checked_explainer(pipeline: Any, features: Sequence[Feature], inputs: Any) -> PipelineExplainer:
+    """Return the explainer of a fitted pipeline after checking that its effects add up to the pipeline's output.
 
-    `given`: n training records as the pipeline takes them; effects are relative to their average, and some of them are
-    checked. Raises NotExplainable, which says what stands against it.
+    ``inputs`` are n training records as the pipeline takes them: effects are relative to their average, and some of
+    them are checked. Raise NotExplainable, which says what the obstacle is.
     """
-    bare = PipelineExplainer.of(pipeline, features)
-    if lacking := missing_library(bare.attributor.libraries):
-        raise NotExplainable(lacking)
+    uncentred = PipelineExplainer.of(pipeline, features)
+    if obstacle := missing_library(uncentred.attributor.libraries):
+        raise NotExplainable(obstacle)
     try:
-        rows = AVERAGED_ROWS if bare.attributor.is_linear else AVERAGED_ROWS_OF_OTHERS
-        averages = bare.average_effects(_spread_out(given, rows))
-        explainer = PipelineExplainer(pipeline, bare.features, bare.attributor, averages)
-        problem = _problem(explainer, _spread_out(given, CHECKED_ROWS))
+        rows = AVERAGED_ROWS if uncentred.attributor.is_linear else AVERAGED_ROWS_OF_OTHERS
+        averages = uncentred.average_effects(_evenly_spaced(inputs, rows))
+        explainer = PipelineExplainer(pipeline, uncentred.features, uncentred.attributor, averages)
+        problem = _find_discrepancy(explainer, _evenly_spaced(inputs, CHECKED_ROWS))
     except Exception as error:
         raise NotExplainable(f"explaining the training data fails with {type(error).__name__}: {error}") from error
     if problem:
@@ -60,45 +60,45 @@ def checked_explainer(pipeline: Any, features: Sequence[Feature], given: Any) ->
     return explainer
 
 
-def _spread_out(given: Any, most: int) -> Any:
-    """At most so many of the records, evenly spread over them."""
-    if len(given) <= most:
-        return given
-    places = np.linspace(0, len(given) - 1, most).astype(np.int64)
-    return given.iloc[places] if isinstance(given, pd.DataFrame) else given[places]
+def _evenly_spaced(inputs: Any, maximum: int) -> Any:
+    """Return at most ``maximum`` of the records, evenly spaced among them."""
+    if len(inputs) <= maximum:
+        return inputs
+    places = np.linspace(0, len(inputs) - 1, maximum).astype(np.int64)
+    return inputs.iloc[places] if isinstance(inputs, pd.DataFrame) else inputs[places]
 
 
-def _problem(explainer: PipelineExplainer, given: Any) -> str | None:
-    """What is wrong with the explanations of a few records: they do not add up, or not to the pipeline's answers."""
-    totals = explainer.attribution(given).totals
-    if not _equal(totals, explainer.attributor.raw_outputs(given)):
+def _find_discrepancy(explainer: PipelineExplainer, inputs: Any) -> str | None:
+    """Return why the explanations of a few records are wrong; None where they add up to the predictions."""
+    totals = explainer.attribution(inputs).totals
+    if not _close(totals, explainer.attributor.raw_outputs(inputs)):
         return "its effects do not add up to its raw output"
-    if not np.isfinite(explainer.explain(given).output).all() or not _agree(totals, explainer, given):
+    if not np.isfinite(explainer.explain(inputs).output).all() or not _match_predictions(totals, explainer, inputs):
         return "its effects do not add up to what it predicts"
     return None
 
 
-def _agree(totals: Floats, explainer: PipelineExplainer, given: Any) -> bool:
-    """Tell whether raw outputs, shape (n, outputs), lead to what the whole pipeline answers, where that can be seen."""
+def _match_predictions(totals: Floats, explainer: PipelineExplainer, inputs: Any) -> bool:
+    """Return whether raw outputs, shape (n, outputs), lead to the pipeline's predictions, as far as these tell."""
     unit, pipeline = explainer.unit, explainer.pipeline
     if unit in (Unit.TARGET, Unit.LOG_TARGET):
-        return _equal(np.exp(totals) if unit is Unit.LOG_TARGET else totals, _columns(pipeline.predict(given)))
+        return _close(np.exp(totals) if unit is Unit.LOG_TARGET else totals, _columns(pipeline.predict(inputs)))
     if unit is Unit.PROBABILITY:
-        return _equal(totals, pipeline.predict_proba(given))
+        return _close(totals, pipeline.predict_proba(inputs))
     if unit is Unit.LOG_ODDS and hasattr(pipeline, "predict_proba"):
-        return _equal(expit(totals[:, 0]), pipeline.predict_proba(given)[:, 1])
+        return _close(expit(totals[:, 0]), pipeline.predict_proba(inputs)[:, 1])
     if unit in (Unit.LOG_ODDS, Unit.SCORE) and hasattr(pipeline, "decision_function"):
-        return _equal(totals, _columns(pipeline.decision_function(given)))
+        return _close(totals, _columns(pipeline.decision_function(inputs)))
     if unit is Unit.SCORE and totals.shape[1] > 1:
         predicted = np.asarray(pipeline.classes_)[totals.argmax(axis=1)]
-        return bool((np.ravel(pipeline.predict(given)) == predicted).all())
+        return bool((np.ravel(pipeline.predict(inputs)) == predicted).all())
     return True
 
 
-def _columns(answers: Any) -> Floats:
-    found = np.asarray(answers, dtype=np.float64)
-    return found.reshape(len(found), -1)
+def _columns(predictions: Any) -> Floats:
+    values = np.asarray(predictions, dtype=np.float64)
+    return values.reshape(len(values), -1)
 
 
-def _equal(found: Floats, said: Floats) -> bool:
-    return found.shape == said.shape and bool(np.allclose(found, said, rtol=_RELATIVE, atol=_ABSOLUTE))
+def _close(one: Floats, other: Floats) -> bool:
+    return one.shape == other.shape and bool(np.allclose(one, other, rtol=_RELATIVE, atol=_ABSOLUTE))

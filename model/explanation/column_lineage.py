@@ -1,4 +1,4 @@
-"""Which input each column comes from that a fitted encoder makes, so that effects of columns sum back to inputs."""
+"""Trace each column that a fitted encoder makes to the input it comes from, so that effects can be summed by input."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,17 +28,21 @@ from model.schema import Feature, normalise_name
 
 Origins = list[int]
 
-# They keep their columns apart in name only: each value is divided by the length of its row.
+# These are one-to-one in name only: each value is divided by the norm of its row.
 _BY_ROW = (Normalizer, TfidfTransformer)
 
 
 class UntraceableColumns(NotExplainable):
-    """Raised where a column of an encoder comes from several inputs, or nobody can say from which."""
+    """Raised where a column of an encoder comes from several inputs, or it is not known from which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The columns that an estimator takes: `origins` are places in `names`, the first `features` of them features."""
+    """The columns that an estimator takes, and where each comes from.
+
+    ``origins`` are indices into ``names``, of which the first ``features`` are the model's features; the others are
+    columns that the estimator was fitted on and the model does not have.
+    """
 
     names: tuple[str, ...]
     features: int
@@ -46,11 +50,11 @@ class Lineage:
 
     @classmethod
     def of(cls, pipeline: Any, features: Sequence[Feature]) -> "Lineage":
-        """The columns that a fitted pipeline is given."""
+        """Return the columns that a fitted pipeline is given."""
         own = [feature.name for feature in features]
         if (named := getattr(pipeline, "feature_names_in_", None)) is None:
             return cls(tuple(own), len(own), tuple(range(len(own))))
-        # LightGBM writes its own underscores into the names of columns.
+        # LightGBM replaces characters in the names of columns by underscores.
         if [*map(normalise_name, own)] == [normalise_name(str(name)) for name in named]:
             named = own
         names = dict.fromkeys([*own, *map(str, named)])
@@ -58,26 +62,26 @@ class Lineage:
         return cls(tuple(names), len(own), tuple(places[str(name)] for name in named))
 
     def through(self, encoder: Any, width: int | None = None) -> "Lineage":
-        """The columns, `width` of them if it is known, that an encoder makes; raises UntraceableColumns."""
+        """Return the columns that an encoder makes, ``width`` of them if known; raise UntraceableColumns."""
         inputs = self._in_order_of(getattr(encoder, "feature_names_in_", ()))
         return replace(self, origins=tuple(origins_of(encoder, inputs, width)))
 
     def _in_order_of(self, names: Sequence[str]) -> Origins:
-        """Return the origins as an encoder counts them that knows its columns by name, in whatever order they come."""
+        """Return the origins in the order of an encoder that looks its columns up by name."""
         places = {self.names[origin]: origin for origin in self.origins}
         if len(places) == len(self.origins) and places.keys() == set(names):
             return [places[name] for name in names]
         return list(self.origins)
 
     def of_columns(self, columns: Iterable[int]) -> "Lineage":
-        """Some of the columns, by their places."""
+        """Return some of the columns, by their indices."""
         return replace(self, origins=tuple(self.origins[column] for column in columns))
 
     @property
     def sums(self) -> csr_array:
-        """The matrix, shape (columns, features), that sums effects of columns to features.
+        """The matrix, shape (columns, features), that sums effects of columns to effects of features.
 
-        Raises UntraceableColumns where a column comes from what is no feature.
+        Raises UntraceableColumns where a column does not come from a feature.
         """
         if unknown := [origin for origin in self.origins if origin >= self.features]:
             raise UntraceableColumns(f"the model takes the column {self.names[unknown[0]]!r}, which is no feature")
@@ -88,35 +92,36 @@ class Lineage:
 
 
 def origins_of(encoder: Any, inputs: Origins, width: int | None = None) -> Origins:
-    """Return, for each of the `width` columns that a fitted encoder (None: none) makes, where it comes from.
+    """Return the origin of each column that a fitted encoder makes; None as the encoder passes columns through.
 
-    `inputs`: where each column that the encoder takes comes from. A value that an imputer fills in counts as its own
-    column's. Raises UntraceableColumns, whose text names the step that mixes its columns.
+    ``inputs`` are the origins of the columns that it takes, ``width`` is how many it makes, where that is known. A
+    value that an imputer fills in counts as its own column's. Raise UntraceableColumns, which names the step that mixes
+    columns.
     """
-    origins = _traced(encoder, inputs, width)
+    origins = _trace(encoder, inputs, width)
     if width is not None and len(origins) != width:
         raise UntraceableColumns(f"{type(encoder).__name__} makes {width} columns of its {len(inputs)} in unknown ways")
     return origins
 
 
-def _traced(step: Any, inputs: Origins, width: int | None) -> Origins:
+def _trace(step: Any, inputs: Origins, width: int | None) -> Origins:
     if _keeps_columns(step):
         return inputs
     if isinstance(step, Pipeline):
         return _through_steps(step, inputs, width)
     if isinstance(step, ColumnTransformer):
-        return _side_by_side(step, inputs)
+        return _through_column_transformer(step, inputs)
     if isinstance(step, FeatureUnion):
         parts = [part for _, part in step.transformer_list if not (isinstance(part, str) and part == "drop")]
         return [origin for part in parts for origin in origins_of(part, inputs)]
     if len(set(inputs)) == 1:
         return inputs[:1] * (_width_of(step) if width is None else width)
-    return _spread(step, inputs)
+    return _one_to_several(step, inputs)
 
 
 def _keeps_columns(step: Any) -> bool:
-    """Tell whether each column that comes out is the one at the same place that goes in."""
-    # Samplers change rows, and those only in training.
+    """Return whether each output column is the input column at the same index."""
+    # Samplers change rows, and only in training.
     if step is None or isinstance(step, str) or hasattr(step, "fit_resample"):
         return True
     if isinstance(step, FunctionTransformer):
@@ -135,7 +140,7 @@ def _through_steps(pipeline: Pipeline, inputs: Origins, width: int | None) -> Or
     return inputs
 
 
-def _side_by_side(columns: ColumnTransformer, inputs: Origins) -> Origins:
+def _through_column_transformer(columns: ColumnTransformer, inputs: Origins) -> Origins:
     names = getattr(columns, "feature_names_in_", np.arange(columns.n_features_in_))
     by_name = pd.Series(inputs, index=names)
     made: dict[int, int] = {}
@@ -148,7 +153,7 @@ def _side_by_side(columns: ColumnTransformer, inputs: Origins) -> Origins:
 
 
 def _selected(by_name: pd.Series, columns: Any) -> Origins:
-    """Return the origins of the columns that a ColumnTransformer selects by names, positions, a mask or a slice."""
+    """Return the origins of the columns that a ColumnTransformer selects by names, indices, a mask or a slice."""
     if isinstance(columns, str) or np.isscalar(columns):
         columns = [columns]
     labels = [columns.start, columns.stop] if isinstance(columns, slice) else list(columns)
@@ -163,8 +168,8 @@ def _width_of(step: Any) -> int:
         raise UntraceableColumns(f"{type(step).__name__} does not say how many columns it makes") from error
 
 
-def _spread(step: Any, inputs: Origins) -> Origins:
-    """Return the origins of an encoder that makes several columns, or none, of each of its inputs."""
+def _one_to_several(step: Any, inputs: Origins) -> Origins:
+    """Return the origins of an encoder that makes several columns, or none, of each input."""
     if isinstance(step, SelectorMixin):
         return [inputs[index] for index in step.get_support(indices=True)]
     if isinstance(step, SimpleImputer):
@@ -175,8 +180,8 @@ def _spread(step: Any, inputs: Origins) -> Origins:
     if isinstance(step, MissingIndicator):
         return [inputs[index] for index in step.features_]
     if isinstance(step, PolynomialFeatures):
-        return [_power(powers, inputs) for powers in step.powers_]
-    counts = _counts(step, len(inputs))
+        return [_origin_of_product(powers, inputs) for powers in step.powers_]
+    counts = _columns_per_input(step, len(inputs))
     return [origin for origin, count in zip(inputs, counts, strict=True) for _ in range(count)]
 
 
@@ -184,15 +189,15 @@ def _with_indicators(imputer: Any, kept: Origins, inputs: Origins) -> Origins:
     return kept + ([inputs[index] for index in imputer.indicator_.features_] if imputer.add_indicator else [])
 
 
-def _power(powers: Any, inputs: Origins) -> int:
-    """Return where a product of powers of columns comes from; that of none of them, 1, may count as anyone's."""
+def _origin_of_product(powers: Any, inputs: Origins) -> int:
+    """Return the origin of a product of powers of columns; the constant 1 may count as any input's."""
     origins = {inputs[index] for index in np.flatnonzero(powers)} or {inputs[0]}
     if len(origins) > 1:
         raise UntraceableColumns("PolynomialFeatures multiplies columns, so that effects cannot be told by feature")
     return origins.pop()
 
 
-def _counts(step: Any, inputs: int) -> Sequence[int]:
+def _columns_per_input(step: Any, inputs: int) -> Sequence[int]:
     if isinstance(step, OneHotEncoder):
         return [_one_hot_columns(step, index) for index in range(inputs)]
     if isinstance(step, KBinsDiscretizer):
@@ -206,7 +211,7 @@ def _counts(step: Any, inputs: int) -> Sequence[int]:
 
 def _one_hot_columns(encoder: OneHotEncoder, index: int) -> int:
     count = len(encoder.categories_[index])
-    # There only where the encoder was told to group rare categories, which it does in one column.
+    # Present only where the encoder groups infrequent categories, which share one column.
     rare = getattr(encoder, "infrequent_categories_", None)
     if rare is not None and rare[index] is not None:
         count -= len(rare[index]) - 1

@@ -1,4 +1,4 @@
-"""Explanations of estimators that are made of others: behind an encoder, averaged, or of part of the columns."""
+"""Explain estimators that are made of others: behind an encoder, averaged, or fitted on some of the columns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,56 +14,59 @@ from model.explanation.explanation import Attribution, Attributor, Unit
 
 @dataclass(frozen=True)
 class Prepared:
-    """An estimator that is given what `steps` make of the records, one after another."""
+    """An estimator that takes what ``steps`` make of the records, one after another."""
 
     steps: Sequence[Callable[[Any], Any]]
     inner: Attributor
 
     @property
     def unit(self) -> Unit:
-        """That of the estimator."""
+        """The estimator's."""
         return self.inner.unit
 
     @property
     def method(self) -> str:
-        """That of the estimator."""
+        """The estimator's."""
         return self.inner.method
 
     @property
     def libraries(self) -> frozenset[str]:
-        """Those of the estimator."""
+        """The estimator's."""
         return self.inner.libraries
 
     @property
     def is_centred(self) -> bool:
-        """As the estimator's are."""
+        """The estimator's."""
         return self.inner.is_centred
 
     @property
     def is_linear(self) -> bool:
-        """Whether the estimator is."""
+        """The estimator's."""
         return self.inner.is_linear
 
     @property
     def cells(self) -> int:
-        """Those of the estimator."""
+        """The estimator's."""
         return self.inner.cells
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the estimator's effects."""
-        return self.inner.attribute(self._made_of(given))
+        return self.inner.attribute(self._transform(inputs))
 
-    def raw_outputs(self, given: Any) -> Floats:
-        """Return what the estimator answers."""
-        return self.inner.raw_outputs(self._made_of(given))
+    def raw_outputs(self, inputs: Any) -> Floats:
+        """Return the estimator's raw outputs."""
+        return self.inner.raw_outputs(self._transform(inputs))
 
-    def _made_of(self, given: Any) -> Any:
-        return reduce(lambda made, step: step(made), self.steps, given)
+    def _transform(self, inputs: Any) -> Any:
+        return reduce(lambda transformed, step: step(transformed), self.steps, inputs)
 
 
 @dataclass(frozen=True)
 class Averaged:
-    """The weighted mean of several estimators' raw outputs; there is at least one, and all are in the same unit."""
+    """The weighted mean of the raw outputs of several estimators, all in the same unit.
+
+    Shapley values are linear in the model, so that the effects on a mean are the means of the effects.
+    """
 
     parts: Sequence[Attributor]
     unit: Unit
@@ -71,7 +74,7 @@ class Averaged:
 
     @property
     def method(self) -> str:
-        """Those of the parts, each named once."""
+        """The methods of the parts, each named once."""
         return ", ".join(dict.fromkeys(part.method for part in self.parts))
 
     @property
@@ -81,7 +84,7 @@ class Averaged:
 
     @property
     def is_centred(self) -> bool:
-        """Whether those of all parts are."""
+        """Whether all parts are."""
         return all(part.is_centred for part in self.parts)
 
     @property
@@ -91,21 +94,22 @@ class Averaged:
 
     @cached_property
     def cells(self) -> int:
-        """Those of the largest part: one is asked after the other."""
+        """Those of the largest part: the parts are computed one after another."""
         return max(part.cells for part in self.parts)
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the mean of the parts' effects."""
-        found = [part.attribute(given) for part in self.parts]
-        effects = np.average([each.effects for each in found], axis=0, weights=self.weights)
-        return Attribution(effects, np.average([each.baselines for each in found], axis=0, weights=self.weights))
+        attributions = [part.attribute(inputs) for part in self.parts]
+        effects = np.average([part.effects for part in attributions], axis=0, weights=self.weights)
+        baselines = np.average([part.baselines for part in attributions], axis=0, weights=self.weights)
+        return Attribution(effects, baselines)
 
-    def raw_outputs(self, given: Any) -> Floats:
-        """Return the mean of what the parts answer."""
-        answers = [part.raw_outputs(given) for part in self.parts]
+    def raw_outputs(self, inputs: Any) -> Floats:
+        """Return the mean of the parts' raw outputs."""
+        answers = [part.raw_outputs(inputs) for part in self.parts]
         return np.asarray(np.average(answers, axis=0, weights=self.weights))
 
 
-def columns_of(given: Any, columns: Sequence[int]) -> Any:
-    """Return some columns of a frame or array, by their places, as an array without names."""
-    return (given.to_numpy() if isinstance(given, pd.DataFrame) else given)[:, list(columns)]
+def columns_of(inputs: Any, columns: Sequence[int]) -> Any:
+    """Return some columns of a frame or array, by their indices, as an array without names."""
+    return (inputs.to_numpy() if isinstance(inputs, pd.DataFrame) else inputs)[:, list(columns)]

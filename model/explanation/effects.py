@@ -1,10 +1,12 @@
-"""What a model's page says about its features: effects of their values, or how much the model needs each of them."""
+"""What a model's page shows of its features: the effects of their values, or their permutation importance."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import permutation_importance
 
 from model.card import Card, Metrics, ValueEffect
 from model.evaluate import evaluate
@@ -14,15 +16,15 @@ from model.scorer import Scorer
 
 CURVE_POINTS = 41
 IMPORTANCE_ROWS = 2000
-# Of all of them, more is better.
+# The higher, the better, for each of them.
 _MAIN_METRICS = ("roc_auc", "r2", "accuracy")
 
 
 def effects_of(card: Card, pipeline: Any) -> dict[str, tuple[ValueEffect, ...]]:
-    """Return, by feature, the effect of its values, log-odds, relative to the average training record.
+    """Return the effects of each feature's values, in log-odds, relative to the average training record.
 
-    Of a category all values, of a number some over its range, and a missing one where it is allowed. Empty where the
-    pipeline is not additive.
+    These are all values of a category, points over the range of a number, and a missing value where it is allowed.
+    Empty where the pipeline is not additive.
     """
     averages = card.explanation.average_effects if card.explanation else {}
     model = AdditiveModel.of(pipeline, card.features, averages)
@@ -32,20 +34,28 @@ def effects_of(card: Card, pipeline: Any) -> dict[str, tuple[ValueEffect, ...]]:
 
 
 def importance_of(scorer: Scorer, frame: pd.DataFrame, truth: NDArray[Any], seed: int = 0) -> dict[str, float]:
-    """Return, by feature, how much the main metric drops when that feature's values are shuffled among the rows.
+    """Return how much the main metric drops when one feature's values are shuffled among the rows, by feature.
 
-    Permutation importance (L. Breiman 2001, Machine Learning 45:5-32), once per feature, over at most
-    `IMPORTANCE_ROWS` records, chosen at random. The main metric is the first of roc_auc, r2 and accuracy that there is.
+    Permutation importance (L. Breiman 2001, Machine Learning 45:5-32), with one shuffle per feature of at most
+    ``IMPORTANCE_ROWS`` records, drawn at random. The main metric is the first of roc_auc, r2 and accuracy that the
+    model has.
     """
-    random = np.random.default_rng(seed)
-    rows = random.permutation(len(frame))[:IMPORTANCE_ROWS]
-    frame, truth = frame.iloc[rows].reset_index(drop=True), np.asarray(truth)[rows]
-    whole = _main_metric(evaluate(scorer.card, truth, scorer.predict(frame))[0])
-    found = {}
-    for feature in scorer.card.features:
-        shuffled = frame.assign(**{feature.name: frame[feature.name].to_numpy()[random.permutation(len(frame))]})
-        found[feature.name] = whole - _main_metric(evaluate(scorer.card, truth, scorer.predict(shuffled))[0])
-    return found
+
+    def main_metric(_estimator: Any, records: pd.DataFrame, actual: NDArray[Any]) -> float:
+        return _main_metric(evaluate(scorer.card, actual, scorer.predict(records))[0])
+
+    rows = np.random.default_rng(seed).permutation(len(frame))[:IMPORTANCE_ROWS]
+    names = [feature.name for feature in scorer.card.features]
+    result = permutation_importance(
+        # The scorer predicts; scikit-learn insists on an estimator with ``fit``, which a model of one's own may lack.
+        FrozenEstimator(scorer.pipeline),
+        frame[names].iloc[rows].reset_index(drop=True),
+        np.asarray(truth)[rows],
+        scoring=main_metric,
+        n_repeats=1,
+        random_state=seed,
+    )
+    return dict(zip(names, result.importances_mean.tolist(), strict=True))
 
 
 def _main_metric(metrics: Metrics) -> float:

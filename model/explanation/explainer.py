@@ -1,4 +1,4 @@
-"""The one entry to explanations: the explainer of a fitted pipeline, or why there is none."""
+"""The entry point to explanations: the explainer of a fitted pipeline, or why there is none."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ from model.explanation.explanation import Attribution, Attributor, Classes, Expl
 from model.schema import Feature
 
 Averages = Mapping[str, Sequence[float]]
-"""By feature, the mean effect over the training records on each output: what explanations are relative to."""
+"""The mean effects over the training records on each output, by feature: what explanations are relative to."""
 
-# Explaining holds so many numbers at a time, 16 MB of them.
+# How many numbers are held at once while explaining: 16 MB of them.
 CELLS_AT_ONCE = 2_000_000
-# Where one of these wraps an estimator, it answers by that one.
+# Meta-estimators that predict with the one estimator in this attribute.
 _WRAPPED_AS = {
     FixedThresholdClassifier: "estimator_",
     TunedThresholdClassifierCV: "estimator_",
@@ -35,9 +35,9 @@ _WRAPPED_AS = {
 
 
 def explainer_of(pipeline: Any, features: Sequence[Feature], averages: Averages | None = None) -> Explainer | None:
-    """Return the explainer of a fitted pipeline that takes these features, or None where there is an `obstacle`.
+    """Return the explainer of a fitted pipeline that takes these features, or None where there is an ``obstacle``.
 
-    `averages` are those that `PipelineExplainer.average_effects` found in the training records; without them effects of
+    ``averages`` are those of ``PipelineExplainer.average_effects`` over the training records; without them, effects of
     linear models are relative to a record whose encoded columns are all zero.
     """
     try:
@@ -66,69 +66,69 @@ class PipelineExplainer:
 
     @classmethod
     def of(cls, pipeline: Any, features: Sequence[Feature], averages: Averages | None = None) -> "PipelineExplainer":
-        """Take a pipeline apart; raises NotExplainable where something of it stands against that."""
+        """Find the attributor of a pipeline; raise NotExplainable where a part of it stands in the way."""
         attributor = _attributor(pipeline, Lineage.of(pipeline, features))
         return cls(pipeline, tuple(feature.name for feature in features), attributor, averages)
 
     @property
     def unit(self) -> Unit:
-        """What effects and baselines are measured in."""
+        """The unit of effects and baselines."""
         return self.attributor.unit
 
-    def explain(self, given: Any, classes: Classes | None = None) -> Explanation:
-        """Return the effects of the features on n records, given as the pipeline takes them, as `Explainer` says."""
-        rows = len(given)
-        if not rows:
+    def explain(self, inputs: Any, classes: Classes | None = None) -> Explanation:
+        """Return the effects of the features on n records: see ``Explainer.explain``."""
+        if not len(inputs):
             return Explanation(np.empty(0), np.empty((0, len(self.features))), self.unit)
-        chosen = self._predicted(given) if classes is None else classes
-        parts = [_of_classes(found, chosen[place]) for place, found in self._attributions(given)]
+        chosen = self._predicted(inputs) if classes is None else classes
+        parts = [_select_classes(attribution, chosen[rows]) for rows, attribution in self._attributions(inputs)]
         baselines, effects = zip(*parts, strict=True)
         return Explanation(np.concatenate(baselines), np.concatenate(effects), self.unit)
 
-    def average_effects(self, given: Any) -> dict[str, tuple[float, ...]]:
-        """Return what to give as `averages`, from the training records; empty where no averages are needed."""
+    def average_effects(self, inputs: Any) -> dict[str, tuple[float, ...]]:
+        """Return the ``averages`` over the training records; empty where effects are relative to them already."""
         if self.attributor.is_centred:
             return {}
         uncentred = replace(self, averages=None)
-        total = sum(found.effects.sum(axis=0) for _, found in uncentred._attributions(given))
-        means = np.asarray(total) / len(given)
+        total = sum(attribution.effects.sum(axis=0) for _, attribution in uncentred._attributions(inputs))
+        means = np.asarray(total) / len(inputs)
         return {name: tuple(row) for name, row in zip(self.features, means.tolist(), strict=True)}
 
-    def attribution(self, given: Any) -> Attribution:
-        """Return the effects on every output of a few records."""
-        return self._centred(self.attributor.attribute(given))
+    def attribution(self, inputs: Any) -> Attribution:
+        """Return the effects on every output for a few records."""
+        return self._centred(self.attributor.attribute(inputs))
 
-    def _attributions(self, given: Any) -> Iterator[tuple[slice, Attribution]]:
+    def _attributions(self, inputs: Any) -> Iterator[tuple[slice, Attribution]]:
+        """Yield effects by slices of the records, as many at once as ``CELLS_AT_ONCE`` allows."""
         rows = max(1, CELLS_AT_ONCE // self.attributor.cells)
-        for start in range(0, len(given), rows):
+        for start in range(0, len(inputs), rows):
             place = slice(start, start + rows)
-            yield place, self.attribution(given.iloc[place] if isinstance(given, pd.DataFrame) else given[place])
+            yield place, self.attribution(inputs.iloc[place] if isinstance(inputs, pd.DataFrame) else inputs[place])
 
-    def _centred(self, found: Attribution) -> Attribution:
+    def _centred(self, attribution: Attribution) -> Attribution:
         if not self.averages:
-            return found
+            return attribution
         averages = np.array([self.averages[name] for name in self.features], dtype=np.float64)
-        return Attribution(found.effects - averages, found.baselines + averages.sum(axis=0))
+        return Attribution(attribution.effects - averages, attribution.baselines + averages.sum(axis=0))
 
-    def _predicted(self, given: Any) -> Classes:
-        """The second of two classes, the predicted one of several; of a regressor its one output."""
+    def _predicted(self, inputs: Any) -> Classes:
+        """Return the second of two classes, the predicted one of several, the one output of a regressor."""
         names = np.asarray(getattr(self.pipeline, "classes_", ()))
         if len(names) <= 2:
-            return np.ones(len(given), np.int64)
+            return np.ones(len(inputs), np.int64)
         places = {name: place for place, name in enumerate(names.tolist())}
-        return np.array([places[name] for name in np.ravel(self.pipeline.predict(given)).tolist()], np.int64)
+        return np.array([places[name] for name in np.ravel(self.pipeline.predict(inputs)).tolist()], np.int64)
 
 
-def _of_classes(found: Attribution, classes: Classes) -> tuple[Floats, Floats]:
-    """Return baselines, shape (n,), and effects, (n, features), on the output of the class that each row is about."""
-    if len(found.baselines) == 1:
+def _select_classes(attribution: Attribution, classes: Classes) -> tuple[Floats, Floats]:
+    """Return baselines, shape (n,), and effects, (n, features), on the output of the class of each row."""
+    if len(attribution.baselines) == 1:
         signs = np.where(classes == 0, -1.0, 1.0)
-        return signs * found.baselines[0], signs[:, np.newaxis] * found.effects[:, :, 0]
-    return found.baselines[classes], found.effects[np.arange(len(classes)), :, classes]
+        return signs * attribution.baselines[0], signs[:, np.newaxis] * attribution.effects[:, :, 0]
+    return attribution.baselines[classes], attribution.effects[np.arange(len(classes)), :, classes]
 
 
 def _attributor(model: Any, columns: Lineage) -> Attributor:
-    """Return the attributor of a fitted estimator that takes these columns; raises NotExplainable."""
+    """Return the attributor of a fitted estimator that takes these columns; raise NotExplainable."""
     if isinstance(model, Pipeline):
         return _of_pipeline(model, columns)
     if (wrapped := _wrapped(model)) is not None:
@@ -145,15 +145,15 @@ def _attributor(model: Any, columns: Lineage) -> Attributor:
 
 
 def _wrapped(model: Any) -> Any:
-    """Return the estimator by which a model answers, if it only chooses, tunes or freezes one."""
-    if (found := getattr(model, "best_estimator_", None)) is not None:
-        return found
+    """Return the estimator with which a model predicts, if it only searches, tunes or freezes one."""
+    if (best := getattr(model, "best_estimator_", None)) is not None:
+        return best
     return next((getattr(model, name) for kind, name in _WRAPPED_AS.items() if isinstance(model, kind)), None)
 
 
 def _of_pipeline(pipeline: Pipeline, columns: Lineage) -> Attributor:
     *before, (_, last) = pipeline.steps
-    # Samplers of imbalanced-learn are there for training only.
+    # Samplers of imbalanced-learn do nothing when predicting.
     steps = [step for _, step in before if not (step is None or isinstance(step, str) or hasattr(step, "fit_resample"))]
     if not steps:
         return _attributor(last, columns)
@@ -167,7 +167,7 @@ def _of_calibrated(model: Any, columns: Lineage) -> Attributor:
 
 
 def _of_transformed(model: Any, columns: Lineage) -> Attributor:
-    inner = _in_unit(_attributor(model.regressor_, columns), Unit.TARGET, model)
+    inner = _require_unit(_attributor(model.regressor_, columns), Unit.TARGET, model)
     is_plain = model.func is None and model.transformer is None
     return Averaged([inner], Unit.TARGET if is_plain else Unit.TRANSFORMED_TARGET)
 
@@ -176,7 +176,7 @@ def _of_voting(model: Any, columns: Lineage) -> Attributor:
     if getattr(model, "voting", "soft") != "soft":
         raise NotExplainable(f"this {type(model).__name__} counts votes, which are no sum of effects")
     unit = Unit.PROBABILITY if isinstance(model, VotingClassifier) else Unit.TARGET
-    parts = [_in_unit(_attributor(part, columns), unit, model) for part in model.estimators_]
+    parts = [_require_unit(_attributor(part, columns), unit, model) for part in model.estimators_]
     return Averaged(parts, unit, model._weights_not_none)
 
 
@@ -184,14 +184,14 @@ def _of_bagging(model: Any, columns: Lineage) -> Attributor:
     unit = Unit.PROBABILITY if isinstance(model, BaggingClassifier) else Unit.TARGET
     parts = []
     for part, taken in zip(model.estimators_, model.estimators_features_, strict=True):
-        inner = _in_unit(_attributor(part, columns.of_columns(taken)), unit, model)
+        inner = _require_unit(_attributor(part, columns.of_columns(taken)), unit, model)
         parts.append(Prepared([partial(columns_of, columns=taken)], inner))
     return Averaged(parts, unit)
 
 
-def _in_unit(part: Attributor, unit: Unit, whole: Any) -> Attributor:
+def _require_unit(part: Attributor, unit: Unit, whole: Any) -> Attributor:
     if part.unit is not unit:
-        raise NotExplainable(f"this {type(whole).__name__} averages what its parts do not add up in")
+        raise NotExplainable(f"this {type(whole).__name__} averages outputs in another unit than its parts add up in")
     return part
 
 

@@ -1,4 +1,4 @@
-"""What an explanation is, and what makes one."""
+"""The types of explanations, and the protocols of what computes them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,29 +17,29 @@ class NotExplainable(ValueError):
 
 
 class Unit(StrEnum):
-    """What effects and baseline are measured in: the unit in which the model adds up its parts."""
+    """The unit of effects and baseline: that in which the model adds up its parts."""
 
     LOG_ODDS = "log_odds"
-    """Binary classifiers by log loss: `decision_function` or margin; its `expit` is the probability."""
+    """Binary classifiers by log loss: ``decision_function`` or margin; its ``expit`` is the probability."""
     SCORE = "score"
-    """Classifiers whose raw output is nothing simpler: a margin, or one of several classes."""
+    """Classifiers whose raw output has no simpler name: a margin, or a score for each of several classes."""
     PROBABILITY = "probability"
-    """Trees and forests: `predict_proba`."""
+    """Trees and forests: ``predict_proba``."""
     TARGET = "target"
-    """Regressors: `predict`."""
+    """Regressors: ``predict``."""
     LOG_TARGET = "log_target"
-    """Regressors of counts and amounts (Poisson, gamma, Tweedie): the logarithm of `predict`."""
+    """Regressors with a log link (Poisson, gamma, Tweedie): the logarithm of ``predict``."""
     UNCALIBRATED_SCORE = "uncalibrated_score"
     """Calibrated classifiers: the raw output of the base model before calibration, averaged over the folds."""
     TRANSFORMED_TARGET = "transformed_target"
-    """Regressors of a transformed target: what the inner regressor predicts, before it is transformed back."""
+    """Regressors of a transformed target: the inner regressor's prediction, before the inverse transform."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Effects of n records, relative to the average training record, in `unit`.
+    """Effects on n records, relative to the average training record, in ``unit``.
 
-    `effects` has the shape (n, features), `baseline` (n,): that of the class each row is about.
+    ``effects`` has the shape (n, features), ``baseline`` (n,): that of the class which each row's effects are about.
     """
 
     baseline: Floats
@@ -53,25 +53,25 @@ class Explanation:
 
 
 class Explainer(Protocol):
-    """Explains the answers of one fitted pipeline."""
+    """Explains the predictions of one fitted pipeline."""
 
     @property
     def unit(self) -> Unit:
-        """What effects and baselines are measured in."""
+        """The unit of effects and baselines."""
 
-    def explain(self, given: Any, classes: Classes | None = None) -> Explanation:
-        """Return the effects of the features on n records, given as the pipeline takes them.
+    def explain(self, inputs: Any, classes: Classes | None = None) -> Explanation:
+        """Return the effects of the features on n records, in the form that the pipeline takes.
 
-        `classes`, shape (n,): the class, an index into the pipeline's `classes_`, whose raw output each row's effects
-        add up to. Where it is None, that is the second of two classes, or the predicted one of several.
+        ``classes``, shape (n,), are indices into the pipeline's ``classes_``: each row's effects add up to the raw
+        output of its class. None stands for the second of two classes, or the predicted one of several.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """The effects of n records on every output of a model, shape (n, features, outputs), and baselines, (outputs,).
+    """Effects on every output of a model for n records, shape (n, features, outputs), and baselines, (outputs,).
 
-    A regressor has one output, and so may a binary classifier: that of its second class, the other's being its
+    A regressor has one output, and so may a binary classifier: that of its second class, the first's being its
     negative.
     """
 
@@ -80,28 +80,28 @@ class Attribution:
 
     @property
     def totals(self) -> Floats:
-        """What effects and baselines sum up to, shape (n, outputs)."""
+        """The sums of effects and baselines, shape (n, outputs)."""
         return np.asarray(self.effects.sum(axis=1) + self.baselines)
 
 
 class Attributor(Protocol):
-    """Attributes the raw outputs of a fitted estimator to the features that its columns come from."""
+    """Attributes the raw outputs of a fitted estimator to the features from which its columns come."""
 
     @property
     def unit(self) -> Unit:
-        """What effects and baselines are measured in."""
+        """The unit of effects and baselines."""
 
     @property
     def method(self) -> str:
-        """How it does so, as a model's page names it."""
+        """The name of the method, as a model's page shows it."""
 
     @property
     def libraries(self) -> frozenset[str]:
-        """What has to be installed beyond what every installation has."""
+        """The optional libraries that it needs."""
 
     @property
     def is_centred(self) -> bool:
-        """Whether effects are relative to the average training record, rather than to columns of zeros."""
+        """Whether effects are relative to the average training record, not to columns of zeros."""
 
     @property
     def is_linear(self) -> bool:
@@ -109,10 +109,10 @@ class Attributor(Protocol):
 
     @property
     def cells(self) -> int:
-        """How many numbers it holds at a time for each record."""
+        """How many numbers it holds at once for each record."""
 
-    def attribute(self, given: Any) -> Attribution:
-        """Return the effects on every output, of records as the estimator takes them."""
+    def attribute(self, inputs: Any) -> Attribution:
+        """Return the effects on every output, for records as the estimator takes them."""
 
-    def raw_outputs(self, given: Any) -> Floats:
-        """Return what the estimator itself answers in the same unit, shape (n, outputs)."""
+    def raw_outputs(self, inputs: Any) -> Floats:
+        """Return the estimator's own output in the same unit, shape (n, outputs)."""

@@ -1,4 +1,8 @@
-"""Explanations of linear models: a column's effect is its coefficient times its value."""
+"""Explain linear models: a column's effect is its coefficient times its value.
+
+Relative to the average training record, these are the model's SHAP values where columns are taken as independent
+(S. Lundberg & S. Lee 2017, 'A Unified Approach to Interpreting Model Predictions', arXiv:1705.07874, corollary 1).
+"""
 
 from typing import Any
 
@@ -52,7 +56,7 @@ REGRESSORS = (
     svm.SVR,
 )
 MODELS = CLASSIFIERS + GENERALISED + REGRESSORS
-# Their binary decision is the logarithm of the odds; that of SGDClassifier is so with the log loss.
+# Classifiers whose binary decision is the log-odds; SGDClassifier's is with the log loss.
 _LOG_ODDS = (
     discriminant_analysis.LinearDiscriminantAnalysis,
     linear_model.LogisticRegression,
@@ -62,7 +66,7 @@ _LOG_ODDS = (
 
 
 class LinearModel:
-    """Attributes what a fitted linear model answers, as sums of coefficient times value, exactly."""
+    """Attribute the output of a fitted linear model to features, exactly."""
 
     method = "the exact effects of a linear model"
     libraries: frozenset[str] = frozenset()
@@ -70,14 +74,15 @@ class LinearModel:
     is_linear = True
 
     def __init__(self, model: Any, columns: Lineage) -> None:
-        """Take a model of `MODELS` apart; raises NotExplainable where its columns cannot be traced."""
+        """Take the coefficients of a model of ``MODELS``; raise NotExplainable where its columns cannot be traced."""
         coefficients, intercepts = _coefficients(model)
         self._model = model
         self._outputs = len(coefficients)
         self._features = columns.features
-        # One matrix for all: of each column, its coefficients stand at the places of its feature and each output.
+        # One matrix that multiplies columns by coefficients and sums them by feature: a column's row has its
+        # coefficient for each output at (feature, output), flattened.
         rows, outputs = np.indices(coefficients.T.shape)
-        sums = columns.sums  # raises where a column is no feature's
+        sums = columns.sums  # raises where a column does not come from a feature
         places = np.array(columns.origins, np.int64)[:, np.newaxis] * self._outputs + outputs
         entries = (coefficients.T.reshape(-1), (rows.reshape(-1), places.reshape(-1)))
         self._weights = csc_array(entries, shape=(sums.shape[0], self._features * self._outputs))
@@ -86,34 +91,36 @@ class LinearModel:
 
     @property
     def cells(self) -> int:
-        """The effects, and the dense columns where they are dense."""
+        """The effects, or the dense columns where there are more of these."""
         return max(*map(int, self._weights.shape))
 
-    def attribute(self, given: Any) -> Attribution:
+    def attribute(self, inputs: Any) -> Attribution:
         """Return the effects of the features, relative to columns of zeros."""
-        effects = _matrix(given) @ self._weights
+        effects = _matrix(inputs) @ self._weights
         dense = effects.toarray() if issparse(effects) else np.asarray(effects)
         return Attribution(dense.reshape(len(dense), self._features, self._outputs), self._baselines)
 
-    def raw_outputs(self, given: Any) -> Floats:
-        """Return the decision or prediction, its logarithm where the link is one."""
+    def raw_outputs(self, inputs: Any) -> Floats:
+        """Return the decision or prediction, or its logarithm with a log link."""
         if isinstance(self._model, naive_bayes.MultinomialNB):
-            joint = self._model.predict_joint_log_proba(given)
+            joint = self._model.predict_joint_log_proba(inputs)
             return joint if self._outputs > 1 else np.asarray(joint[:, 1:] - joint[:, :1])
-        ask = self._model.decision_function if is_classifier(self._model) else self._model.predict
-        output = np.asarray(ask(given), dtype=np.float64).reshape(-1, self._outputs)
+        raw_output = self._model.decision_function if is_classifier(self._model) else self._model.predict
+        output = np.asarray(raw_output(inputs), dtype=np.float64).reshape(-1, self._outputs)
         return np.log(output) if self.unit is Unit.LOG_TARGET else output
 
 
 def _coefficients(model: Any) -> tuple[Floats, Floats]:
     """Return coefficients, shape (outputs, columns), and intercepts, shape (outputs,)."""
     if isinstance(model, naive_bayes.MultinomialNB):
-        found, priors = model.feature_log_prob_, model.class_log_prior_
-        return (found, priors) if len(found) > 2 else (found[1:] - found[:1], priors[1:] - priors[:1])
+        likelihoods, priors = model.feature_log_prob_, model.class_log_prior_
+        if len(likelihoods) > 2:
+            return likelihoods, priors
+        return likelihoods[1:] - likelihoods[:1], priors[1:] - priors[:1]
     if getattr(model, "kernel", "linear") != "linear":
         raise NotExplainable(f"this {type(model).__name__} is not linear")
-    found = model.coef_.toarray() if issparse(model.coef_) else model.coef_
-    coefficients = np.atleast_2d(np.asarray(found, dtype=np.float64))
+    dense = model.coef_.toarray() if issparse(model.coef_) else model.coef_
+    coefficients = np.atleast_2d(np.asarray(dense, dtype=np.float64))
     intercepts = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coefficients))
     if not is_classifier(model):
         if len(coefficients) > 1:
@@ -134,7 +141,7 @@ def _unit(model: Any, outputs: int) -> Unit:
     return Unit.LOG_ODDS if by_odds and outputs == 1 else Unit.SCORE
 
 
-def _matrix(given: Any) -> Any:
-    if issparse(given):
-        return given
-    return np.asarray(given.to_numpy() if isinstance(given, pd.DataFrame) else given, dtype=np.float64)
+def _matrix(inputs: Any) -> Any:
+    if issparse(inputs):
+        return inputs
+    return np.asarray(inputs.to_numpy() if isinstance(inputs, pd.DataFrame) else inputs, dtype=np.float64)

@@ -1,1 +1,1 @@
-"""Whether records are like the training data, and whether models agree."""
+"""Data drift against the training data, and agreement between models."""

@@ -1,4 +1,4 @@
-"""How far two models agree about the same rows: what is counted chunk by chunk, and what the counts say. Pure.
+"""How far two models agree on the same rows: what is counted in each chunk, and what the counts mean. Pure.
 
 Imports no numpy, since the web process loads it.
 """
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from model.card import Card, ModelKind, Scores
 
 ROWS, EQUAL, DIFFERENCE = "agreement:rows", "agreement:equal", "agreement:difference"
-"""Names of counts in a job's summary: rows scored, those predicted alike, the sum of differences in their unit."""
+"""Names of counts in a job's summary: rows scored, rows with equal predictions, the sum of differences."""
 
 LARGEST_DIFFERENCE = 2**30
-"""Most units that one row counts for, so that sums stay whole numbers that any store holds."""
+"""The most units that one row counts for, so that sums stay integers that the store can hold."""
 
 _UNITS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two models agree about `rows` rows.
+    """How far two models agree on ``rows`` rows.
 
-    `equal` is the number of rows with the same prediction, and `share` their share: of classifiers of the same classes.
-    `mean_difference` is the mean absolute difference of their probabilities (of more than two classes, half the sum
-    over the classes), or of the predictions of regressors. What makes no sense for the two is None.
+    ``equal`` is the number of rows with the same prediction, and ``share`` their share, for classifiers of the same
+    classes. ``mean_difference`` is the mean absolute difference of their probabilities (with more than two classes,
+    half the sum over the classes), or of the predictions of regressors. What is undefined for the two models is None.
     """
 
     rows: int
@@ -33,13 +33,15 @@ class Agreement:
 
 
 def same_classes(first: Card, second: Card) -> bool:
-    """Whether both are classifiers of the same classes, in whatever order."""
+    """Return whether both are classifiers of the same classes, in any order."""
     return bool(first.classes) and set(first.classes) == set(second.classes)
 
 
 def difference_unit(first: Card, second: Card) -> float | None:
-    """The unit in which differences are counted: a millionth of 1, or of the span of the first regressor's predictions;
-    None where differences of the two make no sense."""
+    """Return the unit in which differences are counted, or None where the two have no comparable scores.
+
+    It is a millionth of 1, or of the range of the first regressor's predictions.
+    """
     if first.kind is second.kind is ModelKind.REGRESSOR:
         edges = first.prediction_edges
         return ((edges[-1] - edges[0] if edges else 0.0) or 1.0) / _UNITS
@@ -48,7 +50,7 @@ def difference_unit(first: Card, second: Card) -> float | None:
 
 
 def agreement(first: Card, second: Card, counts: Mapping[str, int]) -> Agreement | None:
-    """What the counts of a job's summary say; None where no row was scored."""
+    """Return the agreement that a job's counts show; None where no row was scored."""
     rows = counts.get(ROWS, 0)
     if not rows:
         return None

@@ -1,12 +1,13 @@
-"""Whether a file is like the training data: the values of each feature, counted in the bins of the card's summary.
+"""Data drift: compare each feature's values in a file with the training data, in the bins of the card's summary.
 
-Pure, and without numpy, since the web process loads it. The workers count, chunk by chunk; counts of chunks add up.
+Pure, and without numpy, since the web process loads it. Workers count chunk by chunk; the counts of chunks are added
+up.
 
 The measure is the population stability index, PSI (N. Siddiqi, Credit Risk Scorecards, Wiley 2006, with its limits 0.1
-and 0.25): the sum over the bins of (q - p) ln(q / p), p being the bin's share of the training records and q that of the
-file's. What chance alone makes of it is known (B. Yurdakul, Statistical Properties of Population Stability Index,
-Western Michigan University 2018): divided by 1/n + 1/m, of n and m records, it is a chi-square with bins - 1 degrees of
-freedom. What is not above the 95 % quantile of that says nothing, as in a file of a few rows.
+and 0.25): the sum over the bins of (q - p) ln(q / p), where p is the bin's share of the training records and q its
+share of the file's. Without drift, PSI divided by 1/n + 1/m, for n and m records, has a chi-square distribution with
+bins - 1 degrees of freedom (B. Yurdakul, Statistical Properties of Population Stability Index, Western Michigan
+University 2018). A value that is not above its 95 % quantile, as in a file of a few rows, is no evidence of drift.
 """
 
 import math
@@ -21,22 +22,22 @@ from model.schema import FaultCode, Feature
 SOME, FAR = 0.1, 0.25
 BELOW, ABOVE, OTHER, ANY, MISSING = "below", "above", "other", "any", "missing"
 
-# Half a record more in each bin of the training data: the usual remedy for bins that had none (Jeffreys' prior).
+# Added to each bin of the training data, so that none is empty (Jeffreys' prior).
 _TRAINING_PRIOR = 0.5
-# One record more in the file, spread as in training: it keeps logarithms finite, and moves no file away from it.
+# One record added to the file, distributed as in training: it keeps logarithms finite and adds no drift.
 _FILE_PRIOR = 1.0
 _NORMAL_95 = 1.645
-# A category counts as absent or rare where that many rows were to be expected: with fewer, it may be chance.
+# A category is called absent or rare only where that many rows were expected: with fewer, it may be chance.
 _EXPECTED_ROWS = 5
 _RARE = 0.2
-# Means that differ by less, in standard deviations of the training data, are called neither higher nor lower.
+# Means that differ by less, in training standard deviations, are called neither higher nor lower.
 _SAME_MEAN = 0.1
-# Shares that differ by less are not worth a word.
-_WORTH_A_WORD = 0.05
+# A larger share of missing values is reported from this difference on.
+_LEAST_REPORTED_SHIFT = 0.05
 
 
 class Verdict(StrEnum):
-    """How far a feature's values in a file are from those in training; `unclear` where it has too few rows to tell."""
+    """How far a feature's values are from those in training; ``unclear`` where there are too few rows to tell."""
 
     STABLE = "stable"
     SOME = "some"
@@ -46,7 +47,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A bin of values in words, with its share, of 0..1, of the training records and of the file's valid ones."""
+    """A bin of values with its label, its share (0..1) of the training records, and that of the file's valid ones."""
 
     label: str
     training: float
@@ -55,13 +56,13 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class FeatureDrift:
-    """How one feature's values in a file differ from those in training.
+    """How a feature's values in a file differ from those in training.
 
-    `rows` are those whose record could be read. `missing` and `training_missing` are shares of them and of the training
-    records, `rejected` of those whose value was rejected, `outside` of those whose number is out of the range allowed
-    or seen in training. `unseen` counts values that are no category of the training data; `absent` and `rare` are
-    categories of it that do not occur, or in less than a fifth of their share there, though five rows or more were to
-    be expected.
+    ``rows`` are those whose record could be read. Of these, ``missing``, ``rejected`` and ``outside`` are shares: of
+    missing values, of rejected ones, and of numbers outside the range allowed or seen in training; ``training_missing``
+    is the share missing in training. ``unseen`` counts values that are no category of the training data; ``absent`` and
+    ``rare`` are categories that do not occur, or at less than a fifth of their training share, though five rows or more
+    were expected.
     """
 
     psi: float
@@ -79,8 +80,10 @@ class FeatureDrift:
 
 
 def bin_names(summary: FeatureSummary) -> list[str]:
-    """The names of the bins in which a feature's values are counted, in order: one for each bin of its histogram or
-    each of its categories, then what lies outside of them, then missing ones."""
+    """Return the names of the bins in which a feature's values are counted, in order.
+
+    These are the bins of its histogram or its categories, then values outside of them, then missing ones.
+    """
     if summary.histogram:
         return [*map(str, range(len(summary.histogram.counts))), BELOW, ABOVE, MISSING]
     if summary.counts is not None:
@@ -89,37 +92,39 @@ def bin_names(summary: FeatureSummary) -> list[str]:
 
 
 def count_name(feature: str, name: str) -> str:
-    """The name under which the values of a feature in one bin are counted in a job's summary."""
+    """Return the name of the count of a feature's values in one bin in a job's summary."""
     return f"drift:{feature}:{name}"
 
 
 def drift(card: Card, counts: Mapping[str, int]) -> dict[str, FeatureDrift] | None:
-    """How a file differs from the training data, by feature; None where the card has no summary.
+    """Return how a file differs from the training data, by feature; None where the card has no summary.
 
-    `counts` are those of a job's summary; a feature of which nothing was counted is left out.
+    ``counts`` are those of a job's summary; a feature without counts is left out.
     """
     if not card.summary:
         return None
-    found = {}
+    by_feature = {}
     for feature in card.features:
         summary = card.summary.get(feature.name)
-        seen = _seen(feature, summary, counts) if summary else None
+        seen = _feature_counts(feature, summary, counts) if summary else None
         if summary and seen and seen.rows:
-            found[feature.name] = _drift_of(feature, summary, seen)
-    return found
+            by_feature[feature.name] = _feature_drift(feature, summary, seen)
+    return by_feature
 
 
 def joint_drift(cards: Sequence[Card], counts: Mapping[str, int]) -> dict[str, FeatureDrift] | None:
-    """The same for several models: each feature is compared with the training data of the first that knows it."""
-    known = [found for card in cards if (found := drift(card, counts)) is not None]
-    if not known:
+    """Return the drift for several models: each feature is compared with the training data of the first that has it."""
+    by_model = [drifts for card in cards if (drifts := drift(card, counts)) is not None]
+    if not by_model:
         return None
-    return known[0] | {name: feature for found in known[1:] for name, feature in found.items() if name not in known[0]}
+    return by_model[0] | {
+        name: feature for drifts in by_model[1:] for name, feature in drifts.items() if name not in by_model[0]
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was counted of a feature: valid values by bin, as `bin_names` orders them, and faults by code."""
+class _FeatureCounts:
+    """The counts of a feature: valid values by bin, in the order of ``bin_names``, and faults by code."""
 
     bins: list[int]
     faults: dict[str, int]
@@ -137,13 +142,13 @@ class _Seen:
         return self.bins[-1] + self.faults.get(FaultCode.MISSING, 0)
 
 
-def _seen(feature: Feature, summary: FeatureSummary, counts: Mapping[str, int]) -> _Seen:
+def _feature_counts(feature: Feature, summary: FeatureSummary, counts: Mapping[str, int]) -> _FeatureCounts:
     bins = [counts.get(count_name(feature.name, name), 0) for name in bin_names(summary)]
     faults = {code.value: counts.get(f"fault:{code}:{feature.name}", 0) for code in FaultCode}
-    return _Seen(bins, faults)
+    return _FeatureCounts(bins, faults)
 
 
-def _drift_of(feature: Feature, summary: FeatureSummary, seen: _Seen) -> FeatureDrift:
+def _feature_drift(feature: Feature, summary: FeatureSummary, seen: _FeatureCounts) -> FeatureDrift:
     trained = _training_bins(summary)
     training_shares, file_shares = _shares(trained), _shares(seen.bins)
     psi = _psi(trained, seen.bins)
@@ -151,11 +156,11 @@ def _drift_of(feature: Feature, summary: FeatureSummary, seen: _Seen) -> Feature
     outside = sum(seen.bins[-3:-1]) + seen.faults[FaultCode.OUT_OF_RANGE] if summary.histogram else 0
     other = seen.bins[-2] if summary.counts is not None else 0
     bins = [Bin(*parts) for parts in zip(_labels(feature, summary), training_shares, file_shares, strict=True)]
-    absent, rare = _seldom(summary, trained, seen.bins)
+    absent, rare = _absent_and_rare(summary, trained, seen.bins)
     return FeatureDrift(
         psi=round(psi, 4),
         verdict=verdict,
-        words=_words(feature, summary, verdict, bins, _moved(summary, trained, seen.bins)),
+        words=_describe(feature, summary, verdict, bins, _mean_shift(summary, trained, seen.bins)),
         rows=seen.rows,
         missing=seen.missing / seen.rows,
         training_missing=training_shares[-1],
@@ -169,7 +174,7 @@ def _drift_of(feature: Feature, summary: FeatureSummary, seen: _Seen) -> Feature
 
 
 def _training_bins(summary: FeatureSummary) -> list[int]:
-    """The training records by bin, in the order of `bin_names`."""
+    """Return the training records by bin, in the order of ``bin_names``."""
     if summary.histogram:
         return [*summary.histogram.counts, 0, 0, summary.missing]
     if summary.counts is not None:
@@ -205,7 +210,10 @@ def _verdict(psi: float, trained: Sequence[int], seen: Sequence[int]) -> Verdict
 
 
 def _chi_square_95(degrees: int) -> float:
-    """The 95 % quantile, by the approximation of Wilson and Hilferty (1931), good to 1 % or so."""
+    """Return the 95 % quantile, by the approximation of Wilson and Hilferty (1931), good to about 1 %.
+
+    Not ``scipy.stats.chi2.ppf``, since the web process loads neither numpy nor SciPy.
+    """
     if degrees < 1:
         return 0.0
     spread = 2 / (9 * degrees)
@@ -222,8 +230,10 @@ def _labels(feature: Feature, summary: FeatureSummary) -> list[str]:
     return ["any value", MISSING]
 
 
-def _seldom(summary: FeatureSummary, trained: Sequence[int], seen: Sequence[int]) -> tuple[list[str], list[str]]:
-    """Categories of the training data that do not occur, and that are rare."""
+def _absent_and_rare(
+    summary: FeatureSummary, trained: Sequence[int], seen: Sequence[int]
+) -> tuple[list[str], list[str]]:
+    """Return the categories of the training data that do not occur, and those that are rare."""
     absent: list[str] = []
     rare: list[str] = []
     shares, rows = _shares(trained), sum(seen)
@@ -233,8 +243,8 @@ def _seldom(summary: FeatureSummary, trained: Sequence[int], seen: Sequence[int]
     return absent, rare
 
 
-def _moved(summary: FeatureSummary, trained: Sequence[int], seen: Sequence[int]) -> float:
-    """How far the mean of numbers has moved, in standard deviations of the training data; 0 for other features."""
+def _mean_shift(summary: FeatureSummary, trained: Sequence[int], seen: Sequence[int]) -> float:
+    """Return the shift of a number's mean, in training standard deviations; 0 for other features."""
     if summary.histogram is None:
         return 0.0
     edges = summary.histogram.edges
@@ -249,19 +259,19 @@ def _mean(values: Sequence[float], shares: Sequence[float]) -> float:
     return sum(value * share for value, share in zip(values, shares, strict=True))
 
 
-def _words(feature: Feature, summary: FeatureSummary, verdict: Verdict, bins: Sequence[Bin], moved: float) -> str:
-    """The verdict in a sentence: for numbers the direction, for others which share has grown most."""
+def _describe(feature: Feature, summary: FeatureSummary, verdict: Verdict, bins: Sequence[Bin], shift: float) -> str:
+    """Return the verdict as a sentence: the direction for numbers, the share that has grown most for others."""
     if verdict is Verdict.STABLE:
         return f"{feature.title} is as in training."
     if verdict is Verdict.UNCLEAR:
         return f"{feature.title}: too few valid rows to tell."
     much, very = ("far", "very") if verdict is Verdict.FAR else ("somewhat", "somewhat")
-    grown = max(bins, key=lambda part: part.file - part.training)
-    shares = f"{grown.file:.0%} instead of {grown.training:.0%}"
-    if grown is bins[-1] and grown.file - grown.training >= _WORTH_A_WORD:
+    largest_growth = max(bins, key=lambda part: part.file - part.training)
+    shares = f"{largest_growth.file:.0%} instead of {largest_growth.training:.0%}"
+    if largest_growth is bins[-1] and largest_growth.file - largest_growth.training >= _LEAST_REPORTED_SHIFT:
         return f"{feature.title} is {much} more often missing than in training: {shares}."
     if summary.counts is not None:
-        return f"{feature.title} is {very} different from training: {grown.label} makes up {shares}."
-    if abs(moved) < _SAME_MEAN:
+        return f"{feature.title} is {very} different from training: {largest_growth.label} makes up {shares}."
+    if abs(shift) < _SAME_MEAN:
         return f"{feature.title} is spread {very} differently than in training."
-    return f"{feature.title} is {much} {'higher' if moved > 0 else 'lower'} than in training."
+    return f"{feature.title} is {much} {'higher' if shift > 0 else 'lower'} than in training."

@@ -1,4 +1,4 @@
-"""What a card says about data: summaries of training columns, a sample, versions of libraries."""
+"""The card's figures about data: summaries of training columns, a sample, versions of libraries."""
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -17,19 +17,19 @@ BINS = 10
 
 
 def summarise(frame: pd.DataFrame, features: Iterable[Feature]) -> dict[str, FeatureSummary]:
-    """Return a summary of each feature's column in `frame`."""
+    """Return a summary of each feature's column in ``frame``."""
     return {feature.name: _of_column(frame[feature.name], feature) for feature in features}
 
 
 def sample_rows(frame: pd.DataFrame, features: Sequence[Feature], rows: int = 20) -> tuple[tuple[Scalar, ...], ...]:
-    """Return the values of `rows` records spread evenly over `frame`, in feature order, whole numbers as int."""
+    """Return ``rows`` records evenly spaced over ``frame``, values in feature order, whole numbers as int."""
     picked = frame.iloc[np.linspace(0, len(frame) - 1, rows).astype(int)]
     columns = [[_plain(feature, value) for value in picked[feature.name].tolist()] for feature in features]
     return tuple(zip(*columns, strict=True))
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries a model is made with."""
+    """Return the versions of the libraries with which a model is made."""
     return {library: version(library) for library in LIBRARIES}
 
 
@@ -57,8 +57,8 @@ def _of_column(column: pd.Series, feature: Feature) -> FeatureSummary:
 
 
 def _of_category(column: pd.Series, feature: Feature) -> FeatureSummary:
-    found = column.value_counts()
-    counts = {category: int(found.get(category, 0)) for category in feature.categories}
+    value_counts = column.value_counts()
+    counts = {category: int(value_counts.get(category, 0)) for category in feature.categories}
     return FeatureSummary(missing=int(column.isna().sum()), counts=counts)
 
 

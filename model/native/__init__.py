@@ -1,1 +1,1 @@
-"""Models in file formats of their own, as scikit-learn estimators."""
+"""Models in the file formats of other libraries, as scikit-learn estimators."""

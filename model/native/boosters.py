@@ -1,7 +1,7 @@
-"""Models of XGBoost, LightGBM and CatBoost in their own formats, as the scikit-learn estimators of those libraries.
+"""XGBoost, LightGBM and CatBoost models in their own formats, as the scikit-learn estimators of these libraries.
 
-The estimator answers as the library's wrapper would have, had it been saved: a classifier with the classes 0, 1, … (or
-those that the file names), a regressor otherwise.
+The estimator predicts as the library's wrapper would have, had that been saved: a classifier with the classes 0, 1, …
+(or those that the file names), or a regressor.
 """
 
 import json
@@ -17,21 +17,21 @@ _LIGHTGBM_CLASSIFIERS = {"binary": 2, "multiclass": None, "multiclassova": None}
 _UNNAMED = ("Column_{}", "f{}", "{}")
 
 
-def estimator_of(found: Any) -> Any:
-    """Return a booster or a bare CatBoost model as an estimator; anything else as it is."""
-    kind = f"{type(found).__module__}.{type(found).__qualname__}"
+def estimator_of(model: Any) -> Any:
+    """Return a booster or a bare CatBoost model as an estimator; anything else unchanged."""
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
     if kind == "xgboost.core.Booster":
-        return from_xgboost(bytes(found.save_raw("ubj")))
+        return from_xgboost(bytes(model.save_raw("ubj")))
     if kind == "lightgbm.basic.Booster":
-        # With its best iteration alone, which is what the booster itself predicts with.
-        return from_lightgbm(found.model_to_string())
+        # Up to its best iteration, with which the booster itself predicts.
+        return from_lightgbm(model.model_to_string())
     if kind == "catboost.core.CatBoost":
-        return from_catboost(found._serialize_model())
-    return found
+        return from_catboost(model._serialize_model())
+    return model
 
 
 def from_xgboost(content: bytes) -> Any:
-    """Return an XGBoost model, JSON or UBJSON, as its estimator; raises RefusedModel, and what XGBoost raises."""
+    """Return an XGBoost model, JSON or UBJSON, as its estimator; raise RefusedModel, or what XGBoost raises."""
     import xgboost  # noqa: PLC0415
 
     check_xgboost(content)
@@ -39,7 +39,7 @@ def from_xgboost(content: bytes) -> Any:
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     categorical = "c" in (booster.feature_types or ())
     if objective == "multi:softmax":
-        # The same trees; the estimator takes the most probable class by itself.
+        # The same trees; the estimator itself takes the most probable class.
         booster.set_param({"objective": "multi:softprob"})
         content = bytes(booster.save_raw("ubj"))
     if objective.startswith(_XGBOOST_CLASSIFIERS):
@@ -55,9 +55,9 @@ def from_xgboost(content: bytes) -> Any:
 
 
 def from_lightgbm(text: str) -> Any:
-    """Return a LightGBM model as its estimator; raises what LightGBM raises.
+    """Return a LightGBM model as its estimator; raise what LightGBM raises.
 
-    LightGBM's estimators do not load models; they keep what they need of one in these attributes.
+    LightGBM's estimators cannot load a model; these attributes are where they keep what they need of one.
     """
     import lightgbm  # noqa: PLC0415
     from lightgbm.compat import _LGBMLabelEncoder  # noqa: PLC0415
@@ -84,7 +84,7 @@ def from_lightgbm(text: str) -> Any:
 
 
 def from_catboost(content: bytes) -> Any:
-    """Return a CatBoost model as its estimator; raises what CatBoost raises."""
+    """Return a CatBoost model as its estimator; raise what CatBoost raises."""
     import catboost  # noqa: PLC0415
 
     check_catboost(content)
@@ -94,14 +94,14 @@ def from_catboost(content: bytes) -> Any:
 
 
 def named(names: Any) -> tuple[str, ...] | None:
-    """Return the names of a model's features, or None where the library has only numbered them."""
+    """Return the names of a model's features, or None where the library only numbered them."""
     names = tuple(map(str, names)) if names is not None else ()
     numbered = any(names == tuple(pattern.format(place) for place in range(len(names))) for pattern in _UNNAMED)
     return None if numbered else names
 
 
 def feature_names(estimator: Any) -> tuple[str, ...] | None:
-    """Return the names of the features that a booster's estimator was fitted on, in their order, where it has any."""
+    """Return the names of the features on which a booster's estimator was fitted, in order, where it has any."""
     kind = type(estimator).__module__.partition(".")[0]
     if kind == "xgboost":
         return named(estimator.get_booster().feature_names)

@@ -1,4 +1,4 @@
-"""ONNX models as scikit-learn estimators that ask ONNX Runtime, which is an optional extra."""
+"""ONNX models as scikit-learn estimators that run in ONNX Runtime, an optional extra."""
 
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ _LABELS = {"tensor(int64)", "tensor(string)", "tensor(int32)"}
 
 
 class _OnnxModel(BaseEstimator):  # type: ignore[misc]
-    """Holds the bytes of a model; the session that runs them is opened where it is first needed, on one thread."""
+    """Holds the bytes of a model; the session that runs it is opened on first use, with one thread."""
 
     def __init__(self, content: bytes = b"") -> None:
         self.content = content
@@ -37,32 +37,32 @@ class _OnnxModel(BaseEstimator):  # type: ignore[misc]
         return True
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
-        """Raise: an ONNX model is run, not trained."""
+        """Raise TypeError: an ONNX model can be run, not trained."""
         raise TypeError("a model in ONNX format cannot be fitted")
 
     def _outputs(self, X: Any) -> list[Any]:  # noqa: N803
-        session = self._opened()
-        return list(session.run(None, _fed(session.get_inputs(), X)))
+        session = self._get_session()
+        return list(session.run(None, _input_feed(session.get_inputs(), X)))
 
-    def _opened(self) -> Any:
+    def _get_session(self) -> Any:
         if "_session" not in self.__dict__:
             self._session = open_session(self.content)
         return self._session
 
 
 class OnnxRegressor(RegressorMixin, _OnnxModel):  # type: ignore[misc]
-    """A regressor in ONNX format: one output of numbers, shape (n,), (n, 1) or (n, targets)."""
+    """A regressor in ONNX format with one output of numbers, shape (n,), (n, 1) or (n, targets)."""
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Return the predictions of n records, shape (n,) or (n, targets)."""
+        """Return the predictions for n records, shape (n,) or (n, targets)."""
         values = np.asarray(self._outputs(X)[0])
         return values.ravel() if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 class OnnxClassifier(ClassifierMixin, _OnnxModel):  # type: ignore[misc]
-    """A classifier in ONNX format: an output of labels, and one of probabilities where it has them.
+    """A classifier in ONNX format with an output of labels and, where it has them, one of probabilities.
 
-    `classes_` are its labels; `label_output_` and `probability_output_` the places of the outputs.
+    ``classes_`` are its labels; ``label_output_`` and ``probability_output_`` the indices of the outputs.
     """
 
     classes_: NDArray[Any]
@@ -78,22 +78,22 @@ class OnnxClassifier(ClassifierMixin, _OnnxModel):  # type: ignore[misc]
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Return the probabilities of n records, shape (n, classes), columns in the order of `classes_`."""
+        """Return the probabilities for n records, shape (n, classes), columns in the order of ``classes_``."""
         assert self.probability_output_ is not None
-        found = self._outputs(X)[self.probability_output_]
-        if isinstance(found, list):
+        output = self._outputs(X)[self.probability_output_]
+        if isinstance(output, list):
             classes = self.classes_.tolist()
-            return np.array([[row[name] for name in classes] for row in found]).reshape(len(found), len(classes))
-        values = np.asarray(found)
+            return np.array([[row[name] for name in classes] for row in output]).reshape(len(output), len(classes))
+        values = np.asarray(output)
         if len(self.classes_) == 2 and (values.ndim == 1 or values.shape[1] == 1):
             values = np.column_stack([1 - values.ravel(), values.ravel()])
         return values
 
 
 def from_onnx(content: bytes) -> OnnxClassifier | OnnxRegressor:
-    """Return a model as its estimator, a classifier or a regressor by its outputs.
+    """Return a model as its estimator, a classifier or a regressor according to its outputs.
 
-    Raises RefusedModel where ONNX Runtime is not installed or cannot read it, or where its inputs or outputs are of
+    Raise RefusedModel where ONNX Runtime is not installed or cannot read it, or where its inputs or outputs are of
     other kinds.
     """
     if find_spec("onnxruntime") is None:
@@ -107,9 +107,9 @@ def from_onnx(content: bytes) -> OnnxClassifier | OnnxRegressor:
     labels = [place for place, output in enumerate(outputs) if output.type in _LABELS]
     scores = [place for place, output in enumerate(outputs) if place not in labels]
     if len(labels) > 1 or len(scores) > 1:
-        there_are = ", ".join(output.name for output in outputs)
+        output_names = ", ".join(output.name for output in outputs)
         raise RefusedModel(
-            f"its outputs are {there_are}; a label, probabilities beside it or one number is what can be taken"
+            f"its outputs are {output_names}; supported are labels with or without probabilities, or one of numbers"
         )
     estimator = _classifier(content, outputs, labels[0], scores) if labels else OnnxRegressor(content)
     names = _names(session)
@@ -122,7 +122,7 @@ def from_onnx(content: bytes) -> OnnxClassifier | OnnxRegressor:
 
 
 def open_session(content: bytes) -> Any:
-    """Return a session on the CPU that uses one thread; raises what ONNX Runtime raises."""
+    """Return a session on the CPU that uses one thread; raise what ONNX Runtime raises."""
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
@@ -132,19 +132,23 @@ def open_session(content: bytes) -> Any:
 
 
 def _check_inputs(inputs: Sequence[Any]) -> None:
-    for given in inputs:
-        if given.type not in _DTYPES or len(given.shape) not in {1, 2} or (len(inputs) > 1 and _width(given) != 1):
-            shape = f"{given.type} of shape {given.shape}"
+    for graph_input in inputs:
+        if (
+            graph_input.type not in _DTYPES
+            or len(graph_input.shape) not in {1, 2}
+            or (len(inputs) > 1 and _width(graph_input) != 1)
+        ):
+            shape = f"{graph_input.type} of shape {graph_input.shape}"
             raise RefusedModel(
-                f"its input {given.name} is a {shape}; one table of numbers or texts is what can be taken, or a column "
+                f"its input {graph_input.name} is a {shape}; supported are one table of numbers or texts, or a column "
                 "for each feature"
             )
     if len(inputs) == 1 and len(inputs[0].shape) == 1:
         raise RefusedModel(f"its input {inputs[0].name} has one dimension; give it two, records and features")
 
 
-def _width(given: Any) -> Any:
-    return given.shape[1] if len(given.shape) == 2 else 1
+def _width(graph_input: Any) -> Any:
+    return graph_input.shape[1] if len(graph_input.shape) == 2 else 1
 
 
 def _classifier(content: bytes, outputs: Sequence[Any], label: int, scores: Sequence[int]) -> OnnxClassifier:
@@ -157,7 +161,7 @@ def _classifier(content: bytes, outputs: Sequence[Any], label: int, scores: Sequ
 
 
 def _classes(content: bytes, outputs: Sequence[Any], label: int, scores: Sequence[int]) -> list[Any]:
-    """The labels as an operator of the graph names them; else, of whole numbers, as many as there are probabilities."""
+    """Return the labels that an operator of the graph names, or else 0, 1, … for as many as there are probabilities."""
     named = list(protobuf.class_labels(content))
     if named:
         return max(named, key=len)
@@ -168,27 +172,27 @@ def _classes(content: bytes, outputs: Sequence[Any], label: int, scores: Sequenc
 
 
 def _names(session: Any) -> tuple[str, ...] | None:
-    """The names of the features: of the inputs, where there is one for each, or as the file's metadata has them."""
+    """Return the names of the features: the inputs', where each is one column, or those in the file's metadata."""
     inputs = session.get_inputs()
     if len(inputs) > 1 or _width(inputs[0]) == 1:
-        return tuple(given.name for given in inputs)
+        return tuple(graph_input.name for graph_input in inputs)
     metadata = session.get_modelmeta().custom_metadata_map
     text = next((metadata[key] for key in ("feature_names", "features", "columns") if key in metadata), None)
     names = tuple(protobuf.names_in(text)) if text else ()
     return names if names and _width(inputs[0]) in {len(names), None} else None
 
 
-def _fed(inputs: Sequence[Any], X: Any) -> dict[str, Any]:  # noqa: N803
+def _input_feed(inputs: Sequence[Any], X: Any) -> dict[str, Any]:  # noqa: N803
     if len(inputs) == 1:
         return {inputs[0].name: _as_tensor(X, _DTYPES[inputs[0].type])}
-    return {given.name: column for given, column in zip(inputs, _columns(inputs, X), strict=True)}
+    return {graph_input.name: column for graph_input, column in zip(inputs, _columns(inputs, X), strict=True)}
 
 
 def _columns(inputs: Sequence[Any], X: Any) -> Iterator[NDArray[Any]]:  # noqa: N803
-    for place, given in enumerate(inputs):
-        values = X[given.name] if hasattr(X, "columns") else np.asarray(X)[:, place]
-        column = _as_tensor(values, _DTYPES[given.type])
-        yield column.reshape(-1, 1) if len(given.shape) == 2 else column
+    for place, graph_input in enumerate(inputs):
+        values = X[graph_input.name] if hasattr(X, "columns") else np.asarray(X)[:, place]
+        column = _as_tensor(values, _DTYPES[graph_input.type])
+        yield column.reshape(-1, 1) if len(graph_input.shape) == 2 else column
 
 
 def _as_tensor(values: Any, dtype: Any) -> NDArray[Any]:

@@ -1,7 +1,7 @@
-"""What ONNX Runtime does not tell of a model: the labels of its classes, read from the file itself.
+"""Read from an ONNX file what ONNX Runtime does not tell of it: the labels of its classes.
 
 Reads the wire format of protocol buffers (protobuf.dev/programming-guides/encoding) along the few fields of ONNX's
-schema (onnx.proto) that lead to them, so that no parser of its own is needed.
+schema (onnx.proto) that lead to them, so that the library onnx is not needed.
 """
 
 import json
@@ -16,21 +16,21 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 def class_labels(content: bytes) -> Iterator[list[Any]]:
-    """Yield the class labels, whole numbers or texts, of each operator of an ONNX model that has any."""
+    """Yield the class labels, integers or texts, of each operator of an ONNX model that has any."""
     for graph in _messages(content, _GRAPH):
         for node in _messages(graph, _NODE):
             for attribute in _messages(node, _ATTRIBUTE):
-                found = _labels(attribute)
-                if found:
-                    yield found
+                labels = _labels(attribute)
+                if labels:
+                    yield labels
 
 
 def names_in(text: str) -> list[str]:
     """Return the names in a text that is a JSON list, or that has commas between them."""
     with suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, list):
-            return [str(name) for name in found]
+        names = json.loads(text)
+        if isinstance(names, list):
+            return [str(name) for name in names]
     return [name.strip() for name in text.split(",")]
 
 
@@ -43,7 +43,7 @@ def _labels(attribute: memoryview) -> list[Any]:
         elif field == _STRINGS and isinstance(value, memoryview):
             labels.append(bytes(value).decode(errors="replace"))
         elif field == _INTS:
-            labels += _packed(value) if isinstance(value, memoryview) else [_signed(value)]
+            labels += _packed_integers(value) if isinstance(value, memoryview) else [_to_signed(value)]
     return labels if name in _LABELS else []
 
 
@@ -71,11 +71,11 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         place += length
 
 
-def _packed(content: memoryview) -> list[int]:
+def _packed_integers(content: memoryview) -> list[int]:
     place, values = 0, []
     while place < len(content):
         value, place = _varint(content, place)
-        values.append(_signed(value))
+        values.append(_to_signed(value))
     return values
 
 
@@ -91,5 +91,5 @@ def _varint(content: memoryview, place: int) -> tuple[int, int]:
     return value, place
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value

@@ -1,4 +1,4 @@
-"""The one model in what a file holds: the model itself, or a dictionary or list with it and what belongs to it."""
+"""Find the one model in a file's content: the model itself, or a dictionary or list that also holds other things."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _BOOSTERS = {"xgboost.core.Booster", "lightgbm.basic.Booster", "catboost.core.Ca
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model and what its file says of it: the columns that it takes, and the names of its classes."""
+    """A model and what its file says of it: the names of its columns and of its classes."""
 
     model: Any
     features: tuple[str, ...] | None = None
@@ -29,34 +29,34 @@ class Bundle:
     notes: list[str] = field(default_factory=list)
 
 
-def unpacked(found: Any, path: Path, key: str | None) -> Bundle:
-    """Return the one model in `found`; `key` names it where there are several. Raises RefusedModel."""
-    parts = _parts(found)
+def unpack_bundle(content: Any, path: Path, key: str | None) -> Bundle:
+    """Return the one model in ``content``; ``key`` names it where there are several. Raise RefusedModel."""
+    parts = _parts(content)
     if parts is None:
         if key is not None:
-            raise RefusedModel(f"{path} holds a {type(found).__name__}, which has no keys; leave out --key")
-        return Bundle(found)
+            raise RefusedModel(f"{path} holds a {type(content).__name__}, which has no keys; leave out --key")
+        return Bundle(content)
     models = [name for name, value in parts.items() if _is_model(value)]
-    chosen = _chosen(parts, models, path, key)
-    others = {name: value for name, value in parts.items() if name not in {chosen, *models}}
-    notes = [f"the model is {chosen!r} of {path.name}"]
+    model_key = _choose_key(parts, models, path, key)
+    others = {name: value for name, value in parts.items() if name not in {model_key, *models}}
+    notes = [f"the model is {model_key!r} of {path.name}"]
     classes = _class_names(others)
-    encoder = _target_encoder(parts[chosen], others)
+    encoder = _target_encoder(parts[model_key], others)
     if encoder is not None:
         classes = tuple(map(str, others.pop(encoder).classes_))
         notes.append(f"its classes are those of {encoder!r}")
-    _refuse_transformers(others, chosen, path)
+    _refuse_transformers(others, model_key, path)
     notes += [
         f"{name!r} is not used: thresholds are given in the schema" for name in others if "thresh" in name.lower()
     ]
-    return Bundle(parts[chosen], _feature_names(others), classes, notes)
+    return Bundle(parts[model_key], _feature_names(others), classes, notes)
 
 
-def _parts(found: Any) -> dict[str, Any] | None:
-    if isinstance(found, Mapping) and not hasattr(found, "predict"):
-        return {str(name): value for name, value in found.items()}
-    if isinstance(found, list | tuple) and not hasattr(found, "predict"):
-        return {str(place): value for place, value in enumerate(found)}
+def _parts(content: Any) -> dict[str, Any] | None:
+    if isinstance(content, Mapping) and not hasattr(content, "predict"):
+        return {str(name): value for name, value in content.items()}
+    if isinstance(content, list | tuple) and not hasattr(content, "predict"):
+        return {str(place): value for place, value in enumerate(content)}
     return None
 
 
@@ -65,21 +65,21 @@ def _is_model(value: Any) -> bool:
     return not isinstance(value, type) and (hasattr(value, "predict") or kind in _BOOSTERS)
 
 
-def _chosen(parts: Mapping[str, Any], models: list[str], path: Path, key: str | None) -> str:
-    there_are = ", ".join(map(repr, parts)) or "nothing"
+def _choose_key(parts: Mapping[str, Any], models: list[str], path: Path, key: str | None) -> str:
+    keys = ", ".join(map(repr, parts)) or "nothing"
     if key is not None:
         if key not in parts:
-            raise RefusedModel(f"{path} has no key {key!r}; there are: {there_are}")
+            raise RefusedModel(f"{path} has no key {key!r}; there are: {keys}")
         return key
     if not models:
-        raise RefusedModel(f"{path} holds no model, but {there_are}; save the fitted pipeline itself")
+        raise RefusedModel(f"{path} holds no model, but {keys}; save the fitted pipeline itself")
     if len(models) > 1:
         raise RefusedModel(f"{path} holds several models; name one with --key: {', '.join(map(repr, models))}")
     return models[0]
 
 
 def _target_encoder(model: Any, others: Mapping[str, Any]) -> str | None:
-    """The key of the encoder of the target, if there is but one and it has as many classes as the model."""
+    """Return the key of the target's encoder, if there is one only and it has as many classes as the model."""
     encoders = [
         name for name, value in others.items() if isinstance(value, LabelEncoder) and hasattr(value, "classes_")
     ]
@@ -90,7 +90,7 @@ def _target_encoder(model: Any, others: Mapping[str, Any]) -> str | None:
     return encoders[0] if numbered and len(others[encoders[0]].classes_) == len(classes) else None
 
 
-def _refuse_transformers(others: Mapping[str, Any], chosen: str, path: Path) -> None:
+def _refuse_transformers(others: Mapping[str, Any], model_key: str, path: Path) -> None:
     for name, value in others.items():
         inside = (
             list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
@@ -98,20 +98,25 @@ def _refuse_transformers(others: Mapping[str, Any], chosen: str, path: Path) -> 
         for part in (value, *inside):
             if hasattr(part, "transform") and not isinstance(part, pd.Series | pd.DataFrame | type):
                 raise RefusedModel(
-                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({chosen!r}), and nothing says "
-                    "in which order and to which columns they apply; put them into one Pipeline and save that"
+                    f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({model_key!r}), and does not "
+                    "say in which order and to which columns they apply; put them into one Pipeline, for example with "
+                    "make_pipeline(scaler, model), and save that"
                 )
 
 
 def _feature_names(others: Mapping[str, Any]) -> tuple[str, ...] | None:
-    return next((_texts(value) for name, value in others.items() if name.lower() in _FEATURES and _texts(value)), None)
+    return next(
+        (_as_names(value) for name, value in others.items() if name.lower() in _FEATURES and _as_names(value)), None
+    )
 
 
 def _class_names(others: Mapping[str, Any]) -> tuple[str, ...] | None:
-    return next((_texts(value) for name, value in others.items() if name.lower() in _CLASSES and _texts(value)), None)
+    return next(
+        (_as_names(value) for name, value in others.items() if name.lower() in _CLASSES and _as_names(value)), None
+    )
 
 
-def _texts(value: Any) -> tuple[str, ...] | None:
+def _as_names(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, np.ndarray | pd.Index | pd.Series):
         value = value.tolist()
     texts = isinstance(value, list | tuple) and value and all(isinstance(text, str) for text in value)

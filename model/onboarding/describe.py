@@ -1,4 +1,4 @@
-"""The card of a pipeline that is brought: what it takes and predicts, how it decides, and how well it does."""
+"""Write the card of a pipeline: what it takes and predicts, how its labels are decided, and how well it performs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from model.files import sha256_of
 from model.monitoring.training_summary import library_versions, sample_rows, summarise
 from model.onboarding.findings import Findings
 from model.onboarding.formats import Format
-from model.onboarding.hold_out import held_out
+from model.onboarding.hold_out import hold_out
 from model.onboarding.load_pipeline import LoadedPipeline
 from model.onboarding.proof import Progress
 from model.onboarding.reference import decide
@@ -31,52 +31,59 @@ from model.schema import Feature
 from model.scorer import Predictions, Scorer
 
 SAMPLE_ROWS = 20
-# A booster's own format holds its trees and not how they were grown.
+# A booster's own format holds its trees, not the parameters with which they were grown.
 _REFITTABLE = (Format.SKOPS, Format.PICKLE)
 _EDGES = 21
-# Of each feature as many predictions are asked as there are records; for more of them, that takes minutes.
+# Each feature takes as many predictions as there are records; with more features, that takes minutes.
 _MAX_FEATURES_RANKED = 100
 
 
 def describe(
     loaded: LoadedPipeline,
-    found: Findings,
+    findings: Findings,
     name: str,
     data: Path,
     targets: Sequence[str],
     schema: SchemaFile | None,
     progress: Progress,
 ) -> Card:
-    """Return the card of a pipeline, without how well it does.
+    """Return the card of a pipeline, without its performance.
 
-    Raises RefusedModel where a written schema asks for what the pipeline does not have.
+    Raise RefusedModel where a written schema asks for what the pipeline does not have.
     """
-    trial = _trial_card(found)
-    features = found.features
+    trial = _trial_card(findings)
+    features = findings.features
     if schema is None:
-        progress(f"asking what the pipeline takes beyond its training data, feature by feature ({len(features):,})")
-        features = with_tolerance(Scorer(trial, loaded.pipeline), found.answered_values)
+        progress(f"trying missing and unseen values, feature by feature ({len(features):,})")
+        features = with_tolerance(Scorer(trial, loaded.pipeline), findings.answered_values)
     positive = _positive_class(trial, schema)
-    decision = decide(found.inspection, found.reference, trial.classes.index(positive) if positive else 0)
+    decision = decide(findings.inspection, findings.reference, trial.classes.index(positive) if positive else 0)
     labels_by, threshold = decision.labels_by, decision.threshold
     if schema and schema.threshold is not None and schema.threshold != threshold:
         if trial.kind is not ModelKind.BINARY_CLASSIFIER or trial.scores is not Scores.PROBABILITY:
             raise RefusedModel("the schema names a threshold, and the model decides without one; leave it out")
         labels_by, threshold = LabelRule.THRESHOLD, schema.threshold
-    words = schema or _words(trial, name, data, targets, positive)
+    texts = schema or _default_texts(trial, name, data, targets, positive)
     sha256 = sha256_of(loaded.content)
     module_sha256 = sha256_of(loaded.module) if loaded.module else None
-    more = (features, positive, threshold, trial.classes, check_targets(found.inspection, targets), module_sha256)
-    values = found.answered_values
+    other_parts = (
+        features,
+        positive,
+        threshold,
+        trial.classes,
+        check_targets(findings.inspection, targets),
+        module_sha256,
+    )
+    values = findings.answered_values
     return trial.model_copy(
         update={
             "name": name,
-            "version": version_of(sha256, *more),
-            "title": words.title,
-            "description": words.description,
-            "target": words.target,
+            "version": version_of(sha256, *other_parts),
+            "title": texts.title,
+            "description": texts.description,
+            "target": texts.target,
             "positive_class": positive,
-            "targets": check_targets(found.inspection, targets),
+            "targets": check_targets(findings.inspection, targets),
             "labels_by": labels_by,
             "threshold": threshold,
             "features": features,
@@ -86,7 +93,7 @@ def describe(
             "summary": summarise(values, features),
             "sample": sample_rows(values, features, min(SAMPLE_ROWS, len(values))),
             "additive": is_additive(loaded.pipeline, features),
-            "prediction_edges": _edges(found),
+            "prediction_edges": _prediction_edges(findings),
             "trusted": loaded.trusted,
             "module_sha256": module_sha256,
             "libraries": library_versions(),
@@ -96,47 +103,49 @@ def describe(
 
 
 def sample_places(rows: int) -> NDArray[np.int64]:
-    """Return which of the answered records the card's sample holds."""
+    """Return the indices of the answered records that the card's sample holds."""
     return np.linspace(0, rows - 1, min(SAMPLE_ROWS, rows)).astype(np.int64)
 
 
-def measured(
-    scorer: Scorer, found: Findings, test: tuple[Path, Findings] | None, file_format: str, progress: Progress
+def evaluate_model(
+    scorer: Scorer, findings: Findings, test: tuple[Path, Findings] | None, file_format: str, progress: Progress
 ) -> tuple[Card, list[str]]:
-    """Return the card with how well the model does, how it is explained, and what moves its answers; and notes.
+    """Return the card with the model's performance, explanation, and effects or importances; and notes for the user.
 
-    `test` is a file of records that the pipeline has never seen, and what it says of these; without, a twin of it is
-    fitted without some of the training data, unless it comes in a `file_format` that does not hold how it was fitted.
+    ``test`` is a file of records that the pipeline has never seen, with the findings about it. Without one, the
+    pipeline is refitted without some of its training data, unless its ``file_format`` does not hold how it was fitted.
     """
     notes: list[str] = []
-    progress("looking for a way to explain its predictions")
-    card = scorer.card.model_copy(update=explanation_fields(scorer, found.answered_values))
+    progress("checking whether its predictions can be explained")
+    card = scorer.card.model_copy(update=explanation_fields(scorer, findings.answered_values))
     if card.explanation_obstacle:
         notes.append(f"its predictions are not explained: {card.explanation_obstacle}")
     scorer = Scorer(card, scorer.pipeline)
-    has_truth = found.truth is not None and card.kind not in (ModelKind.OUTLIER_DETECTOR, ModelKind.CLUSTERER)
+    has_truth = findings.truth is not None and card.kind not in (ModelKind.OUTLIER_DETECTOR, ModelKind.CLUSTERER)
     if has_truth:
-        progress("measuring it on held-out records")
+        progress("evaluating it on held-out records")
         outcome: _Outcome | str = (
-            "not evaluated: its file does not say how it was fitted; give other records with --test"
+            "not evaluated: its file does not say how it was fitted; give records for that with --test"
         )
         if test:
             outcome = _test_outcome(scorer, test)
         elif file_format in _REFITTABLE:
-            outcome = _twin_outcome(scorer, found)
+            outcome = _hold_out_outcome(scorer, findings)
         if isinstance(outcome, str):
             notes.append(outcome)
         else:
-            truth, predictions, words = outcome
+            truth, predictions, texts = outcome
             metrics, evaluation = evaluate(card, truth, predictions)
-            metrics = metrics.model_copy(update={"measured_on": words})
+            metrics = metrics.model_copy(update={"measured_on": texts})
             card = card.model_copy(update={"metrics": metrics, "evaluation": evaluation})
-    return card.model_copy(update=_what_matters(Scorer(card, scorer.pipeline), found, has_truth, progress)), notes
+    return card.model_copy(
+        update=_effects_or_importance(Scorer(card, scorer.pipeline), findings, has_truth, progress)
+    ), notes
 
 
-def _trial_card(found: Findings) -> Card:
-    """What a scorer has to know to ask a pipeline for its own predictions."""
-    inspection = found.inspection
+def _trial_card(findings: Findings) -> Card:
+    """Return a card with what a scorer has to know to get a pipeline's own predictions."""
+    inspection = findings.inspection
     classes = inspection.class_names or inspection.classes
     renamed = classes != inspection.classes
     return Card(
@@ -145,8 +154,8 @@ def _trial_card(found: Findings) -> Card:
         pipeline_classes=inspection.classes if renamed else (),
         positive_class=classes[1] if inspection.kind is ModelKind.BINARY_CLASSIFIER else None,
         targets=tuple(map(str, range(inspection.targets))) if inspection.kind.has_several_targets else (),
-        target_classes=inspection.target_classes, scores=found.reference.scores, labels_by=LabelRule.PREDICT,
-        threshold=None, takes=inspection.form, features=found.features, trained_at="", training_rows=0, libraries={},
+        target_classes=inspection.target_classes, scores=findings.reference.scores, labels_by=LabelRule.PREDICT,
+        threshold=None, takes=inspection.form, features=findings.features, trained_at="", training_rows=0, libraries={},
         artifact_sha256="",
     )  # fmt: skip
 
@@ -161,29 +170,29 @@ def _positive_class(trial: Card, schema: SchemaFile | None) -> str | None:
     return schema.positive_class
 
 
-_DOES_WITHOUT_TARGET = {
-    ModelKind.OUTLIER_DETECTOR: "Tells outliers from normal records",
-    ModelKind.CLUSTERER: "Sorts records into clusters",
+_PURPOSES = {
+    ModelKind.OUTLIER_DETECTOR: "Detects outliers",
+    ModelKind.CLUSTERER: "Assigns records to clusters",
 }
 
 
-def _words(trial: Card, name: str, data: Path, targets: Sequence[str], positive: str | None) -> SchemaFile:
-    """What the model is called until its owner finds better words."""
+def _default_texts(trial: Card, name: str, data: Path, targets: Sequence[str], positive: str | None) -> SchemaFile:
+    """Return the model's title, description and target until its owner writes better ones."""
     target = ", ".join(targets) or "prediction"
-    does = f"Predicts {target}" if targets else _DOES_WITHOUT_TARGET.get(trial.kind, "Predicts")
+    purpose = f"Predicts {target}" if targets else _PURPOSES.get(trial.kind, "Predicts")
     return SchemaFile(
         title=name,
-        description=f"{does}, learnt from {data.name}.",
+        description=f"{purpose}, trained on {data.name}.",
         target=f"{target} is {positive}" if positive else target,
         features=(),
     )
 
 
-def _edges(found: Findings) -> tuple[float, ...]:
-    """The bins in which a regressor's predictions are counted: from the least to the largest of the training data."""
-    if found.inspection.kind is not ModelKind.REGRESSOR:
+def _prediction_edges(findings: Findings) -> tuple[float, ...]:
+    """Return the bins in which a regressor's predictions are counted, over the range of those on the training data."""
+    if findings.inspection.kind is not ModelKind.REGRESSOR:
         return ()
-    predicted = found.reference.predicted
+    predicted = findings.reference.predicted
     low, high = float(predicted.min()), float(predicted.max())
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -193,30 +202,30 @@ def _edges(found: Findings) -> tuple[float, ...]:
 _Outcome = tuple[NDArray[Any], Predictions, str]
 
 
-def _twin_outcome(scorer: Scorer, found: Findings) -> _Outcome | str:
-    assert found.truth is not None
-    frame, values = found.frame[found.usable], found.read.values[found.usable]
-    outcome = held_out(scorer, found.inspection.form, frame, values, found.truth.values[found.usable])
-    words = "held-out records, by a twin of it that was fitted on the other four fifths of the data"
-    return outcome if isinstance(outcome, str) else (*outcome, words)
+def _hold_out_outcome(scorer: Scorer, findings: Findings) -> _Outcome | str:
+    assert findings.truth is not None
+    frame, values = findings.frame[findings.usable], findings.read.values[findings.usable]
+    outcome = hold_out(scorer, findings.inspection.form, frame, values, findings.truth.values[findings.usable])
+    texts = "held-out records, by the same pipeline refitted on the other 80% of the data"
+    return outcome if isinstance(outcome, str) else (*outcome, texts)
 
 
 def _test_outcome(scorer: Scorer, test: tuple[Path, Findings]) -> _Outcome:
-    path, found = test
-    if found.truth is None or not found.usable.any():
+    path, findings = test
+    if findings.truth is None or not findings.usable.any():
         raise RefusedModel(f"{path} holds no record that the pipeline answers and whose target is known")
-    values: pd.DataFrame = found.read.values[found.usable].reset_index(drop=True)
-    return found.truth.values[found.usable], scorer.predict(values), f"records of {path.name}"
+    values: pd.DataFrame = findings.read.values[findings.usable].reset_index(drop=True)
+    return findings.truth.values[findings.usable], scorer.predict(values), f"records of {path.name}"
 
 
-def _what_matters(scorer: Scorer, found: Findings, has_truth: bool, progress: Progress) -> dict[str, Any]:
-    """What moves the model's answers: effects of values, or, where these do not add up, the worth of each feature."""
+def _effects_or_importance(scorer: Scorer, findings: Findings, has_truth: bool, progress: Progress) -> dict[str, Any]:
+    """Return the effects of features' values or, where these do not add up, the importance of each feature."""
     features: Sequence[Feature] = scorer.card.features
     if scorer.card.additive:
         return {"effects": effects_of(scorer.card, scorer.pipeline)}
     if not has_truth or scorer.card.kind.has_several_targets or len(features) > _MAX_FEATURES_RANKED:
         return {}
-    assert found.truth is not None
-    progress(f"ranking {len(features)} features by how much worse it does without each")
-    values: pd.DataFrame = found.read.values[found.usable].reset_index(drop=True)
-    return {"importance": importance_of(scorer, values, found.truth.values[found.usable])}
+    assert findings.truth is not None
+    progress(f"ranking {len(features)} features by permutation importance")
+    values: pd.DataFrame = findings.read.values[findings.usable].reset_index(drop=True)
+    return {"importance": importance_of(scorer, values, findings.truth.values[findings.usable])}

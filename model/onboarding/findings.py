@@ -1,4 +1,4 @@
-"""What is found out about a pipeline before it becomes a model: how it reads the user's table, and its answers."""
+"""What is found out about a pipeline before it becomes a model: how it reads the user's table, and its predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from model.errors import RefusedModel
 from model.onboarding.known_values import known_values
 from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
 from model.onboarding.readings import user_frame
-from model.onboarding.reference import Reference, answers_at_all, ask, why_not, with_several_targets
-from model.onboarding.schema_inference import infer_feature
+from model.onboarding.reference import Reference, ask_pipeline, failure_reason, predicts_all, with_several_targets
+from model.onboarding.schema_inference import infer_feature, with_distinct_titles
 from model.onboarding.training_data import TrainingData
 from model.onboarding.truth import Truth, name_classes, truth_of
 from model.schema import Feature
@@ -24,7 +24,7 @@ from model.validate import parse_distinct
 
 @dataclass(frozen=True, slots=True)
 class ReadRecords:
-    """Records as the product reads them: `values`, shape (n, features); `faultless`, shape (n,), those it takes."""
+    """Records as the product reads them: ``values``, shape (n, features); ``faultless``, (n,): those it accepts."""
 
     values: pd.DataFrame
     faultless: NDArray[np.bool_]
@@ -32,10 +32,10 @@ class ReadRecords:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """A pipeline, the records of its training data and its answers to them.
+    """A pipeline, the records of its training data, and its predictions for them.
 
-    `texts`, shape (n, features), are the records as a CSV file holds them, `frame` as the pipeline was fitted on them,
-    `read` as the product reads them by `features`. `truth`, where there is a target, is what really was.
+    ``texts``, shape (n, features), are the records as a CSV file holds them, ``frame`` as the pipeline was fitted on
+    them, ``read`` as the product reads them by ``features``. ``truth`` is the actual target, where there is one.
     """
 
     inspection: PipelineInspection
@@ -49,24 +49,24 @@ class Findings:
 
     @property
     def answered_frame(self) -> pd.DataFrame:
-        """The records that the pipeline answers, as the user has them."""
+        """The records that the pipeline can predict, as the user has them."""
         return self.frame[self.reference.answered].reset_index(drop=True)
 
     @property
     def answered_values(self) -> pd.DataFrame:
-        """The records that the pipeline answers, as the product reads them."""
+        """The records that the pipeline can predict, as the product reads them."""
         return self.read.values[self.reference.answered].reset_index(drop=True)
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Which records, shape (n,), the pipeline answers and the product takes, with a target that is known."""
-        found = self.reference.answered & self.read.faultless
-        return found & self.truth.known if self.truth else found
+        """Which records, shape (n,), the pipeline can predict and the product accepts, with a known target."""
+        usable = self.reference.answered & self.read.faultless
+        return usable & self.truth.known if self.truth else usable
 
     def accepted(self) -> "Findings":
-        """The same of the records alone that the product takes, which keep their places in the index of `texts`.
+        """Return the findings on the records that the product accepts, with their labels in the index of ``texts``.
 
-        Raises RefusedModel where it takes none of them.
+        Raise RefusedModel where it accepts none.
         """
         rows, reference, truth = self.read.faultless, self.reference, self.truth
         if not rows.any():
@@ -87,7 +87,7 @@ class Findings:
         )
 
 
-def find_out(
+def gather_findings(
     pipeline: Any,
     data: TrainingData,
     targets: Sequence[str] = (),
@@ -95,41 +95,43 @@ def find_out(
     classes: Sequence[str] = (),
     features: Sequence[Feature] | None = None,
 ) -> Findings:
-    """Find out how a pipeline reads a table, and what it says of each of its rows.
+    """Find out how a pipeline reads a table, and what it predicts for each row.
 
-    `names` are those of its inputs and `classes` those of an encoded target, where these are known; `features` are
-    written ones. Raises RefusedModel where the pipeline takes no reading of the table, or is none that can be served.
+    ``names`` are those of its inputs and ``classes`` those of an encoded target, where these are known; ``features``
+    are written ones. Raise RefusedModel where the pipeline accepts no reading of the table, or cannot be served.
     """
     inspection = inspect_pipeline(pipeline, data, targets, names)
     columns = [data.name_of(name) for name in inspection.names]
-    if own := [target for target in targets if data.name_of(target) in columns]:
-        raise RefusedModel(f"the pipeline takes {own[0]!r} itself, so that it cannot be what it predicts: see --target")
-    frame = user_frame(data, columns, known_values(pipeline, columns), answers_at_all(inspection))
+    if clashing := [target for target in targets if data.name_of(target) in columns]:
+        raise RefusedModel(f"the pipeline takes {clashing[0]!r} itself, so that it cannot be the target: see --target")
+    frame = user_frame(data, columns, known_values(pipeline, columns), predicts_all(inspection))
     if frame is None:
-        detail = why_not(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))
-        advice = "say what its columns were with --dtypes column=str,… or give the data as Parquet"
-        raise RefusedModel(f"the pipeline fails on {data.path}: {detail}. If its data was read otherwise, {advice}")
+        detail = failure_reason(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))
+        advice = "give the dtypes of its columns with --dtypes column=str,… or the data as Parquet"
+        raise RefusedModel(
+            f"the pipeline fails on {data.path}: {detail}. If the data was read in another way, {advice}"
+        )
     frame = frame.set_axis(list(inspection.names), axis=1)
     texts = data.texts[columns].set_axis(list(inspection.names), axis=1)
     inspection = with_several_targets(inspection, frame)
     if inspection.classes and inspection.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
         named = name_classes(inspection, data, targets[0] if targets else None, classes)
         inspection = replace(inspection, class_names=tuple(named))
-    found = tuple(features or _inferred(inspection, texts, frame))
+    features = tuple(features or _inferred(inspection, texts, frame))
     return Findings(
         inspection=inspection,
         texts=texts,
         frame=frame,
-        reference=ask(inspection, frame),
-        features=found,
-        read=read_records(texts, found),
+        reference=ask_pipeline(inspection, frame),
+        features=features,
+        read=read_records(texts, features),
         truth=truth_of(inspection, data, targets) if targets else None,
         decimal_commas=data.decimal_commas,
     )
 
 
 def read_records(texts: pd.DataFrame, features: Sequence[Feature]) -> ReadRecords:
-    """Read each row as an upload is read; what is at fault is missing."""
+    """Read each row as an upload is read; a value at fault is missing."""
     faultless = np.ones(len(texts), np.bool_)
     columns = {}
     for feature in features:
@@ -142,10 +144,10 @@ def read_records(texts: pd.DataFrame, features: Sequence[Feature]) -> ReadRecord
 
 
 def written_features(features: Sequence[Feature], names: Sequence[str]) -> tuple[Feature, ...]:
-    """Return a written schema's features in the pipeline's order; raises RefusedModel where they are not its own."""
+    """Return a written schema's features in the pipeline's order; raise RefusedModel unless they are the same ones."""
     given = {feature.name: feature for feature in features}
-    if lacking := [name for name in names if name not in given]:
-        raise RefusedModel(f"the schema lacks features that the pipeline takes: {', '.join(lacking)}")
+    if missing := [name for name in names if name not in given]:
+        raise RefusedModel(f"the schema lacks features that the pipeline takes: {', '.join(missing)}")
     if extra := [name for name in given if name not in names]:
         raise RefusedModel(f"the schema has features that the pipeline does not take: {', '.join(extra)}")
     if len(given) != len(features):
@@ -154,4 +156,6 @@ def written_features(features: Sequence[Feature], names: Sequence[str]) -> tuple
 
 
 def _inferred(inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame) -> list[Feature]:
-    return [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]
+    return with_distinct_titles(
+        [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]
+    )

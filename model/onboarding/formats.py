@@ -1,4 +1,4 @@
-"""What a file is, told by its content; its name says nothing."""
+"""Detect the format of a file by its content; its name is ignored."""
 
 import bz2
 import gzip
@@ -17,11 +17,11 @@ from model.errors import RefusedModel
 
 HEAD_BYTES = 1 << 16
 MAX_BYTES = 8 << 30
-"""A file that becomes larger than this when it is decompressed is not read: it is no model that could be served."""
+"""The largest decompressed file that is read: no larger model could be served."""
 
 
 class Format(StrEnum):
-    """File formats that hold a model that can be taken."""
+    """File formats of models that can be added."""
 
     SKOPS = "skops"
     PICKLE = "pickle"
@@ -31,27 +31,31 @@ class Format(StrEnum):
     ONNX = "onnx"
 
 
-TO_ONNX = "export it to ONNX and bring that file"
+TO_ONNX = "export it to ONNX and add that file"
 _REFUSED: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes", TO_ONNX),
-    (b"PAR1", "a Parquet table", "a table goes to --data; bring the fitted pipeline"),
-    (b"ARROW1", "an Arrow table", "a table goes to --data; bring the fitted pipeline"),
+    (b"PAR1", "a Parquet table", "give tables with --data, and the fitted pipeline as FILE"),
+    (b"ARROW1", "an Arrow table", "give tables with --data, and the fitted pipeline as FILE"),
     (b"binf", "a model in XGBoost's old binary format", "save it with that XGBoost by save_model('model.json')"),
     (b"bs64", "a model in XGBoost's old binary format", "save it with that XGBoost by save_model('model.json')"),
-    (b"\x93NUMPY", "a NumPy array", "bring the fitted pipeline, saved with skops.io.dump"),
+    (b"\x93NUMPY", "a NumPy array", "save the fitted pipeline with skops.io.dump"),
     (b"RDX", "an R data file", "export the model to ONNX, or train it in Python"),
     (b"RDA", "an R data file", "export the model to ONNX, or train it in Python"),
-    (b"SQLite format 3", "an SQLite database", "bring the fitted pipeline, saved with skops.io.dump"),
-    (b"GGUF", "a language model in GGUF format", "bring a scikit-learn pipeline"),
-    (b"%PDF", "a PDF", "bring the fitted pipeline, saved with skops.io.dump"),
+    (b"SQLite format 3", "an SQLite database", "save the fitted pipeline with skops.io.dump"),
+    (b"GGUF", "a language model in GGUF format", "add a scikit-learn pipeline"),
+    (b"%PDF", "a PDF", "save the fitted pipeline with skops.io.dump"),
 )
 _ZIPPED: tuple[tuple[str, str, str], ...] = (
     (r"(.*/)?data\.pkl", "a PyTorch model", TO_ONNX),
     (r"config\.json|model\.weights\.h5", "a Keras model", TO_ONNX),
-    (r"(.*/)?MLmodel", "a zipped MLflow model", "unpack it and bring its folder"),
+    (r"(.*/)?MLmodel", "a zipped MLflow model", "unpack it and add its folder"),
     (r"model\.ini", "an H2O MOJO", TO_ONNX),
-    (r".*\.npy", "a file of NumPy arrays", "bring the fitted pipeline, saved with skops.io.dump"),
-    (r"(.*/)?workbook\.xml", "an Excel workbook", "a table goes to --data, saved as CSV; bring the fitted pipeline"),
+    (r".*\.npy", "a file of NumPy arrays", "save the fitted pipeline with skops.io.dump"),
+    (
+        r"(.*/)?workbook\.xml",
+        "an Excel workbook",
+        "save tables as CSV for --data, and give the fitted pipeline as FILE",
+    ),
 )
 _DECOMPRESSORS: tuple[tuple[bytes, Callable[[BytesIO], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
@@ -60,17 +64,18 @@ _DECOMPRESSORS: tuple[tuple[bytes, Callable[[BytesIO], Any]], ...] = (
     (b"\x5d\x00\x00", lzma.LZMAFile),
 )
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-# Protocols 2 and newer name themselves; the older two are text that begins with a global, a mark or an empty container.
+# Protocols from 2 on begin with their number; the older two are text that begins with a global, a mark or an empty
+# container.
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|c[\w.]+\n[\w.]+\n|\((?:i[\w.]+\n|dp?\d|lp?\d|c[\w.]+\n)|[\]}]q\x00|ccopy_reg\n")
-# The version of the format and what may stand after it: producer, domain, graph.
+# The version of the format, and the tags that may follow: producer, domain, graph.
 _ONNX = re.compile(rb"\x08[\x01-\x20](?:[\x12\x1a\x22\x32\x3a\x42]|\x28)", re.DOTALL)
 _UBJSON_XGBOOST = re.compile(rb"\{L.{8}(?:learner|version|Config|Model)", re.DOTALL)
 
 
 def read(path: Path) -> bytes:
-    """Return a file's content, decompressed where it is gzip, bzip2, xz, lzma or zlib as joblib writes it.
+    """Return a file's content, decompressed if it is gzip, bzip2, xz, lzma or zlib as joblib writes it.
 
-    Raises RefusedModel where it cannot be read, is broken, or is too large.
+    Raise RefusedModel where it cannot be read, is broken, or is too large.
     """
     try:
         content = path.read_bytes()
@@ -83,21 +88,21 @@ def read(path: Path) -> bytes:
 
 
 def format_of(content: bytes, path: Path) -> Format:
-    """Return the format of a file's decompressed content; raises RefusedModel that says what it looks like instead."""
+    """Return the format of a file's decompressed content; raise RefusedModel, which says what it looks like instead."""
     if not content:
         raise RefusedModel(f"{path} is empty; save the fitted pipeline again")
     head = content[:HEAD_BYTES]
-    for is_it, found in _KNOWN:
-        if is_it(head):
-            return found
+    for matches, file_format in _SIGNATURES:
+        if matches(head):
+            return file_format
     if head.startswith(b"PK\x03\x04"):
         return _zip_format(content, path)
-    what, way_out = _looks_like(head, content)
-    raise RefusedModel(f"{path} looks like {what}, not like a model that can be taken; {way_out}")
+    what, way_out = _guess(head, content)
+    raise RefusedModel(f"{path} looks like {what}, which is not a model that can be added; {way_out}")
 
 
-def refuse_folder(path: Path) -> RefusedModel:
-    """Return the refusal of a folder that is no MLflow model, by what it looks like."""
+def folder_refusal(path: Path) -> RefusedModel:
+    """Return the refusal of a folder that is not an MLflow model, by what it looks like."""
     if (path / "saved_model.pb").exists():
         return RefusedModel(f"{path} is a TensorFlow SavedModel; {TO_ONNX}")
     if (path / "metadata").is_dir() and ((path / "stages").is_dir() or (path / "data").is_dir()):
@@ -110,7 +115,7 @@ def refuse_folder(path: Path) -> RefusedModel:
 
 
 def _decompressed(content: bytes, path: Path) -> bytes:
-    # Twice, for a compressed file that joblib had compressed already.
+    # Twice, for a compressed file that joblib had already compressed.
     for _ in range(2):
         opened = next((start(BytesIO(content)) for magic, start in _DECOMPRESSORS if content.startswith(magic)), None)
         if opened is not None:
@@ -139,7 +144,7 @@ def _zip_format(content: bytes, path: Path) -> Format:
     raise RefusedModel(f"{path} is a zip archive without a skops model; save the fitted pipeline with skops.io.dump")
 
 
-def _looks_like(head: bytes, content: bytes) -> tuple[str, str]:
+def _guess(head: bytes, content: bytes) -> tuple[str, str]:
     for magic, what, way_out in _REFUSED:
         if head.startswith(magic):
             return what, way_out
@@ -149,11 +154,11 @@ def _looks_like(head: bytes, content: bytes) -> tuple[str, str]:
     if b"<PMML" in start[:4096]:
         return "a PMML file", "export the model to ONNX, or save the fitted pipeline with skops.io.dump"
     if start.startswith(b"{"):
-        return _json_looks_like(start, content)
-    return _text_looks_like(head)
+        return _guess_json(start, content)
+    return _guess_text(head)
 
 
-def _json_looks_like(start: bytes, content: bytes) -> tuple[str, str]:
+def _guess_json(start: bytes, content: bytes) -> tuple[str, str]:
     if b'"tree_info"' in content:
         return (
             "a dump of LightGBM, which LightGBM itself cannot read",
@@ -166,19 +171,19 @@ def _json_looks_like(start: bytes, content: bytes) -> tuple[str, str]:
     return "JSON", "save the fitted pipeline with skops.io.dump"
 
 
-def _text_looks_like(head: bytes) -> tuple[str, str]:
+def _guess_text(head: bytes) -> tuple[str, str]:
     lines = b""
     with suppress(UnicodeDecodeError):
-        # The last character may be cut.
+        # The last character may be incomplete.
         head[:-4].decode() if len(head) > 4 else head.decode()
         lines = head
     first, *more = lines.splitlines() or [b""]
     if more and any(
         first.count(mark) and first.count(mark) == more[0].count(mark) for mark in (b",", b";", b"\t", b"|")
     ):
-        return "a CSV table", "a table goes to --data; bring the fitted pipeline"
+        return "a CSV table", "give tables with --data, and the fitted pipeline as FILE"
     if b"import " in lines and b"\n" in lines:
-        return "Python source", "it goes to --module; bring the fitted pipeline"
+        return "Python source", "give it with --module, and the fitted pipeline as FILE"
     if lines:
         return "a text", "save the fitted pipeline with skops.io.dump"
     return "nothing that is known", "save the fitted pipeline with skops.io.dump"
@@ -189,7 +194,7 @@ def _is_xgboost(head: bytes) -> bool:
     return bool(_UBJSON_XGBOOST.match(head)) or (start.startswith(b"{") and b'"learner"' in head)
 
 
-_KNOWN: tuple[tuple[Callable[[bytes], Any], Format], ...] = (
+_SIGNATURES: tuple[tuple[Callable[[bytes], Any], Format], ...] = (
     (_PICKLE.match, Format.PICKLE),
     (_is_xgboost, Format.XGBOOST),
     (lambda head: head.startswith(b"tree\n") or b"\ntree_sizes=" in head, Format.LIGHTGBM),

@@ -1,4 +1,4 @@
-"""How well a fitted pipeline would do on records it has not seen, where there are only those it was trained on."""
+"""Estimate how well a fitted pipeline performs on unseen records, where there is only its training data."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from model.card import InputForm, ModelKind
-from model.onboarding.reference import given
+from model.onboarding.reference import as_input
 from model.scorer import Predictions, Scorer
 
 _SHARE = 0.2
@@ -18,14 +18,14 @@ _MAX_ROWS = 50_000
 _LEAST_ROWS = 20
 
 
-def held_out(
+def hold_out(
     scorer: Scorer, form: InputForm, frame: pd.DataFrame, values: pd.DataFrame, truth: NDArray[Any]
 ) -> tuple[NDArray[Any], Predictions] | str:
-    """Fit a twin of the pipeline on four fifths of the records and have it predict the rest, drawn by chance.
+    """Refit the pipeline on a random 80% of the records and have it predict the rest.
 
-    The pipeline itself may have seen every record, so that its own figures would flatter it. `frame`, shape (n,
-    features), is the user's own, `values` the same as the product reads it; `truth`, shape (n,) or (n, targets): of a
-    classifier, indices into the card's classes. Answers the truth and the predictions of the rest, or why there are
+    The pipeline itself may have seen every record, so that its own performance would be too good. ``frame``, shape (n,
+    features), is the user's, ``values`` the same as the product reads it; ``truth``, shape (n,) or (n, targets), holds
+    indices into the card's classes for a classifier. Return the truth and the predictions of the rest, or why there are
     none.
     """
     if len(frame) < _LEAST_ROWS:
@@ -34,21 +34,21 @@ def held_out(
         chosen = np.sort(np.random.default_rng(0).choice(len(frame), _MAX_ROWS, replace=False))
         frame, values, truth = frame.iloc[chosen], values.iloc[chosen], truth[chosen]
     is_classifier = scorer.card.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER)
-    often_enough = is_classifier and np.bincount(truth)[np.unique(truth)].min() > 1
-    fitted_on, rest = train_test_split(
-        np.arange(len(frame)), test_size=_SHARE, random_state=0, stratify=truth if often_enough else None
+    can_stratify = is_classifier and np.bincount(truth)[np.unique(truth)].min() > 1
+    train, test = train_test_split(
+        np.arange(len(frame)), test_size=_SHARE, random_state=0, stratify=truth if can_stratify else None
     )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            twin = clone(scorer.pipeline).fit(given(frame.iloc[fitted_on], form), _labels(scorer, truth[fitted_on]))
-        return truth[rest], Scorer(scorer.card, twin).predict(values.iloc[rest])
+            refitted = clone(scorer.pipeline).fit(as_input(frame.iloc[train], form), _labels(scorer, truth[train]))
+        return truth[test], Scorer(scorer.card, refitted).predict(values.iloc[test])
     except Exception as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
-        return f"not evaluated: a twin of the pipeline could not be fitted ({' '.join(str(error).split())[:200]})"
+        return f"not evaluated: the pipeline could not be refitted ({' '.join(str(error).split())[:200]})"
 
 
 def _labels(scorer: Scorer, truth: NDArray[Any]) -> Any:
-    """The truth as the pipeline was fitted on it."""
+    """Return the truth in the form in which the pipeline was fitted on it."""
     if scorer.card.kind is ModelKind.MULTIOUTPUT_CLASSIFIER:
         classes = getattr(scorer.pipeline, "classes_", None)
         if not isinstance(classes, list):

@@ -1,6 +1,6 @@
-"""Which values of a column a fitted pipeline knows: the categories of its encoders, and of models that have their own.
+"""Find the values of a column that a fitted pipeline knows: the categories of its encoders, or of its model.
 
-What a pipeline was fitted on, it knows. So of several readings of a column the right one is that whose values it knows.
+A pipeline knows what it was fitted on. So of several readings of a column, the right one is that whose values it knows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,28 +18,28 @@ from sklearn.utils.validation import check_is_fitted
 
 Names = Sequence[str] | None
 
-# Where estimators that hold another one keep it once they are fitted.
+# Attributes in which meta-estimators keep their fitted estimator, or several.
 _INNER = ("best_estimator_", "estimator_", "regressor_", "estimator", "base_estimator_")
 _SEVERAL = ("estimators_", "calibrated_classifiers_")
 
 
 @dataclass(frozen=True, slots=True)
 class KnownValues:
-    """What a pipeline knows of a column.
+    """What a pipeline knows about a column.
 
-    `values` are those that it was fitted on, missing ones left out; empty where it has not kept them. `missing` tells
-    whether it knows a missing one, or fills it in. With `as_category`, it gets the column as pandas' categories, in the
-    order of `values`.
+    ``values`` are those that it was fitted on, without missing ones; empty where it has not kept them. ``missing``
+    tells whether it knows missing values or imputes them. With ``as_category``, it takes the column as pandas
+    categories, in the order of ``values``.
     """
 
     values: tuple[Any, ...] = ()
     missing: bool = False
     as_category: bool = False
 
-    def fit(self, column: pd.Series) -> tuple[float, float]:
-        """Return the share of a column's values that are known, and that of the known values which occur in it.
+    def match(self, column: pd.Series) -> tuple[float, float]:
+        """Return the share of a column's values that are known, and the share of the known values that occur in it.
 
-        The first alone would not tell a missing value, which is filled in, from a word that pandas takes for one.
+        The first alone would not tell a missing value, which is imputed, from a word that pandas reads as missing.
         """
         known = frozenset(self.values)
         counts = {value: int(count) for value, count in column.value_counts(dropna=True).items() if value in known}
@@ -49,15 +49,15 @@ class KnownValues:
 
 
 def known_values(pipeline: Any, names: Sequence[str]) -> dict[str, KnownValues]:
-    """Return what a fitted pipeline knows of those of its input columns, by name, of which it keeps the values."""
-    found: dict[str, KnownValues] = {}
-    for name, known in _of(pipeline, list(names), filled=False):
-        found.setdefault(name, known)
-    return found
+    """Return what a fitted pipeline knows about its input columns, by name, where it keeps their values."""
+    by_column: dict[str, KnownValues] = {}
+    for name, known in _walk(pipeline, list(names), filled=False):
+        by_column.setdefault(name, known)
+    return by_column
 
 
-def estimator_within(estimator: Any) -> Any | None:
-    """Return the fitted estimator that another one holds, such as the best of a search, or None."""
+def inner_estimator(estimator: Any) -> Any | None:
+    """Return the fitted estimator inside a meta-estimator, such as the best of a search, or None."""
     for attribute in _INNER:
         inner = getattr(estimator, attribute, None)
         if inner is not None and _is_fitted(inner):
@@ -66,12 +66,12 @@ def estimator_within(estimator: Any) -> Any | None:
         several = getattr(estimator, attribute, None)
         if isinstance(several, list) and several:
             first = several[0]
-            return first if hasattr(first, "fit") else estimator_within(first)
+            return first if hasattr(first, "fit") else inner_estimator(first)
     return None
 
 
 def _is_fitted(estimator: Any) -> bool:
-    """Whether it is the fitted estimator: many keep the one beside it from which it was cloned."""
+    """Return whether this is the fitted estimator, and not the one from which it was cloned."""
     try:
         check_is_fitted(estimator)
     except (NotFittedError, TypeError):
@@ -79,31 +79,31 @@ def _is_fitted(estimator: Any) -> bool:
     return True
 
 
-def _of(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
-    """What a step knows of its inputs, `filled` where their missing values were filled in before."""
+def _walk(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
+    """Yield what a step knows of its inputs; ``filled``: their missing values were imputed before."""
     if names is None or step is None or isinstance(step, str):
         return
     if isinstance(step, Pipeline) or hasattr(step, "steps"):
         yield from _of_steps(step, names, filled)
     elif isinstance(step, ColumnTransformer):
         for _, transformer, selected in step.transformers_:
-            yield from _of(transformer, _selected(names, selected), filled)
+            yield from _walk(transformer, _selected_names(names, selected), filled)
     elif isinstance(step, FeatureUnion):
         for _, transformer in step.transformer_list:
-            yield from _of(transformer, names, filled)
+            yield from _walk(transformer, names, filled)
     elif (categories := getattr(step, "categories_", None)) is not None:
         yield from _of_encoder(names, categories, filled)
     elif (reader := _OWN_CATEGORIES.get(type(step).__module__.partition(".")[0])) is not None:
         yield from reader(step, names)
     elif (encoder := getattr(step, "_preprocessor", None)) is not None:  # of boosting, which takes missing values
-        yield from _of(encoder, names, filled=True)
+        yield from _walk(encoder, names, filled=True)
     else:
-        yield from _of(estimator_within(step), names, filled)
+        yield from _walk(inner_estimator(step), names, filled)
 
 
 def _of_steps(pipeline: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
     for _, step in pipeline.steps:
-        yield from _of(step, names, filled)
+        yield from _walk(step, names, filled)
         filled = filled or isinstance(step, SimpleImputer)
         names = names if _keeps_columns(step) else None
 
@@ -116,8 +116,8 @@ def _keeps_columns(step: Any) -> bool:
     return isinstance(step, OneToOneFeatureMixin) and not hasattr(step, "categories_")
 
 
-def _selected(names: Sequence[str], selected: Any) -> list[str]:
-    """The columns that a ColumnTransformer selects by names, positions, a mask or a slice."""
+def _selected_names(names: Sequence[str], selected: Any) -> list[str]:
+    """Return the columns that a ColumnTransformer selects by names, indices, a mask or a slice."""
     if isinstance(selected, str) or np.isscalar(selected):
         selected = [selected]
     by_name = pd.Series(list(names), index=list(names))
@@ -139,7 +139,7 @@ def _of_encoder(names: Sequence[str], categories: Any, filled: bool) -> Iterator
 
 
 def _of_lightgbm(model: Any, names: Sequence[str]) -> Iterator[tuple[str, KnownValues]]:
-    """Categories in the order of the columns that have some; LightGBM does not say which these are."""
+    """Yield LightGBM's categories, in the order of its categorical columns; it does not say which these are."""
     booster = getattr(model, "booster_", model)
     lists = getattr(booster, "pandas_categorical", None) or []
     infos = booster.dump_model(num_iteration=1).get("feature_infos", {}) if lists else {}

@@ -1,4 +1,4 @@
-"""Load a fitted pipeline as people bring it: one estimator, and its bytes as workers will load them."""
+"""Load a fitted pipeline from whatever file holds it: the estimator, and the bytes from which workers will load it."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,26 +18,27 @@ from model.native import boosters
 from model.native.onnx_model import from_onnx
 from model.native.tree_checks import check_archive
 from model.onboarding import formats
-from model.onboarding.bundles import unpacked
+from model.onboarding.bundles import unpack_bundle
 from model.onboarding.estimators import check_model
 from model.onboarding.formats import Format
 from model.onboarding.mlflow_folder import is_mlflow, read_folder
-from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickled
+from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickle
 from model.onboarding.versions import MOVED, check_silent_changes, check_version
+from model.trust import EVERYTHING
 
-EVERYTHING = "everything"
-"""What `--trust` stands for without a type: the whole file, whatever it may do."""
+# Similar estimators, for those that skops cannot store.
+_REPLACEMENTS = {"Birch": "KMeans or MiniBatchKMeans"}
 
 
 @dataclass(frozen=True)
 class LoadedPipeline:
-    """A fitted pipeline, and what its file says of it.
+    """A fitted pipeline, and what its file says about it.
 
-    `pipeline` is the estimator as it was brought; `content` the skops archive that workers load, the same bytes for the
-    same pipeline; `trusted` the types in it beyond those always trusted; `module` the source of its own module.
-    `features` are names of columns in the order in which the pipeline takes them, `dtypes` their pandas dtypes (of
-    those that an MLflow signature names), `classes` names of the classes in the pipeline's order: each where the file
-    tells. `notes` are for the person who adds it; `format` says what the file was.
+    ``pipeline`` is the estimator as given; ``content`` the skops archive that workers load, the same bytes for the same
+    pipeline; ``trusted`` the types in it beyond those always trusted; ``module`` the source of its Python module. Where
+    the file tells them, ``features`` are the names of its columns in order, ``dtypes`` their pandas dtypes (for those
+    in an MLflow signature), and ``classes`` the names of its classes in order. ``notes`` are for the user; ``format``
+    is that of the file.
     """
 
     pipeline: Any
@@ -53,7 +54,7 @@ class LoadedPipeline:
 
 @dataclass(frozen=True)
 class _Source:
-    """A file and how it may be read."""
+    """A file, and what may be trusted in reading it."""
 
     path: Path
     trust: Sequence[str]
@@ -67,7 +68,7 @@ class _Source:
 
     @property
     def module_names(self) -> dict[str, str]:
-        """The names by which a file may call modules, and those under which they are imported."""
+        """The names by which a file may refer to modules, and those under which they are imported."""
         if self.module is None or self.module_path is None:
             return MOVED
         return MOVED | dict.fromkeys(("__main__", self.module_path.stem), module_name(self.module))
@@ -81,41 +82,39 @@ def load_pipeline(
     key: str | None = None,
     trust_version: bool = False,
 ) -> LoadedPipeline:
-    """Read the fitted pipeline in a file, or in the folder of an MLflow model, told by its content.
+    """Read the fitted pipeline in a file, whose format is told by its content, or in an MLflow model's folder.
 
-    `trust` names types, or EVERYTHING. `module` is a Python file with the classes and functions of its own, `key` the
-    entry of a dictionary that is the model; `trust_version` takes one of another scikit-learn version.
+    ``trust`` names types, or EVERYTHING. ``module`` is a Python file with the pipeline's own classes and functions,
+    ``key`` the entry of a dictionary that is the model; ``trust_version`` accepts another scikit-learn version.
 
-    Raises RefusedModel, in one line with the way out, where it cannot be read, needs trust that was not given, or is
+    Raise RefusedModel, in one line that says what to do, where it cannot be read, needs trust that was not given, or is
     not one fitted model that predicts.
     """
     if str(path).startswith(("models:/", "runs:/")):
-        raise RefusedModel(
-            f"{path} is an address of MLflow's; give the folder of the model, the one with the file MLmodel"
-        )
+        raise RefusedModel(f"{path} is an MLflow address; give the folder of the model, the one with the file MLmodel")
     if path.is_dir():
         if not is_mlflow(path):
-            raise formats.refuse_folder(path)
-        described = read_folder(path)
-        loaded = load_pipeline(described.file, trust, module=module, key=key, trust_version=trust_version)
-        features = described.features or loaded.features
-        notes = (*described.notes, *loaded.notes)
+            raise formats.folder_refusal(path)
+        folder_model = read_folder(path)
+        loaded = load_pipeline(folder_model.file, trust, module=module, key=key, trust_version=trust_version)
+        features = folder_model.features or loaded.features
+        notes = (*folder_model.notes, *loaded.notes)
         return replace(
-            loaded, features=features, dtypes=described.dtypes, notes=notes, format=f"mlflow {loaded.format}"
+            loaded, features=features, dtypes=folder_model.dtypes, notes=notes, format=f"mlflow {loaded.format}"
         )
     if not path.is_file():
         raise RefusedModel(f"there is no file {path}")
-    return _from_file(_Source(path, trust, _source_of(module, trust), module, trust_version), key)
+    return _from_file(_Source(path, trust, _read_module(module, trust), module, trust_version), key)
 
 
 def _from_file(source: _Source, key: str | None) -> LoadedPipeline:
     content = formats.read(source.path)
-    form = formats.format_of(content, source.path)
-    bundle = unpacked(_READERS[form](content, source), source.path, key)
-    estimator = _native(lambda: boosters.estimator_of(bundle.model), source.path)
+    file_format = formats.format_of(content, source.path)
+    bundle = unpack_bundle(_READERS[file_format](content, source), source.path, key)
+    estimator = _read_native(lambda: boosters.estimator_of(bundle.model), source.path)
     check_model(estimator, source.path)
-    archive = _archived(estimator, source)
-    trusted = _trusted(archive, source, form)
+    archive = _archive(estimator, source)
+    trusted = _types_to_trust(archive, source, file_format)
     _check_loads(archive, source, trusted)
     return LoadedPipeline(
         pipeline=estimator,
@@ -125,20 +124,20 @@ def _from_file(source: _Source, key: str | None) -> LoadedPipeline:
         features=bundle.features or boosters.feature_names(estimator) or _fitted_names(estimator),
         classes=bundle.classes,
         notes=tuple(bundle.notes),
-        format=form.value,
+        format=file_format.value,
     )
 
 
 def _fitted_names(estimator: Any) -> tuple[str, ...] | None:
-    """The names of an ONNX model's inputs; a pipeline's own are found by whoever inspects it."""
+    """Return the names of an ONNX model's inputs; a pipeline's own are found by inspecting it."""
     if not type(estimator).__module__.startswith("model.native."):
         return None
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else tuple(map(str, names))
 
 
-def _source_of(module: Path | None, trust: Sequence[str]) -> bytes | None:
-    """The source of a module that can be imported; importing it is what trust is needed for."""
+def _read_module(module: Path | None, trust: Sequence[str]) -> bytes | None:
+    """Return the source of a module after importing it, for which trust is needed."""
     if module is None:
         return None
     if EVERYTHING not in trust:
@@ -153,18 +152,18 @@ def _source_of(module: Path | None, trust: Sequence[str]) -> bytes | None:
         check_in_child(source, module.name)
         import_module(source, module.name)
     except BrokenModel as error:
-        raise RefusedModel(f"{error}; install what it needs here and for the workers, or mend it") from error
+        raise RefusedModel(f"{error}; install what it needs here and for the workers, or correct it") from error
     return source
 
 
-def _imported(source: _Source) -> ModuleType | None:
+def _import_module(source: _Source) -> ModuleType | None:
     return None if source.module is None else import_module(source.module)
 
 
 def _read_pickle(content: bytes, source: _Source) -> Any:
     if not source.trusts_everything:
         raise RefusedModel(f"{source.path} is not read: {RISK}")
-    return unpickled(content, source.path, _imported(source), source.trust_version)
+    return unpickle(content, source.path, _import_module(source), source.trust_version)
 
 
 def _read_skops(content: bytes, source: _Source) -> Any:
@@ -172,13 +171,13 @@ def _read_skops(content: bytes, source: _Source) -> Any:
         content = artifact.canonical(content, source.module_names)
         _refuse_missing_library(content, source)
         _refuse_unknown_names(content, source)
-        trusted = _trusted(content, source, Format.SKOPS)
+        trusted = _types_to_trust(content, source, Format.SKOPS)
     except RefusedModel:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise RefusedModel(f"{source.path} is not a skops file that can be read: {reason}; save it again") from error
-    _native(lambda: check_archive(content), source.path)
+    _read_native(lambda: check_archive(content), source.path)
     try:
         return artifact.loads(content, source.path, trusted)
     except BrokenModel as error:
@@ -187,11 +186,11 @@ def _read_skops(content: bytes, source: _Source) -> Any:
             raise RefusedModel(str(error)) from error
     check_version(made_by, source.path, source.trust_version)
     try:
-        found = artifact.loads(content, source.path, trusted, other_versions=True)
+        pipeline = artifact.loads(content, source.path, trusted, other_versions=True)
     except BrokenModel as error:
         raise RefusedModel(f"{error}; it was made by scikit-learn {made_by}: train it again") from error
-    check_silent_changes(found, made_by, source.path)
-    return found
+    check_silent_changes(pipeline, made_by, source.path)
+    return pipeline
 
 
 def _refuse_missing_library(content: bytes, source: _Source) -> None:
@@ -202,17 +201,17 @@ def _refuse_missing_library(content: bytes, source: _Source) -> None:
 
 
 def _made_by(error: BrokenModel) -> str | None:
-    """The scikit-learn version that a file was refused for, if it was that."""
+    """Return the scikit-learn version for which a file was refused, if that was the reason."""
     cause = error.__cause__
     return str(cause.original_sklearn_version) if isinstance(cause, InconsistentVersionWarning) else None
 
 
-def _native(read: Any, path: Path) -> Any:
-    """What a library reads of its own format, or the refusal that says why it does not."""
+def _read_native(read: Any, path: Path) -> Any:
+    """Return what a library reads from its own format, or raise the refusal that says why it does not."""
     try:
         return read()
     except RefusedModel as error:
-        raise RefusedModel(f"{path} cannot be taken: {error}") from error
+        raise RefusedModel(f"{path} cannot be added: {error}") from error
     except Unsound as error:
         raise RefusedModel(f"{path} holds {error}; save the model again") from error
     except ModuleNotFoundError as error:
@@ -225,35 +224,36 @@ def _native(read: Any, path: Path) -> Any:
 
 
 def _read_lightgbm(content: bytes, source: _Source) -> Any:
-    return _native(lambda: boosters.from_lightgbm(content.decode()), source.path)
+    return _read_native(lambda: boosters.from_lightgbm(content.decode()), source.path)
 
 
 _READERS: Mapping[Format, Any] = {
     Format.PICKLE: _read_pickle,
     Format.SKOPS: _read_skops,
-    Format.XGBOOST: lambda content, source: _native(lambda: boosters.from_xgboost(content), source.path),
+    Format.XGBOOST: lambda content, source: _read_native(lambda: boosters.from_xgboost(content), source.path),
     Format.LIGHTGBM: _read_lightgbm,
-    Format.CATBOOST: lambda content, source: _native(lambda: boosters.from_catboost(content), source.path),
-    Format.ONNX: lambda content, source: _native(lambda: from_onnx(content), source.path),
+    Format.CATBOOST: lambda content, source: _read_native(lambda: boosters.from_catboost(content), source.path),
+    Format.ONNX: lambda content, source: _read_native(lambda: from_onnx(content), source.path),
 }
 
 
-def _archived(estimator: Any, source: _Source) -> bytes:
-    """The estimator as a skops archive; raises RefusedModel where a part of it can only be stored by pickle."""
+def _archive(estimator: Any, source: _Source) -> bytes:
+    """Return the estimator as a skops archive; raise RefusedModel where only pickle can store a part of it."""
     try:
         content = artifact.dumps(estimator, source.module_names)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        message = (
-            f"{source.path} holds what cannot be stored without pickle: {reason}; leave that part out of the pipeline"
-        )
-        raise RefusedModel(message) from error
+        instead = next((f" with {other}" for name, other in _REPLACEMENTS.items() if name in reason), "")
+        raise RefusedModel(
+            f"{source.path} holds a part that cannot be stored without pickle ({reason.rstrip('.')}); replace that "
+            f"part of the pipeline{instead}, fit it again and save it"
+        ) from error
     _refuse_unknown_names(content, source)
     return content
 
 
 def _refuse_unknown_names(content: bytes, source: _Source) -> None:
-    """Refuse functions and classes that no module defines: those of a script, lambdas, and what functions define."""
+    """Refuse functions and classes that no module defines: a script's, lambdas, and nested functions."""
     for node in trusted_types.nodes_of(trusted_types.schema_of(content)):
         module, name = str(node.get("__module__")), str(node.get("__class__"))
         if "<lambda>" in name or "<locals>" in name:
@@ -263,32 +263,32 @@ def _refuse_unknown_names(content: bytes, source: _Source) -> None:
             )
         if module == "__main__":
             raise RefusedModel(f"{source.path} needs {name!r} of the script that made it (`__main__`); {MODULE_ADVICE}")
-        if module.startswith(PREFIX) and not hasattr(_imported(source), name):
+        if module.startswith(PREFIX) and not hasattr(_import_module(source), name):
             raise RefusedModel(f"{source.path} needs {name!r}, which the module given with --module does not define")
         if source.module is None and node["__loader__"] == trusted_types.FUNCTION and _is_local(module, name):
             raise RefusedModel(f"{source.path} needs the function {name!r} of {module!r}; {MODULE_ADVICE}")
 
 
 def _is_local(module: str, name: str) -> bool:
-    """Whether a function that was just stored cannot be found again under its name."""
+    """Return whether a function that was just stored cannot be found again under its name."""
     return module in sys.modules and not hasattr(sys.modules[module], name)
 
 
-def _trusted(content: bytes, source: _Source, form: Format) -> tuple[str, ...]:
-    """The types that have to be trusted; raises RefusedModel with the list of those that are not."""
+def _types_to_trust(content: bytes, source: _Source, file_format: Format) -> tuple[str, ...]:
+    """Return the types that have to be trusted; raise RefusedModel with the list of those that are not."""
     needed = trusted_types.untrusted(content)
     unknown = [name for name in needed if name not in source.trust and not source.trusts_everything]
     if unknown:
         options = " ".join(f"--trust {name}" for name in unknown)
         raise RefusedModel(f"{source.path} holds types that are not known to be safe; if you know them, add: {options}")
-    own = [name for name in needed if source.module is None and _is_elsewhere(name)]
-    if own and form is not Format.SKOPS:
-        raise RefusedModel(f"{source.path} needs {own[0]!r}, which workers do not have; {MODULE_ADVICE}")
+    local = [name for name in needed if source.module is None and _is_elsewhere(name)]
+    if local and file_format is not Format.SKOPS:
+        raise RefusedModel(f"{source.path} needs {local[0]!r}, which workers do not have; {MODULE_ADVICE}")
     return needed
 
 
 def _is_elsewhere(name: str) -> bool:
-    """Whether a name is that of a module which is no installed library: a file beside the one who trained the model."""
+    """Return whether a type is in no installed library, but in a file beside the script that trained the model."""
     root = name.partition(".")[0]
     return root not in packages_distributions() and root not in sys.stdlib_module_names and root != "model"
 

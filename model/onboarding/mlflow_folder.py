@@ -1,7 +1,7 @@
-"""MLflow models: the folder's description and the one file in it that holds the model, never MLflow's own loader.
+"""MLflow models: read the folder's description and the one file that holds the model, without MLflow's own loader.
 
 The layout is that of MLflow's documentation (mlflow.org/docs/latest/ml/model): a YAML file ``MLmodel`` with a flavor
-for each way of loading the model and, mostly, a signature with the names and types of the inputs.
+for each way of loading the model and, usually, a signature with the names and types of the inputs.
 """
 
 import json
@@ -16,7 +16,7 @@ from model.errors import RefusedModel
 
 DESCRIPTION = "MLmodel"
 _FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "catboost": "data", "onnx": "data"}
-"""Flavors that can be taken, and the key under which each names its file."""
+"""Supported flavors, and the key under which each names its file."""
 
 _DTYPES = {
     "double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool", "string": "str",
@@ -26,7 +26,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class MlflowModel:
-    """The file that holds the model, and what the signature says: names of the inputs, and pandas dtypes by name."""
+    """The file that holds the model, and the names and pandas dtypes of the inputs in its signature."""
 
     file: Path
     features: tuple[str, ...] | None
@@ -40,35 +40,35 @@ def is_mlflow(folder: Path) -> bool:
 
 
 def read_folder(folder: Path) -> MlflowModel:
-    """Return what an MLflow model's folder says; raises RefusedModel where it holds none that can be taken."""
-    described = _description(folder)
-    flavors = described.get("flavors")
+    """Return what an MLflow model's folder says; raise RefusedModel where it holds no supported model."""
+    description = _read_description(folder)
+    flavors = description.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
     flavor = next((name for name in _FLAVORS if isinstance(flavors.get(name), dict)), None)
     if flavor is None:
-        there_are = ", ".join(str(name) for name in flavors if name != "python_function") or "python_function alone"
+        available = ", ".join(str(name) for name in flavors if name != "python_function") or "python_function alone"
         raise RefusedModel(
-            f"{folder} is an MLflow model of {there_are}; sklearn, xgboost, lightgbm, catboost and onnx are taken, so "
-            "log it as one of these (others can mostly be exported to ONNX)"
+            f"{folder} is an MLflow model of {available}; sklearn, xgboost, lightgbm, catboost and onnx are "
+            "supported; log it as one of these (others can mostly be exported to ONNX)"
         )
     file = _file(folder, flavor, flavors[flavor])
-    features, dtypes = _inputs(described.get("signature"), folder)
+    features, dtypes = _inputs(description.get("signature"), folder)
     notes = []
     if flavors[flavor].get("code"):
         notes.append("the model was logged with code of its own; give the file that it needs with --module")
     return MlflowModel(file, features, dtypes, tuple(notes))
 
 
-def _description(folder: Path) -> dict[str, Any]:
+def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        description = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RefusedModel(f"{path} cannot be read: {reason}; log the model again") from error
-    if not isinstance(found, dict):
-        raise RefusedModel(f"{path} is no description of a model; log the model again")
-    return found
+    if not isinstance(description, dict):
+        raise RefusedModel(f"{path} is not a description of a model; log the model again")
+    return description
 
 
 def _file(folder: Path, flavor: str, options: Mapping[str, Any]) -> Path:
@@ -84,7 +84,7 @@ def _file(folder: Path, flavor: str, options: Mapping[str, Any]) -> Path:
 
 
 def _inputs(signature: Any, folder: Path) -> tuple[tuple[str, ...] | None, dict[str, str]]:
-    """The names of the columns, and their dtypes; a signature of tensors names none."""
+    """Return the names of the columns, and their dtypes; a signature of tensors has none."""
     inputs = signature.get("inputs") if isinstance(signature, dict) else None
     try:
         columns = json.loads(inputs) if isinstance(inputs, str) else inputs

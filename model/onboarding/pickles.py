@@ -1,4 +1,4 @@
-"""Reading pickles that their owner trusts: plain, by joblib or cloudpickle, with classes of a module of their own."""
+"""Read pickles that their owner trusts: plain ones, joblib's, cloudpickle's, with the owner's own classes."""
 
 import io
 import sys
@@ -24,25 +24,25 @@ RISK = (
 MODULE_ADVICE = "give the Python file that defines it with --module"
 _MAX_PACKAGES = 8
 _MISSING: dict[str, str] = {
-    "statsmodels": "statsmodels results are not taken; refit the model with scikit-learn, which has the same families",
-    "torch": "PyTorch modules are not taken; export the model to ONNX and bring that file",
-    "tensorflow": "Keras models are not taken; export the model to ONNX and bring that file",
-    "keras": "Keras models are not taken; export the model to ONNX and bring that file",
-    "pyspark": "Spark models are not taken; export the model to ONNX and bring that file",
+    "statsmodels": "statsmodels results are not supported; refit the model with scikit-learn, which has these families",
+    "torch": "PyTorch modules are not supported; export the model to ONNX and add that file",
+    "tensorflow": "Keras models are not supported; export the model to ONNX and add that file",
+    "keras": "Keras models are not supported; export the model to ONNX and add that file",
+    "pyspark": "Spark models are not supported; export the model to ONNX and add that file",
 }
 
 
-def unpickled(content: bytes, path: Path, module: ModuleType | None, trust_version: bool) -> Any:
-    """Return what a pickle holds, for a file `path` whose owner trusts it; its code runs here.
+def unpickle(content: bytes, path: Path, module: ModuleType | None, trust_version: bool) -> Any:
+    """Return what a pickle holds, for a file ``path`` that its owner trusts; its code runs here.
 
-    Classes and functions of modules that are not installed, and of `__main__`, are those of `module`.
+    Classes and functions of ``__main__``, and of modules that are not installed, are looked up in ``module``.
 
-    Raises RefusedModel whatever happens: what is raised, or that the file ends the program.
+    Raise RefusedModel whatever happens, even if the pickle exits the program.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
-            return _loaded(content, module)
+            return _load(content, module)
     except InconsistentVersionWarning as warning:
         made_by = warning.original_sklearn_version
         check_version(made_by, path, trust_version)
@@ -51,34 +51,34 @@ def unpickled(content: bytes, path: Path, module: ModuleType | None, trust_versi
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            found = _loaded(content, module)
+            pipeline = _load(content, module)
     except BaseException as error:
         detail = " ".join(str(error).split())[:200]
         message = f"{path}, made by scikit-learn {made_by}, cannot be read by the one here; train it again ({detail})"
         raise RefusedModel(message) from error
-    check_silent_changes(found, made_by, path)
-    return found
+    check_silent_changes(pipeline, made_by, path)
+    return pipeline
 
 
-def _loaded(content: bytes, module: ModuleType | None) -> Any:
+def _load(content: bytes, module: ModuleType | None) -> Any:
     known = {name: import_module(target) for name, target in MOVED.items()}
     if module is not None:
         known["__main__"] = module
     for _ in range(_MAX_PACKAGES):
-        with _standing_in(known):
+        with _aliased_modules(known):
             try:
                 return joblib.load(io.BytesIO(content))
             except ModuleNotFoundError as error:
                 if module is None or error.name is None or error.name in known:
                     raise
-                # A package that only its maker has: what it defined is looked for in the module.
+                # A package that is not installed here: look for its classes in the module.
                 known[error.name] = module
     raise ModuleNotFoundError("it needs too many modules")
 
 
 @contextmanager
-def _standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """Let modules answer to other names while a pickle is read."""
+def _aliased_modules(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+    """Make modules available under other names while a pickle is read."""
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
     try:
@@ -92,7 +92,7 @@ def _standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
 
 
 def _refusal(error: BaseException, path: Path, module: ModuleType | None) -> RefusedModel:
-    """What a failed attempt means, in one line."""
+    """Return what a failed attempt means, in one line."""
     if isinstance(error, RefusedModel):
         return error
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -100,10 +100,12 @@ def _refusal(error: BaseException, path: Path, module: ModuleType | None) -> Ref
     if isinstance(error, AttributeError):
         return RefusedModel(f"{path} {_missing_name(error, module)}")
     if isinstance(error, SystemExit):
-        return RefusedModel(f"{path} ends the program when it is read (exit status {error.code}); it is no plain model")
+        return RefusedModel(
+            f"{path} ends the program when it is read (exit status {error.code}); it is not just a model"
+        )
     if isinstance(error, KeyboardInterrupt):
         return RefusedModel(f"reading {path} was interrupted")
-    return RefusedModel(f"{path} is not a pickle that can be read here: {_words(error)}; save it with skops.io.dump")
+    return RefusedModel(f"{path} is not a pickle that can be read here: {_one_line(error)}; save it with skops.io.dump")
 
 
 def _missing_module(name: str, module: ModuleType | None) -> str:
@@ -123,8 +125,8 @@ def _missing_name(error: AttributeError, module: ModuleType | None) -> str:
         return f"needs {error.name!r}, which the module given with --module does not define"
     if "__main__" in str(error) + repr(getattr(error, "obj", "")):
         return f"needs {error.name or str(error)!r} of the script that made it (`__main__`); {MODULE_ADVICE}"
-    return f"is not a pickle that can be read here: {_words(error)}; save it with skops.io.dump"
+    return f"is not a pickle that can be read here: {_one_line(error)}; save it with skops.io.dump"
 
 
-def _words(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,4 +1,4 @@
-"""What a fitted pipeline is: its kind, its classes or targets, the columns that it takes, and how it takes them."""
+"""Inspect a fitted pipeline: its kind, its classes or targets, the columns that it takes, and in which form."""
 
 import re
 from collections.abc import Sequence
@@ -13,25 +13,26 @@ from sklearn.pipeline import Pipeline
 
 from model.card import InputForm, ModelKind
 from model.errors import RefusedModel
-from model.onboarding.known_values import estimator_within
+from model.onboarding.known_values import inner_estimator
 from model.onboarding.training_data import TrainingData
 
 _NAMED = 20
 _OUTLIER_CLASSES = ("outlier", "normal")
 _MIXTURES = (GaussianMixture, BayesianGaussianMixture)
-# Where clusterers keep which clusters they have.
-_CENTRES, _LABELS = ("cluster_centers_", "means_"), ("subcluster_labels_", "labels_")
-# What libraries call columns that had no names.
+# Attributes from which a clusterer's clusters can be told.
+_CENTERS, _LABELS = ("cluster_centers_", "means_"), ("subcluster_labels_", "labels_")
+# Names that libraries give to unnamed columns.
 _NO_NAME = re.compile(r"(Column_|f|x)?\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineInspection:
-    """A pipeline and what it says of itself.
+    """A pipeline and what it says about itself.
 
-    `classes` of a classifier of one target, as text in the pipeline's order; `target_classes` of one of several.
-    `names` are the columns that it takes, in its order, `text_columns` those of which it reads the bare texts.
-    `class_names` is what the classes are called, `targets` how many things it predicts at once.
+    ``classes`` are those of a classifier of one target, as text in the pipeline's order, ``target_classes`` those of
+    one of several; ``class_names`` are what the classes are called. ``names`` are the columns that it takes, in order,
+    ``text_columns`` those that it takes as one-dimensional texts. ``targets`` is the number of targets that it
+    predicts.
     """
 
     pipeline: Any
@@ -50,22 +51,24 @@ def inspect_pipeline(
 ) -> PipelineInspection:
     """Find out what a pipeline is and which columns of the table it takes.
 
-    `features` are the names of its inputs where its file tells them. Raises RefusedModel where it is none of the kinds
-    that can be served, or its columns are not in the table.
+    ``features`` are the names of its inputs where its file tells them. Raise RefusedModel where it is of no supported
+    kind, or its columns are not in the table.
     """
     kind, classes, target_classes = _kind(pipeline)
     names, texts, form = _inputs(pipeline, data, targets, features)
-    # LightGBM has its own spelling of names with spaces, and takes columns whatever they are called.
+    # LightGBM replaces spaces in names, and accepts columns under any names.
     by_table = form is not InputForm.FRAME or type(pipeline).__module__.startswith("lightgbm")
     names = tuple(data.name_of(name) if by_table else name for name in names)
     for name in names:
         data.name_of(name)
-    targets_ = len(target_classes) or 1
-    return PipelineInspection(pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=targets_)
+    target_count = len(target_classes) or 1
+    return PipelineInspection(
+        pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=target_count
+    )
 
 
 def last_step(pipeline: Any) -> Any:
-    """Return the estimator that answers in the end, within searches and pipelines."""
+    """Return the estimator that predicts in the end, within searches and pipelines."""
     while True:
         if isinstance(pipeline, Pipeline) or hasattr(pipeline, "steps"):
             pipeline = pipeline.steps[-1][1]
@@ -85,7 +88,7 @@ def _kind(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[str, .
     if is_clusterer(pipeline) or isinstance(last_step(pipeline), _MIXTURES):
         return ModelKind.CLUSTERER, _clusters(last_step(pipeline)), ()
     detail = "neither a classifier nor a regressor, an outlier detector or a clusterer"
-    raise RefusedModel(f"a {type(pipeline).__name__} is {detail}; bring the pipeline whose predict gives the answer")
+    raise RefusedModel(f"a {type(pipeline).__name__} is {detail}; add the pipeline whose predict gives the result")
 
 
 def _classifier(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -104,7 +107,7 @@ def _classifier(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[
 
 
 def _clusters(estimator: Any) -> tuple[str, ...]:
-    for attribute in _CENTRES:
+    for attribute in _CENTERS:
         if (centres := getattr(estimator, attribute, None)) is not None:
             return tuple(map(str, range(len(centres))))
     for attribute in _LABELS:
@@ -116,10 +119,10 @@ def _clusters(estimator: Any) -> tuple[str, ...]:
 def _inputs(
     pipeline: Any, data: TrainingData, targets: Sequence[str], features: Sequence[str] | None
 ) -> tuple[Sequence[str], set[str], InputForm]:
-    """The names of the columns that the pipeline takes, those of which it reads the bare texts, and how it is asked."""
-    aside = {data.name_of(target) for target in targets}
-    others = [name for name in data.columns if name not in aside]
-    own = _own_names(pipeline)
+    """Return the names of the columns that the pipeline takes, those that are texts, and the form of its input."""
+    target_columns = {data.name_of(target) for target in targets}
+    others = [name for name in data.columns if name not in target_columns]
+    own = _fitted_names(pipeline)
     if own is not None and not (all(map(_NO_NAME.fullmatch, own)) and not set(own) & set(data.columns)):
         used, texts = _used_columns(pipeline)
         return [name for name in own if not used or name in used], texts, InputForm.FRAME
@@ -127,44 +130,44 @@ def _inputs(
     if features is not None and count in (None, len(features)):
         return features, set(), InputForm.ARRAY
     if count is None:
-        return _one_text(others, data)
+        return _single_text(others, data)
     if count != len(others):
         detail = f"the pipeline takes {count} columns, whose names it does not know, and {data.path} has"
-        hint = "leave those that it takes, in their order, or fit it on a frame with named columns"
+        hint = "keep only those that it takes, in their order, or fit it on a frame with named columns"
         raise RefusedModel(f"{detail} {len(others)} beside the target: {', '.join(others[:_NAMED])}; {hint}")
     return others, set(), InputForm.ARRAY
 
 
-def _one_text(others: Sequence[str], data: TrainingData) -> tuple[Sequence[str], set[str], InputForm]:
+def _single_text(others: Sequence[str], data: TrainingData) -> tuple[Sequence[str], set[str], InputForm]:
     if len(others) != 1:
         detail = f"the pipeline reads one text, and {data.path} has {len(others)} columns beside the target"
-        raise RefusedModel(f"{detail}: {', '.join(others[:_NAMED])}; leave the one that it reads")
+        raise RefusedModel(f"{detail}: {', '.join(others[:_NAMED])}; keep only the one that it reads")
     return others, set(others), InputForm.TEXTS
 
 
-def _own_names(pipeline: Any) -> list[str] | None:
-    """The names of the columns that the pipeline was fitted on, where it has kept them."""
-    found, seen = pipeline, 0
-    while found is not None and seen < 5:
+def _fitted_names(pipeline: Any) -> list[str] | None:
+    """Return the names of the columns on which the pipeline was fitted, where it has kept them."""
+    estimator, depth = pipeline, 0
+    while estimator is not None and depth < 5:
         for attribute in ("feature_names_in_", "feature_names_"):
-            names = getattr(found, attribute, None)
+            names = getattr(estimator, attribute, None)
             if names is not None and len(names):
                 return [str(name) for name in names]
-        found, seen = _first_within(found), seen + 1
+        estimator, depth = _first_inner(estimator), depth + 1
     return None
 
 
-def _first_within(estimator: Any) -> Any | None:
+def _first_inner(estimator: Any) -> Any | None:
     if hasattr(estimator, "steps"):
         return estimator.steps[0][1]
-    return estimator_within(estimator)
+    return inner_estimator(estimator)
 
 
 def _used_columns(pipeline: Any) -> tuple[set[str], set[str]]:
-    """The columns that a ColumnTransformer in front uses (none: all), and those of which it takes the bare texts."""
+    """Return the columns that a leading ColumnTransformer uses (none: all), and those that it takes as texts."""
     first = pipeline
     while first is not None and not isinstance(first, ColumnTransformer):
-        first = _first_within(first)
+        first = _first_inner(first)
     if first is None:
         return set(), set()
     used: set[str] = set()

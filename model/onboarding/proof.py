@@ -1,7 +1,7 @@
-"""The proof that the product answers as the pipeline does: every record goes both its ways, in a worker's process.
+"""The proof that the product predicts as the pipeline does: every record is scored both ways, in a worker's process.
 
-The process is another one, in a worker's environment, and loads the version as workers do; so what only works where the
-pipeline was made is found here, and a pipeline that takes its process down harms nobody.
+That is another process, in a worker's environment, which loads the version as workers do. So whatever works only where
+the pipeline was made is found here, and a pipeline that crashes its process does no harm.
 """
 
 import csv
@@ -25,7 +25,7 @@ from model.errors import RefusedModel
 RECORDS_FILE, ANSWERS_FILE = "records.csv", "answers.npz"
 _ROOT = Path(__file__).parent.parent.parent
 _COMMAND = (sys.executable, "-m", "worker.check")
-# As in a running service, where processes share the machine and not the threads of each.
+# As in a running service, where each process uses one thread.
 _WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _MAX_SHOWN = 3
 
@@ -34,10 +34,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAnswers:
-    """What the pipeline says of n records.
+    """The pipeline's own predictions for n records.
 
-    `answered`, shape (n,): of which of them it says anything; `predicted`, shape (m, targets): of these, its
-    predictions, as text where they are classes; `scores`, shape (m, s): what stands beside them.
+    ``answered``, shape (n,), tells which of them it can predict; ``predicted``, shape (m, targets), are the predictions
+    for these, as text where they are classes; ``scores``, shape (m, s), accompany them.
     """
 
     answered: NDArray[np.bool_]
@@ -45,19 +45,19 @@ class ExpectedAnswers:
     scores: Floats
 
     def save(self, path: Path) -> None:
-        """Write the answers, without pickle."""
+        """Write the predictions, without pickle."""
         np.savez(path, answered=self.answered, predicted=self.predicted, scores=self.scores)
 
     @classmethod
     def load(cls, path: Path) -> "ExpectedAnswers":
-        """Read what `save` wrote."""
+        """Read what ``save`` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["answered"], arrays["predicted"], arrays["scores"])
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A record, by its number from 1, that the product answers otherwise, in one of its ways."""
+    """A record, by its number from 1, for which the product predicts something else in one of its ways."""
 
     way: str
     row: int
@@ -71,10 +71,10 @@ class Difference:
 def prove(
     directory: Path, card: Card, folder: Path, texts: pd.DataFrame, expected: ExpectedAnswers, progress: Progress
 ) -> tuple[int, list[Difference]]:
-    """Send records through a version of a model as a worker serves it; how many answers differ, and the first of them.
+    """Score records with a version as a worker serves it; return how many predictions differ, and the first of them.
 
-    `directory` holds the model, `folder` is a place for files, `texts`, shape (n, columns), are the records as a CSV
-    file holds them. Raises RefusedModel where the worker's process cannot load the model or dies.
+    ``directory`` holds the model, ``folder`` is for temporary files, ``texts``, shape (n, columns), are the records as
+    a CSV file holds them. Raise RefusedModel where the worker's process cannot load the model or dies.
     """
     _write(folder / RECORDS_FILE, texts)
     expected.save(folder / ANSWERS_FILE)
@@ -84,13 +84,13 @@ def prove(
         with subprocess.Popen(  # noqa: S603 - a command of our own
             command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process:
-            said = _follow(process, progress, len(texts))
-        if said is None or process.returncode:
+            outcome = _follow_process(process, progress, len(texts))
+        if outcome is None or process.returncode:
             errors.seek(0)
             raise RefusedModel(f"a worker cannot serve the model: {_last_line(errors.read(), process.returncode)}")
-    differences = [Difference(**difference) for difference in said["differences"]]
-    # The process counts what it was given; the user counts the rows of the table.
-    return said["different"], [replace(found, row=int(texts.index[found.row - 1]) + 1) for found in differences]
+    differences = [Difference(**difference) for difference in outcome["differences"]]
+    # The process numbers the records that it was given; the user numbers the rows of the table.
+    return outcome["different"], [replace(each, row=int(texts.index[each.row - 1]) + 1) for each in differences]
 
 
 def explain_differences(
@@ -98,25 +98,26 @@ def explain_differences(
     rows: int,
     differences: Sequence[Difference],
     columns: Sequence[str],
-    said: Collection[str],
+    declared: Collection[str],
     path: Path,
     in_batches: bool = False,
 ) -> str:
-    """Return why a model is refused whose answers are not the pipeline's own, in one line, and what to do.
+    """Return in one line why a model is refused whose predictions differ from the pipeline's, and what to do.
 
-    `columns` are those that the pipeline gets otherwise than in training, `said` those of which the user has said
-    something. `in_batches`: the pipeline itself answers the first such row otherwise when it is asked about it alone.
+    ``columns`` are those that the pipeline gets in another form than in training, ``declared`` those about which the
+    user has said something. ``in_batches``: the pipeline itself predicts otherwise when it is given the first such row
+    alone.
     """
-    places = f"; these columns are read otherwise than they were in training: {', '.join(columns)}" if columns else ""
+    places = f"; these columns are not read as they were in training: {', '.join(columns)}" if columns else ""
     first = "; ".join(map(str, differences[:_MAX_SHOWN]))
-    advice = "look for steps whose answer depends on more than the record's own values"
+    advice = "look for steps whose output depends on more than the record's own values"
     if in_batches:
         advice = (
-            f"the pipeline's own answer to row {differences[0].row} depends on the others that it is asked about with "
-            "it; leave such rows out, or change the step that looks at other rows"
+            f"the pipeline's own prediction for row {differences[0].row} depends on the other rows in the call; leave "
+            "such rows out, or change the step that looks at other rows"
         )
-    elif spoken := [name for name in columns if name in said]:
-        advice = f"mend what the schema or --dtypes says of {spoken[0]!r}, or give the data as Parquet"
+    elif corrected := [name for name in columns if name in declared]:
+        advice = f"correct what the schema or --dtypes says of {corrected[0]!r}, or give the data as Parquet"
     elif columns:
         kinds = "str, category, int64, float64, bool or datetime64[us]"
         advice = f"say what {columns[0]!r} was in training with --dtypes {columns[0]}=… ({kinds}), or give Parquet"
@@ -131,17 +132,17 @@ def _write(path: Path, texts: pd.DataFrame) -> None:
         writer.writerows(zip(*(texts[name].tolist() for name in texts.columns), strict=True))
 
 
-def _follow(process: "subprocess.Popen[str]", progress: Progress, rows: int) -> dict[str, Any] | None:
-    """What the process says in the end; meanwhile, how far it is."""
+def _follow_process(process: "subprocess.Popen[str]", progress: Progress, rows: int) -> dict[str, Any] | None:
+    """Report the process's progress; return its final message."""
     assert process.stdout is not None
-    said = None
+    outcome = None
     for line in process.stdout:
         message = json.loads(line)
         if "done" in message:
             progress(f"checked {message['done']:,} of {rows:,} rows as {message['way']}")
         else:
-            said = message
-    return said
+            outcome = message
+    return outcome
 
 
 def _last_line(errors: str, status: int) -> str:

@@ -1,8 +1,8 @@
-"""How the texts of a table became the frame that a pipeline was fitted on: the readings among which people choose.
+"""Find how the texts of a table became the frame that a pipeline was fitted on, among the usual readings.
 
-A CSV file does not say whether `007` was a number, `NA` a category or a missing value, or whether spaces were kept. Two
-things do: the values that a fitted pipeline knows, and whether it answers at all. Without either, it is as `read_csv`
-has it by default.
+A CSV file does not say whether ``007`` was a number, ``NA`` a category or a missing value, or whether spaces were kept.
+Two things do: the values that a fitted pipeline knows, and whether it predicts at all. Without either, the reading is
+that of ``read_csv`` with its defaults.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ from model.parsing import parse_date, parse_number
 
 Reading = Callable[[Sequence[str]], pd.Series]
 
-# So many rows show whether a pipeline answers at all.
+# Rows on which a reading is tried first.
 _TRIED_ROWS = 500
-# More distinct texts than this are no categories.
+# Columns with more distinct texts are not read as categories.
 _MAX_CATEGORIES = 1000
 
 
@@ -27,7 +27,7 @@ def _stripped(texts: Sequence[str]) -> list[str]:
     return [text.strip() for text in texts]
 
 
-# The ways in which `read_csv` and what people do next read a column, from the usual to the rare.
+# How a column comes out of ``read_csv`` and the usual steps after it, from the most common to the rarest.
 _READINGS: tuple[Reading, ...] = (
     as_pandas_reads,
     lambda texts: as_pandas_reads(texts, dtype="str"),
@@ -48,45 +48,47 @@ def user_frame(
     known: Mapping[str, KnownValues],
     answers: Callable[[pd.DataFrame], bool],
 ) -> pd.DataFrame | None:
-    """Return the named columns, shape (n, features), as the pipeline was fitted on them; None where no reading does.
+    """Return the named columns, shape (n, features), as the pipeline was fitted on them; None where no reading works.
 
-    `known` are the values that the pipeline knows, by column; `answers` tells whether it takes a frame. A reading of
-    which it takes every row comes before one of which it takes those that lack nothing. Columns whose dtype the user or
-    the file has said stay as they are.
+    ``known`` are the values that the pipeline knows, by column; ``answers`` tells whether it predicts a frame. A
+    reading of which it predicts every row is preferred to one of which it predicts the rows without missing values.
+    Columns whose dtype the user or the file gives stay as they are.
     """
     frame = data.frame[list(names)].copy()
-    free = (
+    inferred = (
         []
         if data.exact
-        else [name for name in names if name not in data.dtypes or _is_open(frame[name], known.get(name))]
+        else [name for name in names if name not in data.dtypes or _needs_categories(frame[name], known.get(name))]
     )
-    for name in free:
+    for name in inferred:
         if name in known:
             frame[name] = known_reading(data.texts[name], frame[name], known[name])
-    open_ = [name for name in free if name not in known or not known[name].values]
-    tried = []
+    undecided = [name for name in inferred if name not in known or not known[name].values]
+    incomplete = []
     for change in _changes():
-        found = change(frame, data.texts, open_)
-        if found is None:
+        candidate = change(frame, data.texts, undecided)
+        if candidate is None:
             continue
-        if answers(found.head(_TRIED_ROWS)) and answers(found):
-            return found
-        tried.append(found)
-    return next((found for found in tried if len(found.dropna()) and answers(found.dropna())), None)
+        if answers(candidate.head(_TRIED_ROWS)) and answers(candidate):
+            return candidate
+        incomplete.append(candidate)
+    return next(
+        (candidate for candidate in incomplete if len(candidate.dropna()) and answers(candidate.dropna())), None
+    )
 
 
-def _is_open(column: pd.Series, known: KnownValues | None) -> bool:
-    """Whether a column that is said to be one of categories is left open, since the pipeline knows which."""
+def _needs_categories(column: pd.Series, known: KnownValues | None) -> bool:
+    """Return whether a column that the user declared a category still needs those that the pipeline knows."""
     is_category = isinstance(column.dtype, pd.CategoricalDtype)
     return is_category and known is not None and known.as_category and bool(known.values)
 
 
 def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> pd.Series:
-    """Return the reading of a column of which the pipeline knows most values; of equals, the most usual."""
+    """Return the reading of a column of which the pipeline knows most values; of equal ones, the most common."""
     if not known.values:
         return default.astype("category") if known.as_category else default
     codes, distinct = pd.factorize(texts)
-    best, most = default, known.fit(default)
+    best, most = default, known.match(default)
     for reading in _READINGS:
         if most == (1.0, 1.0):
             break
@@ -95,8 +97,8 @@ def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> p
         except (TypeError, ValueError, OverflowError):
             continue
         column = pd.Series(values.array.take(codes), index=texts.index)
-        if (fit := known.fit(column)) > most:
-            best, most = column, fit
+        if (match := known.match(column)) > most:
+            best, most = column, match
     return _as_categories(best, known.values) if known.as_category else best
 
 
@@ -110,13 +112,21 @@ Change = Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], pd.DataFrame | No
 
 
 def _changes() -> Iterator[Change]:
-    """What people do to a frame after reading it, from nothing on: a frame, or None where that changes nothing."""
+    """Yield what people do to a frame after reading it: each returns a frame, or None where it changes nothing."""
     yield lambda frame, texts, names: frame
-    yield from (_numbers_with_words, _spaces_away, _categories, _dates, _categories_and_dates, _empty_texts, _all_texts)
+    yield from (
+        _numbers_with_words,
+        _strip_spaces,
+        _categories,
+        _dates,
+        _categories_and_dates,
+        _empty_texts,
+        _all_texts,
+    )
 
 
 def _numbers_with_words(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Columns of texts of which most are numbers, as numbers, the others missing: `to_numeric(errors="coerce")`."""
+    """Read columns of texts that are mostly numbers as numbers: ``to_numeric(errors="coerce")``."""
     return _changed(frame, _texts_of(frame, names), lambda name: _coerced(texts[name]))
 
 
@@ -125,8 +135,8 @@ def _coerced(texts: pd.Series) -> pd.Series | None:
     return numbers if numbers.notna().mean() > 0.5 else None
 
 
-def _spaces_away(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Columns of texts without the spaces around, and a question mark as missing."""
+def _strip_spaces(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
+    """Strip the spaces around texts, and read a question mark as missing."""
 
     def strip(name: str) -> pd.Series | None:
         codes, distinct = pd.factorize(texts[name])
@@ -160,13 +170,13 @@ def _categories_and_dates(frame: pd.DataFrame, texts: pd.DataFrame, names: Seque
 
 
 def _empty_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Columns of texts whose missing values are empty texts: `fillna("")`."""
+    """Read the missing values of columns of texts as empty texts: ``fillna("")``."""
     absent = [name for name in _texts_of(frame, names) if frame[name].isna().any()]
     return _changed(frame, absent, lambda name: frame[name].fillna(""))
 
 
 def _all_texts(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    """Every column as texts: `read_csv(dtype=str)`."""
+    """Read every column as texts: ``read_csv(dtype=str)``."""
     texts_already = set(_texts_of(frame, names))
     others = [name for name in names if name not in texts_already]
     return _changed(frame, others, lambda name: as_pandas_reads(texts[name].tolist(), dtype="str"))

@@ -1,4 +1,4 @@
-"""Checking a model that is there: does it answer here, to these records, as its own pipeline does?"""
+"""Check that a model that was added before still predicts as its own pipeline does."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from model.card import Card
 from model.catalog import Catalog
 from model.onboarding.add import check_answers, expected_answers
-from model.onboarding.findings import find_out
+from model.onboarding.findings import gather_findings
 from model.onboarding.proof import Progress
 from model.onboarding.training_data import read_training_data
 from model.scorer import Scorer
@@ -15,12 +15,10 @@ from model.scorer import Scorer
 def recheck(
     catalog: Catalog, name: str, version: str | None, path: Path, dtypes: Mapping[str, str], progress: Progress
 ) -> tuple[Card, int, int]:
-    """Send records through a version as workers serve it and compare with its pipeline.
+    """Score records with a version as workers serve it, and compare with its pipeline.
 
-    Returns its card, how many records agree, and how many are rejected by a schema that the model's owner wrote.
-
-    Raises UnknownModel and BrokenModel; RefusedModel where an answer is not the pipeline's own, or the card's proof is
-    not what the pipeline says any more.
+    Return its card, how many records agree, and how many a schema that the model's owner wrote rejects. Raise
+    UnknownModel, BrokenModel, or RefusedModel where a prediction differs from the pipeline's, or from the card's proof.
     """
     card = catalog.usable_card(name, version)
     scorer = Scorer.load(catalog, card.name, card.version)
@@ -28,11 +26,11 @@ def recheck(
     progress(f"asking the pipeline about {len(data):,} rows")
     targets = [target for target in card.targets if target in data.columns]
     names = [feature.name for feature in card.features]
-    found = find_out(
+    findings = gather_findings(
         scorer.pipeline, data, targets, names, card.classes if card.pipeline_classes else (), card.features
     )
     if card.written_schema:
-        found = found.accepted()
-    expected = expected_answers(found, card)
-    check_answers(catalog, card, found, expected, scorer, path, progress)
-    return card, len(found.texts), len(data) - len(found.texts)
+        findings = findings.accepted()
+    expected = expected_answers(findings, card)
+    check_answers(catalog, card, findings, expected, scorer, path, progress)
+    return card, len(findings.texts), len(data) - len(findings.texts)

@@ -1,4 +1,4 @@
-"""What a pipeline itself says of the user's frame: the answers that the product has to give, too."""
+"""The pipeline's own predictions on the user's frame, which the product has to reproduce."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from model.onboarding.pipeline_inspection import PipelineInspection, last_step
 from model.scorer import label_places, score_method
 
 USUAL_THRESHOLD = 0.5
-# Their `predict` takes the likeliest class of `predict_proba`, so that one call gives both.
+# Their ``predict`` returns the most probable class of ``predict_proba``, so that one call gives both.
 _LIKELIEST_CLASS = (
     LogisticRegression,
     RandomForestClassifier,
@@ -35,19 +35,20 @@ _LIKELIEST_CLASS = (
 )
 _LIKELIEST_CLASS_NAMES = ("XGBClassifier", "LGBMClassifier")
 _THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
-# With so many parts that the pipeline does not answer, the rest of them are not looked into row by row.
+# After so many failures, what else fails is not divided down to single rows any more.
 _MAX_FAILED_PARTS = 400
-# So many records show whether an answer depends on the other records asked about.
-_ASKED_ALONE = 10
+# Records predicted alone, to see whether predictions depend on the other records in the call.
+_ROWS_ALONE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the pipeline says of n records.
+    """The pipeline's own predictions for n records.
 
-    `answered`, shape (n,), has m records of which it says anything. `predicted`, shape (m,) or (m, targets): what its
-    `predict` says of these, of a classifier indices into its classes; `answers`, shape (m, s): its probabilities,
-    decision values, scores or distances. `refusal` is what it raised on a record that it does not answer.
+    ``answered``, shape (n,), marks the m records that it can predict. ``predicted``, shape (m,) or (m, targets), is
+    what its ``predict`` returns for these, indices into its classes for a classifier; ``answers``, shape (m, s), are
+    its probabilities, decision values, scores or distances. ``refusal`` is what it raised on a record that it cannot
+    predict.
     """
 
     answered: NDArray[np.bool_]
@@ -57,20 +58,20 @@ class Reference:
     refusal: str | None = None
 
     def without_scores(self) -> "Reference":
-        """The same with nothing beside the predictions."""
+        """Return a copy with nothing beside the predictions."""
         return replace(self, answers=np.empty((len(self.predicted), 0)), scores=Scores.NONE)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How labels come about: by which rule, and from which threshold on; None where none gives `predict`'s labels."""
+    """How labels are decided: by which rule, and from which threshold; None where none agrees with ``predict``."""
 
     labels_by: LabelRule
     threshold: float | None
 
 
-def given(frame: pd.DataFrame, form: InputForm) -> Any:
-    """Return the user's frame as the pipeline is asked with it."""
+def as_input(frame: pd.DataFrame, form: InputForm) -> Any:
+    """Return the user's frame in the form that the pipeline takes."""
     match form:
         case InputForm.FRAME:
             return frame
@@ -80,56 +81,57 @@ def given(frame: pd.DataFrame, form: InputForm) -> Any:
             return frame.iloc[:, 0].to_numpy()
 
 
-def answers_at_all(found: PipelineInspection) -> Callable[[pd.DataFrame], bool]:
-    """Return what tells whether the pipeline answers every row of a frame, whatever the table calls its columns."""
-    return lambda frame: _raised(found, frame.set_axis(list(found.names), axis=1)) is None
+def predicts_all(inspection: PipelineInspection) -> Callable[[pd.DataFrame], bool]:
+    """Return a function that tells whether the pipeline predicts every row of a frame, whatever its column names."""
+    return lambda frame: _exception_of(inspection, frame.set_axis(list(inspection.names), axis=1)) is None
 
 
-def with_several_targets(found: PipelineInspection, frame: pd.DataFrame) -> PipelineInspection:
-    """Return the inspection, told apart by an answer: a regressor does not say how many targets it has."""
-    if found.kind is not ModelKind.REGRESSOR:
-        return found
-    some = frame.dropna().head(1) if _raised(found, frame.head(1)) else frame.head(1)
-    answer = _dense(found.pipeline.predict(given(some, found.form)))
+def with_several_targets(inspection: PipelineInspection, frame: pd.DataFrame) -> PipelineInspection:
+    """Return the inspection with the number of targets: a regressor only shows it by predicting."""
+    if inspection.kind is not ModelKind.REGRESSOR:
+        return inspection
+    some = frame.dropna().head(1) if _exception_of(inspection, frame.head(1)) else frame.head(1)
+    answer = _dense(inspection.pipeline.predict(as_input(some, inspection.form)))
     several = answer.ndim == 2 and answer.shape[1] > 1
-    return replace(found, kind=ModelKind.MULTIOUTPUT_REGRESSOR, targets=answer.shape[1]) if several else found
+    return replace(inspection, kind=ModelKind.MULTIOUTPUT_REGRESSOR, targets=answer.shape[1]) if several else inspection
 
 
-def why_not(found: PipelineInspection, frame: pd.DataFrame) -> str:
-    """Return what the pipeline raises on a frame that it does not take, in one line."""
-    error = _raised(found, frame)
+def failure_reason(inspection: PipelineInspection, frame: pd.DataFrame) -> str:
+    """Return what the pipeline raises on a frame, in one line."""
+    error = _exception_of(inspection, frame)
     return "it answers" if error is None else _one_line(error).rstrip(".")
 
 
-def ask(found: PipelineInspection, frame: pd.DataFrame) -> Reference:
-    """Ask a pipeline about every row of the user's frame, by its own methods.
+def ask_pipeline(inspection: PipelineInspection, frame: pd.DataFrame) -> Reference:
+    """Return a pipeline's predictions for every row of the user's frame, by its own methods.
 
-    Raises RefusedModel where its answers are not what a model of its kind answers, or change from call to call.
+    Raise RefusedModel where they are not what a model of its kind predicts, change from call to call, or depend on
+    other rows.
     """
-    answered, refusal = _answered(found, frame)
+    answered, refusal = _find_answered(inspection, frame)
     if not answered.any():
         raise RefusedModel(f"the pipeline fails on its own training data: {refusal}")
     rows = frame[answered]
-    predicted = _predicted(found, rows)
-    if not _same(predicted, _predicted(found, rows)):
-        raise RefusedModel("the pipeline's predict changes its answer from call to call; fix its random_state")
-    some = np.linspace(0, len(rows) - 1, min(_ASKED_ALONE, len(rows))).astype(int)
-    alone = [_predicted(found, rows.iloc[[place]]) for place in some]
+    predicted = _predict(inspection, rows)
+    if not _same(predicted, _predict(inspection, rows)):
+        raise RefusedModel("the pipeline's predictions change from call to call; fix its random_state")
+    some = np.linspace(0, len(rows) - 1, min(_ROWS_ALONE, len(rows))).astype(int)
+    alone = [_predict(inspection, rows.iloc[[place]]) for place in some]
     if not _same(predicted[some], np.concatenate(alone)):
-        raise RefusedModel("the pipeline's answer to a record depends on the others that it is asked about with it")
-    scores, answers = _scores(found, rows)
+        raise RefusedModel("the pipeline's prediction for a record depends on the others in the call")
+    scores, answers = _find_scores(inspection, rows)
     reference = Reference(answered, predicted, answers, scores, refusal)
     if np.isnan(answers).any():
         return reference.without_scores()
     return reference
 
 
-def depends_on_others(found: PipelineInspection, frame: pd.DataFrame, reference: Reference, place: int) -> bool:
-    """Return whether the pipeline answers a record otherwise when it is asked about that one alone."""
+def depends_on_others(inspection: PipelineInspection, frame: pd.DataFrame, reference: Reference, place: int) -> bool:
+    """Return whether the pipeline predicts a record otherwise when it is given that one alone."""
     if not reference.answered[place]:
         return False
     try:
-        alone = ask(found, frame.iloc[[place]])
+        alone = ask_pipeline(inspection, frame.iloc[[place]])
     except RefusedModel:
         return True
     at = [int(reference.answered[:place].sum())]
@@ -137,21 +139,21 @@ def depends_on_others(found: PipelineInspection, frame: pd.DataFrame, reference:
     return not (_same(alone.predicted, reference.predicted[at]) and scores_agree)
 
 
-def decide(found: PipelineInspection, reference: Reference, positive: int) -> Decision:
-    """Return how labels come about, so that on all rows they are what `predict` says; `positive` is a class's index."""
+def decide(inspection: PipelineInspection, reference: Reference, positive: int) -> Decision:
+    """Return how labels are decided so that all rows get those of ``predict``; ``positive`` is a class's index."""
     probabilities = reference.answers
-    if reference.scores is not Scores.PROBABILITY or found.kind not in (
+    if reference.scores is not Scores.PROBABILITY or inspection.kind not in (
         ModelKind.BINARY_CLASSIFIER,
         ModelKind.MULTICLASS_CLASSIFIER,
     ):
         return Decision(LabelRule.PREDICT, None)
     likeliest = bool((probabilities.argmax(axis=1) == reference.predicted).all())
-    is_known = _takes_the_likeliest(found.pipeline)
+    is_known = _predicts_likeliest(inspection.pipeline)
     rule = LabelRule.LIKELIEST if likeliest and is_known else LabelRule.PREDICT
-    if found.kind is ModelKind.MULTICLASS_CLASSIFIER:
+    if inspection.kind is ModelKind.MULTICLASS_CLASSIFIER:
         return Decision(rule, None)
     is_positive = reference.predicted == positive
-    own = own_threshold(found.pipeline)
+    own = own_threshold(inspection.pipeline)
     for threshold in (own, USUAL_THRESHOLD):
         if threshold is not None and bool(((probabilities[:, positive] >= threshold) == is_positive).all()):
             return Decision(LabelRule.THRESHOLD if threshold == own else rule, threshold)
@@ -159,7 +161,7 @@ def decide(found: PipelineInspection, reference: Reference, positive: int) -> De
 
 
 def own_threshold(pipeline: Any) -> float | None:
-    """Return the threshold on probabilities that a model was given or has chosen, or None."""
+    """Return the threshold on probabilities that a model was given or has tuned, or None."""
     model = last_step(pipeline)
     if not isinstance(model, _THRESHOLDS):
         return None
@@ -167,43 +169,44 @@ def own_threshold(pipeline: Any) -> float | None:
     return float(threshold) if isinstance(threshold, int | float) and 0 <= threshold <= 1 else None
 
 
-def _takes_the_likeliest(pipeline: Any) -> bool:
+def _predicts_likeliest(pipeline: Any) -> bool:
     model = last_step(pipeline)
     return type(model) in _LIKELIEST_CLASS or type(model).__name__ in _LIKELIEST_CLASS_NAMES
 
 
-def _answered(found: PipelineInspection, frame: pd.DataFrame) -> tuple[NDArray[np.bool_], str | None]:
-    """Which rows the pipeline answers, and what it raises on one that it does not.
+def _find_answered(inspection: PipelineInspection, frame: pd.DataFrame) -> tuple[NDArray[np.bool_], str | None]:
+    """Return which rows the pipeline can predict, and what it raises on one that it cannot.
 
-    Asked by rows that lack the same values, since that is what most often stops a pipeline, and from there by halves.
+    First by groups of rows that lack the same values, since missing values are what most often fails, then by
+    bisection.
     """
     answered = np.ones(len(frame), np.bool_)
-    if _raised(found, frame) is None:
+    if _exception_of(inspection, frame) is None:
         return answered, None
-    waiting = [np.asarray(rows) for rows in frame.groupby(_lacking(frame)).indices.values()]
+    pending = [np.asarray(rows) for rows in frame.groupby(_missing_pattern(frame)).indices.values()]
     refusal, failed = None, 0
-    while waiting:
-        part = waiting.pop()
-        error = _raised(found, frame.iloc[part])
+    while pending:
+        part = pending.pop()
+        error = _exception_of(inspection, frame.iloc[part])
         if error is None:
             continue
         failed += 1
         if len(part) == 1 or failed > _MAX_FAILED_PARTS:
             answered[part], refusal = False, _one_line(error)
         else:
-            waiting += np.array_split(part, 2)[::-1]
+            pending += np.array_split(part, 2)[::-1]
     return answered, refusal
 
 
-def _lacking(frame: pd.DataFrame) -> NDArray[np.int64]:
-    """A number for each row, shape (n,), that is equal where the same values are missing."""
+def _missing_pattern(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return a number for each row, shape (n,), that is equal where the same values are missing."""
     packed = np.packbits(frame.isna().to_numpy(), axis=1)
     return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _raised(found: PipelineInspection, frame: pd.DataFrame) -> BaseException | None:
+def _exception_of(inspection: PipelineInspection, frame: pd.DataFrame) -> BaseException | None:
     try:
-        answer = found.pipeline.predict(given(frame, found.form))
+        answer = inspection.pipeline.predict(as_input(frame, inspection.form))
         if len(answer) != len(frame):
             return ValueError(f"it answered {len(answer)} of {len(frame)} rows")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
@@ -211,10 +214,10 @@ def _raised(found: PipelineInspection, frame: pd.DataFrame) -> BaseException | N
     return None
 
 
-def _predicted(found: PipelineInspection, rows: pd.DataFrame) -> NDArray[Any]:
-    answer = _dense(found.pipeline.predict(given(rows, found.form)))
+def _predict(inspection: PipelineInspection, rows: pd.DataFrame) -> NDArray[Any]:
+    answer = _dense(inspection.pipeline.predict(as_input(rows, inspection.form)))
     answer = answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
-    match found.kind:
+    match inspection.kind:
         case ModelKind.REGRESSOR | ModelKind.MULTIOUTPUT_REGRESSOR:
             numbers = answer.astype(np.float64)
             if wrong := int((~np.isfinite(numbers)).sum()):
@@ -223,23 +226,23 @@ def _predicted(found: PipelineInspection, rows: pd.DataFrame) -> NDArray[Any]:
         case ModelKind.OUTLIER_DETECTOR:
             return (answer > 0).astype(np.int64)
         case ModelKind.MULTIOUTPUT_CLASSIFIER:
-            columns = zip(answer.T, found.target_classes, strict=True)
-            return np.column_stack([_places(labels.tolist(), classes) for labels, classes in columns])
+            columns = zip(answer.T, inspection.target_classes, strict=True)
+            return np.column_stack([_class_indices(labels.tolist(), classes) for labels, classes in columns])
         case _:
-            return _places(answer.tolist(), found.classes)
+            return _class_indices(answer.tolist(), inspection.classes)
 
 
-def _places(labels: list[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
+def _class_indices(labels: list[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
     try:
         return label_places(labels, classes)
     except KeyError as error:
         raise RefusedModel(f"the pipeline predicts {error.args[0]!r}, which is none of its classes_") from error
 
 
-def _scores(found: PipelineInspection, rows: pd.DataFrame) -> tuple[Scores, Floats]:
-    """What the pipeline says beside its predictions."""
-    for scores, method, width in _ways_to_score(found):
-        answer = _score(found, rows, method)
+def _find_scores(inspection: PipelineInspection, rows: pd.DataFrame) -> tuple[Scores, Floats]:
+    """Return what the pipeline gives beside its predictions."""
+    for scores, method, width in _score_methods(inspection):
+        answer = _score(inspection, rows, method)
         if answer is None:
             continue
         answer = answer[:, np.newaxis] if answer.ndim == 1 else answer
@@ -250,24 +253,24 @@ def _scores(found: PipelineInspection, rows: pd.DataFrame) -> tuple[Scores, Floa
     return Scores.NONE, np.empty((len(rows), 0))
 
 
-def _ways_to_score(found: PipelineInspection) -> list[tuple[Scores, str, int]]:
-    classes = len(found.classes)
-    match found.kind:
+def _score_methods(inspection: PipelineInspection) -> list[tuple[Scores, str, int]]:
+    classes = len(inspection.classes)
+    match inspection.kind:
         case ModelKind.BINARY_CLASSIFIER | ModelKind.MULTICLASS_CLASSIFIER:
-            decisions = 1 if found.kind is ModelKind.BINARY_CLASSIFIER else classes
+            decisions = 1 if inspection.kind is ModelKind.BINARY_CLASSIFIER else classes
             return [(Scores.PROBABILITY, "predict_proba", classes), (Scores.DECISION, "decision_function", decisions)]
         case ModelKind.OUTLIER_DETECTOR:
-            return [(Scores.SCORE, score_method(found.pipeline), 1)]
+            return [(Scores.SCORE, score_method(inspection.pipeline), 1)]
         case ModelKind.CLUSTERER:
             return [(Scores.DISTANCE, "transform", 1)]
         case _:
             return []
 
 
-def _score(found: PipelineInspection, rows: pd.DataFrame, method: str) -> Floats | None:
+def _score(inspection: PipelineInspection, rows: pd.DataFrame, method: str) -> Floats | None:
     try:
-        return _dense(getattr(found.pipeline, method)(given(rows, found.form))).astype(np.float64)
-    except Exception:  # noqa: BLE001 - a method that is there need not work: `probability=False`, hard votes
+        return _dense(getattr(inspection.pipeline, method)(as_input(rows, inspection.form))).astype(np.float64)
+    except Exception:  # noqa: BLE001 - a method that is there need not work: ``probability=False``, hard votes
         return None
 
 
@@ -287,7 +290,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def expected_scores(reference: Reference, card: Card) -> Floats:
-    """Return the reference's scores as the card's columns have them: of a binary classifier, the positive class's."""
+    """Return the reference's scores in the card's columns: for a binary classifier, the positive class's."""
     if card.kind is not ModelKind.BINARY_CLASSIFIER or not reference.answers.shape[1]:
         return reference.answers
     positive = card.classes.index(str(card.positive_class))

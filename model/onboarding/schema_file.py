@@ -1,4 +1,4 @@
-"""The schema of a model as a TOML file that people edit: what a model is called, takes, and how it decides."""
+"""A model's schema as a TOML file that people edit: its texts, its features, and how its labels are decided."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from model.schema import Fault, Feature, FeatureKind
 
 _HEAD = """What the model is called, and what it takes. Edit it, then add the model again with --schema and this file.
 kind: number, category, boolean, date or text. missing_allowed: an empty value is given to the pipeline as missing.
-unseen: what becomes of a number outside minimum and maximum, or of another category: "reject" the record, "warn" (score
-it and say so) or "missing" (score it without the value, and say so). labels: what people read instead of a category.
+unseen: what happens to a number outside minimum and maximum, or to another category: "reject" the record, "warn" (score
+it with a warning) or "missing" (score it without the value, with a warning). labels: what people read for a category.
 pandas_dtype: the dtype in which the pipeline gets a column, such as "category", "str" or "int64"."""
 _ALWAYS = ("name", "title", "kind", "missing_allowed")
 
 
 class SchemaFile(BaseModel):
-    """What the file holds."""
+    """The content of the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,23 +34,23 @@ class SchemaFile(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read and check a file; raises RefusedModel, saying what is wrong and where."""
+        """Read and check a file; raise RefusedModel, which says what is wrong and where."""
         try:
             document = tomllib.loads(path.read_text("utf-8"))
-            found = cls.model_validate(document)
+            schema = cls.model_validate(document)
         except OSError as error:
             raise RefusedModel(f"{path} cannot be read: {error.strerror}") from error
         except ValidationError as error:
-            raise RefusedModel(f"{path}: {_first_fault(error, document)}") from error
+            raise RefusedModel(f"{path}: {_first_error(error, document)}") from error
         except ValueError as error:  # tomllib's own errors and those of decoding
             raise RefusedModel(f"{path} is not TOML: {error}") from error
-        for feature in found.features:
-            if wrong := nonsense(feature):
+        for feature in schema.features:
+            if wrong := contradiction(feature):
                 raise RefusedModel(f"{path}: feature {feature.name!r}: {wrong}")
-        return found
+        return schema
 
     def dump(self) -> str:
-        """The file's text."""
+        """Return the text of the file."""
         document = tomlkit.document()
         for line in _HEAD.splitlines():
             document.add(tomlkit.comment(line))
@@ -63,7 +63,7 @@ class SchemaFile(BaseModel):
         return tomlkit.dumps(document)
 
 
-def nonsense(feature: Feature) -> str | None:
+def contradiction(feature: Feature) -> str | None:
     """Return what contradicts itself in a feature, or None."""
     low, high = feature.minimum, feature.maximum
     if low is not None and high is not None and low > high:
@@ -71,9 +71,9 @@ def nonsense(feature: Feature) -> str | None:
     if feature.kind is FeatureKind.CATEGORY and not feature.categories:
         return "a category needs categories"
     if len(set(feature.categories)) < len(feature.categories):
-        return "a category stands there twice"
+        return "a category is listed twice"
     if unknown := sorted(set(feature.labels) - set(feature.categories)):
-        return f"there is a label for {unknown[0]!r}, which is no category"
+        return f"there is a label for {unknown[0]!r}, which is not a category"
     for name in ("default", "example"):
         value = getattr(feature, name)
         if value is not None and isinstance(fault := feature.parse_json(value), Fault):
@@ -95,8 +95,8 @@ def _table(feature: Feature) -> Table:
     return table
 
 
-def _first_fault(error: ValidationError, document: Mapping[str, Any]) -> str:
-    """What is wrong first, and where: a feature by its name, or, without one, by its number from 1."""
+def _first_error(error: ValidationError, document: Mapping[str, Any]) -> str:
+    """Return the first error and where it is: a feature by its name or, without one, by its number from 1."""
     first = error.errors(include_url=False)[0]
     match first["loc"]:
         case ("features", int(place), *rest):

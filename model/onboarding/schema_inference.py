@@ -1,6 +1,7 @@
-"""A schema from the user's frame and the texts that it was read from: kinds, categories, ranges, and pandas' dtypes."""
+"""Infer a schema from the user's frame and the texts it was read from: kinds, categories, ranges, pandas dtypes."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,10 @@ from model.errors import RefusedModel
 from model.parsing import DAY_DIGITS, parse_date
 from model.schema import Feature, FeatureKind, UnseenPolicy
 
-# More distinct texts than this are no categories that a person could choose from; of a short table, fewer.
+# With more distinct texts than this, nobody could choose among them; in a short table, fewer.
 MAX_CATEGORIES = 200
 _FEW = 20
-# The texts that pandas' `read_csv` takes for missing values, as its documentation lists them.
+# The texts that pandas' ``read_csv`` reads as missing values, as its documentation lists them.
 _PANDAS_MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"}
     | {"NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
@@ -23,12 +24,12 @@ _PANDAS_MISSING = frozenset(
 def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: bool = False) -> Feature:
     """Return the feature that a column shows.
 
-    `texts`, shape (n,), are its values as a CSV file holds them, `values`, shape (n,), as the pipeline was fitted on
-    them; `free_text` where it reads words. Limits are those of the data: what lies beyond never occurred in training.
-    Raises RefusedModel where the column holds no values, or values of a kind that no record could hold.
+    ``texts``, shape (n,), are its values as a CSV file holds them, ``values``, shape (n,), as the pipeline was fitted
+    on them; ``free_text``: the pipeline splits them into words. Limits are the range of the data: values beyond never
+    occurred in training. Raise RefusedModel where the column holds values of a kind that no record could hold.
     """
     present = values.dropna()
-    # Whether the pipeline takes a missing value, or one that it has never seen, it is asked later.
+    # Whether the pipeline accepts missing and unseen values is tried later: see ``tolerance``.
     common: dict[str, Any] = {
         "name": name, "title": title_of(name), "missing_allowed": True, "unseen": UnseenPolicy.WARN,
     }  # fmt: skip
@@ -49,8 +50,19 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
     return _of_texts(common, texts, values, free_text)
 
 
+def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:
+    """Return the features, with their names behind titles that would be equal (``A b`` and ``a_b``)."""
+    counts = Counter(feature.title.casefold() for feature in features)
+    return [
+        feature
+        if counts[feature.title.casefold()] == 1
+        else feature.model_copy(update={"title": f"{feature.title} ({feature.name})"})
+        for feature in features
+    ]
+
+
 def title_of(name: str) -> str:
-    """Return a name as people read it: `hours_per_week` → `Hours per week`."""
+    """Return a name as people read it: ``hours_per_week`` → ``Hours per week``."""
     words = " ".join(name.replace("_", " ").replace("-", " ").replace(".", " ").split())
     return words[:1].upper() + words[1:] or name
 
@@ -74,10 +86,10 @@ def _of_texts(common: dict[str, Any], texts: pd.Series, values: pd.Series, free_
 
 
 def _missing_words(texts: pd.Series, values: pd.Series) -> tuple[str, ...]:
-    """The exact texts that mean "no value": pandas' own, as far as the data does not say otherwise."""
+    """Return the exact texts that mean "no value": pandas' own, except those that are values in the data."""
     absent = values.isna()
-    said = set(texts[absent].unique()) | (_PANDAS_MISSING - set(texts[~absent].unique()))
-    return tuple(sorted(said))
+    declared = set(texts[absent].unique()) | (_PANDAS_MISSING - set(texts[~absent].unique()))
+    return tuple(sorted(declared))
 
 
 def _of_categories(common: dict[str, Any], values: pd.Series) -> Feature:
@@ -93,9 +105,9 @@ def _of_categories(common: dict[str, Any], values: pd.Series) -> Feature:
 
 
 def _boolean(common: dict[str, Any], values: pd.Series) -> Feature:
-    most = bool(values.dropna().mode()[0])
+    typical = bool(values.dropna().mode()[0])
     dtype = None if values.dtype == bool else _dtype_name(values)
-    return Feature(**common, kind=FeatureKind.BOOLEAN, default=most, example=most, pandas_dtype=dtype)
+    return Feature(**common, kind=FeatureKind.BOOLEAN, default=typical, example=typical, pandas_dtype=dtype)
 
 
 def _number(common: dict[str, Any], values: pd.Series) -> Feature:
@@ -103,7 +115,7 @@ def _number(common: dict[str, Any], values: pd.Series) -> Feature:
     low, high = float(numbers.min()), float(numbers.max())
     integer = bool((numbers == numbers.round()).all())
     median = float(numbers.quantile(0.5, interpolation="lower"))
-    # It stands in the form, where nobody wants to read fifteen digits.
+    # It prefills the form, where nobody wants to read fifteen digits.
     short = float(f"{median:.4g}")
     middle = plain_number(short if not integer and low <= short <= high else median)
     limits = {"minimum": plain_number(low), "maximum": plain_number(high)}
@@ -114,7 +126,7 @@ def _number(common: dict[str, Any], values: pd.Series) -> Feature:
 
 
 def plain_number(number: float) -> int | float:
-    """Return a whole number as int, any other as it is."""
+    """Return a whole number as int, any other unchanged."""
     return int(number) if math.isfinite(number) and number.is_integer() and abs(number) < 2**53 else number
 
 

@@ -1,4 +1,4 @@
-"""What a pipeline takes beyond its training data: missing values, and values that it has never seen. It is asked."""
+"""Try what a pipeline accepts beyond its training data: missing values, and values that it has never seen."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,27 +12,27 @@ from model.errors import ScoringFailed
 from model.schema import Feature, FeatureKind, UnseenPolicy
 from model.scorer import Scorer
 
-# Odd values are put into copies of so many records.
+# Unusual values are put into copies of so many records.
 _RECORDS = 8
 _UNSEEN_TEXT = "a value that never occurred in training"
 
 
 def with_tolerance(scorer: Scorer, values: pd.DataFrame) -> tuple[Feature, ...]:
-    """Return the scorer's features, told apart by whether the pipeline answers without a value and to an unseen one.
+    """Return the scorer's features with ``missing_allowed`` and ``unseen`` as the pipeline turns out to accept them.
 
-    `values`, shape (n, features), are validated values of records that it answers. What it raises on, a missing value
-    or an unseen one, is rejected; what it answers is taken.
+    ``values``, shape (n, features), are validated values of records that it predicts. A missing or unseen value on
+    which it raises is rejected, any other accepted.
     """
     features = scorer.card.features
-    lacking = _taken(scorer, values, features, lambda _: None)
-    judged = [feature for feature in features if feature.kind in (FeatureKind.NUMBER, FeatureKind.CATEGORY)]
-    unseen = _taken(scorer, values, judged, _unseen_value)
+    missing = _accepted(scorer, values, features, lambda _: None)
+    limited = [feature for feature in features if feature.kind in (FeatureKind.NUMBER, FeatureKind.CATEGORY)]
+    unseen = _accepted(scorer, values, limited, _unseen_value)
     return tuple(
         feature.model_copy(
             update={
-                "missing_allowed": feature.name in lacking,
+                "missing_allowed": feature.name in missing,
                 "unseen": UnseenPolicy.REJECT
-                if feature in judged and feature.name not in unseen
+                if feature in limited and feature.name not in unseen
                 else UnseenPolicy.WARN,
             }
         )
@@ -42,40 +42,40 @@ def with_tolerance(scorer: Scorer, values: pd.DataFrame) -> tuple[Feature, ...]:
 
 def _unseen_value(feature: Feature) -> Any:
     if feature.kind is FeatureKind.CATEGORY:
-        # A column of pandas' categories has no place for another one: it is missing there.
+        # A pandas column of categories can hold no other value: it is missing there.
         return None if (feature.pandas_dtype or "").startswith(CATEGORY_DTYPE) else _UNSEEN_TEXT
     low, high = feature.minimum or 0, feature.maximum or 0
     return float(high + max(1, round(high - low)))
 
 
-def _taken(
-    scorer: Scorer, values: pd.DataFrame, features: Sequence[Feature], odd: Callable[[Feature], Any]
+def _accepted(
+    scorer: Scorer, values: pd.DataFrame, features: Sequence[Feature], unusual_value: Callable[[Feature], Any]
 ) -> set[str]:
-    """The names of the features of which the pipeline takes an odd value, found by halves.
+    """Return the names of the features for which the pipeline accepts an unusual value, found by bisection.
 
-    All are asked about at once, each in a record of its own, since most pipelines take all of them or stop at a few.
-    The records are prepared once: of hundreds of columns that takes longer than to predict.
+    All are tried at once, each in a record of its own, since most pipelines accept all of them or fail on a few. The
+    records are prepared once: with hundreds of columns, that takes longer than predicting.
     """
-    some = values.head(_RECORDS)
-    base, taken, waiting = scorer.prepared(some), set[str](), [list(features)] if features else []
-    while waiting:
-        part = waiting.pop()
-        places = np.arange(len(part)) % len(some)
+    records = values.head(_RECORDS)
+    prepared, accepted, pending = scorer.prepared(records), set[str](), [list(features)] if features else []
+    while pending:
+        batch = pending.pop()
+        places = np.arange(len(batch)) % len(records)
         columns = {
-            feature.name: column_of(feature, _with_odd_value(some[feature.name], places, at, odd(feature)))
-            for at, feature in enumerate(part)
+            feature.name: column_of(feature, _with_value(records[feature.name], places, at, unusual_value(feature)))
+            for at, feature in enumerate(batch)
         }
         try:
-            scorer.predict_prepared(base.take(places).reset_index(drop=True).assign(**columns))
+            scorer.predict_prepared(prepared.take(places).reset_index(drop=True).assign(**columns))
         except ScoringFailed:
-            middle = len(part) // 2
-            waiting += [part[:middle], part[middle:]] if middle else []
+            middle = len(batch) // 2
+            pending += [batch[:middle], batch[middle:]] if middle else []
         else:
-            taken |= {feature.name for feature in part}
-    return taken
+            accepted |= {feature.name for feature in batch}
+    return accepted
 
 
-def _with_odd_value(column: pd.Series, places: NDArray[np.int64], at: int, value: Any) -> NDArray[Any]:
+def _with_value(column: pd.Series, places: NDArray[np.int64], at: int, value: Any) -> NDArray[Any]:
     values: NDArray[Any] = column.to_numpy(dtype=object)[places]
     values[at] = value
     return values

@@ -1,4 +1,4 @@
-"""The table that a pipeline was trained on: its texts as they stand in a file, and what pandas makes of them."""
+"""The table on which a pipeline was trained: the texts in its file, and what pandas makes of them."""
 
 import bz2
 import csv
@@ -20,7 +20,7 @@ from model.schema import closest_header, normalise_name
 
 DELIMITERS = ",;\t|"
 MAX_COLUMNS = 2000
-"""More columns than an upload may have."""
+"""The most columns that an upload may have."""
 _NAMED = 20
 _OPENERS = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
 _PARQUET, _ARROW = b"PAR1", (b"ARROW1", b"\xff\xff\xff\xff")
@@ -30,10 +30,10 @@ _GROUPED_DECIMAL = r"[+-]?\d{1,3}(?:\.\d{3})+,\d+"
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """A table of n rows: `texts`, each value as a CSV file holds it, and `frame`, the values as pandas has them.
+    """A table of n rows: ``texts``, each value as a CSV file holds it, and ``frame``, the values as pandas has them.
 
-    With `exact`, the file says which type each column has; otherwise that is pandas' guess, and other readings of the
-    texts are possible. `dtypes` are the columns of which the user has said the dtype; `decimal_commas` says that its
+    With ``exact``, the file says which type each column has; otherwise that is pandas' guess, and other readings of the
+    texts are possible. ``dtypes`` are the columns whose dtype the user gave; ``decimal_commas`` tells whether its
     numbers have some.
     """
 
@@ -53,25 +53,25 @@ class TrainingData:
         return len(self.texts)
 
     def name_of(self, name: str) -> str:
-        """Return the column of that name, as spelt in the table, or the only one that is spelt alike.
+        """Return the column of that name, or the only one whose name is spelt alike.
 
-        Raises RefusedModel, with the name that was probably meant.
+        Raise RefusedModel, with the name that was probably meant.
         """
         if name in self.texts.columns:
             return name
-        found = [header for header in self.columns if normalise_name(header) == normalise_name(name)]
-        if len(found) == 1:
-            return found[0]
+        alike = [header for header in self.columns if normalise_name(header) == normalise_name(name)]
+        if len(alike) == 1:
+            return alike[0]
         close = closest_header(normalise_name(name), self.columns)
         hint = f"; did you mean {close!r}?" if close else f"; there are: {', '.join(self.columns[:_NAMED])}"
         raise RefusedModel(f"{self.path} has no column {name!r}{hint}")
 
 
 def read_training_data(path: Path, dtypes: Mapping[str, str] | None = None) -> TrainingData:
-    """Read a CSV, Parquet, Arrow or Feather file; `dtypes` says the dtype of columns of which a file does not.
+    """Read a CSV, Parquet, Arrow or Feather file; ``dtypes`` gives the dtype of columns where the file does not.
 
-    A CSV file may be compressed, use any of `, ; tab |` and decimal commas. Raises RefusedModel where it cannot be read
-    or has fewer than two rows or too many columns.
+    A CSV file may be compressed, and use any of ``, ; tab |`` and decimal commas. Raise RefusedModel where it cannot be
+    read, or has fewer than two rows or too many columns.
     """
     try:
         content = path.read_bytes()
@@ -84,45 +84,45 @@ def read_training_data(path: Path, dtypes: Mapping[str, str] | None = None) -> T
     if len(data) == 0:
         raise RefusedModel(f"{path} has no rows")
     if len(data) == 1:
-        raise RefusedModel(f"{path} has one row; two are the least from which anything can be learnt")
+        raise RefusedModel(f"{path} has one row; at least two are needed")
     return with_dtypes(data, dtypes or {})
 
 
 def with_dtypes(data: TrainingData, dtypes: Mapping[str, str]) -> TrainingData:
-    """Return the table with columns as the user says they were; raises RefusedModel where one cannot be so."""
-    frame, known = data.frame, set()
-    for given, dtype in dtypes.items():
-        name = data.name_of(given)
-        known.add(name)
+    """Return the table with the dtypes that the user gave; raise RefusedModel where a column cannot have its dtype."""
+    frame, declared = data.frame, set()
+    for column, dtype in dtypes.items():
+        name = data.name_of(column)
+        declared.add(name)
         try:
             frame = frame.assign(**{name: _as_dtype(data.texts[name], data.frame[name], dtype)})
         except (TypeError, ValueError) as error:
             raise RefusedModel(
                 f"column {name!r} of {data.path} cannot be read as {dtype}: {_first_line(str(error))}"
             ) from error
-    return replace(data, frame=frame, dtypes=data.dtypes | known)
+    return replace(data, frame=frame, dtypes=data.dtypes | declared)
 
 
 def as_pandas_reads(
     texts: Sequence[str], *, dtype: str | None = None, missing: Sequence[str] = (), no_missing: bool = False
 ) -> pd.Series:
-    """Return what pandas' `read_csv` makes of a column of texts, `missing` words counting beside its own."""
+    """Return what pandas' ``read_csv`` makes of a column of texts, with ``missing`` words besides its own."""
     buffer = io.StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([[text] for text in ("column", *texts)])
     buffer.seek(0)
     options = {"na_values": list(missing)} if missing else {}
-    found = pd.read_csv(
+    frame = pd.read_csv(
         buffer, dtype=dtype, keep_default_na=not no_missing, low_memory=False, skip_blank_lines=False, **options
     )
-    return pd.Series(found["column"])
+    return pd.Series(frame["column"])
 
 
 def _as_dtype(texts: pd.Series, values: pd.Series, dtype: str) -> pd.Series:
     if dtype in ("str", "string", "object"):
-        # A word for "missing" is one here too, as in `read_csv` with a dtype.
+        # Words for "missing" are missing values here too, as in ``read_csv`` with a dtype.
         return texts.where(values.notna()).astype(dtype)
     if dtype == "category":
-        # Of texts, as in `read_csv` with this dtype: zip codes keep their zeros.
+        # Categories of texts, as in ``read_csv`` with this dtype: zip codes keep their zeros.
         return texts.where(values.notna()).astype("str").astype("category")
     if dtype.startswith("datetime64"):
         return pd.to_datetime(values)
@@ -161,14 +161,14 @@ def _from_csv(path: Path, text: str) -> TrainingData:
 
 
 def _decimal_commas(texts: pd.DataFrame) -> list[str]:
-    """The columns of which pandas would have to be told that their numbers have a decimal comma."""
-    found = []
+    """Return the columns of numbers with a decimal comma, which pandas would have to be told of."""
+    decimals = []
     for name in texts.columns:
         present = texts[name][texts[name].str.strip() != ""]
         numbers = present.str.fullmatch(rf"{_PLAIN_DECIMAL}|{_GROUPED_DECIMAL}")
         if numbers.any() and (numbers | present.str.fullmatch(r"[+-]?[\d.]+")).all():
-            found.append(name)
-    return found
+            decimals.append(name)
+    return decimals
 
 
 def _arrow_table(content: bytes) -> pa.Table:
@@ -186,15 +186,15 @@ def _from_arrow(path: Path, table: pa.Table) -> TrainingData:
     frame.columns = pd.Index([str(name) for name in frame.columns])
     texts = {}
     for name in frame.columns:
-        texts[name] = _texts(frame[name], path)
+        texts[name] = _as_texts(frame[name], path)
     return TrainingData(path, pd.DataFrame(texts, index=frame.index), frame, exact=True)
 
 
-def _texts(values: pd.Series, path: Path) -> pd.Series:
-    """The values as a CSV file would hold them, missing ones empty."""
+def _as_texts(values: pd.Series, path: Path) -> pd.Series:
+    """Return the values as a CSV file would hold them, missing ones empty."""
     plain = values.astype(object)
     if plain.map(lambda value: isinstance(value, list | dict | tuple | set | np.ndarray)).any():
-        raise RefusedModel(f"column {values.name!r} of {path} holds lists or structures; a value must be a plain one")
+        raise RefusedModel(f"column {values.name!r} of {path} holds lists or structures; values must be plain ones")
     if pd.api.types.is_datetime64_any_dtype(values):
         moments = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
         plain = moments.map(lambda moment: moment.isoformat(), na_action="ignore").astype(object)

@@ -1,12 +1,12 @@
-"""Models of other scikit-learn versions: which load safely, and which answer otherwise without a word.
+"""Models of other scikit-learn versions: which load safely, and which silently predict something else.
 
-scikit-learn promises nothing for a model that another version has saved
-(scikit-learn.org/stable/model_persistence.html#security-maintainability-limitations). What stands here was measured:
+scikit-learn does not support loading a model that another version has saved
+(scikit-learn.org/stable/model_persistence.html#security-maintainability-limitations). What is listed here was measured:
 some 160 estimators each of 1.2.2, 1.3.2, 1.4.2, 1.5.2, 1.6.1, 1.7.2 and 1.8.0 were fitted and saved by that version,
-loaded by 1.9.1, and their answers compared. Of 1.8 all answered the same. Most that changed since 1.4 raise, for an
-attribute that is new (`SimpleImputer._fill_dtype`, `MaxAbsScaler.clip`, `SplineTransformer.handle_missing`), and are
-found out when the model is checked. The silent ones are named here, since a check against their own answers cannot find
-them.
+loaded by 1.9.1, and their predictions compared. Those of 1.8 were all the same. Most estimators that changed since 1.4
+raise, for a new attribute (``SimpleImputer._fill_dtype``, ``MaxAbsScaler.clip``, ``SplineTransformer.handle_missing``),
+and are found when the model is checked. The silent ones are listed, since a check against their own predictions cannot
+find them.
 """
 
 import re
@@ -20,7 +20,7 @@ from model.integrity import parts_of
 Version = tuple[int, int]
 
 OLDEST: Version = (1, 4)
-"""Classification trees of older versions hold counts where newer ones hold fractions: other probabilities, silently."""
+"""Classification trees of older versions hold counts, newer ones fractions: silently other probabilities."""
 
 SILENT: dict[str, tuple[Version, str]] = {
     "AdaBoostClassifier": ((1, 6), "its algorithm SAMME.R was removed in 1.6"),
@@ -28,39 +28,40 @@ SILENT: dict[str, tuple[Version, str]] = {
     "PLSCanonical": ((1, 5), "its intercept moved in 1.5"),
     "CCA": ((1, 5), "its intercept moved in 1.5"),
 }
-"""Estimators that answer otherwise: the first version whose models answer as they did, and what changed."""
+"""Estimators that predict something else: the first version whose models load unchanged, and what changed."""
 
 MOVED = {"_loss": "sklearn._loss._loss"}
-"""Modules whose name changed since (the losses of boosting, up to 1.8), and where they are now."""
+"""Modules that were renamed (boosting losses, up to 1.8), and their names now."""
 
 
 def check_version(made_by: str, path: Any, trust_version: bool) -> None:
-    """Raise RefusedModel where a model of this version cannot be taken, or only with `--trust-version`."""
+    """Raise RefusedModel where a model of this version cannot be added, or only with ``--trust-version``."""
     here, there = _version_of(sklearn.__version__), _version_of(made_by)
     if here == there:
         return
     made = f"{path} was made by scikit-learn {made_by}, not by the {sklearn.__version__} here"
     if there is None or there < OLDEST:
-        raise RefusedModel(f"{made}, whose models answer otherwise; train it again with the version here")
+        raise RefusedModel(f"{made}, whose models predict something else here; train it again with this version")
     if not trust_version:
         raise RefusedModel(
-            f"{made}; train it again, or add --trust-version, which takes it if its predictions can be checked here; "
-            f"whether {made_by} predicted the same, only you can compare"
+            f"{made}; train it again, or add --trust-version, which accepts it if its predictions can be checked here; "
+            f"only you can compare them with those of {made_by}"
         )
 
 
 def check_silent_changes(pipeline: Any, made_by: str, path: Any) -> None:
-    """Raise RefusedModel where a part of a pipeline of another version is known to answer otherwise here."""
+    """Raise RefusedModel where a part of another version's pipeline is known to predict something else here."""
     there = _version_of(made_by)
     for part in parts_of(pipeline):
         since, why = SILENT.get(type(part).__name__, (None, ""))
         if since is not None and (there is None or there < since) and type(part).__module__.startswith("sklearn."):
             name = type(part).__name__
             raise RefusedModel(
-                f"{path} holds a {name} of scikit-learn {made_by}, which answers otherwise here ({why}); train it again"
+                f"{path} holds a {name} of scikit-learn {made_by}, which predicts otherwise here ({why}); "
+                "train it again"
             )
 
 
 def _version_of(text: str) -> Version | None:
-    found = re.match(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None

@@ -24,8 +24,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from model.card import Card
 from model.catalog import Catalog
-from model.onboarding.describe import describe, measured
-from model.onboarding.findings import find_out
+from model.onboarding.describe import describe, evaluate_model
+from model.onboarding.findings import gather_findings
 from model.onboarding.load_pipeline import load_pipeline
 from model.onboarding.schema_file import SchemaFile
 from model.onboarding.training_data import read_training_data
@@ -256,10 +256,10 @@ def add_kind(name: str, kind: Kind, models: Path, folder: Path) -> Card:
     kind.inputs.join(kind.truth).to_csv(data, index=False)
     loaded, targets = load_pipeline(artifact), tuple(kind.truth)
     features = kind.features or None
-    found = find_out(loaded.pipeline, read_training_data(data, {}), targets, loaded.features, (), features)
+    found = gather_findings(loaded.pipeline, read_training_data(data, {}), targets, loaded.features, (), features)
     schema = SchemaFile(title=name, description="", target=TARGET, features=kind.features) if features else None
     card = describe(loaded, found, name, data, targets, schema, lambda _: None)
-    card, _ = measured(Scorer(card, loaded.pipeline), found, None, loaded.format, lambda _: None)
+    card, _ = evaluate_model(Scorer(card, loaded.pipeline), found, None, loaded.format, lambda _: None)
     artifact.write_bytes(loaded.content)
     Catalog(models).publish(card, artifact)
     return card

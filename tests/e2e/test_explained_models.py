@@ -27,7 +27,7 @@ from model.catalog import Catalog
 from model.census.census_model import TRAINING
 from model.census.income import load_records
 from model.onboarding.add import AddModelRequest, add_model
-from model.onboarding.load_pipeline import EVERYTHING
+from model.trust import EVERYTHING
 from tests.stack import Stack
 
 ROWS = 600

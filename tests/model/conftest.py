@@ -1,4 +1,4 @@
-"""A real income model, trained once and published into a folder of the test run's own."""
+"""A real income model, trained once and published into a folder of the test run."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def held_out() -> pd.DataFrame:
 
 @pytest.fixture
 def own_catalog(pipeline: Pipeline, tmp_path: Path) -> Catalog:
-    """A published model that a test may damage."""
+    """A published model that the test may damage."""
     catalog = Catalog(tmp_path / "models", "income")
     income.publish(pipeline, catalog)
     return catalog

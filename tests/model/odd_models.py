@@ -1,4 +1,4 @@
-"""Classifiers that misbehave, as people's own classes may."""
+"""Classifiers that misbehave, as users' own classes may."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 class Odd(ClassifierMixin, BaseEstimator):
-    """Learns nothing but the classes and the names of the columns."""
+    """Keeps only the classes and the names of the columns."""
 
     def fit(self, frame: Any, labels: Any) -> "Odd":
         self.classes_ = np.unique(labels)
@@ -35,5 +35,5 @@ class AnswersNaN(Odd):
 
 
 def unchanged(values: Any) -> Any:
-    """Return what it is given: a function that nobody but its owner knows."""
+    """Return the argument: a function that only its owner has."""
     return values

@@ -1,4 +1,4 @@
-"""Models are found, versions come in whole, and nothing but a model is ever opened."""
+"""Models are found, versions are published whole, and only files of models are ever opened."""
 
 import csv
 import io
@@ -88,7 +88,7 @@ def test_versions_are_listed_the_newest_first_broken_ones_with_the_reason(own_ca
         own_catalog.versions("nothing")
 
 
-def test_a_version_can_be_asked_for_while_what_is_current_cannot_be_told(own_catalog: Catalog) -> None:
+def test_a_version_can_be_requested_while_the_current_one_is_unknown(own_catalog: Catalog) -> None:
     card = own_catalog.usable_card()
     (own_catalog.directory / "income" / "current").write_text("!")
     with pytest.raises(BrokenModel, match="income/current should hold a version"):
@@ -97,7 +97,7 @@ def test_a_version_can_be_asked_for_while_what_is_current_cannot_be_told(own_cat
     assert [version.current for version in own_catalog.versions("income")] == [False]
 
 
-def test_what_cannot_be_read_is_broken_and_where_it_lies_is_not_told(own_catalog: Catalog) -> None:
+def test_an_unreadable_file_is_broken_and_its_path_is_not_revealed(own_catalog: Catalog) -> None:
     artifact = own_catalog.artifact_path()
     artifact.unlink()
     artifact.mkdir()

@@ -1,4 +1,4 @@
-"""What a card says about quality is what anyone who measures it finds, and what cannot be measured is left out."""
+"""Metrics and tables agree with scikit-learn's, and what is undefined is left out."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from model.card import Card, Evaluation, Metrics, ModelKind, Scores
 from model.census import census_model, income
 from model.columns import Floats
-from model.evaluate import auc_interval, evaluate, wilson
+from model.evaluate import auc_interval, evaluate, share_interval
 from model.explanation.effects import importance_of
 from model.scorer import Predictions, Scorer
 
@@ -65,14 +65,14 @@ def test_the_intervals_are_those_of_repeated_measurement(card: Card, truth: Any,
         low, high = card.metrics.intervals[name]
         drawn = np.quantile([measure(truth[rows], positive[rows]) for rows in samples], [0.025, 0.975])
         assert low < getattr(card.metrics, name) < high
-        # Hanley and McNeil's is known to be a little wide.
+        # Hanley and McNeil's interval is known to be a little wide.
         assert high - low == pytest.approx(drawn[1] - drawn[0], rel=0.35), name
 
 
 def test_the_closed_forms_where_the_answer_is_known() -> None:
-    assert wilson(0, 10) == pytest.approx((0, 1.96**2 / (10 + 1.96**2)), abs=1e-4)
-    assert wilson(10, 10) == pytest.approx((10 / (10 + 1.96**2), 1), abs=1e-4)
-    # At 0.5 it is the rank-sum statistic's: a variance of (n + m + 1) / (12 n m).
+    assert share_interval(0, 10) == pytest.approx((0, 1.96**2 / (10 + 1.96**2)), abs=1e-4)
+    assert share_interval(10, 10) == pytest.approx((10 / (10 + 1.96**2), 1), abs=1e-4)
+    # At 0.5 it is that of the rank-sum statistic, whose variance is (n + m + 1) / (12 n m).
     low, high = auc_interval(0.5, 40, 60)
     assert high - low == pytest.approx(2 * 1.96 * (101 / (12 * 40 * 60)) ** 0.5, rel=1e-4)
     assert auc_interval(1.0, 5, 5) == (1.0, 1.0)
@@ -100,7 +100,7 @@ def test_the_curves_of_the_income_model(card: Card, truth: Any, positive: Floats
     assert len(found.model_dump_json()) < 20_000
 
 
-def test_figures_by_sex_and_race(card: Card, truth: Any, positive: Floats, held_out: Any) -> None:
+def test_performance_by_sex_and_race(card: Card, truth: Any, positive: Floats, held_out: Any) -> None:
     assert card.evaluation is not None
     assert {name: set(found) for name, found in card.evaluation.groups.items()} == {
         name: set(held_out[name]) for name in ("sex", "race")

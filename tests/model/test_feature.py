@@ -1,4 +1,4 @@
-"""What a value means: the table 'Reading an uploaded CSV', value by value."""
+"""The contract's table 'Reading an uploaded CSV', value by value."""
 
 import pytest
 from hypothesis import given

@@ -1,9 +1,9 @@
-"""Headers find their features; records are checked as a whole."""
+"""Headers are matched with features, and records are validated as a whole."""
 
 import pytest
 
 from model.census.income_features import FEATURES
-from model.schema import MissingColumn, Schema, normalise_name
+from model.schema import Feature, FeatureKind, MissingColumn, Schema, normalise_name
 
 SCHEMA = Schema(features=FEATURES)
 NAMES = [feature.name for feature in FEATURES]
@@ -95,6 +95,14 @@ def test_an_absent_feature_is_missing_and_a_close_key_is_proposed() -> None:
     _, [fault], _ = SCHEMA.validate_record(record | {"eduction": "HS-grad"})
     assert (fault.code, fault.column, fault.suggestion, fault.value) == ("missing", "education", "eduction", None)
     assert fault.detail == "education is missing; did you mean 'eduction'?"
+
+
+def test_a_key_that_could_be_two_features_is_said_to_be() -> None:
+    schema = Schema(features=tuple(Feature(name=name, title=name, kind=FeatureKind.NUMBER) for name in ("A b", "a_b")))
+    values, [fault], _ = schema.validate_record({"A-B": 1, "a_b": 2})
+    assert values == {"a_b": 2.0}
+    assert (fault.column, fault.suggestion) == ("A b", None)
+    assert fault.detail == "A b is missing; 'A-B' could be 'A b' or 'a_b': write the name exactly"
 
 
 def test_an_absent_feature_that_may_be_missing_is_no_fault() -> None:

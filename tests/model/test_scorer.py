@@ -1,4 +1,4 @@
-"""Scores and explanations: the quick ways give the pipeline's own numbers, and failures are said."""
+"""The fast paths of scoring and explaining give the pipeline's own numbers, and failures are reported."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ RECORD = {feature.name: feature.default for feature in FEATURES}
 
 
 class Stub:
-    """Answers with what it was given, whatever it is asked."""
+    """Returns what it was given, whichever method is called."""
 
     classes_ = ("<=50K", ">50K")
 
@@ -33,7 +33,7 @@ class Stub:
 
 @pytest.fixture(scope="module")
 def opaque(scorer: Scorer) -> Scorer:
-    """The same model, not known to be additive."""
+    """The same model without its additive form."""
     return Scorer(scorer.card.model_copy(update={"additive": False, "explanation": None}), scorer.pipeline)
 
 
@@ -73,7 +73,7 @@ def test_effects_are_relative_to_the_average_training_record(scorer: Scorer) -> 
     assert np.abs(explanation.effects.mean(axis=0)).max() < 1e-9
 
 
-def test_effects_of_a_record_read_as_one_would_expect(scorer: Scorer) -> None:
+def test_effects_of_a_record_are_plausible(scorer: Scorer) -> None:
     more, less = RECORD | {"education": "Doctorate"}, RECORD | {"education": "Preschool"}
     explanation = scorer.explain_records([more, less])
     assert explanation is not None
@@ -104,7 +104,7 @@ def test_pipelines_of_another_shape_are_not_additive(held_out: pd.DataFrame) -> 
     assert AdditiveModel.of(LogisticRegression(), FEATURES, {}) is None
 
 
-def test_positive_from_the_threshold_on(scorer: Scorer, held_out: pd.DataFrame) -> None:
+def test_records_at_the_threshold_are_positive(scorer: Scorer, held_out: pd.DataFrame) -> None:
     some = held_out.head(50)
     positive = scorer.predict(some).positive
     limit = float(positive[7])
@@ -128,7 +128,7 @@ def test_no_rows(scorer: Scorer, opaque: Scorer, held_out: pd.DataFrame) -> None
     assert explanation.effects.shape == (0, 7)
 
 
-def test_frames_in_other_dress_score_the_same(scorer: Scorer, held_out: pd.DataFrame) -> None:
+def test_frames_of_other_dtypes_score_the_same(scorer: Scorer, held_out: pd.DataFrame) -> None:
     some = held_out.head(200)
     expected = scorer.probabilities(some)
     words = [feature.name for feature in FEATURES if feature.categories]

@@ -1,4 +1,4 @@
-"""A model goes from one installation to another as a zip file, and nothing that such a file may hold is believed."""
+"""A model moves between installations as a zip file, and nothing in such a file is trusted."""
 
 import io
 import json
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from jobs.settings import Settings
 from model.card import Card
 from model.catalog import Catalog
-from model.cli import main
+from model.cli import cli
 from model.directory import models_directory
 from model.files import sha256_of
 from model.scorer import Scorer
@@ -27,13 +28,12 @@ Files = dict[str, bytes]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command on the folder of models of another machine; its status and what it says."""
+def run(tmp_path: Path) -> Run:
+    """Runs a command on another machine's folder of models; returns its status and output."""
 
     def run(*words: object) -> tuple[int, str]:
-        status = main(["--directory", str(tmp_path / "there"), *map(str, words)])
-        said = capsys.readouterr()
-        return status, said.out + said.err
+        result = CliRunner().invoke(cli, ["--directory", str(tmp_path / "there"), *map(str, words)])
+        return result.exit_code, result.stdout + result.stderr
 
     return run
 
@@ -45,7 +45,7 @@ def exported(models: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def card(models: Path) -> Card:
-    """That of the exported model."""
+    """The card of the exported model."""
     return Catalog(models).card("income")
 
 
@@ -62,7 +62,7 @@ def test_what_was_exported_is_the_same_model_elsewhere(run: Run, exported: Path,
 
 @contextmanager
 def changed(exported: Path) -> Iterator[Files]:
-    """The members of an exported file, written back as they are then."""
+    """The members of an exported file, written back after they were changed."""
     with zipfile.ZipFile(exported) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     yield files
@@ -178,13 +178,13 @@ def test_a_file_that_is_not_what_export_wrote_is_refused_in_one_line(
     assert not (tmp_path / "climbed").exists()
 
 
-def test_what_is_no_zip_file_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_archive_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_bytes(b"no")
     assert "is not an exported model" in run("import", tmp_path / "no.zip")[1]
     assert "there is no file" in run("import", tmp_path / "nowhere.zip")[1]
 
 
-def test_a_member_that_stands_twice_is_refused(run: Run, exported: Path) -> None:
+def test_a_duplicate_member_is_refused(run: Run, exported: Path) -> None:
     with zipfile.ZipFile(exported, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("card.json", b"{}")
     assert "holds card.json more than once" in run("import", exported)[1]
@@ -223,7 +223,7 @@ def test_a_module_travels_with_trust(run: Run, exported: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("data", [None, "elsewhere", "/nowhere/data", ""])
-def test_the_models_lie_where_the_service_looks_for_them(monkeypatch: pytest.MonkeyPatch, data: str | None) -> None:
+def test_models_are_kept_where_the_service_looks_for_them(monkeypatch: pytest.MonkeyPatch, data: str | None) -> None:
     monkeypatch.delenv("SCORELINE_DATA_DIR", raising=False)
     if data is not None:
         monkeypatch.setenv("SCORELINE_DATA_DIR", data)

@@ -1,4 +1,4 @@
-"""scikit-learn's own types need no trust, and what is trusted is trusted in one form alone."""
+"""scikit-learn's own types need no trust, and a type is trusted in one form only."""
 
 import io
 import json
@@ -28,12 +28,12 @@ from model.errors import BrokenModel
 
 X, y = make_classification(80, 6, random_state=0)
 TARGETS = (y, np.column_stack([y, y]), np.abs(X[:, 0]) + 1)
-# What skops does not store, what is not fitted on a table, and the slow, which hold nothing special.
+# Those that skops does not store, that are not fitted on a table, or that are slow and hold nothing special.
 LEFT_OUT = {"Birch", "FrozenEstimator", "SparseCoder", "TSNE", "SequentialFeatureSelector", "RFECV"}
 
 
 def changed(content: bytes, change: Callable[[Any, dict[str, bytes]], None]) -> bytes:
-    """An archive whose schema and members were tampered with."""
+    """An archive with its schema and members tampered with."""
     with zipfile.ZipFile(io.BytesIO(content)) as source:
         members = {name: source.read(name) for name in source.namelist()}
     schema = json.loads(members["schema.json"])
@@ -47,7 +47,7 @@ def changed(content: bytes, change: Callable[[Any, dict[str, bytes]], None]) -> 
 
 
 def array_changed(content: bytes, field: str, place: int, value: Any) -> bytes:
-    """An archive in which the first array of records with `field` has another value at one place."""
+    """An archive in which the first record array with ``field`` has another value at one index."""
 
     def change(_schema: Any, members: dict[str, bytes]) -> None:
         for name, member in members.items():
@@ -136,12 +136,12 @@ def test_a_function_is_trusted_only_from_the_list() -> None:
 @pytest.mark.parametrize(
     ("field", "place", "value", "words"),
     [
-        ("left_child", 0, 10**6, "a child that is not there"),
-        ("right_child", 0, 2**50, "a child that is not there"),
-        ("left_child", 0, 0, "a child that is not there"),
+        ("left_child", 0, 10**6, "a child that does not exist"),
+        ("right_child", 0, 2**50, "a child that does not exist"),
+        ("left_child", 0, 0, "a child that does not exist"),
         ("right_child", 0, 1, "two parents"),
-        ("feature", 0, 6, "a feature that is not there"),
-        ("feature", 0, -1, "a feature that is not there"),
+        ("feature", 0, 6, "a feature that does not exist"),
+        ("feature", 0, -1, "a feature that does not exist"),
     ],
 )
 @pytest.mark.parametrize("make", [DecisionTreeClassifier, lambda: RandomForestClassifier(n_estimators=2)])
@@ -165,7 +165,7 @@ def test_a_boosted_tree_that_leads_nowhere_is_not_loaded(tmp_path: Path, field: 
 
 @pytest.mark.parametrize(
     ("field", "value", "words"),
-    [("idx_end", 10**6, "points that are not there"), ("is_leaf", 0, "a child that is not there")],
+    [("idx_end", 10**6, "points that do not exist"), ("is_leaf", 0, "a child that does not exist")],
 )
 def test_a_neighbour_search_that_leads_nowhere_is_not_loaded(
     tmp_path: Path, field: str, value: int, words: str
@@ -175,21 +175,21 @@ def test_a_neighbour_search_that_leads_nowhere_is_not_loaded(
         artifact.loads(array_changed(artifact.dumps(model), field, -1, value), tmp_path)
 
 
-def test_a_sparse_matrix_with_indices_that_are_not_there_is_not_loaded(tmp_path: Path) -> None:
+def test_a_sparse_matrix_with_indices_out_of_bounds_is_not_loaded(tmp_path: Path) -> None:
     model = KNeighborsClassifier(algorithm="brute").fit(csr_matrix(X), y)
     model._fit_X.indices = model._fit_X.indices + 100
     with pytest.raises(BrokenModel, match="sparse matrix"):
         artifact.loads(artifact.dumps(model), tmp_path)
 
 
-def test_support_vectors_that_are_not_there_are_not_loaded(tmp_path: Path) -> None:
+def test_support_vectors_that_do_not_exist_are_not_loaded(tmp_path: Path) -> None:
     model = SVC().fit(X, y)
     model._n_support = model._n_support + 1000
     with pytest.raises(BrokenModel, match="support vector machine"):
         artifact.loads(artifact.dumps(model), tmp_path)
 
 
-def test_a_model_that_lets_through_fewer_features_than_its_trees_ask_for_is_not_loaded(tmp_path: Path) -> None:
+def test_a_model_with_fewer_features_than_its_trees_split_on_is_not_loaded(tmp_path: Path) -> None:
     model = RandomForestClassifier(n_estimators=2).fit(X, y)
     model.n_features_in_ = 2
     with pytest.raises(BrokenModel, match="more features than its model"):
@@ -197,7 +197,7 @@ def test_a_model_that_lets_through_fewer_features_than_its_trees_ask_for_is_not_
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_boosting_whose_trees_have_no_place_in_its_answer_is_not_loaded(tmp_path: Path, classes: int) -> None:
+def test_boosting_whose_trees_have_no_place_in_its_output_is_not_loaded(tmp_path: Path, classes: int) -> None:
     model = GradientBoostingClassifier(n_estimators=2).fit(X, np.arange(len(X)) % classes)
     if classes == 2:
         model.estimators_ = np.column_stack([model.estimators_] * 3)
@@ -215,10 +215,10 @@ def test_clusters_in_another_space_are_not_loaded(tmp_path: Path) -> None:
 
 
 def test_sets_are_stored_in_one_order() -> None:
-    """Their own order differs from process to process."""
+    """Their own order differs between processes."""
     words = {f"word{number}" for number in range(50)}
     one = FunctionTransformer(kw_args={"words": words})
-    # Of another size, a set puts the same words in another order.
+    # A set of another size has the same words in another order.
     larger = words | {f"more{number}" for number in range(500)}
     other = FunctionTransformer(kw_args={"words": larger & words})
     assert artifact.dumps(one) == artifact.dumps(other)

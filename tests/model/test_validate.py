@@ -1,4 +1,4 @@
-"""Whole columns mean what their texts mean one by one."""
+"""Whole columns are parsed as their texts are one by one."""
 
 from typing import Any
 

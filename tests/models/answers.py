@@ -1,4 +1,4 @@
-"""A pipeline's own answers, and whether the service's are the same."""
+"""A pipeline's own predictions, and whether the service's are the same."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ OUTLIERS = {-1: "outlier", 1: "normal"}
 
 @dataclass(frozen=True)
 class ExpectedAnswers:
-    """Of n rows: `labels`, shape (n, targets), texts or numbers; `scores`, by what they are called, shape (n, k).
+    """For n rows: ``labels``, shape (n, targets), texts or numbers; ``scores``, by name, shape (n, k).
 
-    Of a row on which the pipeline raises the label is None.
+    The label of a row on which the pipeline raises is None.
     """
 
     labels: NDArray[Any]
@@ -26,12 +26,12 @@ class ExpectedAnswers:
 
     @property
     def answered(self) -> NDArray[np.bool_]:
-        """Which rows have an answer, shape (n,)."""
+        """Which rows have a prediction, shape (n,)."""
         return np.array([label is not None for label in self.labels[:, 0]], np.bool_)
 
 
 def row_by_row(answer: Callable[[Any], ExpectedAnswers], asked: Any) -> ExpectedAnswers:
-    """The answers to all rows; where the pipeline raises on them all at once, those to each alone."""
+    """The predictions for all rows; where the pipeline raises on them together, those for each alone."""
     try:
         return answer(asked)
     except Exception:  # noqa: BLE001  whatever a pipeline raises, it does not answer
@@ -54,7 +54,7 @@ def _one(answer: Callable[[Any], ExpectedAnswers], row: Any) -> ExpectedAnswers 
 
 
 def own_answers(pipeline: Any, asked: Any, classes: Sequence[str] = ()) -> ExpectedAnswers:
-    """What a pipeline says of `asked`; `classes` are the words for its classes, in their order."""
+    """A pipeline's predictions for ``asked``; ``classes`` are the names of its classes, in order."""
     predicted = np.asarray(pipeline.predict(asked))
     if is_outlier_detector(pipeline):
         words = np.array([OUTLIERS[int(value)] for value in predicted], object)
@@ -88,7 +88,7 @@ def _columns(values: Any) -> NDArray[Any]:
 
 
 def same_label(found: Any, wanted: Any) -> bool:
-    """Whether a label or a number, as text or not, is the wanted one."""
+    """Whether a label or a number, as text or not, is the expected one."""
     if found in ("", None):
         return wanted == ""
     if isinstance(wanted, str):

@@ -1,4 +1,4 @@
-"""What a stranger brings: a pipeline that was fitted on what pandas made of a file, and that file."""
+"""A user's model: a pipeline fitted on what pandas made of a file, and that file."""
 
 import json
 import lzma
@@ -17,13 +17,13 @@ import skops.io
 from tests.models.answers import ExpectedAnswers, own_answers, row_by_row
 
 NATIVE = {"json", "ubj", "txt", "cbm"}
-"""The boosters' own files, which hold no program."""
+"""The boosters' own formats, which hold no code."""
 CSV_SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".data"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file, and how its owner reads it: `options` are those of pandas, `change` is what is done to the inputs."""
+    """A file, and how its owner reads it: ``options`` are those of pandas, ``change`` is what is done to the inputs."""
 
     path: Path
     target: tuple[str, ...]
@@ -40,12 +40,12 @@ class Table:
         return pd.read_csv(path, **self.options)
 
     def features(self, path: Path | None = None) -> pd.DataFrame:
-        """The inputs as columns, before their owner's change."""
+        """The inputs as columns, before ``change``."""
         frame = self.read(path)
         return frame[list(self.columns)] if self.columns else frame.drop(columns=list(self.target), errors="ignore")
 
     def inputs(self, path: Path | None = None) -> Any:
-        """What the pipeline is fitted on and asked with."""
+        """What the pipeline is fitted on and predicts from."""
         frame = self.features(path)
         return self.change(frame) if self.change else frame
 
@@ -56,11 +56,12 @@ class Table:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The fitted pipeline, its table, the words after ``model add``, and how the pipeline itself answers.
+    """The fitted pipeline, its table, the arguments of ``model add``, and how the pipeline itself predicts.
 
-    `upload` is the file that is sent to the service, `scored` the one in which its owner asks the pipeline themself:
-    the same, unless the service does not take the file as it is. `odd_values` says whether rows of unseen values can be
-    made of the upload by text, `has_scores` whether the probabilities have to be shown where the pipeline has them.
+    ``upload`` is the file that is sent to the service, ``scored`` the one in which its owner asks the pipeline
+    themself: the same, unless the service does not take the file as it is. ``odd_values`` says whether rows of unseen
+    values can be made of the upload by text, ``has_scores`` whether the probabilities have to be shown where the
+    pipeline has them.
     """
 
     pipeline: Any
@@ -79,14 +80,14 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Refused:
-    """What is refused: the words after ``model add``."""
+    """What is refused: the arguments of ``model add``."""
 
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A pipeline as practitioners have it. `refused`: words that the one line of its refusal holds."""
+    """A pipeline as practitioners have it. ``refused``: words in the one line of its refusal."""
 
     name: str
     bring: Callable[[Path], TrainedModel | Refused]
@@ -96,7 +97,7 @@ class Case:
 
 
 def save(model: Any, folder: Path, kind: str) -> Path:
-    """The model's file, as people save one; `kind` is the end of its name."""
+    """The model's file, as people save it; ``kind`` is its suffix."""
     path = folder / f"model.{kind}"
     if kind == "skops":
         skops.io.dump(model, path)
@@ -145,10 +146,10 @@ def bring(
     has_scores: bool = True,
     taught: Callable[[Any], Any] | None = None,
 ) -> TrainedModel:
-    """Write the table, read it as its owner does, fit the pipeline on that, save it.
+    """Write the table, read it as its owner does, fit the pipeline on it, and save that.
 
-    `fit` is how it is fitted where that is not ``fit(X, y)``; `taught` what is done to the target beforehand;
-    `classes` the words for the classes where the pipeline has only their numbers; `later` are rows that came after
+    ``fit`` is how it is fitted where that is not ``fit(X, y)``; ``taught`` what is done to the target beforehand;
+    ``classes`` the words for the classes where the pipeline has only their numbers; ``later`` are rows that came after
     the training and are scored in its stead.
     """
     path = folder / file
@@ -196,14 +197,14 @@ def as_csv(table: Table, path: Path) -> Path:
 
 
 def with_points(table: Table) -> Path:
-    """The table with `,` between fields and decimal points, as pandas writes what it has read."""
+    """The table with ``,`` between fields and decimal points, as pandas writes what it has read."""
     path = table.path.with_name("upload.csv")
     table.read().to_csv(path, index=False)
     return path
 
 
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as a program sends them: JSON's own types, null for what is missing, times as texts."""
+    """The rows as a program sends them: JSON types, null for missing values, times as texts."""
     return [
         {str(name): _json_value(value) for name, value in row.items()}
         for row in frame.astype(object).where(frame.notna(), None).to_dict("records")

@@ -1,4 +1,4 @@
-"""Bad input: each is refused in one line that says why, and the service goes on."""
+"""Bad input: each is refused in one line that says why, and the service keeps running."""
 
 from collections.abc import Callable
 from functools import partial
@@ -109,14 +109,14 @@ def not_a_model(folder: Path) -> Refused:
 
 
 def module_that(name: str, text: str, folder: Path) -> Refused:
-    """A good model with a bad module beside it."""
+    """A good model with a bad module."""
     (folder / f"{name}.py").write_text(text)
     found = iris_words(folder, saved="joblib")
     return Refused((*found.words, "--module", str(folder / f"{name}.py")))
 
 
 def estimator(name: str, folder: Path) -> Refused:
-    """An estimator of its owner's that does not behave."""
+    """A user's own estimator that misbehaves."""
     module = own_module(folder, f"odd_{name.lower()}", ODD_ESTIMATORS)
     table = tables.diabetes()
     table.to_csv(folder / "data.csv", index=False)
@@ -147,7 +147,7 @@ def target_is_a_feature(folder: Path) -> Refused:
 
 
 def infinite(folder: Path) -> Refused:
-    """A table whose every row has what no pipeline of numbers takes."""
+    """A table with a value in each row that no numeric pipeline accepts."""
     table = tables.iris().assign(**{"petal length (cm)": np.inf})
     return iris_words(folder, table)
 

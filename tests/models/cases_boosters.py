@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM, CatBoost and imbalanced-learn: their wrappers, their categories, their own files."""
+"""XGBoost, LightGBM, CatBoost and imbalanced-learn: wrappers, categories, and native files."""
 
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ def as_categories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def native(model: Any, folder: Path, saved: str = "joblib") -> TrainedModel:
-    """Categories as the library itself takes them; the target's words as numbers."""
+    """Categories as the library itself takes them; the target encoded as numbers."""
     return bring(
         folder, model, customers(), "Churn", change=as_categories, saved=saved,
         taught=LabelEncoder().fit_transform, classes=("No", "Yes"),
@@ -53,7 +53,7 @@ def number(model: Any, folder: Path, saved: str = "joblib") -> TrainedModel:
 
 
 def stopped_early(folder: Path) -> TrainedModel:
-    """Stopped where a held-out part said so: the answers are those of the best round."""
+    """Early stopping: predictions are those of the best round."""
 
     def fit(model: Any, inputs: Any, answer: Any) -> Any:
         return model.fit(inputs[::2], answer[::2], eval_set=[(inputs[1::2], answer[1::2])], verbose=False)
@@ -100,7 +100,7 @@ def with_missing_numbers(model: Any, folder: Path) -> TrainedModel:
 
 
 def sampled(sampler: Any, folder: Path) -> TrainedModel:
-    """The sampler works in training only."""
+    """The sampler only acts in training."""
     inner = prepared(["tenure", "MonthlyCharges"], WORDS, logistic())
     model = ImbalancedPipeline([("columns", inner["columns"]), ("sampler", sampler), ("model", logistic())])
     return bring(folder, model, customers(), "Churn", saved="joblib")

@@ -1,4 +1,4 @@
-"""What stands before the estimator, and the columns that it takes: texts, dates, odd names, many."""
+"""Preprocessing, and the columns it takes: texts, dates, odd names, many columns."""
 
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ RAW_NUMBERS = ["Culmen Length (mm)", "Culmen Depth (mm)", "Delta 15 N (o/oo)", "
 
 
 def text_alone(model: Any, folder: Path) -> TrainedModel:
-    """A pipeline that is given one column of texts, no frame."""
+    """A pipeline that takes one column of texts, not a frame."""
     return bring(
         folder, model, tables.reviews()[["review", "mood"]], "mood", change=lambda frame: frame["review"],
         odd_values=False,
@@ -46,7 +46,7 @@ def text_alone(model: Any, folder: Path) -> TrainedModel:
 
 
 def text_with_missing(folder: Path) -> TrainedModel:
-    """Missing texts were filled with empty ones; `None` and `null` are words that people write."""
+    """Missing texts were filled with empty ones; ``None`` and ``null`` are words that people write."""
     table = tables.reviews()[["review", "mood"]]
     table.loc[::9, "review"] = None
     table.loc[4::50, "review"] = "None of it was good"
@@ -66,7 +66,7 @@ def penguin_words(encoder: Any, folder: Path) -> TrainedModel:
 
 
 def ordered(folder: Path) -> TrainedModel:
-    """Words in an order of their owner's, unknown ones told apart."""
+    """Words in their owner's order, with unknown ones encoded apart."""
     order = [["NA", "Fa", "TA", "Gd", "Ex"], ["Fa", "TA", "Gd", "Ex"]]
     encoder = OrdinalEncoder(categories=order, handle_unknown="use_encoded_value", unknown_value=-1)
     columns = make_column_transformer((encoder, ["BsmtQual", "ExterQual"]), ("passthrough", ["GrLivArea"]))
@@ -106,7 +106,7 @@ def without_any_number(folder: Path) -> Refused:
 
 
 def without_names(folder: Path) -> TrainedModel:
-    """Fitted on an array: the pipeline knows no names."""
+    """Fitted on an array: the pipeline has no column names."""
     return bring(folder, scaled(logistic()), tables.wine(), "cultivar", change=pd.DataFrame.to_numpy)
 
 
@@ -122,7 +122,7 @@ def many_classes(folder: Path) -> TrainedModel:
 
 
 def names_that_collide(folder: Path) -> TrainedModel:
-    """`A b`, `a_b` and `a-b` are three columns."""
+    """``A b``, ``a_b`` and ``a-b`` are three columns."""
     table = tables.iris()
     table.columns = ["A b", "a_b", "a-b", "a.b", "species"]
     return bring(folder, scaled(logistic()), table, "species")

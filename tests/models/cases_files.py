@@ -1,4 +1,4 @@
-"""Files in which models come, and modules that come with them."""
+"""File formats of models, and the modules that belong to them."""
 
 import importlib
 import json
@@ -108,13 +108,13 @@ def refused(make: Callable[[Path], TrainedModel], folder: Path) -> Refused:
 
 
 def two_models(folder: Path) -> Refused:
-    """Nobody but its owner knows which of them is meant."""
+    """The file does not say which of them is meant."""
     spare = scaled(logistic()).fit(tables.iris().iloc[:, :4], tables.iris()["species"])
     return Refused(bundled(False, folder, spare=spare).words)
 
 
 def scaler_beside(folder: Path) -> Refused:
-    """Nothing says to which columns the scaler was applied."""
+    """The file does not say to which columns the scaler was applied."""
     return Refused(bundled(True, folder, scaler=StandardScaler().fit(tables.wine().iloc[:, :13])).words)
 
 
@@ -154,7 +154,7 @@ utc_time_created: '2026-03-01 09:00:00.000000'
 
 
 def made_by(version: str, words: tuple[str, ...], folder: Path) -> TrainedModel:
-    """A pickle that says that an older scikit-learn made it."""
+    """A pickle that an older scikit-learn made, as it says."""
     with patch("sklearn.base.__version__", version):
         return bring(folder, scaled(logistic()), tables.wine(), "cultivar", saved="pkl", words=words)
 
@@ -189,7 +189,7 @@ def own_function_of_dates(folder: Path) -> TrainedModel:
 
 
 def class_of_a_script(folder: Path) -> Refused:
-    """A class of the script that trained the model: nobody else has it."""
+    """A class of the script that trained the model, which exists nowhere else."""
     tables.telco().to_csv(folder / "data.csv", index=False)
     (folder / "train.py").write_text(SCRIPT)
     command = [sys.executable, "train.py", "data.csv", "model.joblib"]
@@ -233,7 +233,7 @@ def not_fitted(folder: Path) -> Refused:
 
 
 def wrong_end(folder: Path) -> TrainedModel:
-    """A pickle that is called .skops: what a file is, its content says."""
+    """A pickle that is called .skops: the content tells the format."""
     trained = saved_as("pkl", folder)
     path = Path(trained.words[0]).rename(folder / "renamed.skops")
     return _with(trained, (str(path), *trained.words[1:]))
@@ -249,7 +249,7 @@ CASES = (
     Case("bundle", partial(bundled, True)),
     Case("bundle-of-one-model", partial(bundled, False)),
     Case("bundle-of-two-models", two_models, refused=("--key", "model", "spare")),
-    Case("bundle-with-a-scaler", scaler_beside, refused=("scaler", "Pipeline")),
+    Case("bundle-with-a-scaler", scaler_beside, refused=("scaler", "make_pipeline")),
     Case("mlflow-folder", mlflow_folder),
     Case("old-scikit-learn", partial(refused, partial(made_by, "0.24.2", ())), refused=("0.24.2", "train it again")),
     Case("older-scikit-learn", partial(refused, partial(made_by, "1.5.2", ())), refused=("1.5.2", "--trust-version")),

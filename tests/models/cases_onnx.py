@@ -1,4 +1,4 @@
-"""Models exported to ONNX, compared with what ONNX Runtime says of their owner's arrays."""
+"""Models exported to ONNX, compared with ONNX Runtime's output for their owner's arrays."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ Feed = Callable[[Any], dict[str, NDArray[Any]]]
 
 
 def answers_of(path: Path, feed: Feed, inputs: Any) -> ExpectedAnswers:
-    """What ONNX Runtime says: labels and, of classifiers, probabilities; raises ValueError where these are NaN."""
+    """ONNX Runtime's output: labels and, of classifiers, probabilities; raises ValueError where these are NaN."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     labels, *more = session.run(None, feed(inputs))
     labels = np.asarray(labels).reshape(len(inputs), -1)

@@ -1,4 +1,4 @@
-"""The same few pipelines on tables as their owners read them: the reading is theirs."""
+"""The same few pipelines on tables that their owners read in different ways."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +36,7 @@ def adult_with_care(folder: Path) -> TrainedModel:
 
 
 def adult_filled(folder: Path) -> TrainedModel:
-    """Missing words were filled with `NA` before the training; the file holds these."""
+    """Missing words were filled with ``NA`` before the training; the file holds these."""
     table = tables.adult().fillna(dict.fromkeys(tables.ADULT_WORDS, "NA"))
     read = {"keep_default_na": False, "na_values": dict.fromkeys(tables.ADULT_NUMBERS, "")}
     return bring(folder, by_type(logistic()), table, "income", read=read)
@@ -55,7 +55,7 @@ def categorised(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def houses_with_na(folder: Path) -> TrainedModel:
-    """`NA` is a word of its own; nearly all pools are missing, and the imputer fills them."""
+    """``NA`` is a word of its own; nearly all pools are missing, and the imputer fills them."""
     quality = OrdinalEncoder(categories=[QUALITY, QUALITY])
     columns = ColumnTransformer([
         ("quality", quality, ["ExterQual", "BsmtQual"]),
@@ -69,7 +69,7 @@ def houses_with_na(folder: Path) -> TrainedModel:
 
 
 def houses_by_default(folder: Path) -> TrainedModel:
-    """pandas takes `NA` for missing; the encoder has a column for that, and boosting takes missing numbers."""
+    """pandas takes ``NA`` for missing; the encoder has a column for that, and boosting takes missing numbers."""
     columns = make_column_transformer((one_hot(), HOUSE_WORDS), remainder="passthrough")
     model = make_pipeline(columns, HistGradientBoostingRegressor(max_iter=30, random_state=0))
     return bring(folder, model, tables.houses(), "SalePrice")
@@ -95,7 +95,7 @@ def telco(folder: Path) -> TrainedModel:
 
 
 def telco_as_texts(folder: Path) -> TrainedModel:
-    """Nobody noticed that the charges are texts: each is a category, and the rare ones are one."""
+    """The charges were left as texts: each is a category, and the rare ones share one."""
     table = tables.telco().drop(columns="customerID")
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5), ["TotalCharges", "Contract", "Partner"]),
@@ -201,7 +201,7 @@ def flights_of_the_second_half(folder: Path) -> TrainedModel:
 
 
 def floats_of_whole_numbers(folder: Path) -> TrainedModel:
-    """A column of whole numbers that has `.5` later."""
+    """A column of whole numbers that has ``.5`` later."""
     table = tables.diabetes().assign(age=lambda frame: (frame["age"] * 100).round().astype(int))
     later = table.assign(age=table["age"] + 0.5)
     return bring(folder, make_pipeline(StandardScaler(), Ridge()), table, "progression", later=later)
@@ -214,7 +214,7 @@ def penguins(folder: Path) -> TrainedModel:
 
 
 def ufunc(folder: Path) -> TrainedModel:
-    """numpy's own functions need no module."""
+    """NumPy's own functions need no module."""
     columns = make_column_transformer(
         (FunctionTransformer(np.log1p, feature_names_out="one-to-one"), ["magnesium", "proline"]),
         remainder="passthrough",
@@ -282,7 +282,7 @@ def numbers_with_missing_as_words(folder: Path) -> TrainedModel:
 
 
 def thousands(folder: Path) -> TrainedModel:
-    """`1,234` is a number to its owner, who said so to pandas."""
+    """``1,234`` is a number to its owner, who said so to pandas."""
     table = tables.houses()[["GrLivArea", "OverallQual", "SalePrice"]]
     table["GrLivArea"] = [f"{area:,}" for area in table["GrLivArea"]]
     columns = make_pipeline(SimpleImputer(), StandardScaler(), Ridge())
@@ -294,7 +294,7 @@ def thousands_refused(folder: Path) -> Refused:
 
 
 def without_target_said(folder: Path) -> TrainedModel:
-    """The target is in the table, and nobody says so: it is passed through."""
+    """The target is in the table, but not named: it is passed through."""
     trained = bring(folder, scaled(logistic()), tables.iris(), "species")
     return replace(trained, words=trained.words[:3])
 

@@ -1,4 +1,4 @@
-"""What is predicted: labels of every kind, several targets, outliers, clusters."""
+"""Kinds of predictions: labels of every kind, several targets, outliers, clusters."""
 
 from functools import partial
 from pathlib import Path
@@ -100,7 +100,7 @@ def own_clusters(model: Any, asked: pd.DataFrame) -> ExpectedAnswers:
 
 
 def birch(folder: Path) -> Refused:
-    """Its tree of clusters has no form but a pickle's."""
+    """Only pickle can store its tree of clusters."""
     return Refused(unsupervised(scaled(Birch(n_clusters=3)), folder, saved="joblib").words)
 
 
@@ -157,6 +157,6 @@ CASES = (
     Case("k-means", partial(unsupervised, scaled(KMeans(3, n_init=3, random_state=0)))),
     Case("mini-batch-k-means", partial(unsupervised, scaled(MiniBatchKMeans(3, n_init=3, random_state=0)))),
     Case("gaussian-mixture", partial(unsupervised, scaled(GaussianMixture(3, random_state=0)))),
-    Case("birch", birch, refused=("Birch", "without pickle")),
+    Case("birch", birch, refused=("Birch", "without pickle", "KMeans")),
     Case("dbscan", without_predict, refused=("DBSCAN", "predict")),
 )

@@ -1,4 +1,4 @@
-"""One service of their own for the models that strangers bring."""
+"""One running service for all models of these tests."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
-    """A running service with a folder of models that may be added to."""
+    """A running service with a folder to which models may be added."""
     folder = tmp_path_factory.mktemp("strangers")
     shutil.copytree(models, folder / "models")
     with running_stack(folder, **SETTINGS) as found:

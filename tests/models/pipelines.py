@@ -1,4 +1,4 @@
-"""The pipelines that recur: columns of words and numbers, prepared and put before an estimator."""
+"""Recurring pipelines: columns of words and numbers, preprocessed for an estimator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def one_hot(**options: Any) -> OneHotEncoder:
 
 
 def prepared(numbers: Sequence[str], words: Sequence[str], model: Any, **options: Any) -> Pipeline:
-    """The textbook's: numbers filled and scaled, words filled and one-hot encoded."""
+    """The textbook pipeline: numbers imputed and scaled, words imputed and one-hot encoded."""
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), list(numbers)),

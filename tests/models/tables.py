@@ -1,4 +1,4 @@
-"""Tables as practitioners have them: those that packages carry, and a few made like ones that they do not."""
+"""Tables as practitioners have them: from packages, and a few generated ones that packages lack."""
 
 import gzip
 from functools import cache
@@ -28,7 +28,7 @@ ADULT_WORDS = [
 
 @cache
 def adult_bytes(rows: int = 3000) -> bytes:
-    """Adult as UCI has it: a space after each comma, `?` for what is not known."""
+    """Adult as UCI has it: a space after each comma, ``?`` for what is not known."""
     with gzip.open(census_model.DATA / census_model.TRAINING) as file:
         return b"".join(file.readline() for _ in range(rows + 1))
 
@@ -110,7 +110,7 @@ def tags(rows: int = 300) -> tuple[pd.DataFrame, list[str]]:
 
 
 def telco(rows: int = 900) -> pd.DataFrame:
-    """Customers of a telephone company: `TotalCharges` is blank for those who have just come."""
+    """Customers of a telephone company: ``TotalCharges`` is blank for those who have just come."""
     rng = np.random.default_rng(1)
     tenure = rng.integers(0, 73, rows)
     monthly = rng.uniform(18, 119, rows).round(2)
@@ -136,7 +136,7 @@ def telco(rows: int = 900) -> pd.DataFrame:
 
 
 def houses(rows: int = 1460) -> pd.DataFrame:
-    """Houses as in Ames: codes for kinds of buildings, `NA` for none, most alleys and pools missing."""
+    """Houses as in Ames: codes for kinds of buildings, ``NA`` for none, most alleys and pools missing."""
     rng = np.random.default_rng(2)
     area, quality = rng.integers(400, 4000, rows), rng.integers(1, 11, rows)
     basement = rng.choice(["Ex", "Gd", "TA", "NA"], rows, p=[0.1, 0.4, 0.45, 0.05])
@@ -196,7 +196,7 @@ def reviews(rows: int = 400) -> pd.DataFrame:
 
 
 def numbers(rows: int, columns: int, classes: int = 2) -> pd.DataFrame:
-    """Plain numbers, `x0` to the last, and a target `y` of so many classes."""
+    """Plain numbers, ``x0`` to the last, and a target ``y`` of so many classes."""
     rng = np.random.default_rng(4)
     values = rng.normal(size=(rows, columns)).round(4)
     edges = np.quantile(values[:, 0], np.linspace(0, 1, classes + 1)[1:-1])

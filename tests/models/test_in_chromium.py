@@ -15,7 +15,7 @@ from tests.models.cases import CASES
 from tests.models.ways import differences_of_file, differences_of_page, read_results, run_model, typed
 from tests.stack import Stack, wait_until
 
-# Of more fields than these, typing into each takes too long.
+# With more fields, typing into each takes too long.
 MAX_TYPED = 60
 FILL = """(form, record) => {
     for (const control of form.querySelectorAll("[name]"))
@@ -34,7 +34,7 @@ FILL = """(form, record) => {
 def owned(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, TrainedModel]:
-    """A model that was added, and what its owner has."""
+    """An added model, and what its owner has."""
     case = request.param
     name, trained = f"{case.name}-in-chromium", case.bring(tmp_path_factory.mktemp(case.name))
     run = run_model(stack, "add", *trained.words, "--name", name)
@@ -44,7 +44,7 @@ def owned(
 
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without"])
 def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:  # noqa: F811
-    """A page of the service; the test fails where its scripts do."""
+    """A page of the service; an error in its scripts fails the test."""
     context = browser.new_context(base_url=stack.url, java_script_enabled=request.param)
     context.set_default_timeout(SLOWEST_MS)
     errors: list[str] = []

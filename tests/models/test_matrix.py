@@ -1,6 +1,6 @@
-"""Pipelines as practitioners have them: each is refused in one line, or every answer is the pipeline's own.
+"""Pipelines as practitioners have them: each is refused in one line, or every prediction is the pipeline's own.
 
-`make test` runs a dozen that take little; `make check-models` runs all.
+``make test`` runs a dozen that take little; ``make check-models`` runs all.
 """
 
 import subprocess
@@ -31,7 +31,7 @@ FORMS = 2
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of bringing a case to the service."""
+    """What came of adding a case to the service."""
 
     case: Case
     trained: TrainedModel | Refused
@@ -43,11 +43,11 @@ class Tried:
 
     @property
     def lines(self) -> list[str]:
-        """What the command said went wrong."""
+        """The error that the command printed."""
         return [line for line in self.run.stderr.splitlines() if line.startswith("scoreline: ")]
 
     def owner(self) -> TrainedModel:
-        """What the model's owner has; where it was refused, another test fails by that."""
+        """What the model's owner has; another test fails where it was refused."""
         assert isinstance(self.trained, TrainedModel)
         if self.run.returncode:
             pytest.skip("the model was refused")
@@ -55,7 +55,7 @@ class Tried:
 
 
 def _cases(refused: bool) -> list[Any]:
-    """The cases, one model after the other; with several processes, all tests of one in the same."""
+    """The cases, one model after another; with several processes, all tests of a model run in the same one."""
     return [
         pytest.param(
             case,
@@ -120,7 +120,7 @@ def test_the_form_shows_the_pipelines_own_answer(stack: Stack, tried: Tried) -> 
 
 
 def test_what_training_never_saw_gets_the_pipelines_own_answer(stack: Stack, tried: Tried) -> None:
-    """Where the pipeline raises, the row is rejected; where it answers, so does the service, by file and by record."""
+    """A row on which the pipeline raises is rejected; any other gets its prediction, by file and by record."""
     trained = tried.owner()
     rows = unseen_rows(trained) if trained.odd_values else None
     if rows is None:

@@ -1,4 +1,4 @@
-"""A model that was altered after it was added is served by nobody: its checksum gives it away, or else its answers."""
+"""A model that was altered after it was added is not served: its checksum or its predictions give it away."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from tests.stack import Stack, problem_of
 
 @dataclass(frozen=True)
 class Owned:
-    """A model of the running service, its folder, and the words with which it was added."""
+    """A model of the running service, its folder, and the arguments with which it was added."""
 
     name: str
     trained: TrainedModel
@@ -38,7 +38,7 @@ class Owned:
 
 @pytest.fixture
 def owned(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Owned]:
-    """Irises, told apart by a line; gone again when the test is over."""
+    """An iris classifier that is removed after the test."""
     name = f"tampered-{abs(hash(request.node.name)) % 10**8}"
     trained = bring(tmp_path, scaled(logistic()), tables.iris(), "species")
     run = run_model(stack, "add", *trained.words, "--name", name)
@@ -48,7 +48,7 @@ def owned(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Itera
 
 
 def swap_coefficients(owned: Owned) -> None:
-    """Put a pipeline of other coefficients in the place of the model's, with all checksums made to fit."""
+    """Replace the model's pipeline by one with other coefficients, with matching checksums."""
     old, name = owned.folder, owned.name
     pipeline = artifact.load(old / ARTIFACT_FILE, owned.catalog.card(name).artifact_sha256)
     pipeline[-1].coef_ = pipeline[-1].coef_[[1, 0, 2]]
@@ -64,7 +64,7 @@ def swap_coefficients(owned: Owned) -> None:
 
 
 def ask(stack: Stack, owned: Owned) -> tuple[int, str]:
-    """Status and code of the answer to a record."""
+    """The response's status and code for a record."""
     record = records_of(owned.trained.table.features())[0]
     return problem_of(stack.request("POST", "/api/v1/predictions", json={"model": owned.name, "record": record}))
 

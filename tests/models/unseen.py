@@ -1,4 +1,4 @@
-"""Rows such as training never saw: missing values, new categories, numbers beyond the range or between whole ones."""
+"""Rows unlike the training data: missing values, new categories, numbers out of range or not whole."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ NEW_DATE = "2031-05-17"
 
 @dataclass(frozen=True)
 class UnseenRows:
-    """A file of unseen values, how its owner reads it, and what the pipeline says of each."""
+    """A file of unseen values, how its owner reads it, and the pipeline's predictions."""
 
     path: Path
     frame: pd.DataFrame
@@ -44,7 +44,7 @@ def unseen_rows(trained: TrainedModel) -> UnseenRows | None:
     path = trained.folder / "unseen.csv"
     answers = []
     for row in rows:
-        # Some of the table stands before it, so that pandas reads the columns as it read them in training.
+        # Rows of the table come first, so that pandas reads the columns as in training.
         pd.concat([cells.head(SOME), row.to_frame().T]).to_csv(path, index=False, **style)
         answers.append(trained.answers(trained.table.inputs(path)[-1:]))
     pd.DataFrame(rows).to_csv(path, index=False, **style)

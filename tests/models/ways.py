@@ -1,4 +1,4 @@
-"""The ways by which people get answers from the running service: the command line, a file, records, the form."""
+"""How users get predictions from the running service: the command line, a file, records, the form."""
 
 import csv
 import gzip
@@ -23,13 +23,13 @@ from tests.stack import ROOT, Stack
 SLOWEST_SECONDS = 600
 RECORDS_AT_ONCE = 1000
 GZIP = b"\x1f\x8b"
-# What a request line holds; a form that is longer is sent in a body.
+# The longest request line; a longer form is sent in a body.
 MAX_ADDRESS = 4000
 SCORE_COLUMN = re.compile(r"(probability|decision|score|distance)(_.*)?", re.DOTALL)
 
 
 def run_model(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    """``python -m model`` with the service's folder, in a process of its own as people run it."""
+    """Run ``python -m model`` on the service's folder, in a process of its own as users do."""
     command = [sys.executable, "-m", "model", "--directory", str(stack.folder / "models"), *words]
     environment = {**os.environ, "SCORELINE_DATA_DIR": str(stack.folder), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -39,7 +39,7 @@ def run_model(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class ScoredFile:
-    """The results of a file: its records as they came, and beside each what was added."""
+    """The results of a file: its records as they came, and what was added to each."""
 
     header: list[str]
     records: list[list[str]]
@@ -83,7 +83,7 @@ def _rows(data: bytes, delimiter: str) -> Iterator[list[str]]:
 
 
 def predict_records(stack: Stack, name: str, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answers to records, up to a thousand a request."""
+    """The predictions for records, up to a thousand per request."""
     found: list[dict[str, Any]] = []
     for start in range(0, len(records), RECORDS_AT_ONCE):
         body = {"model": name, "records": records[start : start + RECORDS_AT_ONCE]}
@@ -119,7 +119,7 @@ def _text(value: Any) -> str:
 def differences_of_file(
     found: ScoredFile, wanted: ExpectedAnswers, targets: Sequence[str], has_scores: bool
 ) -> list[str]:
-    """Where the added columns are not what the pipeline says; one line for each kind of difference."""
+    """Where the added columns differ from the pipeline's predictions; one line for each kind of difference."""
     names = [name for name in found.added_header[:-1] if re.fullmatch(r"prediction(_.*)?", name, re.DOTALL)]
     wrong = []
     if len(targets) > 1 and names != [f"prediction_{target}" for target in targets]:
@@ -146,7 +146,7 @@ def differences_of_file(
 def differences_of_records(
     found: Sequence[dict[str, Any]], wanted: ExpectedAnswers, targets: Sequence[str]
 ) -> list[str]:
-    """Where the answers to records are not what the pipeline says."""
+    """Where the predictions for records differ from the pipeline's."""
     if len(found) != len(wanted.labels):
         return [f"{len(found)} answers, not {len(wanted.labels)}"]
     errors = [str(item["error"].get("detail", item["error"])) if "error" in item else "" for item in found]
@@ -165,7 +165,7 @@ def differences_of_records(
 
 
 def _wrongly_rejected(errors: Sequence[str], wanted: ExpectedAnswers) -> list[str]:
-    """Rows that are rejected though the pipeline answers them, or answered though it raises on them."""
+    """Rows that are rejected though the pipeline predicts them, or predicted though it raises on them."""
     answered = wanted.answered
     rejected = [row for row, error in enumerate(errors) if error and answered[row]]
     passed = [row for row, error in enumerate(errors) if not error and not answered[row]]
@@ -209,7 +209,7 @@ def _different_scores(kind: str, found: NDArray[np.float64], wanted: NDArray[np.
 
 
 def differences_of_page(page: tuple[int, str], wanted: ExpectedAnswers, place: int) -> list[str]:
-    """Where the page does not show what the pipeline says of row `place`."""
+    """Where the page does not show the pipeline's prediction for row ``place``."""
     status, text = page
     if not wanted.answered[place]:
         return [] if status == 422 else [f"the form answers {status}, and the pipeline raises"]
@@ -228,7 +228,7 @@ def differences_of_page(page: tuple[int, str], wanted: ExpectedAnswers, place: i
 
 
 def _shows(shown: str, label: Any) -> bool:
-    """Whether a text of the page holds a label, or a number in the digits that are shown of it."""
+    """Whether a text of the page contains a label, or a number with the digits that are shown."""
     if isinstance(label, float | np.floating):
         texts = re.findall(r"[-\N{MINUS SIGN}]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?", shown)
         numbers = [float(text.replace("\N{MINUS SIGN}", "-").replace(",", "")) for text in texts]

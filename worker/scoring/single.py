@@ -198,7 +198,7 @@ def prediction_documents(predictions: Predictions, card: Card, threshold: float 
 
 def _predicted(predictions: Predictions, card: Card) -> list[Any]:
     """What is predicted of each record: a class or a number; of several targets, one for each by name."""
-    told = predictions.told(card)
+    told = predictions.by_record(card)
     if not card.kind.has_several_targets:
         return [row[0] for row in told]
     return [dict(zip(card.targets, row, strict=False)) for row in told]

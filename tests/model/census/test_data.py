@@ -1,4 +1,4 @@
-"""The training data is the census, whole and unaltered."""
+"""The training data is the complete, unaltered census data set."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""The income model is as good as promised, and the same each time it is trained."""
+"""The income model performs as its card says, and training it again gives the same artifact."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The income-full model is as good as promised, small, the same each time, and knows what is not known."""
+"""The income-full model performs as its card says, is small and reproducible, and treats missing values as values."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def test_a_loaded_model_answers_as_the_fitted_one(full_scorer: Scorer, full_pipe
     assert np.array_equal(full_scorer.probabilities(frame), full_pipeline.predict_proba(frame))
 
 
-def test_what_is_not_known_is_a_value_of_its_own(full_scorer: Scorer) -> None:
+def test_missing_is_a_value_of_its_own(full_scorer: Scorer) -> None:
     record = {feature.name: feature.default for feature in FEATURES}
     for feature in FEATURES:
         if not feature.missing_allowed:

@@ -1,4 +1,4 @@
-"""A card promises explanations only where they were seen to add up, and only where this installation can give them."""
+"""A card offers explanations only if they were checked to add up, and only where this installation can compute them."""
 
 import sys
 from typing import Any
@@ -22,7 +22,7 @@ AREA = FRAME["width"] + 2 * FRAME["height"]
 
 
 class Boastful(Ridge):
-    """Answers otherwise than its coefficients say, as somebody's own class may."""
+    """Predicts something else than its coefficients say, as a user's own class may."""
 
     def predict(self, given: Any) -> Any:
         return super().predict(given) + 1.0
@@ -37,7 +37,7 @@ def scorer_of(model: Any, **own: Any) -> Scorer:
 
 
 def explained(model: Any, **own: Any) -> Scorer:
-    """The model with a card as `add` makes it."""
+    """The model with a card as ``add`` makes it."""
     bare = scorer_of(model, **own)
     return Scorer(bare.card.model_copy(update=explanation_fields(bare, FRAME)), model)
 
@@ -71,7 +71,7 @@ def test_a_model_whose_effects_do_not_add_up_is_added_without_explanations() -> 
     assert len(scorer.predict(FRAME).values) == 300
 
 
-def test_where_the_library_is_not_installed_nothing_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_explanation_is_offered_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     forest = RandomForestRegressor(3, max_depth=3).fit(FRAME, AREA)
     monkeypatch.setattr(trees, "LARGEST_FOREST", 10)
     scorer = explained(forest)
@@ -96,14 +96,14 @@ def test_boosting_libraries_are_named_with_what_installs_them(library: str, monk
     assert str(card.obstacle_to_explanation).endswith(f"{library} (pip install -r requirements-boosters.txt)")
 
 
-def test_a_failing_explainer_is_told_from_a_failing_model() -> None:
+def test_a_failing_explainer_is_distinguished_from_a_failing_model() -> None:
     scorer = explained(Ridge().fit(FRAME, AREA))
     scorer.pipeline.coef_ = scorer.pipeline.coef_[:1]
     with pytest.raises(ExplanationFailed):
         scorer.explain(FRAME)
 
 
-def test_of_many_records_some_that_are_spread_evenly_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evenly_spaced_records_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "CHECKED_ROWS", 5)
     monkeypatch.setattr(check, "AVERAGED_ROWS", 3)
     scorer = explained(Ridge().fit(FRAME, AREA))

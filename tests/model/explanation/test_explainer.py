@@ -1,6 +1,6 @@
-"""Pipelines as people have them: effects sum up to what the pipeline says, or there is a reason why not.
+"""Pipelines as people have them: effects add up to the pipeline's output, or there is a reason why not.
 
-Each is small, since what is tested is sums, not skill.
+All are small, since sums are tested, not performance.
 """
 
 from collections.abc import Callable
@@ -88,7 +88,7 @@ QUIET = {"verbose": -1, **ONE}
 def behind_blocks(
     model: Any, dense: bool = False, make: Callable[..., Pipeline] = make_pipeline, *before: Any
 ) -> Pipeline:
-    """A model behind what people write: several columns in each block, the rest passed through."""
+    """A model behind a typical ColumnTransformer: several columns in each block, the rest passed through."""
     words = make_pipeline(
         SimpleImputer(strategy="most_frequent"),
         OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=10, sparse_output=not dense),
@@ -104,7 +104,7 @@ def of_numbers(*steps: Any) -> Pipeline:
 
 
 def said(model: Any, given: Any, unit: Unit) -> Any:
-    """What the model itself answers in that unit; of several classes that of the one it predicts."""
+    """The model's own output in that unit; with several classes, that of the predicted one."""
     if unit is Unit.TARGET:
         return model.predict(given)
     if unit is Unit.LOG_TARGET:
@@ -234,11 +234,13 @@ def test_effects_of_a_linear_model_are_coefficient_times_distance_from_the_mean(
 
 
 def test_the_blocks_of_a_model_have_the_effects_of_the_same_model_feature_by_feature(scorer: Any) -> None:
-    """The table of the model that ships, against its pipeline taken apart."""
+    """The income model's effects by table, against those of its pipeline's coefficients."""
     explainer = explainer_of(scorer.pipeline, FEATURES, scorer.card.explanation.average_effects)
     assert explainer is not None
     by_table = scorer.explain(PEOPLE)
-    np.testing.assert_allclose(explainer.explain(scorer.given(PEOPLE)).effects, by_table.effects, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        explainer.explain(scorer.pipeline_input(PEOPLE)).effects, by_table.effects, rtol=0, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("base", [LOGISTIC, LinearSVC(), FOREST, LGBMClassifier(n_estimators=5, **QUIET)], ids=repr)
@@ -260,7 +262,7 @@ def test_a_calibrated_model_is_explained_before_its_calibration(base: Any) -> No
     assert np.corrcoef(order.argsort(), model.predict_proba(PEOPLE[:100])[:, 1].argsort().argsort())[0, 1] > 0.9
 
 
-def test_of_several_calibrated_classes_the_predicted_one_is_explained() -> None:
+def test_the_predicted_one_of_several_calibrated_classes_is_explained() -> None:
     model = CalibratedClassifierCV(FrozenEstimator(behind_blocks(FOREST).fit(PEOPLE, AGES))).fit(PEOPLE, AGES)
     explanation = checked_explainer(model, FEATURES, PEOPLE).explain(PEOPLE)
     places = np.searchsorted(model.classes_, model.predict(PEOPLE))
@@ -309,7 +311,7 @@ REFUSED = {
     "nothing explains a KNeighborsClassifier": of_numbers(KNeighborsClassifier()),
     "nothing explains a StackingClassifier": of_numbers(StackingClassifier([("a", LOGISTIC)], cv=2)),
     "counts votes": of_numbers(VotingClassifier([("a", LOGISTIC)])),
-    "averages what its parts do not add up in": of_numbers(VotingClassifier([("a", LOGISTIC)], voting="soft")),
+    "averages outputs in another unit": of_numbers(VotingClassifier([("a", LOGISTIC)], voting="soft")),
     "is not implemented for linear trees": of_numbers(LGBMRegressor(n_estimators=2, linear_tree=True, **QUIET)),
     "several targets": of_numbers(Ridge()),
 }
@@ -344,21 +346,21 @@ def test_a_pipeline_of_dropped_columns_needs_no_feature_for_them() -> None:
 
 
 class Boastful(LogisticRegression):
-    """Claims more than it does: its decision is not the sum of its parts."""
+    """Its decision is not the sum of its parts, though its coefficients say so."""
 
     def decision_function(self, given: Any) -> Any:
         return super().decision_function(given) ** 3
 
 
 class Sly(RandomForestClassifier):
-    """Answers otherwise than its trees."""
+    """Predicts something else than its trees."""
 
     def predict_proba(self, given: Any) -> Any:
         return super().predict_proba(given)[:, ::-1]
 
 
 @pytest.mark.parametrize("model", [Boastful(), Sly(3, max_depth=3)])
-def test_effects_that_do_not_add_up_are_found_out_before_they_are_promised(model: Any) -> None:
+def test_effects_that_do_not_add_up_are_detected(model: Any) -> None:
     pipeline = of_numbers(model).fit(PEOPLE, RICH)
     with pytest.raises(NotExplainable, match="do not add up"):
         checked_explainer(pipeline, FEATURES, PEOPLE)

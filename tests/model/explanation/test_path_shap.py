@@ -1,4 +1,4 @@
-"""Our own TreeSHAP against Shapley's formula itself, coalition by coalition, on small trees of every kind."""
+"""Our own TreeSHAP against Shapley's formula, coalition by coalition, on small trees of every kind."""
 
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +34,7 @@ Game = Callable[[frozenset[int]], Any]
 
 
 def shapley(game: Game) -> Any:
-    """The values of a game of `COLUMNS` players, by its definition; shape (players, outputs)."""
+    """The values of a game of ``COLUMNS`` players, by its definition; shape (players, outputs)."""
     players = frozenset(range(COLUMNS))
     return np.array([
         sum(
@@ -47,7 +47,7 @@ def shapley(game: Game) -> Any:
 
 
 def expected_value(trees: Trees, row: Any, known: frozenset[int]) -> Any:
-    """The answer of trees to a record of which some columns are known: the average over both branches elsewhere."""
+    """The output of trees for a record with some known columns: the mean over both branches elsewhere."""
     left = trees.goes_left(row[np.newaxis])[0]
 
     def below(node: int) -> Any:
@@ -93,7 +93,7 @@ def test_values_are_those_of_shapleys_formula(name: str, monkeypatch: pytest.Mon
 
 
 def test_a_branch_that_no_training_record_took_divides_nothing_by_zero() -> None:
-    """As where the weights of all its records are zero."""
+    """As where all records there have the weight zero."""
     model = DecisionTreeRegressor(max_depth=5, random_state=0).fit(NUMBERS, TARGET)
     tree = blocks_of(model)[0][0]
     below = [int(tree.left[0])]

@@ -1,4 +1,4 @@
-"""Explanations of tree models: what the features add sums up to what the model says, whatever the trees."""
+"""Explanations of tree models: the effects of the features add up to the model's output."""
 
 import sys
 from typing import Any
@@ -85,7 +85,7 @@ def test_effects_add_up_to_what_the_model_says(data: Any, model: Any, unit: Unit
     np.testing.assert_allclose(explanation.output, said, **EXACT)
 
 
-# The library by itself takes no gradient boosting of several classes, and none that starts from zero.
+# The library does not support gradient boosting of several classes, or with a zero start.
 @pytest.mark.parametrize(("data", "model", "unit"), [case for case in CASES if getattr(case[1], "init", None) is None])
 def test_effects_are_those_of_the_library(data: Any, model: Any, unit: Unit) -> None:
     frame = data.data.iloc[::5]
@@ -100,7 +100,7 @@ def test_effects_are_those_of_the_library(data: Any, model: Any, unit: Unit) -> 
         np.testing.assert_allclose(effects, theirs[:, :, index], **EXACT)
 
 
-def test_of_two_classes_either_can_be_asked_about() -> None:
+def test_either_of_two_classes_can_be_explained() -> None:
     model = HistGradientBoostingClassifier(max_iter=10).fit(CANCER.data, CANCER.target)
     explaining = explainer_of(model, CANCER.data)
     first, second = (explaining.explain(CANCER.data, np.full(len(CANCER.data), index)) for index in (0, 1))
@@ -125,7 +125,7 @@ def people() -> tuple[pd.DataFrame, pd.Series]:
 
 
 def one_hot(**options: Any) -> Pipeline:
-    """A pipeline as people write them: all numbers in one step, all categories in another, several columns of each."""
+    """A typical pipeline: all numbers in one step and all categories in another, several columns of each."""
     numbers, categories = ["age", "hours_per_week"], ["sex", "workclass", "education", "marital_status", "race"]
     encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(**options))
     columns = ColumnTransformer([("categories", encoder, categories), ("numbers", StandardScaler(), numbers)])

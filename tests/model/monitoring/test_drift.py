@@ -1,4 +1,4 @@
-"""How far a file is from the training data, in numbers and words."""
+"""Drift of a file from the training data, in numbers and words."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ def test_the_index_is_that_of_its_definition(card: Card, counted: Callable[..., 
         ),
     ],
 )
-def test_what_differs_is_said_in_words(
+def test_drift_is_described_in_words(
     card: Card,
     held_out: pd.DataFrame,
     counted: Callable[..., dict[str, int]],
@@ -99,7 +99,7 @@ def test_what_differs_is_said_in_words(
     assert (answer.verdict, answer.words) == (verdict, words)
 
 
-def test_a_few_rows_say_nothing_however_far_they_seem(
+def test_a_few_rows_are_no_evidence_of_drift(
     card: Card, held_out: pd.DataFrame, counted: Callable[..., dict[str, int]]
 ) -> None:
     for seed in range(20):
@@ -110,7 +110,7 @@ def test_a_few_rows_say_nothing_however_far_they_seem(
     assert "Age: too few valid rows to tell." in {feature.words for feature in features.values()}
 
 
-def test_categories_that_stayed_away_are_named_unless_chance_may_have_kept_them(
+def test_absent_categories_are_named_unless_it_may_be_chance(
     card: Card, held_out: pd.DataFrame, counted: Callable[..., dict[str, int]]
 ) -> None:
     kept = held_out[(held_out.education != "Doctorate") & ((held_out.education != "Masters") | (held_out.age > 70))]
@@ -137,7 +137,7 @@ def test_rejected_values_are_shares_of_all_rows_that_could_be_read(card: Card) -
     assert "sex" not in features, "nothing was counted of it"
 
 
-def test_where_every_value_is_rejected_nothing_is_called_as_in_training(card: Card) -> None:
+def test_a_feature_with_only_rejected_values_is_not_called_stable(card: Card) -> None:
     age = found(card, {"fault:not_a_number:age": 1000})["age"]
     assert (age.verdict, age.rejected) == (Verdict.UNCLEAR, 1.0)
     assert all(part.file == 0 for part in age.bins)

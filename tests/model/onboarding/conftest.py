@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model.errors import RefusedModel
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def fitted(iris: tuple[pd.DataFrame, pd.Series]) -> Pipeline:
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Callable[..., str]:
-    """The one line with which a file is refused, whose folder is left out."""
+    """Returns the one line with which a file is refused, without its folder."""
 
     def refuse(path: Path, trust: tuple[str, ...] = (EVERYTHING,), **more: Any) -> str:
         with pytest.raises(RefusedModel) as raised:
@@ -51,6 +52,6 @@ def refused(tmp_path: Path) -> Callable[..., str]:
 
 
 def same(one: Any, other: Any, frame: Any) -> bool:
-    """Whether two models answer the same, to the last bit."""
+    """Whether two models predict the same, to the last bit."""
     methods = [name for name in ("predict", "predict_proba", "decision_function") if hasattr(one, name)]
     return all(np.array_equal(getattr(one, name)(frame), getattr(other, name)(frame)) for name in methods)

@@ -1,4 +1,4 @@
-"""People bring pipelines: what fits becomes a model, what does not is refused in one line, with nothing half added."""
+"""A user's pipeline becomes a model, or is refused in one line with nothing half added."""
 
 import json
 import pickle
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from click.testing import CliRunner
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -22,7 +23,7 @@ from sklearn.svm import LinearSVC
 
 from model.card import ModelKind, Scores
 from model.catalog import Catalog
-from model.cli import main
+from model.cli import cli
 from model.schema import FeatureKind, UnseenPolicy
 from model.scorer import Scorer
 from tests.model import odd_models
@@ -32,7 +33,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def customers() -> pd.DataFrame:
-    """Customers, some of whom have left: a number, a whole number, a category, a truth and a date."""
+    """Customers, some of whom have left: a float, an integer, a category, a boolean and a date."""
     rng = np.random.default_rng(0)
     rows = 300
     months = rng.integers(1, 60, rows)
@@ -65,26 +66,25 @@ def folder(tmp_path: Path, customers: pd.DataFrame, fitted: Any) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command on a folder of models; words that name a file there become its path."""
+def run(folder: Path) -> Run:
+    """Runs a command on a folder of models; arguments that name a file there become its path."""
 
     def run(*words: str) -> tuple[int, str, str]:
         found = [str(folder / word) if "." in word and (folder / word).exists() else word for word in words]
-        status = main(["--directory", str(folder / "models"), *found])
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        result = CliRunner().invoke(cli, ["--directory", str(folder / "models"), *found])
+        return result.exit_code, result.stdout, result.stderr
 
     return run
 
 
 @pytest.fixture(scope="module")
 def models_with_churn(tmp_path_factory: pytest.TempPathFactory, customers: pd.DataFrame, fitted: Any) -> Path:
-    """A folder of models to which the pipeline was added, for tests that begin with that; they copy it."""
+    """A folder of models with the pipeline added, which tests copy."""
     folder = tmp_path_factory.mktemp("added")
     customers.to_csv(folder / "train.csv", index=False)
     skops.io.dump(fitted, folder / "churn.skops")
     words = [str(folder / word) if "." in word else word for word in ADD]
-    assert main(["--directory", str(folder / "models"), *words]) == 0
+    assert CliRunner().invoke(cli, ["--directory", str(folder / "models"), *words]).exit_code == 0
     return folder / "models"
 
 
@@ -97,13 +97,13 @@ def catalog_of(folder: Path) -> Catalog:
 
 def test_a_pipeline_becomes_a_model_with_a_schema_from_its_data(run: Run, folder: Path, fitted: Any) -> None:
     status, said, _ = run(*ADD)
-    assert status == 0
-    assert said.startswith("churn ")
-    assert "accuracy" in said
     card = catalog_of(folder).card("churn")
+    assert status == 0
+    assert said.startswith(f"churn {card.version} is added: a binary classifier of 4 features, 300 rows\n")
+    assert "accuracy" in said
     assert (card.kind, card.scores, card.classes) == (ModelKind.BINARY_CLASSIFIER, Scores.PROBABILITY, ("no", "yes"))
     kinds = {feature.name: feature.kind for feature in card.features}
-    # What the pipeline drops, the customer's number and the date, nobody has to give.
+    # The customer's number and the date, which the pipeline drops, are not features.
     assert kinds == {
         "Monthly Fee": FeatureKind.NUMBER,
         "months": FeatureKind.NUMBER,
@@ -132,15 +132,35 @@ def test_an_edited_schema_makes_another_version(run: Run, folder: Path, models_w
     first = catalog.card("churn")
     text = catalog.schema_path(first).read_text()
     (folder / "edited.toml").write_text(text.replace('title = "Months"', 'title = "Months with us"'))
-    status, _, _ = run(*ADD, "--schema", "edited.toml")
+    status, said, _ = run(*ADD, "--schema", "edited.toml")
     second = catalog.card("churn")
     assert status == 0
     assert second.version != first.version
+    assert said.startswith(f"churn {second.version} is now the current version: ")
+    assert f"the former version, {first.version}, is kept\n" in said
     assert "Months with us" in [feature.title for feature in second.features]
     assert catalog.card("churn", first.version) == first
-    # A schema that says the same is the same version, however often it is added.
-    run(*ADD, "--schema", str(catalog.schema_path(second)))
+    # The same schema is the same version, however often it is added.
+    _, said, _ = run(*ADD, "--schema", str(catalog.schema_path(second)))
     assert catalog.card("churn").version == second.version
+    assert said.startswith(f"churn {second.version} is the current version already, and its predictions are unchanged")
+    assert "former" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Usage: "),
+        (("add", "--help"), "--trust [TYPE]"),
+        (("add", "churn.skops"), "Missing option '--name'"),
+        (("remove",), "Missing argument 'NAME'"),
+        (("ad",), "No such command 'ad'"),
+    ],
+)
+def test_the_command_line_says_how_it_is_used(run: Run, folder: Path, words: tuple[str, ...], said: str) -> None:
+    status, out, error = run(*words)
+    assert status == (0 if "--help" in words else 2)
+    assert said in out + error
 
 
 def test_rows_that_a_written_schema_rejects_are_said_to_be_left_out_of_the_proof(
@@ -162,7 +182,7 @@ def test_rows_that_a_written_schema_rejects_are_said_to_be_left_out_of_the_proof
     status, said, error = run("check", "churn", "--data", "train.csv")
     assert status == 0, error
     assert f"not compared: {beyond} rows" in said
-    # Of a schema that was inferred nothing is excused: the same limits would be a fault of ours.
+    # An inferred schema may reject none of the rows: such limits would be our own fault.
     assert not inferred.written_schema
 
 
@@ -206,7 +226,7 @@ def test_dates_are_given_as_the_pipeline_was_fitted_on_them(run: Run, folder: Pa
     days = pd.Series(pd.date_range("2024-01-01", periods=4).strftime("%Y-%m-%d").tolist() * 50)
     inputs = pd.DataFrame({"day": days, "hour": np.arange(200) % 24})
     busy = np.where(days.isin(["2024-01-02", "2024-01-03"]), "busy", "calm")
-    # It takes dates in any form, but knows only texts: in another form it would see nothing in them.
+    # The encoder accepts dates in any form, but knows only the texts: in another form all would be unknown.
     columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["day"]), ("passthrough", ["hour"]))
     skops.io.dump(make_pipeline(columns, LogisticRegression()).fit(inputs, busy), folder / "churn.skops")
     inputs.assign(churned=busy).to_csv(folder / "train.csv", index=False)

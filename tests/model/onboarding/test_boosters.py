@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM and CatBoost: wrappers, boosters and files of their own, stored in their own formats."""
+"""XGBoost, LightGBM and CatBoost: wrappers, boosters and native files, stored in their own formats."""
 
 import io
 import json
@@ -20,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model import artifact
-from model.onboarding.load_pipeline import EVERYTHING, LoadedPipeline, load_pipeline
+from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Data = tuple[pd.DataFrame, pd.Series]
@@ -40,7 +41,7 @@ def cat(kind: Any = catboost.CatBoostClassifier, **more: Any) -> Any:
 
 
 def check_round_trip(path: Path, trust: tuple[str, ...], model: Any, frame: Any) -> LoadedPipeline:
-    """The same answers from what was brought and from what workers load, and the same bytes each time."""
+    """The given model and what workers load predict the same, and its archive has the same bytes each time."""
     loaded = load_pipeline(path, trust)
     again = artifact.loads(loaded.content, path)
     assert loaded.trusted == ()
@@ -155,7 +156,7 @@ def test_a_bare_model_of_catboost_becomes_a_classifier(tumours: Data, tmp_path: 
 
 
 def test_what_is_stored_is_the_librarys_own_format(tumours: Data) -> None:
-    """The archive of a booster holds data alone: a state, a model in bytes or text, and no call of anything."""
+    """The archive of a booster holds only data: a state and a model in bytes or text, and no calls."""
     frame, target = tumours
     for model in (xgb(enable_categorical=True), lgb(), cat(cat_features=["size"])):
         archive = zipfile.ZipFile(io.BytesIO(artifact.dumps(model.fit(frame, target))))
@@ -204,7 +205,7 @@ def test_a_booster_in_an_archive_that_leads_nowhere_is_refused_before_it_is_load
                 start = member.index(b"left_children") + len(b"left_children[$l#L") + 8
                 member = member[:start] + (10**6).to_bytes(4, "big") + member[start + 4 :]
             target.writestr(name, member)
-    assert "child that is not there" in refused(tmp_path / "m.skops", ())
+    assert "child that does not exist" in refused(tmp_path / "m.skops", ())
 
 
 @pytest.mark.parametrize(
@@ -218,10 +219,10 @@ def test_trees_of_lightgbm_that_lead_nowhere_are_refused(
     place = next(place for place, line in enumerate(lines) if line.startswith(f"{field}="))
     _, *rest = lines[place].split("=")[1].split(" ")
     changed = f"{field}={' '.join([value, *rest])}"
-    # The sizes of the trees in bytes are in the header, which is left out: LightGBM then reads them in turn.
+    # Without the header's sizes of the trees in bytes, LightGBM reads them one after another.
     lines = [line for line in [*lines[:place], changed, *lines[place + 1 :]] if not line.startswith("tree_sizes=")]
     (tmp_path / "l.txt").write_text("\n".join(lines) + "\n")
-    assert "that is not there" in refused(tmp_path / "l.txt", ())
+    assert "that does not exist" in refused(tmp_path / "l.txt", ())
 
 
 def _loaders(node: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What people bring is read by its content, or refused in one line with the way out."""
+"""Any file is read by its content, or refused in one line that says what to do."""
 
 import bz2
 import gzip
@@ -36,7 +36,8 @@ from sklearn.svm import SVC
 
 from model import artifact
 from model.errors import RefusedModel
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Refused = Callable[..., str]
@@ -44,7 +45,7 @@ Data = tuple[pd.DataFrame, pd.Series]
 
 
 class Ends:
-    """Does something when it is unpickled."""
+    """Runs code when it is unpickled."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.reduced = (function, arguments)
@@ -184,7 +185,7 @@ def test_zip_archives_are_named_for_what_is_in_them(tmp_path: Path, refused: Ref
     assert words in refused(tmp_path / "file")
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path, refused: Refused) -> None:
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, refused: Refused) -> None:
     assert "there is no file" in refused(tmp_path / "none")
     assert "without an MLmodel file" in refused(tmp_path)
     assert "give the folder of the model" in refused(Path("models:/churn@champion"))
@@ -208,7 +209,7 @@ def test_a_bundle_in_a_skops_file_and_a_pair_are_bundles_too(fitted: Pipeline, i
     assert load_pipeline(tmp_path / "b.pkl", (EVERYTHING,)).content == artifact.dumps(fitted)
 
 
-def test_of_several_models_one_is_named(fitted: Pipeline, iris: Data, tmp_path: Path, refused: Refused) -> None:
+def test_one_of_several_models_is_chosen_by_key(fitted: Pipeline, iris: Data, tmp_path: Path, refused: Refused) -> None:
     other = KMeans(2, n_init=1).fit(iris[0])
     joblib.dump({"first": fitted, "second": other}, tmp_path / "b.pkl")
     assert refused(tmp_path / "b.pkl").endswith("holds several models; name one with --key: 'first', 'second'")
@@ -250,7 +251,7 @@ def test_what_does_not_predict_is_refused(iris: Data, tmp_path: Path, refused: R
 def test_results_of_other_libraries_are_refused_by_name(
     tmp_path: Path, refused: Refused, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The libraries are not installed; a class of theirs stands for the real one."""
+    """The libraries are not installed; a class with their module's name stands for the real one."""
     made = type("Results", (), {"predict": lambda *_: None, "__module__": f"{library}.results"})
     module = types.ModuleType(f"{library}.results")
     module.Results = made  # type: ignore[attr-defined]
@@ -265,7 +266,7 @@ def test_results_of_other_libraries_are_refused_by_name(
 
 
 def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(iris: Data, tmp_path: Path) -> None:
-    """In a process of its own, in which none of them can be imported."""
+    """In a child process in which none of them can be imported."""
     models = {
         "xgboost": xgboost.XGBClassifier(n_estimators=2, n_jobs=1),
         "lightgbm": lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1),

@@ -1,4 +1,4 @@
-"""MLflow's model folders are read without MLflow: the description, and the one file that it names."""
+"""MLflow model folders are read without MLflow: the description, and the file that it names."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,8 @@ import xgboost
 import yaml
 from sklearn.pipeline import Pipeline
 
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Refused = Callable[..., str]
@@ -22,7 +23,7 @@ Data = tuple[pd.DataFrame, pd.Series]
 
 
 def described(folder: Path, flavors: dict[str, Any], columns: list[dict[str, Any]] | None = None) -> Path:
-    """An MLmodel as MLflow 3 writes it."""
+    """An MLmodel file as MLflow 3 writes it."""
     folder.mkdir(exist_ok=True)
     description: dict[str, Any] = {
         "artifact_path": "model",
@@ -75,7 +76,7 @@ def test_types_of_a_signature_become_pandas_dtypes(fitted: Pipeline, tmp_path: P
     ]  # fmt: skip
 
 
-def test_what_cannot_be_taken_is_refused(tmp_path: Path, refused: Refused) -> None:
+def test_unsupported_folders_are_refused(tmp_path: Path, refused: Refused) -> None:
     torch = described(tmp_path / "t", {"pytorch": {"model_data": "data"}})
     assert "an MLflow model of pytorch" in refused(torch)
     assert "python_function alone" in refused(described(tmp_path / "p", {}))

@@ -1,4 +1,4 @@
-"""Models with classes and functions of their own: the module comes along, by its hash, or the model is refused."""
+"""Models with their owner's classes and functions: the module is stored by its hash, or the model is refused."""
 
 import subprocess
 import sys
@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.datasets import load_iris
 
 from model import artifact
 from model.catalog import Catalog
-from model.cli import main
+from model.cli import cli
 from model.custom_module import import_module, module_name
 from model.errors import BrokenModel
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 
 Refused = Callable[..., str]
 SOURCE = """
@@ -66,7 +68,7 @@ ORIGINAL = SOURCE.replace("{weight}", "1")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models that a script has trained and saved in a process of its own, with its own classes and those of modules."""
+    """Models that a script trained and saved in another process, with classes of its own and of modules."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "mine").mkdir()
     (folder / "mine" / "__init__.py").touch()
@@ -163,7 +165,8 @@ def test_a_model_with_a_module_works_in_a_process_that_knows_nothing_of_it(
     frame.assign(species=target).to_csv(tmp_path / "iris.csv", index=False)
     add = ["add", str(trained / "module.pkl"), "--name", "flowers", "--data", str(tmp_path / "iris.csv")]
     options = ["--target", "species", "--trust", "--module", str(module)]
-    assert main(["--directory", str(tmp_path / "models"), *add, *options]) == 0
+    run, models = CliRunner().invoke, ["--directory", str(tmp_path / "models")]
+    assert run(cli, [*models, *add, *options]).exit_code == 0
     module.unlink()
     catalog = Catalog(tmp_path / "models")
     card = catalog.usable_card("flowers")
@@ -176,9 +179,7 @@ def test_a_model_with_a_module_works_in_a_process_that_knows_nothing_of_it(
     stored = catalog.module_path(card)
     assert stored is not None
     assert stored.read_text() == ORIGINAL
-    assert (
-        main(["--directory", str(tmp_path / "models"), "export", "flowers", "--output", str(tmp_path / "e.zip")]) == 0
-    )
+    assert run(cli, [*models, "export", "flowers", "--output", str(tmp_path / "e.zip")]).exit_code == 0
     assert "module.py" in zipfile.ZipFile(tmp_path / "e.zip").namelist()
     stored.write_text("import os\n")
     with pytest.raises(BrokenModel, match=r"module flowers/.*/module.py was altered"):

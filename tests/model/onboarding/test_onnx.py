@@ -1,4 +1,4 @@
-"""ONNX models are run by ONNX Runtime, as estimators that answer like the models they were exported from."""
+"""ONNX models run in ONNX Runtime, as estimators that predict like the models they were exported from."""
 
 import sys
 from collections.abc import Callable

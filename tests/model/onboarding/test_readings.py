@@ -1,4 +1,4 @@
-"""A table as it stands in a file becomes the frame that its owner had: the pipeline tells by what it knows."""
+"""The texts of a file become the frame that the pipeline was fitted on, found by the values that it knows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from model.errors import RefusedModel
-from model.onboarding.findings import Findings, find_out
+from model.onboarding.findings import Findings, gather_findings
 from model.onboarding.training_data import read_training_data
 from model.schema import FeatureKind
 
@@ -22,14 +22,14 @@ Read = Callable[[Path], pd.DataFrame]
 
 
 def encoded(frame: pd.DataFrame) -> Any:
-    """A pipeline that knows the categories of its first column, and takes any other for none of them."""
+    """A pipeline that knows the categories of its first column, and ignores unknown ones."""
     columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["code"]), remainder="passthrough")
     return make_pipeline(columns, LogisticRegression()).fit(frame[["code", "x"]], frame["y"])
 
 
 def found_for(path: Path, read: Read) -> tuple[Findings, pd.DataFrame]:
     frame = read(path)
-    return find_out(encoded(frame), read_training_data(path), ["y"]), frame
+    return gather_findings(encoded(frame), read_training_data(path), ["y"]), frame
 
 
 @pytest.mark.parametrize(
@@ -55,25 +55,25 @@ def test_the_frame_is_as_its_owner_had_it(tmp_path: Path, codes: list[str], read
     path.write_text("\n".join(["code,x,y", *rows, ""]))
     found, frame = found_for(path, read)
     pd.testing.assert_series_equal(found.frame["code"], frame["code"])
-    # What the schema reads from the texts is the same again.
+    # The schema reads the texts in the same way.
     assert found.read.faultless.all()
     assert found.reference.answered.all()
 
 
 def test_a_word_that_means_missing_is_a_category_where_the_pipeline_knows_it(tmp_path: Path) -> None:
-    """Also behind an imputer, which would fill a missing value in: it has never seen one."""
+    """Also behind an imputer, which would replace missing values but has never seen one."""
     path = tmp_path / "train.csv"
     frame = pd.DataFrame({"code": ["None", "Small", "Big"] * 20, "x": np.arange(60), "y": ["p", "n", "n"] * 20})
     frame.to_csv(path, index=False)
     encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
     columns = make_column_transformer((encoder, ["code"]), ("passthrough", ["x"]))
     pipeline = make_pipeline(columns, LogisticRegression()).fit(frame[["code", "x"]], frame["y"])
-    found = find_out(pipeline, read_training_data(path), ["y"])
+    found = gather_findings(pipeline, read_training_data(path), ["y"])
     assert found.features[0].categories == ("Big", "None", "Small")
     assert found.frame["code"].tolist() == frame["code"].tolist()
 
 
-def test_categories_that_were_said_to_be_some_are_those_of_the_texts(tmp_path: Path) -> None:
+def test_declared_categories_are_those_of_the_texts(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("zip,y\n00123,1\n01234,2\n")
     data = read_training_data(path, {"zip": "category"})
@@ -103,7 +103,7 @@ def test_a_parquet_file_says_what_its_columns_are(tmp_path: Path) -> None:
     frame.to_parquet(path)
     columns = make_column_transformer((OneHotEncoder(), ["zip"]), ("passthrough", ["n"]))
     pipeline = make_pipeline(columns, LinearRegression())
-    found = find_out(pipeline.fit(frame[["zip", "n"]], frame["y"]), read_training_data(path), ["y"])
+    found = gather_findings(pipeline.fit(frame[["zip", "n"]], frame["y"]), read_training_data(path), ["y"])
     kinds = {feature.name: (feature.kind, feature.pandas_dtype) for feature in found.features}
     assert kinds == {"zip": (FeatureKind.CATEGORY, "str"), "n": (FeatureKind.NUMBER, "int32")}
 

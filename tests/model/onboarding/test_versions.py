@@ -1,4 +1,4 @@
-"""Models of other scikit-learn versions: refused, or taken on request unless they are known to answer otherwise."""
+"""Models of other scikit-learn versions: refused, or accepted on request unless they are known to predict otherwise."""
 
 import pickle
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model import artifact
-from model.onboarding.load_pipeline import EVERYTHING, load_pipeline
+from model.onboarding.load_pipeline import load_pipeline
+from model.trust import EVERYTHING
 from tests.model.onboarding.conftest import same
 
 Refused = Callable[..., str]
@@ -23,7 +24,7 @@ Data = tuple[pd.DataFrame, pd.Series]
 
 
 def saved_by(version: str, model: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of a model as that version marks it: estimators write the version of scikit-learn into their state."""
+    """A model's file as that version writes it: estimators keep the scikit-learn version in their state."""
     with monkeypatch.context() as there:
         there.setattr(sklearn.base, "__version__", version)
         path.write_bytes(skops.io.dumps(model) if path.suffix == ".skops" else pickle.dumps(model))
@@ -32,7 +33,7 @@ def saved_by(version: str, model: Any, path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("name", ["m.skops", "m.pkl"])
 @pytest.mark.parametrize("version", ["1.8.0", "1.4.2", "1.10.1"])
-def test_another_version_is_taken_on_request(
+def test_another_version_is_accepted_on_request(
     iris: Data, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, name: str, version: str
 ) -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(*iris)
@@ -45,27 +46,25 @@ def test_another_version_is_taken_on_request(
     assert loaded.content == artifact.dumps(model)
 
 
-def test_another_patch_of_the_same_version_needs_no_word(
-    iris: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_patch_release_needs_no_option(iris: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = LogisticRegression(max_iter=1000).fit(*iris)
     assert load_pipeline(saved_by("1.9.0", model, tmp_path / "m.skops", monkeypatch)).content == artifact.dumps(model)
 
 
 @pytest.mark.parametrize("version", ["1.3.2", "1.0", "0.24.1", "pre-0.18"])
-def test_versions_whose_trees_answer_otherwise_are_refused(
+def test_versions_whose_trees_predict_otherwise_are_refused(
     iris: Data, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     path = saved_by(version, LogisticRegression(max_iter=1000).fit(*iris), tmp_path / "m.pkl", monkeypatch)
     assert "train it again" in refused(path, trust_version=True)
 
 
-def test_an_estimator_that_is_known_to_answer_otherwise_is_refused(
+def test_an_estimator_that_is_known_to_predict_otherwise_is_refused(
     iris: Data, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_pipeline(StandardScaler(), AdaBoostClassifier(n_estimators=2)).fit(*iris)
     path = saved_by("1.5.2", model, tmp_path / "m.pkl", monkeypatch)
-    assert "AdaBoostClassifier of scikit-learn 1.5.2, which answers otherwise" in refused(path, trust_version=True)
+    assert "AdaBoostClassifier of scikit-learn 1.5.2, which predicts otherwise" in refused(path, trust_version=True)
     path = saved_by("1.6.1", model, tmp_path / "m.skops", monkeypatch)
     assert same(load_pipeline(path, trust_version=True).pipeline, model, iris[0])
 
@@ -81,7 +80,7 @@ def test_parts_that_the_version_here_does_not_have_are_said_to_be_of_another(
 
 
 def test_losses_are_found_where_they_are_now(iris: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to 1.8 they called themselves `_loss`; the bytes are those of such a pickle."""
+    """Up to 1.8 their module was called ``_loss``; the bytes are those of such a pickle."""
     model = GradientBoostingClassifier(n_estimators=2).fit(*iris)
     path = saved_by("1.8.0", model, tmp_path / "m.pkl", monkeypatch)
     content = pickle.dumps(pickle.loads(path.read_bytes()), 0)

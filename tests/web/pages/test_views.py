@@ -162,7 +162,7 @@ def test_a_prediction_that_takes_longer_shows_when_it_is_there(service: Stack) -
 def test_the_page_of_a_model_says_what_it_is_not_for_and_what_is_known_of_it(service: Stack) -> None:
     page, card = page_of(service, "/models/income"), service.get("/api/v1/models/income").json()
     shown = page.text("about")
-    for words in ("Do not use it to decide about people", "It uses race and sex", card["artifact_sha256"], "CC BY 4.0"):
+    for words in ("Do not use it for decisions", "It uses race and sex", card["artifact_sha256"], "CC BY 4.0"):
         assert words in shown
     low, high = card["metrics"]["intervals"]["roc_auc"]
     assert f"{low:.4f} to {high:.4f}" in shown

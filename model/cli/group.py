@@ -1,0 +1,94 @@
+"""The command group, what its commands share, and how a refusal is reported."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import click
+
+from model.catalog import Catalog
+from model.cli.progress import ProgressLine
+from model.directory import models_directory
+from model.errors import ModelError
+from model.trust import EVERYTHING
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+"""A file that the command opens itself, since its error says more than that a path does not exist."""
+
+
+class Refusal(click.ClickException):
+    """An error of the model package as the command line reports it: one line on standard error, exit status 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the error as one line, whatever line breaks its text has."""
+        click.echo(f"scoreline: {' '.join(self.message.split())}", file=file, err=True)
+
+
+class ModelGroup(click.Group):
+    """Lists its commands in the order in which they were added, and turns what they raise into refusals."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands as ``--help`` lists them."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except (ModelError, OSError) as error:
+            raise Refusal(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every command uses: the models, and the line that shows its progress."""
+
+    catalog: Catalog
+    progress: ProgressLine = field(default_factory=ProgressLine)
+
+    def report(self, lines: Sequence[str]) -> None:
+        """Print a command's result in place of its progress."""
+        self.progress.clear()
+        for line in lines:
+            click.echo(line)
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+@click.group(cls=ModelGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--directory",
+    type=FILE,
+    default=models_directory,
+    help="Where the models are kept; by default the folder models in SCORELINE_DATA_DIR, or in var.",
+)
+@click.pass_context
+def cli(context: click.Context, directory: Path) -> None:
+    """Manage the models of this installation."""
+    context.obj = Session(Catalog(directory))
+    # Before a refusal, too: click closes the context before it shows the error.
+    context.call_on_close(context.obj.progress.clear)
+
+
+def name_argument(function: Function) -> Function:
+    """Add the argument NAME."""
+    return click.argument("name")(function)
+
+
+def version_option(function: Function) -> Function:
+    """Add ``--version``."""
+    return click.option("--version", help="Another version than the current one.")(function)
+
+
+def trust_option(help_: str) -> Callable[[Function], Function]:
+    """Add ``--trust``, which may be repeated, and whose value is ``EVERYTHING`` where no TYPE follows it."""
+    return click.option("--trust", is_flag=False, flag_value=EVERYTHING, multiple=True, metavar="[TYPE]", help=help_)
+
+
+def split_names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Return the names in a list with commas between them; a callback of options."""
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
