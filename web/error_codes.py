@@ -87,8 +87,8 @@ _REQUESTS = (
         "unsupported_media_type",
         (415,),
         "The type of the body is not supported; if it was recognized, the detail names it.",
-        "Send CSV as text/csv, as application/octet-stream or as the part 'file' of multipart/form-data, and records as "
-        "application/json.",
+        "Send CSV as text/csv, as application/octet-stream or as the part 'file' of multipart/form-data, and records "
+        "as application/json.",
     ),
     ErrorCode(
         "range_not_satisfiable",

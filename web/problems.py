@@ -39,7 +39,7 @@ MEDIA_TYPE = "application/problem+json"
 _API_PATHS = ("/api/", "/healthz", "/readyz", "/metrics")
 
 # Statuses of refused uploads by code; 422 for all others.
-_REFUSAL_STATUSES = {
+_REFUSALS = {
     "malformed_body": HTTPStatus.BAD_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -118,7 +118,7 @@ def to_problem(error: Exception) -> Problem | None:
     if isinstance(error, Unroutable):
         return error.problem
     if isinstance(error, UploadRefused):
-        status = _REFUSAL_STATUSES.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
+        status = _REFUSALS.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
         return Problem(status, error.code, error.detail, [detail.as_dict() for detail in error.errors])
     for kind, (code, status, retry_after, detail) in _ERRORS.items():
         if isinstance(error, kind):
