@@ -150,7 +150,8 @@ def describe_warning(feature: Feature, warning: Fault) -> str:
     """Return what is unusual about a value that is scored anyway, and how it is treated."""
     is_missing = feature.parse(warning.value or "", suggest=False) is None
     treatment = "It is treated as missing." if is_missing else "It is scored anyway."
-    return f"“{warning.value}” is {warning_text(warning.code)}. {treatment}"
+    verb = "was" if warning.code == FaultCode.UNKNOWN_CATEGORY else "is"
+    return f"“{warning.value}” {verb} {warning_text(warning.code)}. {treatment}"
 
 
 def describe_error(error: str, titles: Mapping[str, str]) -> str:
