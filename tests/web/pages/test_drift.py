@@ -71,9 +71,8 @@ def test_the_largest_drift_comes_first_and_bars_fit_their_chart(card: Card) -> N
         assert max(bar.height for bar in bars) == DRIFT.height
         assert all(bar.y + bar.height == pytest.approx(DRIFT.height) for bar in bars)
         assert all(0 <= bar.x and bar.x + bar.width <= DRIFT.width for bar in bars)
-    assert [pair.file.height for pair in charts[0].pairs][:2] == [DRIFT.height, DRIFT.min_height], (
-        "a single row is visible"
-    )
+    heights = [pair.file.height for pair in charts[0].pairs][:2]
+    assert heights == [DRIFT.height, DRIFT.min_height], "a single row is visible"
 
 
 def test_rare_categories_are_merged_into_one_bar(card: Card) -> None:

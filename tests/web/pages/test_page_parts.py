@@ -59,10 +59,8 @@ def test_the_change_with_the_largest_effect_comes_first(card: Card) -> None:
     answers[at["education", "Masters"]] = {"probability": 0.5, "prediction": ">50K"}
     answers[at["race", "Black"]] = {"error": {"code": "scoring_failed"}}
     changes = largest_changes(RECORD, {"probability": 0.2, "prediction": "<=50K"}, tried, answers)
-    assert [(c.title, c.after, c.flips) for c in changes] == [
-        ("Education", "Doctorate", True),
-        ("Sex", "Female", False),
-    ]
+    shown = [(change.title, change.after, change.flips) for change in changes]
+    assert shown == [("Education", "Doctorate", True), ("Sex", "Female", False)]
     assert changes[0].before == "Bachelor's degree"
 
 
@@ -172,10 +170,8 @@ def test_cards_of_other_kinds_show_what_they_have(card: Card) -> None:
     counts = Evaluation(confusion=((3, 1), (0, 2000)))
     confusion = evaluation(bare.model_copy(update={**classes, "evaluation": counts})).confusion
     assert confusion is not None
-    assert (confusion.header, confusion.rows) == (
-        ["Actual", "Predicted a", "Predicted b"],
-        [["a", "3", "1"], ["b", "0", "2,000"]],
-    )
+    assert confusion.header == ["Actual", "Predicted a", "Predicted b"]
+    assert confusion.rows == [["a", "3", "1"], ["b", "0", "2,000"]]
 
 
 def test_very_large_effects_are_drawn(card: Card) -> None:
