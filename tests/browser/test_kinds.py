@@ -1,4 +1,4 @@
-"""Every kind of model in a real browser, with JavaScript and without: the page's answers are the pipeline's own."""
+"""Every kind of model in a real browser, with and without JavaScript: predictions are those of the pipeline."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.kinds import KINDS, Kind
 from tests.browser.people import csv_file
-from web.pages.formatting import grouped_digits
+from web.pages.formatting import format_significant
 
 # Of more fields than these, typing into each takes too long.
 MAX_TYPED = 20
@@ -54,8 +54,8 @@ def fill(page: Page, record: dict[str, str]) -> None:
 
 
 def shown(answer: str) -> str:
-    """An answer as the page shows it: numbers in six digits."""
-    return grouped_digits(float(answer)) if NUMBER.fullmatch(answer) else answer
+    """A prediction as the page shows it: numbers in six digits."""
+    return format_significant(float(answer)) if NUMBER.fullmatch(answer) else answer
 
 
 def assert_whole(page: Page) -> None:
@@ -87,13 +87,13 @@ def test_the_form_and_the_upload_give_the_pipelines_own_answers(
     assert_whole(page)
     page.locator("#file").set_input_files(csv_file(kind.inputs.to_csv(index=False)))
     if javascript:
-        expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+        expect(page.locator("#preview")).to_contain_text("File preview")
     page.get_by_role("button", name="Upload and score", exact=True).click()
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text=f"All {len(answers)} rows are done").wait_for()
     assert_whole(page)
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the results").click()
+        page.get_by_role("link", name="Download results").click()
     rows = csv.DictReader(io.StringIO(Path(download.value.path()).read_text(), newline=""))
     for row, answer in zip(rows, answers, strict=True):
         found = [text for name, text in row.items() if re.match("prediction($|_)", name)]

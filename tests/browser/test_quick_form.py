@@ -1,4 +1,4 @@
-"""The quick form in a real browser."""
+"""Single predictions in a real browser."""
 
 import re
 
@@ -27,7 +27,7 @@ def test_the_answer_appears_beside_the_form_and_follows_each_change(page: Page) 
     expect(page.locator("#announcements")).to_contain_text(str(probability.text_content()))
     assert page.title().startswith(str(probability.text_content()))
     assert page.evaluate("window.loaded"), "no page was loaded"
-    expect(page.locator("#outcome")).to_contain_text("What would change it most")
+    expect(page.locator("#outcome")).to_contain_text("What if: the single changes with the largest effect")
 
 
 def test_the_link_opens_the_form_with_the_same_values(page: Page) -> None:
@@ -85,7 +85,7 @@ def test_a_service_that_is_gone_loses_nothing_and_can_be_asked_again(page: Page)
     page.goto("/")
     page.context.set_offline(True)
     page.get_by_label("Age", exact=True).fill("44")
-    expect(page.locator("#outcome")).to_contain_text("cannot be reached")
+    expect(page.locator("#outcome")).to_contain_text("Connection lost")
     expect(page.get_by_label("Age", exact=True)).to_have_value("44")
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
@@ -100,13 +100,13 @@ def test_without_javascript_the_answer_comes_with_a_page(new_page: NewPage) -> N
     page.wait_for_url("**/prediction?age=50&**")
     assert re.match(r"^\d+\.\d\d%$", str(page.locator("#probability").text_content()))
     assert page.get_by_label("Age", exact=True).input_value() == "50"
-    assert not page.get_by_text("Try a sample file").is_visible(), "what needs JavaScript is not offered"
+    assert not page.get_by_text("Try the sample file").is_visible(), "what needs JavaScript is hidden"
 
 
 def test_the_form_is_filled_in_with_the_keyboard_alone(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    expect(page.get_by_text("Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     for _ in range(3):  # past the two links to the parts of the page
         page.keyboard.press("Tab")

@@ -1,4 +1,4 @@
-"""The quick form of models other than the census one: long texts, odd names, unseen values, a slow phone, two tabs."""
+"""Single predictions of other models: long texts, odd names, unseen values, a slow phone, two tabs."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def test_features_called_as_parameters_keep_their_values_to_themselves(page: Pag
     expect(page.locator("#record-form [name='A b']")).to_be_focused()
 
 
-def test_what_never_occurred_in_training_is_taken_and_said(new_page: NewPage) -> None:
+def test_unseen_values_are_scored_with_a_warning(new_page: NewPage) -> None:
     for javascript in (False, True):
         page = new_page(java_script_enabled=javascript)
         page.goto("/models/unseen")
@@ -87,10 +87,10 @@ def test_what_never_occurred_in_training_is_taken_and_said(new_page: NewPage) ->
         expect(page.locator("#record-form .error")).to_have_count(0)
         expect(page.locator("[data-field=age] .unusual")).to_contain_text("“140.5” is")
         expect(page.locator("[data-field=pet] .unusual")).to_have_text(
-            "“Hamster” did not occur in training. It is scored all the same."
+            "“Hamster” was not seen in training. It is scored anyway."
         )
         assert "warning" in str(pet.get_attribute("aria-describedby"))
-        expect(page.locator("#notices li")).to_have_count(2)
+        expect(page.locator("#outcome-warnings li")).to_have_count(2)
     assert_accessible(page, "#record", [LIGHT])
 
 
@@ -99,14 +99,14 @@ def test_warned_rows_are_counted_on_the_page_of_their_job(page: Page, kinds: dic
     frame.loc[1, "age"], frame.loc[[1, 2], "pet"], frame.loc[4, "income"] = 150, "Hamster", "much"
     page.goto("/models/unseen")
     page.get_by_label("CSV file").set_input_files(csv_file(frame.to_csv(index=False)))
-    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
-    page.get_by_label("Add a column that tells").check()
+    expect(page.locator("#preview")).to_contain_text("File preview")
+    page.get_by_label("Add a column with warnings").check()
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#job-state")).to_contain_text("All 5 rows are done")
-    expect(page.locator("#job")).to_contain_text("with a warning2")
-    expect(page.locator("#warnings")).to_contain_text("2 of the 4 scored rows have values that never occurred")
+    expect(page.locator("#job")).to_contain_text("Scored with a warning2")
+    expect(page.locator("#warnings")).to_contain_text("2 of 4 scored rows have values not seen in training")
     expect(page.locator("#warnings tbody tr")).to_have_text(
-        [r"petdid not occur in training2", "ageis outside the range seen in training1"]
+        ["petNot seen in training.2", "ageOutside the range seen in training.1"]
     )
     expect(page.locator("#results tbody tr").nth(1)).to_contain_text("Hamster")
     expect(page.locator("#results thead")).to_contain_text("warnings")
@@ -114,29 +114,31 @@ def test_warned_rows_are_counted_on_the_page_of_their_job(page: Page, kinds: dic
     assert_accessible(page, "#warnings", [LIGHT])
 
 
-def test_nothing_is_said_of_a_threshold_where_there_is_none(page: Page) -> None:
+def test_a_model_without_a_threshold_mentions_none(page: Page) -> None:
     page.goto("/models/likeliest")
     expect(page.get_by_label("Threshold")).to_have_count(0)
     for name in ("size_0", "size_1"):
         page.locator(f"[name={name}]").fill("50")
     page.get_by_role("button", name="Predict").click()
-    expect(page.locator(".decision")).to_contain_text("Prediction: ")
+    expect(page.locator(".decision")).to_contain_text("Predicted class: ")
     assert "hreshold" not in page.locator("main").inner_text()
 
 
-def test_a_threshold_of_ones_own_is_called_so(page: Page) -> None:
+def test_a_custom_threshold_is_called_so(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Try a sample file").click()
+    page.get_by_role("button", name="Try the sample file").click()
     page.get_by_label("Threshold").fill("0.3")
     page.get_by_role("button", name="Upload and score sample.csv").click()
     expect(page.locator("#job-state")).to_contain_text("Succeeded")
-    expect(page.locator("#job")).to_contain_text("0.3 (yours; the model's own is 0.5)")
+    expect(page.locator("#job")).to_contain_text("0.3 (custom; default 0.5)")
 
 
 @pytest.mark.parametrize(("name", "is_explained"), [("votes", False), ("targets", False), ("binary", True)])
-def test_why_is_promised_only_where_it_is_told(page: Page, name: str, is_explained: bool) -> None:
+def test_feature_contributions_are_promised_only_where_there_are_any(page: Page, name: str, is_explained: bool) -> None:
     page.goto(f"/models/{name}")
-    assert ("why" in page.locator("#outcome").inner_text()) == is_explained
+    assert ("feature contributions" in page.locator("#outcome").inner_text()) == is_explained
+    provenance = page.locator("#about dt", has_text="Feature contributions").locator("..")
+    expect(provenance).to_contain_text("Available, by" if is_explained else "Not available:")
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,8 @@ def test_why_is_promised_only_where_it_is_told(page: Page, name: str, is_explain
     [
         ("targets", ["heat load", "Kühllast"]),
         ("labels", ["sells", "grade"]),
-        ("outliers", ["outlier", "Score", "below 0 it is an outlier"]),
-        ("clusters", ["Distance from the centre of its cluster"]),
+        ("outliers", ["outlier", "Outlier score", "below 0 is an outlier"]),
+        ("clusters", ["Distance to the cluster center"]),
     ],
 )
 def test_what_other_kinds_answer_is_told_on_all_their_pages(
@@ -160,7 +162,7 @@ def test_what_other_kinds_answer_is_told_on_all_their_pages(
     expect(page.locator("#outcome[aria-busy]")).to_have_count(0)
     assert_accessible(page, "#outcome", [LIGHT])
     if name in ("targets", "labels"):
-        expect(page.locator("#about")).to_contain_text("2 targets at once")
+        expect(page.locator("#about")).to_contain_text("2 targets")
     page.get_by_label("CSV file").set_input_files(csv_file(kinds[name].inputs.to_csv(index=False)))
     expect(page.locator("#preview th").first).to_be_visible()
     assert "undefined" not in page.locator("#preview").inner_text()
@@ -232,7 +234,7 @@ def test_a_late_fault_moves_nothing_that_a_person_fills_in_meanwhile(new_page: N
 
 def test_a_button_that_was_held_while_a_person_went_elsewhere_does_not_stop_the_page(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Try a sample file").hover()
+    page.get_by_role("button", name="Try the sample file").hover()
     page.mouse.down()
     # What the browser says when another tab or window comes to the front; the button is let go there.
     page.evaluate("dispatchEvent(new Event('blur'))")

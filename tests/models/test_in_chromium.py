@@ -104,7 +104,7 @@ def test_an_uploaded_file_is_downloaded_with_the_pipelines_own_answers(
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text=f"All {len(wanted.labels):,} rows are done").wait_for()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the results").click()
+        page.get_by_role("link", name="Download results").click()
     data = Path(download.value.path()).read_bytes()
     found, sent = read_results(trained.upload.read_bytes(), data, str(trained.table.options.get("sep", ",")))
     assert found.records == sent[1:]

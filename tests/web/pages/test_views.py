@@ -135,7 +135,7 @@ def test_every_choice_of_the_form_has_its_label_and_is_accepted(service: Stack, 
 
 
 def test_the_form_begins_with_the_defaults_of_the_schema(service: Stack) -> None:
-    assert page_of(service, "/").values("get") == {f.name: forms.text_of(f.default) for f in FEATURES}
+    assert page_of(service, "/").values("get") == {f.name: forms.field_text(f.default) for f in FEATURES}
 
 
 def test_an_address_without_values_leads_to_the_form(service: Stack) -> None:
