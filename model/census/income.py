@@ -20,7 +20,7 @@ from model.schema import Feature, FeatureKind
 MODEL = CensusModel(
     name="income",
     title="Income over 50K",
-    description="The probability that a person earns more than 50,000 dollars a year, trained on 1994 US census data.",
+    description="The probability that a person earns more than 50,000 dollars a year, learnt from the 1994 census.",
     features=FEATURES,
 )
 # Chosen by 5-fold cross-validation on the training file among 6..20 knots, spread evenly or by quantile, and C of 1
