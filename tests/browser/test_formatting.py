@@ -59,4 +59,6 @@ def test_scripts_format_as_the_server_does(
 def test_scripts_describe_errors_as_the_server_does(page: Page) -> None:
     page.goto("/jobs")
     texts = {"titles": TITLES, "faults": FAULT_TEXTS, "row": ROW_SUBJECT}
-    assert page.evaluate(CALL, ["describeError", ERRORS, [texts]]) == [describe_error(error, TITLES) for error in ERRORS]
+    assert page.evaluate(CALL, ["describeError", ERRORS, [texts]]) == [
+        describe_error(error, TITLES) for error in ERRORS
+    ]

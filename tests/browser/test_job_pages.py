@@ -1,4 +1,4 @@
-"""The pages of jobs, live, in a real browser."""
+"""Job pages with live updates in a real browser."""
 
 import re
 import threading
@@ -22,7 +22,7 @@ LONG = 1_000_000
 
 @dataclass
 class HeldJob:
-    """A job that waits, and what lets it go on."""
+    """A job whose workers are stopped until ``let_go`` is called."""
 
     job: dict[str, Any]
     let_go: Callable[[], None]
@@ -34,22 +34,22 @@ class HeldJob:
 
 @pytest.fixture
 def half_done(service: Stack) -> Iterator[HeldJob]:
-    """A large job that stands still on its way, so that it is not over before somebody looks."""
+    """A large job, stopped halfway."""
     job = service.upload(many(LONG).encode(), wait=0, filename="long.csv").json()
     wait_until(lambda: service.get(job["links"]["self"]).json()["progress"] > 0.05)
-    with ExitStack() as standing:
-        standing.enter_context(service.frozen("-m worker", "bulk"))
-        yield HeldJob(job, standing.close)
+    with ExitStack() as stopped:
+        stopped.enter_context(service.frozen("-m worker", "bulk"))
+        yield HeldJob(job, stopped.close)
     service.request("POST", f"{job['links']['page']}/delete")
 
 
 @pytest.fixture
 def held(service: Stack) -> Iterator[HeldJob]:
-    """A job that waits, since the workers stand still until they are let go on."""
-    with ExitStack() as standing:
-        standing.enter_context(service.frozen("-m worker", "bulk"))
+    """A job that waits for stopped workers."""
+    with ExitStack() as stopped:
+        stopped.enter_context(service.frozen("-m worker", "bulk"))
         job = service.upload(PEOPLE.encode(), wait=0, filename="waiting.csv").json()
-        yield HeldJob(job, standing.close)
+        yield HeldJob(job, stopped.close)
     service.request("POST", f"{job['links']['page']}/delete")
 
 
@@ -61,8 +61,8 @@ def done_job(service: Stack) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def proxy_that_gathers(port: int, head: bool) -> Iterator[str]:
-    """A proxy before the service that passes all on, but of events at most the head: it waits for their end first."""
+def buffering_proxy(port: int, head: bool) -> Iterator[str]:
+    """A proxy that forwards everything but events, of which it sends at most the headers (``head``)."""
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -93,8 +93,8 @@ def proxy_that_gathers(port: int, head: bool) -> Iterator[str]:
 
 
 def test_a_job_is_followed_live_to_its_end(page: Page, half_done: HeldJob) -> None:
-    looked: list[str] = []
-    page.on("request", lambda request: looked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(half_done.page)
     page.evaluate("window.loaded = true")
     expect(page).to_have_title(re.compile(r"^[1-9]\d?% – long.csv"))
@@ -105,15 +105,15 @@ def test_a_job_is_followed_live_to_its_end(page: Page, half_done: HeldJob) -> No
     expect(page.locator("#announcements")).to_contain_text("Succeeded")
     expect(page.locator("#results tbody tr")).to_have_count(100)
     expect(page).to_have_title(re.compile("^Succeeded"))
-    assert page.evaluate("window.loaded"), "no page was loaded"
-    assert any(url.endswith("/events") for url in looked)
+    assert page.evaluate("window.loaded"), "the page was not reloaded"
+    assert any(url.endswith("/events") for url in requested)
 
 
-@pytest.mark.parametrize("head", [True, False], ids=["the head comes", "nothing comes"])
+@pytest.mark.parametrize("head", [True, False], ids=["headers only", "nothing"])
 def test_the_page_polls_behind_a_proxy_that_buffers_events(
     new_page: NewPage, held: HeldJob, service: Stack, head: bool
 ) -> None:
-    with proxy_that_gathers(service.port, head) as address:
+    with buffering_proxy(service.port, head) as address:
         page = new_page(base_url=address)
         page.goto(held.page)
         expect(page.locator("#job-state")).to_contain_text("Queued")
@@ -226,12 +226,12 @@ def test_the_partial_results_of_a_canceled_job_can_be_downloaded(page: Page, hal
     half_done.let_go()
     _, *rows = download.value.path().read_text().splitlines()
     assert 0 < len(rows) < LONG
-    _, *given = many(len(rows)).splitlines()
-    assert all(row.startswith(f"{record},") for row, record in zip(rows, given, strict=True))
+    _, *records = many(len(rows)).splitlines()
+    assert all(row.startswith(f"{record},") for row, record in zip(rows, records, strict=True))
 
 
 def test_a_lost_connection_is_reported_and_restored(page: Page, held: HeldJob) -> None:
-    # An open stream outlives Chromium's going offline, so the page is made to ask now and then.
+    # Chromium keeps open streams when it goes offline, so make the page poll.
     page.route("**/events", lambda route: route.abort())
     page.goto(held.page)
     page.context.set_offline(True)

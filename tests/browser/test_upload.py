@@ -16,7 +16,7 @@ from tests.stack import Stack, wait_until
 
 
 def rows_of(page: Page, button: str) -> list[dict[str, str]]:
-    """Download a file of the job's page and read it."""
+    """Download a file from the page of a job and read it."""
     with page.expect_download() as download:
         page.get_by_role("link", name=button).click()
     return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
@@ -37,7 +37,7 @@ def test_a_file_chosen_by_button_is_previewed_uploaded_scored_and_read(page: Pag
     expect(preview.get_by_role("row", name="marital_status Marital status")).to_be_visible()
     expect(preview.get_by_role("row", name="1 <=50K 15.05% 39 State-gov")).to_be_visible()
     expect(preview.get_by_role("row", name="2 Age: not a number. <b>old</b>")).to_be_visible()
-    assert jobs(service) == before, "nothing is sent yet"
+    assert jobs(service) == before, "nothing was uploaded yet"
     page.get_by_role("button", name="Upload and score people.csv").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#job-state")).to_contain_text("Succeeded")
@@ -77,7 +77,7 @@ def test_a_wrong_file_is_refused_before_it_is_uploaded(page: Page, text: str, me
     expect(page.get_by_label("CSV file")).to_have_attribute("aria-invalid", "true")
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#preview")).to_be_focused()
-    assert all("/preflight" in url for url in sent), "only the look at the first bytes was sent"
+    assert all("/preflight" in url for url in sent), "only the first bytes were sent for the check"
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
     expect(page.locator("#file-error")).to_have_count(0)
     expect(page.locator("#preview")).to_contain_text("File preview")
@@ -121,8 +121,8 @@ def test_the_sample_takes_one_click(page: Page) -> None:
     expect(page.get_by_role("button", name="Upload and score sample.csv")).to_be_visible()
 
 
-def break_off(route: Route, service: Stack) -> None:
-    """Break an upload's connection after its first row, in such a way that the service still waits for the rest."""
+def break_connection(route: Route, service: Stack) -> None:
+    """Break the connection of an upload after its first row, while the service still waits for the rest."""
     path, key = route.request.url.removeprefix(service.url), route.request.headers["idempotency-key"]
     headers = {"Host": "localhost", "Content-Type": "text/csv", "Content-Length": "100000", "Idempotency-Key": key}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -133,12 +133,12 @@ def break_off(route: Route, service: Stack) -> None:
     route.abort("connectionreset")
 
 
-def test_the_upload_shows_its_progress_and_a_broken_connection_offers_to_try_again(page: Page, service: Stack) -> None:
+def test_a_lost_connection_offers_a_retry(page: Page, service: Stack) -> None:
     before = jobs(service)
     page.goto("/")
     page.get_by_label("Threshold").fill("0.1")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
-    page.route("**/api/v1/jobs?*", lambda route: break_off(route, service), times=1)
+    page.route("**/api/v1/jobs?*", lambda route: break_connection(route, service), times=1)
     page.get_by_role("button", name="Upload and score people.csv").click()
     expect(page.get_by_role("heading", name="Connection lost")).to_be_visible()
     assert jobs(service) == before
@@ -178,7 +178,7 @@ def test_without_javascript_the_form_uploads(new_page: NewPage) -> None:
 
 
 def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
-    # Long before the key is pressed, or Chromium may open a dialog of its own that nobody sees.
+    # Intercept the file chooser early, or Chromium may open a dialog of its own.
     page.on("filechooser", lambda _: None)
     page.goto("/#upload")
     page.get_by_label("Threshold").focus()
