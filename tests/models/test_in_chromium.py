@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import SLOWEST_MS, browser  # noqa: F401
+from tests.browser.conftest import TIMEOUT_MS, browser  # noqa: F401
 from tests.models.answers import ExpectedAnswers
 from tests.models.case import TrainedModel
 from tests.models.cases import CASES
@@ -46,7 +46,7 @@ def owned(
 def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:  # noqa: F811
     """A page of the service; the test fails where its scripts do."""
     context = browser.new_context(base_url=stack.url, java_script_enabled=request.param)
-    context.set_default_timeout(SLOWEST_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
     found = context.new_page()
     found.on("pageerror", lambda error: errors.append(str(error)))
@@ -68,7 +68,7 @@ def test_the_form_shows_the_pipelines_own_answer(page: Page, owned: tuple[str, T
         fill(page, typed(plain.iloc[place]))
         page.get_by_role("button", name="Predict").click()
         with suppress(AssertionError):
-            wait_until(partial(_shows, page, wanted, place), SLOWEST_MS / 1000)
+            wait_until(partial(_shows, page, wanted, place), TIMEOUT_MS / 1000)
         assert not differences_of_page((200, page.content()), wanted, place)
 
 
