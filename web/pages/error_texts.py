@@ -135,12 +135,15 @@ def warning_text(code: str) -> str:
     return WARNING_TEXTS.get(code, "not seen in training")
 
 
-def describe_fault(feature: Feature, fault: Fault) -> str:
-    """Return what is wrong with the value of a feature, and what would be right."""
+def describe_fault(feature: Feature, fault: Fault, *, in_file: bool = False) -> str:
+    """Return what is wrong with the value of a feature, and what would be right.
+
+    A category is suggested as a form shows it, by its label, or as a file must spell it (``in_file``).
+    """
     if fault.code == FaultCode.MISSING or not fault.value:
         return expected_value(feature)
     of_feature = f" for {feature.title}" if fault.code == FaultCode.UNKNOWN_CATEGORY else ""
-    suggestion = feature.labels.get(fault.suggestion or "", fault.suggestion)
+    suggestion = fault.suggestion if in_file else feature.labels.get(fault.suggestion or "", fault.suggestion)
     hint = f"Did you mean “{suggestion}”?" if suggestion else expected_value(feature)
     verb = "" if fault.code == FaultCode.NOT_A_TEXT else "is "
     return f"“{fault.value}” {verb}{fault_text(fault.code)}{of_feature}. {hint}"

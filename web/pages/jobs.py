@@ -153,7 +153,7 @@ def _with_reason(row: RejectedRow, feature: Feature | None) -> RejectedRow:
     if feature is not None:
         parsed = feature.parse(row.value)
         suggestion = parsed.suggestion if isinstance(parsed, Fault) else None
-        reason = describe_fault(feature, Fault(row.code, row.reason, row.column, row.value, suggestion))
+        reason = describe_fault(feature, Fault(row.code, row.reason, row.column, row.value, suggestion), in_file=True)
     return RejectedRow(row.row, row.column, row.value, row.code, reason)
 
 

@@ -76,9 +76,9 @@ def test_faults_say_what_would_be_right(models: Path) -> None:
     features = {feature.name: feature for feature in Catalog(models, "income").card().features}
     unknown = features["education"].parse("HS grad")
     assert isinstance(unknown, Fault)
-    assert describe_fault(features["education"], unknown).startswith(
-        "“HS grad” is not a valid value for Education. Did you mean “"
-    )
+    text = "“HS grad” is not a valid value for Education. Did you mean “{}”?"
+    assert describe_fault(features["education"], unknown) == text.format("High school graduate")
+    assert describe_fault(features["education"], unknown, in_file=True) == text.format("HS-grad")
     no_suggestion = Fault("unknown_category", "", "education", "Zzz")
     assert describe_fault(features["education"], no_suggestion).endswith("for Education. Choose one of 16 values.")
     assert describe_fault(features["age"], Fault("missing", "", "age")) == "Enter a whole number, 17 to 90 years."
