@@ -8,7 +8,14 @@ from model.card import CalibrationBin, Card, GroupFigures, ModelKind, ValueEffec
 from model.card import Evaluation as CardEvaluation
 from model.schema import Feature, FeatureKind
 from web.pages.charts import PLOT, Line, PlotArea, Point, Tick, signed_bar
-from web.pages.formatting import format_multiplier, format_number, format_percent, format_significant, format_tick
+from web.pages.formatting import (
+    format_multiplier,
+    format_number,
+    format_percent,
+    format_significant,
+    format_threshold,
+    format_tick,
+)
 from web.pages.forms import format_value
 
 _MAX_TICKS = 6
@@ -171,7 +178,7 @@ def _thresholds(card: Card, measured: CardEvaluation) -> Plot | None:
         id="thresholds",
         title="Precision and recall by threshold",
         description="A higher threshold lowers recall and usually raises precision. The default threshold is "
-        f"{format_percent(card.threshold)}.",
+        f"{format_threshold(card.threshold)}.",
         x_title="Threshold",
         y_title="Share",
         x_ticks=_share_ticks(PLOT.across),
@@ -186,7 +193,7 @@ def _thresholds(card: Card, measured: CardEvaluation) -> Plot | None:
         header=["Threshold", "Predicted positive", "Recall", "Precision", "Accuracy"],
         rows=[
             [
-                format_percent(row.threshold),
+                format_threshold(row.threshold),
                 *(format_percent(s, 1) for s in (row.predicted_positive, row.recall, row.precision, row.accuracy)),
             ]
             for row in rows

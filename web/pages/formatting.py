@@ -58,6 +58,11 @@ def format_percent(share: float | None, decimals: int = 0) -> str:
     return NO_VALUE if share is None else f"{_fixed(share * 100, decimals)}%"
 
 
+def format_threshold(threshold: float) -> str:
+    """Format a threshold in 0..1 as a percentage with at most two decimals."""
+    return f"{format_number(threshold * 100)}%"
+
+
 def format_small_percent(share: float) -> str:
     """Format a share in 0..1 as a percentage with one decimal, without rounding a small one to zero."""
     return f"under {format_percent(_SMALLEST_SHARE, 1)}" if 0 < share < _SMALLEST_SHARE else format_percent(share, 1)
@@ -134,6 +139,7 @@ FILTERS = {
     "number": format_number,
     "significant": format_significant,
     "percent": format_percent,
+    "threshold": format_threshold,
     "progress": format_progress,
     "points": format_points,
     "file_size": format_size,

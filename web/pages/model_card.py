@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from model.card import Card
-from web.pages.formatting import format_percent, format_significant
+from web.pages.formatting import format_percent, format_significant, format_threshold
 
 # Title, explanation and whether the value is a share, in the order in which they are shown.
 _METRICS = {
@@ -65,5 +65,5 @@ def _format_interval(bounds: tuple[float, float] | None, is_share: bool) -> str 
 
 def _explain(name: str, explanation: str, card: Card) -> str:
     if name == "accuracy" and card.threshold is not None and card.decides_by_threshold:
-        return f"{explanation} at the {format_percent(card.threshold)} threshold"
+        return f"{explanation} at the {format_threshold(card.threshold)} threshold"
     return explanation

@@ -33,6 +33,7 @@ from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
 from web.uploads.bodies import Body, UploadForm, has_arrived, open_body
+from web.uploads.preflight import SAMPLE_BYTES
 from web.uploads.upload import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)
@@ -57,6 +58,7 @@ def _configure_templates(state: Any) -> None:
         MAX_LISTED_COLUMNS=_MAX_LISTED_COLUMNS,
         PROBLEM_TEXTS=error_texts.PROBLEM_TEXTS,
         ROW_SUBJECT=error_texts.ROW_SUBJECT,
+        SAMPLE_BYTES=SAMPLE_BYTES,
         describe_problem_errors=error_texts.describe_problem_errors,
     )
 
@@ -305,9 +307,15 @@ def jobs_page() -> Response:
     query = parse(JobsQuery, request.args.to_dict())
     listed = list_page(services().store, query.limit, query.cursor, query.state)
     unfinished = any(not item.job.state.ended for item in listed.jobs)
-    return make_response(
-        render_template("jobs.html", listed=listed, query=query, states=list(JobState), unfinished=unfinished)
+    page = render_template(
+        "jobs.html",
+        listed=listed,
+        query=query,
+        states=list(JobState),
+        unfinished=unfinished,
+        default_limit=JobsQuery.model_fields["limit"].default,
     )
+    return make_response(page)
 
 
 @pages.get("/jobs/<job:job_id>")

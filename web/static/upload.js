@@ -5,8 +5,8 @@ import { asSentence, formatDuration, formatProgress, formatSize } from "./format
 import { announce, createElement } from "./page.js";
 import { problemSummary, showPreview } from "./preview.js";
 
-const SAMPLE_BYTES = 64 * 1024;
 const form = document.getElementById("upload-form");
+const sampleBytes = Number(form.dataset.sampleBytes);
 const input = document.getElementById("file");
 // Only models that decide by a threshold have this field.
 const threshold = document.getElementById("threshold");
@@ -101,13 +101,13 @@ async function checkFile() {
   preview.append(createElement("p", { textContent: `Checking the first rows of ${file.name}…` }));
   const { query, headers, isGzip } = requestOf(file);
   query.delete("threshold");
-  const body = file.slice(0, SAMPLE_BYTES);
+  const body = file.slice(0, sampleBytes);
   try {
     const response = await fetch(`${form.dataset.preflight}?${query}`, { method: "POST", headers, body });
     const report = await response.json();
     if (file !== input.files[0]) return;
     if (response.ok) {
-      const isWhole = !isGzip && file.size <= SAMPLE_BYTES;
+      const isWhole = !isGzip && file.size <= sampleBytes;
       setObstacle(showPreview(preview, { file, isWhole, report, texts }));
     } else {
       showProblem(response.status, report, startCheck);
