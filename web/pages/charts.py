@@ -23,7 +23,7 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class BarArea:
-    """Where vertical bars stand, with ``footer`` units below them for the axis and its labels."""
+    """An area of vertical bars, with ``footer`` units below them for the axis and its labels."""
 
     width: int
     height: int
@@ -58,7 +58,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class PlotArea:
-    """Where lines run, between ``left``, ``right``, ``top`` and ``bottom`` of a ``width`` by ``height`` drawing."""
+    """An area of lines, between ``left``, ``right``, ``top`` and ``bottom`` of a ``width`` by ``height`` drawing."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""Say what is wrong with a request, a file or a value, and what to do next, by stable codes. Pure."""
+"""Texts of problems, faults and warnings for people, by their codes. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -101,7 +101,7 @@ FAULT_TEXTS = {
     FaultCode.UNDECODABLE.value: "bytes that are not text",
     FaultCode.SCORING_FAILED.value: "the model could not score it",
 }
-"""What is wrong with a value or a row, by fault code, as it follows a colon."""
+"""What is wrong with a value or a row, by fault code; the text follows a colon."""
 WARNING_TEXTS = {
     FaultCode.NOT_AN_INTEGER.value: "not a whole number, unlike all values in training",
     FaultCode.OUT_OF_RANGE.value: "outside the range seen in training",
