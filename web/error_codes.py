@@ -1,4 +1,4 @@
-"""Every code that a problem document can have, with what it means and what to do: served under ``/api/v1/errors``."""
+"""Every code of a problem document, with its meaning and remedy, as ``/api/v1/errors`` serves them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ PATH = "/api/v1/errors"
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """A stable word of the API: the statuses with which it comes (none: only within ``errors``), and what to do."""
+    """A stable code of the API, with the statuses it comes with; none if it only appears within ``errors``."""
 
     code: str
     statuses: tuple[int, ...]
@@ -23,12 +23,12 @@ class ErrorCode:
 
 
 def title_of(code: str) -> str:
-    """A code as a heading: the ``title`` of its problems."""
+    """Return the ``title`` of problems with this code."""
     return code.replace("_", " ").capitalize()
 
 
 def type_of(code: str) -> str:
-    """The ``type`` of a problem with this code: the address of what is said of it here."""
+    """Return the ``type`` of problems with this code: the address of its description."""
     return f"{PATH}/{code}"
 
 
@@ -36,20 +36,19 @@ _REQUESTS = (
     ErrorCode(
         "bad_request",
         (400,),
-        "What came is not a request as HTTP has it.",
+        "The request is not valid HTTP.",
         "Check the request line, the headers and the encoding of the address.",
     ),
     ErrorCode(
         "bad_idempotency_key",
         (400,),
         "The Idempotency-Key is empty or longer than 255 characters.",
-        "Send a random key of your own making, such as a UUID, one for each upload.",
+        "Send a random key, such as a UUID, for each upload.",
     ),
     ErrorCode(
         "malformed_body",
         (400,),
-        "The body is not what its headers say: it broke off, or its chunks, its gzip data, its form or its JSON are "
-        "broken.",
+        "The body does not match its headers: it is incomplete, or its chunks, gzip data, form or JSON are invalid.",
         "Check Content-Length, Content-Encoding and Content-Type, and send the whole body again.",
     ),
     ErrorCode(
@@ -58,118 +57,115 @@ _REQUESTS = (
         "A browser sent this request from a page of another site, which must not change anything here.",
         "Send it from a page of this service, or from a program without the headers Origin and Sec-Fetch-Site.",
     ),
-    ErrorCode("not_found", (404,), "Nothing is at this address.", "Check the path against the description of the API."),
+    ErrorCode("not_found", (404,), "There is nothing at this address.", "Check the path against the API description."),
     ErrorCode(
         "method_not_allowed",
         (405,),
-        "This address does not take the method.",
-        "Use one of the methods that the header Allow names.",
+        "This address does not support the method.",
+        "Use one of the methods listed in the Allow header.",
     ),
     ErrorCode(
-        "request_timeout", (408,), "The request did not come whole in time.", "Send it again over a better connection."
+        "request_timeout",
+        (408,),
+        "The request was not received completely in time.",
+        "Send it again over a better connection.",
     ),
     ErrorCode(
         "upload_timed_out",
         (408,),
-        "The upload stood still, or came so slowly, that it was given up. Nothing of it is kept.",
+        "The upload stalled or was too slow and was aborted. Nothing was stored.",
         "Send the file again; an Idempotency-Key makes that safe.",
     ),
     ErrorCode(
         "too_large",
         (413,),
-        "The body is larger than what is taken; files are counted after decompression.",
+        "The body exceeds the size limit; files are counted after decompression.",
         "Split the file into several, each with the header row, or the records into several requests.",
     ),
-    ErrorCode(
-        "uri_too_long", (414,), "The address is longer than what is taken.", "Send long values in the body instead."
-    ),
+    ErrorCode("uri_too_long", (414,), "The address is too long.", "Send long values in the body instead."),
     ErrorCode(
         "unsupported_media_type",
         (415,),
-        "The body is of a kind that is not read here; of a known kind, the detail names it.",
-        "Send CSV as text/csv, as application/octet-stream or as the part 'file' of multipart/form-data, records as "
-        "application/json.",
+        "The type of the body is not supported; if it was recognized, the detail names it.",
+        "Send CSV as text/csv, as application/octet-stream or as the part 'file' of multipart/form-data, and records "
+        "as application/json.",
     ),
-    ErrorCode("range_not_satisfiable", (416,), "The range asked for does not exist.", "Ask without the header Range."),
+    ErrorCode(
+        "range_not_satisfiable",
+        (416,),
+        "The requested range does not exist.",
+        "Send the request without the Range header.",
+    ),
     ErrorCode(
         "expectation_failed",
         (417,),
-        "The header Expect asks for something unknown.",
-        "Send 100-continue, or leave it out.",
+        "The Expect header has an unsupported value.",
+        "Send 100-continue, or omit the header.",
     ),
     ErrorCode(
         "unknown_host",
         (421,),
-        "The header Host, or the address in the request line, names a host that is not one of this service.",
-        "Use the address that the service says at its start, or have SCORELINE_HOSTS list the name.",
+        "The Host header, or the address in the request line, names a host that does not belong to this service.",
+        "Use the address that the service prints when it starts, or add the name to SCORELINE_HOSTS.",
     ),
     ErrorCode(
-        "bad_parameter",
-        (422,),
-        "A parameter is not as the description of the API has it; errors names it.",
-        "Correct the parameter, or leave it out.",
+        "bad_parameter", (422,), "A parameter is invalid; errors names it.", "Correct the parameter, or omit it."
     ),
     ErrorCode(
         "headers_too_large", (431,), "There are too many headers, or one is too long.", "Send fewer or shorter headers."
     ),
     ErrorCode(
-        "not_implemented",
-        (501,),
-        "The request uses a transfer coding that is not supported.",
-        "Send it plain or chunked.",
+        "not_implemented", (501,), "The request uses an unsupported transfer coding.", "Send the body plain or chunked."
     ),
 )
 
 _FILES = (
-    ErrorCode("empty_file", (422,), "The file has no bytes.", "Send a CSV file with a header row and rows under it."),
     ErrorCode(
-        "no_header",
-        (422,),
-        "The file has no header row that could be read.",
-        "Put the names of the columns into its first line.",
+        "empty_file", (422,), "The file is empty.", "Send a CSV file with a header row and at least one data row."
     ),
-    ErrorCode("no_rows", (422,), "The file has a header row and nothing under it.", "Add at least one row."),
+    ErrorCode("no_header", (422,), "The file has no readable header row.", "Put the column names into the first line."),
+    ErrorCode("no_rows", (422,), "The file has a header row but no data rows.", "Add at least one row."),
     ErrorCode(
         "missing_columns",
         (422,),
-        "The file lacks columns that the model needs; errors names each, with a header that is close.",
+        "Columns that the model needs are missing; errors names each, with a similar header if there is one.",
         "Add the columns, or correct their names in the header row.",
     ),
     ErrorCode(
         "duplicate_columns",
         (422,),
-        "Several columns of the file are for the same feature.",
+        "Several columns of the file map to the same feature.",
         "Remove or rename all but one of them.",
     ),
     ErrorCode(
         "unknown_encoding",
         (422,),
-        "The parameter encoding, or the charset of the Content-Type, is no encoding that is known here.",
-        "Leave it out to have the encoding found out, or name one that the description lists.",
+        "The parameter encoding, or the charset of the Content-Type, is not a known encoding.",
+        "Omit it to have the encoding detected, or use one that the API description lists.",
     ),
     ErrorCode(
         "open_quote",
         (422,),
-        "A quoted field begins and does not end; errors names the row.",
+        "A quoted field is never closed; errors names the row.",
         "Close the quotation mark, or remove it.",
     ),
     ErrorCode(
         "too_wide",
         (422,),
-        "A field is over 1 MiB, a record over 4 MiB, or there are more than 2,000 columns.",
-        "Check the delimiter and the quotation marks, and leave out columns that are not needed.",
+        "A field exceeds 1 MiB, a record exceeds 4 MiB, or there are more than 2,000 columns.",
+        "Check the delimiter and the quotation marks, and remove columns that are not needed.",
     ),
     ErrorCode(
         "bad_threshold",
         (422,),
-        "The threshold is no number from 0 to 1, or the model decides without one.",
-        "Send a number from 0 to 1, or leave it out.",
+        "The threshold is not a number from 0 to 1, or the model does not use one.",
+        "Send a number from 0 to 1, or omit it.",
     ),
     ErrorCode(
         "idempotency_key_reused",
         (422,),
-        "The Idempotency-Key has been used with another body or other parameters.",
-        "Use a new key for every upload, and the same one only to send the very same upload again.",
+        "The Idempotency-Key was already used with another body or other parameters.",
+        "Use a new key for each upload, and the same key only to repeat exactly the same upload.",
     ),
 )
 
@@ -177,44 +173,44 @@ _JOBS = (
     ErrorCode(
         "unknown_job",
         (404,),
-        "There is no such job: it was never there, has expired, or was deleted.",
+        "There is no such job: it never existed, has expired, or was deleted.",
         "List the jobs, or upload the file again.",
     ),
     ErrorCode(
         "not_ready",
         (409,),
-        "The job has not ended, and its results are not complete.",
-        "Wait for its end (Prefer: wait=60, until=ended), or stream what there is with follow=true.",
+        "The job has not ended, so its results are not complete.",
+        "Wait for its end (Prefer: wait=60, until=ended), or stream the results with follow=true.",
     ),
     ErrorCode(
         "job_failed",
         (409, 500),
         "The job failed and has no results; the detail says why.",
-        "See to the reason and upload the file again.",
+        "Resolve the cause and upload the file again.",
     ),
     ErrorCode(
         "job_canceled",
         (409,),
-        "The job was canceled before it was done.",
-        "Get the rows that were finished with partial=true, or upload the file again.",
+        "The job was canceled.",
+        "Get the rows scored so far with partial=true, or upload the file again.",
     ),
     ErrorCode(
         "job_ended",
         (409,),
-        "The job was canceled or failed while its file was still being sent.",
+        "The job was canceled or failed during the upload.",
         "Upload the file again if it is still needed.",
     ),
     ErrorCode(
         "still_uploading",
         (409,),
-        "Another upload with this Idempotency-Key is under way.",
-        "Send the same again after the seconds that Retry-After says; the answer is then that upload's job.",
+        "Another upload with this Idempotency-Key is in progress.",
+        "Repeat the request after the seconds in Retry-After; the answer is then the job of that upload.",
     ),
     ErrorCode(
         "too_many_jobs",
         (429,),
-        "As many jobs wait as may. Nothing was stored.",
-        "Send the file again after the seconds that Retry-After says.",
+        "The maximum number of unfinished jobs is reached. Nothing was stored.",
+        "Send the file again after the seconds in Retry-After.",
     ),
 )
 
@@ -222,32 +218,32 @@ _MODELS = (
     ErrorCode(
         "unknown_model",
         (404, 422),
-        "There is no model, or no version of one, with this name.",
-        "List the models, or leave the name out for the default one.",
+        "There is no model, or no version of it, with this name.",
+        "List the models, or omit the name to use the default model.",
     ),
     ErrorCode(
         "broken_model",
         (503,),
-        "The model is there but cannot be used; the detail says why.",
-        "Tell who runs the service, or choose another model or version.",
+        "The model exists but cannot be used; the detail says why.",
+        "Contact the administrator, or choose another model or version.",
     ),
     ErrorCode(
         "unknown_prediction",
         (404,),
-        "There is no such prediction: it was never there, or has expired.",
-        "Ask for the prediction again.",
+        "There is no such prediction: it never existed, or has expired.",
+        "Request the prediction again.",
     ),
     ErrorCode(
         "invalid_record",
         (422,),
-        "The record has values that the model cannot take; errors has every one of them.",
-        "Correct them as errors says.",
+        "The record has invalid values; errors lists all of them.",
+        "Correct the values that errors lists.",
     ),
     ErrorCode(
         "too_many_predictions",
         (429,),
-        "As many predictions wait as may.",
-        "Ask again after the seconds that Retry-After says.",
+        "The maximum number of waiting predictions is reached.",
+        "Try again after the seconds in Retry-After.",
     ),
 )
 
@@ -255,89 +251,89 @@ _SERVICE = (
     ErrorCode(
         "internal_error",
         (500,),
-        "Something went wrong on the side of the service.",
-        "Try again. If it happens once more, tell who runs the service; its log has the reason.",
+        "An unexpected error occurred in the service.",
+        "Try again. If the error persists, contact the administrator; the log has the cause.",
     ),
     ErrorCode(
         "busy",
         (503,),
-        "The service has as many requests of this kind in hand as it can, or this client as many as one may.",
-        "Send it again after the seconds that Retry-After says.",
+        "The service, or this client, has reached its limit of concurrent requests of this kind.",
+        "Try again after the seconds in Retry-After.",
     ),
     ErrorCode(
         "no_worker",
         (503,),
-        "No worker answered in time.",
-        "Try again; if that does not help, /readyz says which part is missing.",
+        "No worker responded in time.",
+        "Try again; if that fails, /readyz says which part is missing.",
     ),
     ErrorCode(
         "store_full",
         (503,),
-        "The store has no room for more. Nothing was stored.",
-        "Delete jobs that are not needed any more, or try again when some have expired.",
+        "The store is full. Nothing was stored.",
+        "Delete jobs that are no longer needed, or try again when some have expired.",
     ),
     ErrorCode(
         "store_unsuitable",
         (503,),
-        "The Redis or Valkey server that this service was given could lose jobs: it keeps no append-only file, evicts "
-        "keys, is too old or is a cluster.",
-        "Tell whoever runs the service; the problem's detail names the setting of the server to change.",
+        "The configured Redis or Valkey server could lose jobs: it has no append-only file, evicts keys, is too old or "
+        "is a cluster.",
+        "Contact the administrator; the detail names the server setting to change.",
     ),
     ErrorCode(
         "store_unavailable",
         (503,),
-        "The store does not answer. What was accepted before is safe.",
-        "Try again after the seconds that Retry-After says.",
+        "The store is unavailable. Accepted jobs are safe.",
+        "Try again after the seconds in Retry-After.",
     ),
 )
 
 _FAULTS = (
-    ErrorCode(FaultCode.MISSING, (), "A value is empty where the model needs one.", "Fill it in."),
+    ErrorCode(FaultCode.MISSING, (), "A required value is missing.", "Provide the value."),
     ErrorCode(
         FaultCode.NOT_A_NUMBER,
         (),
-        "A value is no number: digits with a decimal point, no thousands separators.",
-        "Correct it.",
+        "A value is not a number: digits with a decimal point, without thousands separators.",
+        "Correct the value.",
     ),
-    ErrorCode(FaultCode.NOT_AN_INTEGER, (), "A number is not whole where it has to be.", "Round or correct it."),
+    ErrorCode(FaultCode.NOT_AN_INTEGER, (), "A number must be whole.", "Round or correct the value."),
     ErrorCode(
         FaultCode.OUT_OF_RANGE,
         (),
-        "A number lies outside what the model takes.",
-        "Correct it; the model's features have their minimum and maximum.",
+        "A number is outside the allowed range.",
+        "Correct the value; the features of the model list minimum and maximum.",
     ),
     ErrorCode(
         FaultCode.UNKNOWN_CATEGORY,
         (),
-        "A value is none of the feature's categories.",
-        "Use one of them; did_you_mean names one that is close.",
+        "A value is not one of the feature's categories.",
+        "Use one of the categories; did_you_mean suggests a similar one.",
     ),
     ErrorCode(FaultCode.NOT_A_BOOLEAN, (), "A value is neither true nor false.", "Use true or false."),
-    ErrorCode(FaultCode.NOT_A_DATE, (), "A value is no date.", "Write it as 2026-02-03."),
-    ErrorCode(FaultCode.NOT_A_TEXT, (), "A value is no text.", "Send a JSON string."),
+    ErrorCode(FaultCode.NOT_A_DATE, (), "A value is not a date.", "Use the format 2026-02-03."),
+    ErrorCode(FaultCode.NOT_A_TEXT, (), "A value must be text.", "Send a JSON string."),
     ErrorCode(
         FaultCode.RAGGED,
         (),
         "A row has more or fewer fields than the header.",
-        "Quote fields that hold the delimiter, or correct the row.",
+        "Quote fields that contain the delimiter, or correct the row.",
     ),
     ErrorCode(
         FaultCode.MALFORMED,
         (),
-        "A row has quotation marks or line ends where none may be.",
-        "Double the quotation marks within a quoted field, and quote fields with line ends.",
+        "A row has misplaced quotation marks or line breaks.",
+        "Double the quotation marks within a quoted field, and quote fields with line breaks.",
     ),
     ErrorCode(
         FaultCode.UNDECODABLE,
         (422,),
-        "A row, or the whole file, holds bytes that are no text in its encoding, or NUL.",
+        "A row, or the whole file, contains NUL or bytes that are not text in its encoding.",
         "Save the file as CSV in UTF-8.",
     ),
     ErrorCode(
         FaultCode.SCORING_FAILED,
         (422,),
-        "The model raised an error on this record, or ended the process that asked it.",
-        "Check the values; if they are right, tell who made the model.",
+        "The model raised an error on this record, or crashed its process.",
+        "Check the values; if they are correct, contact the owner of the model.",
     ),
 )
 
@@ -345,9 +341,9 @@ ERROR_CODES = {
     str(error.code): error
     for error in sorted((*_REQUESTS, *_FILES, *_JOBS, *_MODELS, *_SERVICE, *_FAULTS), key=lambda error: error.code)
 }
-"""What there is to say of each code, in the order of the alphabet."""
+"""All codes in alphabetical order."""
 
-# The codes of what is no matter of the application, but of HTTP.
+# The codes of errors that HTTP defines.
 _BY_STATUS = {
     400: "bad_request",
     404: "not_found",
@@ -364,5 +360,5 @@ _BY_STATUS = {
 
 
 def code_of(status: int) -> str:
-    """The code of an error of which nothing but its status is known."""
+    """Return the code of an HTTP error by its status."""
     return _BY_STATUS.get(status, "internal_error" if status >= 500 else "bad_request")

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457). One table says which status each error of the core becomes."""
+"""Errors as problem details (RFC 9457); one table maps the exceptions of the other packages to codes and statuses."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -35,17 +35,17 @@ log = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
-# Where programs ask; everywhere else people do, and get a page.
-_FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
+# Requests to other paths get a page instead of a problem document.
+_API_PATHS = ("/api/", "/healthz", "/readyz", "/metrics")
 
-# Status of a refused upload by its code; 422 for all others.
+# Statuses of refused uploads by code; 422 for all others.
 _REFUSALS = {
     "malformed_body": HTTPStatus.BAD_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 
-# Code, status and seconds to wait of the core's other errors; the detail is the error's own text unless given here.
+# Code, status, seconds to wait and detail of other errors; without a detail, the text of the error is used.
 _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] = {
     UnknownModel: ("unknown_model", HTTPStatus.UNPROCESSABLE_ENTITY, None, None),
     BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
@@ -57,16 +57,16 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     StillUploading: ("still_uploading", HTTPStatus.CONFLICT, 2, None),
     UploadEnded: ("job_ended", HTTPStatus.CONFLICT, None, None),
     UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),
-    ParseException: ("malformed_body", HTTPStatus.BAD_REQUEST, None, "the chunks of the body are malformed"),
+    ParseException: ("malformed_body", HTTPStatus.BAD_REQUEST, None, "the body is not valid chunked data"),
     OutOfMemoryError: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the store is full"),
-    RedisConnectionError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store does not answer"),
-    RedisTimeoutError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store does not answer"),
-    ReadOnlyError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store takes no writes"),
+    RedisConnectionError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is unavailable"),
+    RedisTimeoutError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is unavailable"),
+    ReadOnlyError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is read-only"),
 }
 
 
 class Problem(Exception):
-    """Raised by an endpoint to answer with a problem document."""
+    """Raised to answer a request with a problem document."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Problem(Exception):
             self.headers["Retry-After"] = str(retry_after)
 
     def as_dict(self) -> dict[str, Any]:
-        """The problem document."""
+        """Return the problem document."""
         return {
             "type": type_of(self.code),
             "title": title_of(self.code),
@@ -99,7 +99,7 @@ class Problem(Exception):
 
 
 class Unroutable(NotFound):
-    """Raised while an address is matched with the routes; has the problem to answer with."""
+    """Raised by a URL converter for an invalid id, with the problem to answer with."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -107,12 +107,12 @@ class Unroutable(NotFound):
 
 
 def fault_detail(fault: Fault) -> dict[str, Any]:
-    """A fault of a record as a member of ``errors``."""
+    """Return a fault of a record as a member of ``errors``."""
     return Detail(fault.code, fault.detail, fault.column, value=fault.value, did_you_mean=fault.suggestion).as_dict()
 
 
 def to_problem(error: Exception) -> Problem | None:
-    """The problem that an error of the core becomes, or None if the table does not know it."""
+    """Return the problem of a known error, or None."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, Unroutable):
@@ -122,31 +122,32 @@ def to_problem(error: Exception) -> Problem | None:
         return Problem(status, error.code, error.detail, [detail.as_dict() for detail in error.errors])
     for kind, (code, status, retry_after, detail) in _ERRORS.items():
         if isinstance(error, kind):
-            known = getattr(error, "retry_after", None)
-            return Problem(status, code, detail or str(error), retry_after=known or retry_after)
+            own_delay = getattr(error, "retry_after", None)
+            return Problem(status, code, detail or str(error), retry_after=own_delay or retry_after)
     return None
 
 
 def invalid_parameters(error: ValidationError) -> Problem:
-    """The problem of parameters that are not as the API describes them."""
+    """Return the problem of parameters that do not match their schema."""
     errors = [
         Detail("bad_parameter", item["msg"], column=".".join(map(str, item["loc"])) or None).as_dict()
         for item in error.errors(include_url=False, include_context=False)
     ]
-    where = ", ".join(str(item.get("column", "request")) for item in errors)
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", f"not as the API describes it: {where}", errors)
+    names = ", ".join(str(item.get("column", "request")) for item in errors)
+    label = "invalid parameter" if len(errors) == 1 else "invalid parameters"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", f"{label}: {names}", errors)
 
 
 def problem_response(problem: Problem) -> Response:
-    """The answer of the API to a problem."""
+    """Return the API's response to a problem."""
     response = Response(orjson.dumps(problem.as_dict()), problem.status, mimetype=MEDIA_TYPE)
     response.headers.extend(problem.headers)
     return response
 
 
 def refusal(app: Flask, status: HTTPStatus) -> bytes:
-    """The whole answer, head and body, to what came in place of a request; it repeats nothing of that."""
-    with app.test_request_context(_FOR_PROGRAMS[0]):
+    """Return a complete HTTP response to an invalid request; it echoes nothing of the request."""
+    with app.test_request_context(_API_PATHS[0]):
         problem = Problem(status, code_of(status), status.description or status.phrase)
         response = app.process_response(problem_response(problem))
     response.headers["Connection"] = "close"
@@ -155,21 +156,21 @@ def refusal(app: Flask, status: HTTPStatus) -> bytes:
 
 
 def problem_page(problem: Problem) -> Response:
-    """The answer to a person: what went wrong, and what to do next."""
+    """Return the page of a problem: what went wrong, and what to do next."""
     response = Response(render_template("problem.html", problem=problem), problem.status)
     response.headers.extend(problem.headers)
     return response
 
 
 def http_problem(error: HTTPException) -> Problem:
-    """The problem that one of Werkzeug's exceptions becomes."""
+    """Return the problem of a Werkzeug exception."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     return Problem(status, code_of(status), error.description or status.phrase, headers=headers)
 
 
 def register(app: Flask) -> None:
-    """Answer errors with problem details, or with a page where people ask."""
+    """Answer errors with problem documents under API paths, elsewhere with pages."""
 
     def answer(error: Exception) -> Response:
         if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
@@ -179,6 +180,6 @@ def register(app: Flask) -> None:
             route = request.url_rule.rule if request.url_rule else None
             log.error("request failed", method=request.method, route=route, exc_info=error)
             problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
-        return problem_response(problem) if request.path.startswith(_FOR_PROGRAMS) else problem_page(problem)
+        return problem_response(problem) if request.path.startswith(_API_PATHS) else problem_page(problem)
 
     app.register_error_handler(Exception, answer)

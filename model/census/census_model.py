@@ -84,7 +84,7 @@ class CensusModel:
             title=self.title,
             description=self.description,
             caution=CAUTION,
-            target="Earns more than 50,000 dollars a year",
+            target="Earning more than $50,000 a year",
             classes=CLASSES,
             positive_class=POSITIVE,
             threshold=THRESHOLD,

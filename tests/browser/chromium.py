@@ -1,4 +1,4 @@
-"""Chromium as the tests and the script of the screenshots start it: Debian's, never a downloaded one."""
+"""Start the system's Chromium for tests and screenshots."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,13 +20,14 @@ ARGUMENTS = (
 
 
 def chromium_path() -> Path | None:
-    """Where the system's Chromium is, if there is one."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    return Path(found) if found else None
+    """Return the path of the system's Chromium, or None."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    return Path(path) if path else None
 
 
 @contextmanager
 def running_chromium(path: Path) -> Iterator[Browser]:
+    """Run a browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         try:

@@ -1,4 +1,4 @@
-"""A real browser for the tests of this folder; where there is none they are skipped, and it is said so."""
+"""A real browser for the tests of this folder, which are skipped with a message where there is none."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from tests.browser.chromium import chromium_path, running_chromium
 from tests.browser.kinds import KINDS, Kind, add_kind
 from tests.stack import Stack
 
-WITHOUT = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
-# Set where skipping these tests must not pass for success.
+NO_CHROMIUM = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
+# Fail instead of skipping.
 REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-SLOWEST_MS = 30_000
+TIMEOUT_MS = 30_000
 
 NewPage = Callable[..., Page]
 
@@ -25,25 +25,25 @@ def browser() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:
         if REQUIRED:
-            pytest.fail(WITHOUT)
-        pytest.skip(WITHOUT)
-    expect.set_options(timeout=SLOWEST_MS)
+            pytest.fail(NO_CHROMIUM)
+        pytest.skip(NO_CHROMIUM)
+    expect.set_options(timeout=TIMEOUT_MS)
     with running_chromium(path) as browser:
         yield browser
 
 
 @pytest.fixture
 def new_page(browser: Browser, service: Stack) -> Iterator[NewPage]:
-    """Makes pages of the service; options as for a browser context. Fails where a page has script errors."""
+    """A factory of pages of the service, with options of a browser context. Fails on script errors."""
     contexts, errors = [], list[str]()
 
     def make(**options: Any) -> Page:
         context = browser.new_context(**{"base_url": service.url, "timezone_id": "Asia/Tokyo", **options})
-        context.set_default_timeout(SLOWEST_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if "Content Security" in said.text else None)
+        page.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
         return page
 
     yield make
@@ -54,16 +54,16 @@ def new_page(browser: Browser, service: Stack) -> Iterator[NewPage]:
 
 @pytest.fixture
 def page(new_page: NewPage) -> Page:
-    """A page in the usual size."""
+    """A page of desktop size."""
     return new_page(viewport={"width": 1280, "height": 900})
 
 
 @pytest.fixture(scope="module")
 def kinds(service: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Kind]]:
-    """A dozen models of other kinds, which the service has for as long as they are needed."""
-    models, made = service.folder / "models", {name: make() for name, make in KINDS.items()}
-    for name, kind in made.items():
+    """Models of all other kinds, in the service as long as the tests of a module need them."""
+    models, kinds_ = service.folder / "models", {name: make() for name, make in KINDS.items()}
+    for name, kind in kinds_.items():
         add_kind(name, kind, models, tmp_path_factory.mktemp(name))
-    yield made
-    for name in made:
+    yield kinds_
+    for name in kinds_:
         shutil.rmtree(models / name)

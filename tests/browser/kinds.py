@@ -1,4 +1,4 @@
-"""A dozen kinds of models as people bring them, tiny, for the tests of the pages: trained once for all of them."""
+"""Tiny models of many kinds for the tests of the pages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,15 +40,12 @@ PEOPLE = (
     Feature(name="income", title="Monthly income", kind=FeatureKind.NUMBER, unit="euros"),
     Feature(name="pet", title="Pet", kind=FeatureKind.CATEGORY, categories=PETS),
 )
-"""What the records of people are, as their owner writes it."""
+"""The features of a schema as a model's owner would write it."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A fitted pipeline with the inputs of its training data and the truth about them, if there is any.
-
-    ``features`` are those of a schema that its owner wrote.
-    """
+    """A fitted pipeline with its training inputs and their targets, if any; ``features`` of a written schema."""
 
     pipeline: Any
     inputs: pd.DataFrame
@@ -57,7 +54,7 @@ class Kind:
 
     @property
     def answers(self) -> list[list[str]]:
-        """What the pipeline itself predicts for each of its inputs, for each target, as text."""
+        """The pipeline's own predictions of its inputs, one text per target."""
         predicted = self.pipeline.predict(self.inputs).tolist()
         if is_outlier_detector(self.pipeline):
             return [["normal" if value > 0 else "outlier"] for value in predicted]
@@ -75,12 +72,12 @@ def _fitted(pipeline: Any, inputs: pd.DataFrame, truth: Any = None, **known: Any
 
 
 def _split(values: pd.Series, words: list[str]) -> np.ndarray:
-    """A word for each value, by where it stands among all: every word as often as the others."""
+    """Return a word per value by its rank, each word equally often."""
     return np.array(words)[(values.rank(method="first").to_numpy() - 1).astype(int) * len(words) // len(values)]
 
 
 def _people() -> pd.DataFrame:
-    """Numbers and categories, one of which is called `none`, and one has spaces and an umlaut."""
+    """Return numbers and categories, among them ``none``, one with a space and one with an umlaut."""
     rng = np.random.default_rng(1)
     return pd.DataFrame(
         {
@@ -97,54 +94,54 @@ def _columns(frame: pd.DataFrame, *categories: str) -> Any:
 
 
 def binary() -> Kind:
-    """Two classes with a probability, one of them called `none`; its owner wrote the schema."""
+    """Two classes with a probability, one of them called ``none``, with a written schema."""
     frame = _people()
     mood = np.where(frame["age"] + 10 * (frame["pet"] == "none") > 55, "none", "some more")
     return _fitted(make_pipeline(_columns(frame, "pet"), LogisticRegression()), frame, mood, features=PEOPLE)
 
 
 def likeliest() -> Kind:
-    """Two classes with a probability, but no threshold that gives the pipeline's own labels."""
+    """Two classes with a probability, but no threshold that reproduces the pipeline's labels."""
     frame, pipeline = _numbers(2), SVC(probability=True, random_state=0)
     return _fitted(pipeline, frame, np.random.default_rng(5).choice(["no", "yes"], ROWS))
 
 
 def margins() -> Kind:
-    """Two classes with a decision value, not a probability."""
+    """Two classes with a decision value instead of a probability."""
     frame = _people()
     return _fitted(make_pipeline(_columns(frame, "pet"), LinearSVC()), frame, _split(frame["income"], ["low", "high"]))
 
 
 def votes() -> Kind:
-    """Two classes and nothing beside the prediction."""
+    """Two classes without any score."""
     frame = _numbers(2)
     voters = [("lines", Perceptron(random_state=0)), ("bells", GaussianNB()), ("most", DummyClassifier())]
     return _fitted(VotingClassifier(voters), frame, _split(frame["size_0"], ["No", "Yes"]))
 
 
 def classes() -> Kind:
-    """Classes whose names are words that mean something elsewhere, or hold spaces and umlauts."""
+    """Classes with names that are reserved elsewhere or hold spaces, umlauts and markup."""
     frame = _numbers(2)
     names = ["none", "a b", "größer & <b>", "probability"]
     return _fitted(make_pipeline(StandardScaler(), LogisticRegression()), frame, _split(frame["size_1"], names))
 
 
 def letters() -> Kind:
-    """32 classes, known by numbers."""
+    """32 classes named by numbers."""
     frame = _numbers(3, 160)
     numbers = [*map(str, range(32))]
     return _fitted(make_pipeline(StandardScaler(), LogisticRegression()), frame, _split(frame["size_0"], numbers))
 
 
 def price() -> Kind:
-    """A number is predicted."""
+    """A regressor."""
     frame = _people()
     pipeline = make_pipeline(_columns(frame, "pet"), LinearRegression())
     return _fitted(pipeline, frame, (frame["income"] * 2 - frame["age"]).round(2))
 
 
 def unseen() -> Kind:
-    """What never occurred in training is scored with a warning."""
+    """Unseen values are scored with a warning."""
     frame, encoder = _people(), OneHotEncoder(handle_unknown="ignore")
     columns = make_column_transformer((StandardScaler(), ["age", "income"]), (encoder, ["pet"]))
     return _fitted(make_pipeline(columns, LogisticRegression()), frame, _split(frame["age"], ["new", "old"]))
@@ -164,7 +161,7 @@ def reviews() -> Kind:
 
 
 def visits() -> Kind:
-    """Days and truths beside a number."""
+    """Dates, booleans and a number."""
     rng = np.random.default_rng(3)
     days = pd.date_range("2024-01-01", periods=8).strftime("%Y-%m-%d").to_numpy()[rng.integers(0, 8, ROWS)]
     frame = pd.DataFrame({"day": days, "member": rng.random(ROWS) > 0.5, "guests": rng.integers(1, 9, ROWS)})
@@ -187,7 +184,7 @@ def gaps() -> Kind:
 
 
 def names() -> Kind:
-    """Features that are called as parameters, ids and properties of forms are, or alike but for their signs."""
+    """Features named like parameters, ids and properties of forms, or differing only in special characters."""
     called = [
         *("id", "file", "threshold", "model", "version", "filename", "action", "submit", "outcome", "record-form"),
         *("100 %", "größe", "A b", "a_b", "a-b", "#"),
@@ -198,26 +195,26 @@ def names() -> Kind:
 
 
 def targets() -> Kind:
-    """Two numbers are predicted at once."""
+    """A regressor of two targets."""
     frame = _numbers(3)
     truth = pd.DataFrame({"heat load": frame["size_0"] * 3 + 1, "Kühllast": frame["size_1"]})
     return _fitted(LinearRegression(), frame, truth)
 
 
 def labels() -> Kind:
-    """Two classes are predicted at once."""
+    """A classifier of two targets."""
     frame = _numbers(3)
     sells, grade = _split(frame["size_0"], ["no", "yes"]), _split(frame["size_1"], ["a", "b", "none"])
     return _fitted(DecisionTreeClassifier(random_state=0), frame, pd.DataFrame({"sells": sells, "grade": grade}))
 
 
 def outliers() -> Kind:
-    """A detector of outliers."""
+    """An outlier detector."""
     return _fitted(make_pipeline(StandardScaler(), OneClassSVM(nu=0.2)), _numbers(2))
 
 
 def clusters() -> Kind:
-    """Records that are alike, together."""
+    """A clusterer."""
     return _fitted(KMeans(3, random_state=0), _numbers(2))
 
 
@@ -233,7 +230,7 @@ def wide751() -> Kind:
     frame = _numbers(751, 10)
     features = tuple(Feature(name=name, title=name, kind=FeatureKind.NUMBER) for name in frame)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, _split(frame["size_7"], ["no", "yes"]))
-    # How much each of so many features matters takes long to find out: that needs the truth.
+    # Without targets, so that the permutation importance of so many features is not computed.
     return Kind(pipeline, frame, pd.DataFrame(), features)
 
 
@@ -247,10 +244,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
 
 
 def add_kind(name: str, kind: Kind, models: Path, folder: Path) -> Card:
-    """Add it to a folder of models as `add_model` does, without the proof: its answers are what the tests look at.
-
-    ``folder`` is for the files that this takes.
-    """
+    """Add a model to a folder of models as ``add_model`` does, but without the proof; ``folder`` is for its files."""
     artifact, data = folder / f"{name}.skops", folder / f"{name}.csv"
     skops.io.dump(kind.pipeline, artifact)
     kind.inputs.join(kind.truth).to_csv(data, index=False)

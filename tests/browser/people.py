@@ -1,4 +1,4 @@
-"""Files and records that the browser tests use."""
+"""Files and records for the browser tests."""
 
 from typing import Any
 
@@ -12,16 +12,17 @@ ANSWER = f"/models/income/prediction?{QUERY}"
 
 
 def many(rows: int) -> str:
+    """Return a file of that many valid rows."""
     return f"{HEADER}\n" + f"{ROW}\n" * rows
 
 
 def csv_file(text: str | bytes, name: str = "people.csv") -> Any:
-    """A file as Playwright hands it to a file input."""
+    """Return a file as Playwright passes it to a file input."""
     return {"name": name, "mimeType": "text/csv", "buffer": text.encode() if isinstance(text, str) else text}
 
 
 def drop(page: Page, data: bytes, name: str = "people.csv") -> None:
-    """Drop a file somewhere on the page, as a person does who does not aim."""
+    """Drop a file on the body of the page, outside of the form."""
     page.evaluate(
         """([bytes, name]) => {
             const dataTransfer = new DataTransfer();

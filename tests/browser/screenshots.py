@@ -1,4 +1,4 @@
-"""Makes the pictures of the README from a service of its own: ``python -m tests.browser.screenshots``."""
+"""Take the screenshots of the README on a service of its own: ``python -m tests.browser.screenshots``."""
 
 import sys
 import tempfile
@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 1280, 1180
 
 
 def main() -> int:
+    """Run the command."""
     path = chromium_path()
     if path is None:
         print("no Chromium is installed (on Debian: apt-get install chromium)", file=sys.stderr)
@@ -27,24 +28,25 @@ def main() -> int:
         models = Path(folder, "models")
         ensure_trained(models)
         with running_stack(Path(folder, "service"), models) as service, running_chromium(path) as browser:
-            show_answer(new_page(browser, service))
-            show_job(new_page(browser, service), service)
+            take_prediction(new_page(browser, service))
+            take_job(new_page(browser, service), service)
     return 0
 
 
 def new_page(browser: Browser, service: Stack) -> Page:
+    """Return a page of the service."""
     return browser.new_context(base_url=service.url, viewport={"width": WIDTH, "height": HEIGHT}).new_page()
 
 
-def show_answer(page: Page) -> None:
-    """The quick form with its answer."""
+def take_prediction(page: Page) -> None:
+    """Take a single prediction."""
     page.goto(ANSWER)
     expect(page.locator("#probability")).to_be_visible()
     page.screenshot(path=FOLDER / "quick-form.png")
 
 
-def show_job(page: Page, service: Stack) -> None:
-    """A job that is done, with its rejected rows."""
+def take_job(page: Page, service: Stack) -> None:
+    """Take a finished job with rejected rows."""
     frame, _ = load_records(TRAINING)
     people = frame.astype({"age": int, "hours_per_week": int}).to_csv(index=False).splitlines()
     people[1_204] = people[1_204].replace(",Bachelors,", ",Bachelor,").replace(",HS-grad,", ",HS grad,")

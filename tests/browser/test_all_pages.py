@@ -1,4 +1,4 @@
-"""What holds for every page: accessible, small, still, in both schemes and all widths."""
+"""All pages are accessible and small, do not shift, and fit all widths and both color schemes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -46,7 +46,7 @@ KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem
 
 
 def open_page(page: Page, address: str) -> None:
-    """Open a page and wait until it is whole."""
+    """Open a page and wait until it is complete."""
     page.goto(address)
     if address == DOCS:
         expect(page.get_by_role("button", name="Schemas")).to_be_visible()
@@ -57,9 +57,9 @@ DARK: tuple[Any, Any] = ("dark", {"runOnly": ["color-contrast", "link-in-text-bl
 
 
 def assert_accessible(page: Page, part: str | None = None, schemes: Sequence[tuple[Any, Any]] = (LIGHT, DARK)) -> None:
-    """Axe finds nothing, on the page or in a part of it.
+    """Assert that axe finds no violation on the page or in a part of it.
 
-    Of its rules, only those about colours can answer differently in the other scheme.
+    In the other color scheme only the rules about colors can give another result.
     """
     for scheme, options in schemes:
         page.emulate_media(color_scheme=scheme)
@@ -68,7 +68,7 @@ def assert_accessible(page: Page, part: str | None = None, schemes: Sequence[tup
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_is_small_and_still_asks_nobody_else_fits_the_screen_and_is_accessible(
+def test_a_page_is_small_stable_self_contained_responsive_and_accessible(
     page: Page, service: Stack, addresses: dict[str, str], kind: str
 ) -> None:
     requests: list[Request] = []
@@ -86,7 +86,7 @@ def test_a_page_is_small_and_still_asks_nobody_else_fits_the_screen_and_is_acces
 
 
 @pytest.mark.parametrize("kind", ["job", "jobs"])
-def test_scripts_that_come_late_move_nothing(page: Page, addresses: dict[str, str], kind: str) -> None:
+def test_late_scripts_do_not_shift_the_page(page: Page, addresses: dict[str, str], kind: str) -> None:
     def hold(route: Route) -> None:
         page.wait_for_timeout(400)
         route.continue_()
@@ -98,7 +98,7 @@ def test_scripts_that_come_late_move_nothing(page: Page, addresses: dict[str, st
     assert page.evaluate(SHIFT) == 0
 
 
-def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_open(page: Page) -> None:
+def test_an_unfolded_model_card_is_accessible(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto("/models/income")
     for summary in page.locator("#about details > summary").all():
@@ -109,7 +109,7 @@ def test_the_card_of_a_model_has_no_faults_of_accessibility_when_everything_is_o
     assert_accessible(page, "#about")
 
 
-def test_the_description_of_the_api_has_no_faults_of_accessibility_when_it_is_opened(page: Page) -> None:
+def test_the_unfolded_api_description_is_accessible(page: Page) -> None:
     open_page(page, DOCS)
     for name in ("List jobs", "Upload a CSV file"):
         page.get_by_role("button", name=name).click()
@@ -120,23 +120,21 @@ def test_the_description_of_the_api_has_no_faults_of_accessibility_when_it_is_op
     page.get_by_role("button", name="Execute").first.click()
     expect(page.get_by_text("Response body").first).to_be_visible()
     page.get_by_role("button", name="Expand all").first.click()
-    # Axe needs long for what is so large; the colours of the dark page are looked at where it is closed.
+    # Axe is slow on so large a page; the dark colors are checked on the folded one.
     assert_accessible(page, ".opblock.is-open", [LIGHT])
 
 
-def test_the_preview_of_a_file_has_no_faults_of_accessibility(page: Page) -> None:
+def test_the_preview_of_a_file_is_accessible(page: Page) -> None:
     page.goto("/")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE.replace("sex", "gender")))
     expect(page.locator("#preview")).to_contain_text("cannot be scored")
     assert_accessible(page, "#preview")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
-    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    expect(page.locator("#preview")).to_contain_text("File preview")
     assert_accessible(page, "#preview")
 
 
-def test_the_comparison_with_the_training_data_has_no_faults_of_accessibility(
-    page: Page, addresses: dict[str, str]
-) -> None:
+def test_data_drift_is_accessible(page: Page, addresses: dict[str, str]) -> None:
     page.goto(addresses["job"])
     for closed in page.locator("#drift details > summary").all():
         closed.click()
@@ -144,10 +142,10 @@ def test_the_comparison_with_the_training_data_has_no_faults_of_accessibility(
     assert_accessible(page, "#drift")
 
 
-def test_the_answer_moves_nothing_that_the_reader_did_not_ask_for(page: Page) -> None:
+def test_a_new_result_does_not_shift_the_page(page: Page) -> None:
     page.goto("/")
     page.get_by_role("button", name="Predict").click()
     expect(page.locator("#probability")).to_be_visible()
     page.get_by_label("Education").select_option("Masters")
-    expect(page.locator("#why-heading")).to_be_visible()
+    expect(page.locator("#contributions-heading")).to_be_visible()
     assert page.evaluate(SHIFT) < 0.01

@@ -1,4 +1,4 @@
-"""Every kind of model in a real browser, with JavaScript and without: the page's answers are the pipeline's own."""
+"""Every kind of model in a real browser, with and without JavaScript: predictions are those of the pipeline."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.kinds import KINDS, Kind
 from tests.browser.people import csv_file
-from web.pages.formatting import grouped_digits
+from web.pages.formatting import format_significant
 
-# Of more fields than these, typing into each takes too long.
+# Typing into more fields than this takes too long.
 MAX_TYPED = 20
-# Without JavaScript, the pages of these are like those of others.
+# Not tested without JavaScript, since their pages are like those of other kinds.
 ALIKE = ("likeliest", "votes", "letters", "price", "clusters", "wide58")
 NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(e-?[0-9]+)?")
-# A form's own properties are hidden by fields of their names.
+# Fields may hide properties of their form.
 GET_ID = "element => Element.prototype.getAttribute.call(element, 'id')"
 FILL = """(form, record) => {
     for (const field of document.querySelectorAll("#record-form [data-field]")) {
@@ -31,7 +31,7 @@ FILL = """(form, record) => {
 
 
 def record_of(kind: Kind, row: int) -> dict[str, str]:
-    """A record of the training data as a person would type it."""
+    """Return a training record as a person would type it."""
     values = kind.inputs.iloc[row]
     return {name: "" if pd.isna(value) else text_of(value) for name, value in values.items()}
 
@@ -54,12 +54,12 @@ def fill(page: Page, record: dict[str, str]) -> None:
 
 
 def shown(answer: str) -> str:
-    """An answer as the page shows it: numbers in six digits."""
-    return grouped_digits(float(answer)) if NUMBER.fullmatch(answer) else answer
+    """A prediction as the page shows it: numbers in six digits."""
+    return format_significant(float(answer)) if NUMBER.fullmatch(answer) else answer
 
 
-def assert_whole(page: Page) -> None:
-    """No id stands twice, and the page fits a phone and the usual screen."""
+def assert_valid_layout(page: Page) -> None:
+    """Assert that ids are unique and that the page fits narrow and wide screens."""
     ids = page.locator("[id]").evaluate_all(f"elements => elements.map({GET_ID})")
     assert len(ids) == len(set(ids))
     for width in (390, 1280):
@@ -72,7 +72,7 @@ def assert_whole(page: Page) -> None:
     [(name, javascript) for name in KINDS for javascript in (True, False) if javascript or name not in ALIKE],
     ids=lambda value: {True: "with JavaScript", False: "without"}.get(value, value),
 )
-def test_the_form_and_the_upload_give_the_pipelines_own_answers(
+def test_form_and_upload_give_the_predictions_of_the_pipeline(
     new_page: NewPage, kinds: dict[str, Kind], name: str, javascript: bool
 ) -> None:
     kind, page = kinds[name], new_page(java_script_enabled=javascript, viewport={"width": 1280, "height": 900})
@@ -84,17 +84,17 @@ def test_the_form_and_the_upload_give_the_pipelines_own_answers(
         page.get_by_role("button", name="Predict").click()
         expect(page.locator("#decision, #prediction, #targets td")).to_have_text([*map(shown, answers[row])])
         assert page.locator("#record-form .error").count() == 0
-    assert_whole(page)
+    assert_valid_layout(page)
     page.locator("#file").set_input_files(csv_file(kind.inputs.to_csv(index=False)))
     if javascript:
-        expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+        expect(page.locator("#preview")).to_contain_text("File preview")
     page.get_by_role("button", name="Upload and score", exact=True).click()
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text=f"All {len(answers)} rows are done").wait_for()
-    assert_whole(page)
+    assert_valid_layout(page)
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the results").click()
+        page.get_by_role("link", name="Download results").click()
     rows = csv.DictReader(io.StringIO(Path(download.value.path()).read_text(), newline=""))
     for row, answer in zip(rows, answers, strict=True):
-        found = [text for name, text in row.items() if re.match("prediction($|_)", name)]
-        assert [*map(shown, found)] == [*map(shown, answer)]
+        predicted = [text for name, text in row.items() if re.match("prediction($|_)", name)]
+        assert [*map(shown, predicted)] == [*map(shown, answer)]

@@ -1,4 +1,4 @@
-"""The quick form in a real browser."""
+"""Single predictions in a real browser."""
 
 import re
 
@@ -11,7 +11,7 @@ ERROR = "[data-field={}] .error"
 TWO_FRAMES = "() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))"
 
 
-def test_the_answer_appears_beside_the_form_and_follows_each_change(page: Page) -> None:
+def test_the_result_appears_beside_the_form_and_follows_each_change(page: Page) -> None:
     page.goto("/")
     page.evaluate("window.name = 'the first load'; window.loaded = true")
     expect(page.locator("#outcome")).to_contain_text("Fill in the form")
@@ -26,8 +26,8 @@ def test_the_answer_appears_beside_the_form_and_follows_each_change(page: Page) 
     expect(probability).not_to_have_text(str(second))
     expect(page.locator("#announcements")).to_contain_text(str(probability.text_content()))
     assert page.title().startswith(str(probability.text_content()))
-    assert page.evaluate("window.loaded"), "no page was loaded"
-    expect(page.locator("#outcome")).to_contain_text("What would change it most")
+    assert page.evaluate("window.loaded"), "the page was not reloaded"
+    expect(page.locator("#outcome")).to_contain_text("What if: the single changes with the largest effect")
 
 
 def test_the_link_opens_the_form_with_the_same_values(page: Page) -> None:
@@ -46,13 +46,13 @@ def test_the_link_opens_the_form_with_the_same_values(page: Page) -> None:
     assert page.locator("#outcome").inner_text() == answer
 
 
-def test_a_click_is_not_lost_when_what_it_leads_to_comes_while_the_button_is_held(page: Page) -> None:
+def test_a_click_is_not_lost_if_the_page_changes_while_the_button_is_held(page: Page) -> None:
     page.goto(ANSWER)
     hours = page.get_by_label("Hours per week")
     hours.select_text()
     page.keyboard.type("200")
     page.get_by_role("button", name="Predict").hover()
-    # The press leaves the field, whose change is judged at once; the fault would push the button away.
+    # Pressing the button leaves the field, whose new value is validated at once; the error would move the button.
     with page.expect_event("requestfinished"):
         page.mouse.down()
     page.evaluate(TWO_FRAMES)
@@ -61,7 +61,7 @@ def test_a_click_is_not_lost_when_what_it_leads_to_comes_while_the_button_is_hel
     expect(hours).to_be_focused()
 
 
-def test_a_fault_shows_beside_its_field_and_nothing_typed_is_lost(page: Page) -> None:
+def test_an_error_shows_beside_its_field_and_input_is_kept(page: Page) -> None:
     page.goto(ANSWER)
     expect(page.locator("#probability")).to_be_visible()
     page.get_by_label("Age", exact=True).fill("200")
@@ -81,18 +81,18 @@ def test_a_fault_shows_beside_its_field_and_nothing_typed_is_lost(page: Page) ->
     expect(page.get_by_label("Age", exact=True)).not_to_have_attribute("aria-invalid", "true")
 
 
-def test_a_service_that_is_gone_loses_nothing_and_can_be_asked_again(page: Page) -> None:
+def test_a_lost_connection_keeps_the_input_and_offers_a_retry(page: Page) -> None:
     page.goto("/")
     page.context.set_offline(True)
     page.get_by_label("Age", exact=True).fill("44")
-    expect(page.locator("#outcome")).to_contain_text("cannot be reached")
+    expect(page.locator("#outcome")).to_contain_text("Connection lost")
     expect(page.get_by_label("Age", exact=True)).to_have_value("44")
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#probability")).to_be_visible()
 
 
-def test_without_javascript_the_answer_comes_with_a_page(new_page: NewPage) -> None:
+def test_without_javascript_the_result_is_a_new_page(new_page: NewPage) -> None:
     page = new_page(java_script_enabled=False)
     page.goto("/")
     page.get_by_label("Age", exact=True).fill("50")
@@ -100,13 +100,13 @@ def test_without_javascript_the_answer_comes_with_a_page(new_page: NewPage) -> N
     page.wait_for_url("**/prediction?age=50&**")
     assert re.match(r"^\d+\.\d\d%$", str(page.locator("#probability").text_content()))
     assert page.get_by_label("Age", exact=True).input_value() == "50"
-    assert not page.get_by_text("Try a sample file").is_visible(), "what needs JavaScript is not offered"
+    assert not page.get_by_text("Try the sample file").is_visible(), "what needs JavaScript is hidden"
 
 
 def test_the_form_is_filled_in_with_the_keyboard_alone(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    expect(page.get_by_text("Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     for _ in range(3):  # past the two links to the parts of the page
         page.keyboard.press("Tab")

@@ -1,4 +1,4 @@
-"""The quick form of models other than the census one: long texts, odd names, unseen values, a slow phone, two tabs."""
+"""Single predictions of other models: long texts, odd names, unseen values, a slow phone, two tabs."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ pytestmark = pytest.mark.usefixtures("kinds")
 
 
 def slow_down(page: Page) -> None:
-    """Make a page that is open as slow as on an old phone with a bad connection."""
+    """Make an open page as slow as on an old phone with a bad connection."""
     session = page.context.new_cdp_session(page)
     session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
     session.send("Network.emulateNetworkConditions", SLOW)
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
-def test_a_long_text_is_answered_and_has_no_link(new_page: NewPage, javascript: bool) -> None:
+def test_a_long_text_has_a_prediction_but_no_link(new_page: NewPage, javascript: bool) -> None:
     page = new_page(java_script_enabled=javascript)
     page.goto("/models/reviews")
-    # The first line end and the spaces are part of the text.
+    # The leading line end and spaces are part of the text.
     text = "\n good " + "Überall gut! " * 20_000
     page.locator("[name=review]").fill(text)
     page.locator("[name=kind]").select_option("house")
@@ -51,9 +51,9 @@ def test_a_short_text_is_shared_by_a_link(page: Page) -> None:
     expect(page.locator("#decision")).to_have_text("sad")
 
 
-def test_features_called_as_parameters_keep_their_values_to_themselves(page: Page, kinds: dict[str, Kind]) -> None:
+def test_features_named_like_parameters_are_independent_of_them(page: Page, kinds: dict[str, Kind]) -> None:
     page.goto("/models/names")
-    # The form's own property is hidden by the field of that name.
+    # A field of that name hides the property of the form.
     get_id = "element => Element.prototype.getAttribute.call(element, 'id')"
     ids = page.locator("[id]").evaluate_all(f"elements => elements.map({get_id})")
     assert len(ids) == len(set(ids))
@@ -71,7 +71,7 @@ def test_features_called_as_parameters_keep_their_values_to_themselves(page: Pag
     expect(page.locator("#record-form [name='A b']")).to_be_focused()
 
 
-def test_what_never_occurred_in_training_is_taken_and_said(new_page: NewPage) -> None:
+def test_unseen_values_are_scored_with_a_warning(new_page: NewPage) -> None:
     for javascript in (False, True):
         page = new_page(java_script_enabled=javascript)
         page.goto("/models/unseen")
@@ -87,26 +87,26 @@ def test_what_never_occurred_in_training_is_taken_and_said(new_page: NewPage) ->
         expect(page.locator("#record-form .error")).to_have_count(0)
         expect(page.locator("[data-field=age] .unusual")).to_contain_text("“140.5” is")
         expect(page.locator("[data-field=pet] .unusual")).to_have_text(
-            "“Hamster” did not occur in training. It is scored all the same."
+            "“Hamster” was not seen in training. It is scored anyway."
         )
         assert "warning" in str(pet.get_attribute("aria-describedby"))
-        expect(page.locator("#notices li")).to_have_count(2)
+        expect(page.locator("#outcome-warnings li")).to_have_count(2)
     assert_accessible(page, "#record", [LIGHT])
 
 
-def test_warned_rows_are_counted_on_the_page_of_their_job(page: Page, kinds: dict[str, Kind]) -> None:
+def test_rows_with_warnings_are_counted_on_the_page_of_their_job(page: Page, kinds: dict[str, Kind]) -> None:
     frame = kinds["unseen"].inputs.head(5).astype(object)
     frame.loc[1, "age"], frame.loc[[1, 2], "pet"], frame.loc[4, "income"] = 150, "Hamster", "much"
     page.goto("/models/unseen")
     page.get_by_label("CSV file").set_input_files(csv_file(frame.to_csv(index=False)))
-    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
-    page.get_by_label("Add a column that tells").check()
+    expect(page.locator("#preview")).to_contain_text("File preview")
+    page.get_by_label("Add a column with warnings").check()
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#job-state")).to_contain_text("All 5 rows are done")
-    expect(page.locator("#job")).to_contain_text("with a warning2")
-    expect(page.locator("#warnings")).to_contain_text("2 of the 4 scored rows have values that never occurred")
+    expect(page.locator("#job")).to_contain_text("Scored with a warning2")
+    expect(page.locator("#warnings")).to_contain_text("2 of 4 scored rows have values not seen in training")
     expect(page.locator("#warnings tbody tr")).to_have_text(
-        [r"petdid not occur in training2", "ageis outside the range seen in training1"]
+        ["petNot seen in training2", "ageOutside the range seen in training1"]
     )
     expect(page.locator("#results tbody tr").nth(1)).to_contain_text("Hamster")
     expect(page.locator("#results thead")).to_contain_text("warnings")
@@ -114,29 +114,31 @@ def test_warned_rows_are_counted_on_the_page_of_their_job(page: Page, kinds: dic
     assert_accessible(page, "#warnings", [LIGHT])
 
 
-def test_nothing_is_said_of_a_threshold_where_there_is_none(page: Page) -> None:
+def test_a_model_without_a_threshold_mentions_none(page: Page) -> None:
     page.goto("/models/likeliest")
     expect(page.get_by_label("Threshold")).to_have_count(0)
     for name in ("size_0", "size_1"):
         page.locator(f"[name={name}]").fill("50")
     page.get_by_role("button", name="Predict").click()
-    expect(page.locator(".decision")).to_contain_text("Prediction: ")
+    expect(page.locator(".decision")).to_contain_text("Predicted class: ")
     assert "hreshold" not in page.locator("main").inner_text()
 
 
-def test_a_threshold_of_ones_own_is_called_so(page: Page) -> None:
+def test_a_custom_threshold_is_called_so(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Try a sample file").click()
+    page.get_by_role("button", name="Try the sample file").click()
     page.get_by_label("Threshold").fill("0.3")
     page.get_by_role("button", name="Upload and score sample.csv").click()
     expect(page.locator("#job-state")).to_contain_text("Succeeded")
-    expect(page.locator("#job")).to_contain_text("0.3 (yours; the model's own is 0.5)")
+    expect(page.locator("#job")).to_contain_text("0.3 (custom; default 0.5)")
 
 
 @pytest.mark.parametrize(("name", "is_explained"), [("votes", False), ("targets", False), ("binary", True)])
-def test_why_is_promised_only_where_it_is_told(page: Page, name: str, is_explained: bool) -> None:
+def test_feature_contributions_are_promised_only_where_there_are_any(page: Page, name: str, is_explained: bool) -> None:
     page.goto(f"/models/{name}")
-    assert ("why" in page.locator("#outcome").inner_text()) == is_explained
+    assert ("feature contributions" in page.locator("#outcome").inner_text()) == is_explained
+    provenance = page.locator("#about dt", has_text="Feature contributions").locator("..")
+    expect(provenance).to_contain_text("Available, by" if is_explained else "Not available:")
 
 
 @pytest.mark.parametrize(
@@ -144,11 +146,11 @@ def test_why_is_promised_only_where_it_is_told(page: Page, name: str, is_explain
     [
         ("targets", ["heat load", "Kühllast"]),
         ("labels", ["sells", "grade"]),
-        ("outliers", ["outlier", "Score", "below 0 it is an outlier"]),
-        ("clusters", ["Distance from the centre of its cluster"]),
+        ("outliers", ["outlier", "Outlier score", "below 0 is an outlier"]),
+        ("clusters", ["Distance to the cluster center"]),
     ],
 )
-def test_what_other_kinds_answer_is_told_on_all_their_pages(
+def test_all_pages_show_the_output_of_other_kinds(
     page: Page, kinds: dict[str, Kind], name: str, words: list[str]
 ) -> None:
     page.goto(f"/models/{name}")
@@ -160,7 +162,7 @@ def test_what_other_kinds_answer_is_told_on_all_their_pages(
     expect(page.locator("#outcome[aria-busy]")).to_have_count(0)
     assert_accessible(page, "#outcome", [LIGHT])
     if name in ("targets", "labels"):
-        expect(page.locator("#about")).to_contain_text("2 targets at once")
+        expect(page.locator("#about")).to_contain_text("2 targets")
     page.get_by_label("CSV file").set_input_files(csv_file(kinds[name].inputs.to_csv(index=False)))
     expect(page.locator("#preview th").first).to_be_visible()
     assert "undefined" not in page.locator("#preview").inner_text()
@@ -174,7 +176,7 @@ def test_what_other_kinds_answer_is_told_on_all_their_pages(
 
 
 @pytest.mark.parametrize("name", ["wide58", "wide751"])
-def test_the_answer_is_beside_a_form_of_many_fields(page: Page, kinds: dict[str, Kind], name: str) -> None:
+def test_the_result_stays_in_view_beside_a_form_of_many_fields(page: Page, kinds: dict[str, Kind], name: str) -> None:
     page.goto(f"/models/{name}")
     values = kinds[name].inputs.iloc[0].to_dict()
     fill = "(form, values) => form.querySelectorAll('input').forEach((input) => { input.value = values[input.name]; })"
@@ -193,7 +195,7 @@ def test_the_answer_is_beside_a_form_of_many_fields(page: Page, kinds: dict[str,
 # A slow phone, a held button, a second tab
 
 
-def test_on_a_slow_phone_the_place_of_the_answer_is_shown_at_once_and_then_stays(new_page: NewPage) -> None:
+def test_on_a_slow_phone_the_result_is_scrolled_to_at_once_and_stays_in_place(new_page: NewPage) -> None:
     page = new_page(**PHONE)
     page.goto("/")
     slow_down(page)
@@ -207,7 +209,7 @@ def test_on_a_slow_phone_the_place_of_the_answer_is_shown_at_once_and_then_stays
     expect(outcome).not_to_have_attribute("aria-busy", "true")
 
 
-def test_on_a_phone_the_answer_is_shown_each_time_that_it_is_asked_for(new_page: NewPage) -> None:
+def test_on_a_phone_each_prediction_scrolls_to_the_result(new_page: NewPage) -> None:
     page = new_page(**PHONE)
     page.goto(ANSWER)
     expect(page.locator("#follow")).to_contain_text("see the result")
@@ -217,7 +219,7 @@ def test_on_a_phone_the_answer_is_shown_each_time_that_it_is_asked_for(new_page:
         expect(page.locator("#probability")).to_be_in_viewport()
 
 
-def test_a_late_fault_moves_nothing_that_a_person_fills_in_meanwhile(new_page: NewPage) -> None:
+def test_a_late_error_does_not_move_the_field_being_edited(new_page: NewPage) -> None:
     page = new_page(**PHONE)
     page.goto("/")
     age, hours = page.get_by_label("Age", exact=True), page.get_by_label("Hours per week")
@@ -230,17 +232,17 @@ def test_a_late_fault_moves_nothing_that_a_person_fills_in_meanwhile(new_page: N
     expect(hours).to_be_focused()
 
 
-def test_a_button_that_was_held_while_a_person_went_elsewhere_does_not_stop_the_page(page: Page) -> None:
+def test_a_button_held_while_switching_windows_does_not_block_the_page(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Try a sample file").hover()
+    page.get_by_role("button", name="Try the sample file").hover()
     page.mouse.down()
-    # What the browser says when another tab or window comes to the front; the button is let go there.
+    # The event of switching to another window; the button is released there.
     page.evaluate("dispatchEvent(new Event('blur'))")
     page.get_by_label("Age", exact=True).evaluate("input => input.form.requestSubmit()")
     expect(page.locator("#probability")).to_be_visible()
 
 
-def test_two_tabs_do_not_disturb_one_another(new_page: NewPage) -> None:
+def test_two_tabs_are_independent(new_page: NewPage) -> None:
     first = new_page()
     second = first.context.new_page()
     for page, age in ((first, "30"), (second, "60")):
@@ -252,7 +254,7 @@ def test_two_tabs_do_not_disturb_one_another(new_page: NewPage) -> None:
         assert f"age={age}&" in page.url
         assert page.get_by_label("Age", exact=True).input_value() == age
     assert first.locator("#probability").text_content() != second.locator("#probability").text_content()
-    # Back from elsewhere, the form and the answer beside it belong together.
+    # After going back, form and result still match.
     shown = first.locator("#probability").text_content()
     first.goto("/jobs")
     first.go_back()

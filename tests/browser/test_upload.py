@@ -1,4 +1,4 @@
-"""Files on their way to a job, in a real browser."""
+"""Uploads in a real browser."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ from tests.stack import Stack, wait_until
 
 
 def rows_of(page: Page, button: str) -> list[dict[str, str]]:
-    """Download a file of the job's page and read it."""
+    """Download a file from the page of a job and read it."""
     with page.expect_download() as download:
         page.get_by_role("link", name=button).click()
     return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
@@ -31,66 +31,66 @@ def test_a_file_chosen_by_button_is_previewed_uploaded_scored_and_read(page: Pag
     page.goto("/")
     page.get_by_label("CSV file").set_input_files(csv_file(f"{PEOPLE}{ROW},x\n"))
     preview = page.locator("#preview")
-    expect(preview).to_contain_text("This is how the file is read")
-    expect(preview).to_contain_text("utf-8, fields separated by comma; 4 rows")
-    expect(preview).to_contain_text("Age is not a number: 1 of 4 rows")
+    expect(preview).to_contain_text("File preview")
+    expect(preview).to_contain_text("utf-8, delimiter: comma; 4 rows")
+    expect(preview).to_contain_text("Age: not a number (1 of 4 rows)")
     expect(preview.get_by_role("row", name="marital_status Marital status")).to_be_visible()
     expect(preview.get_by_role("row", name="1 <=50K 15.05% 39 State-gov")).to_be_visible()
-    expect(preview.get_by_role("row", name="2 Age: '<b>old</b>' is not a number. <b>old</b>")).to_be_visible()
-    assert jobs(service) == before, "nothing is sent yet"
+    expect(preview.get_by_role("row", name="2 Age: not a number. <b>old</b>")).to_be_visible()
+    assert jobs(service) == before, "nothing was uploaded yet"
     page.get_by_role("button", name="Upload and score people.csv").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#job-state")).to_contain_text("Succeeded")
-    rows = rows_of(page, "Download the results")
+    rows = rows_of(page, "Download results")
     assert [row["prediction"] for row in rows] == ["<=50K", "", ">50K", ""]
     assert rows[0]["probability"] == "0.150521"
-    expect(page.locator("#rejects")).to_contain_text("age is not a number: 1 row")
-    assert {row["row"] for row in rows_of(page, "Download the rejected rows")} == {"2", "4"}
+    expect(page.locator("#rejects")).to_contain_text("Age: not a number (1 row)")
+    assert {row["row"] for row in rows_of(page, "Download rejected rows")} == {"2", "4"}
 
 
 def test_a_file_may_be_dropped_anywhere_on_the_page(page: Page) -> None:
     page.goto("/models/income")
     drop(page, gzip.compress(PEOPLE.encode()), "people.csv.gz")
-    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
-    expect(page.get_by_role("heading", name="This is how the file is read")).to_be_in_viewport()
+    expect(page.locator("#preview")).to_contain_text("File preview")
+    expect(page.get_by_role("heading", name="File preview")).to_be_in_viewport()
     page.get_by_role("button", name="Upload and score", exact=True).click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        (PEOPLE.replace("age", "agee"), "A column is missing: “age” (the file has “agee”: did you mean that one?)"),
-        (PEOPLE.replace(",sex", ",number"), "A column is missing: “sex”"),
-        (f"{HEADER},Age\n{ROW},1\n", "A second column for the same thing: “Age”"),
-        (f"{HEADER}\n", "no rows"),
+        (PEOPLE.replace("age", "agee"), "Missing column: “age” (the file has “agee”: did you mean that column?)"),
+        (PEOPLE.replace(",sex", ",number"), "Missing column: “sex”"),
+        (f"{HEADER},Age\n{ROW},1\n", "Duplicate column: “Age”"),
+        (f"{HEADER}\n", "no data rows"),
         ("\x89PNG\r\n\x1a\n", "This looks like a PNG image; a CSV file is needed."),
     ],
 )
-def test_a_wrong_file_is_refused_before_it_is_uploaded(page: Page, text: str, words: str) -> None:
+def test_a_wrong_file_is_refused_before_it_is_uploaded(page: Page, text: str, message: str) -> None:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.goto("/")
     page.get_by_label("CSV file").set_input_files(csv_file(text.encode("latin-1")))
-    expect(page.locator("#file-error")).to_contain_text(words)
+    expect(page.locator("#file-error")).to_contain_text(message)
     expect(page.get_by_label("CSV file")).to_have_attribute("aria-invalid", "true")
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#preview")).to_be_focused()
-    assert all("/preflight" in url for url in sent), "only the look at the first bytes was sent"
+    assert all("/preflight" in url for url in sent), "only the first bytes were sent for the check"
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
     expect(page.locator("#file-error")).to_have_count(0)
-    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    expect(page.locator("#preview")).to_contain_text("File preview")
 
 
-def test_a_file_of_another_kind_is_refused_in_the_words_of_what_to_do_next(page: Page) -> None:
+def test_a_file_of_another_type_is_refused_with_the_next_step(page: Page) -> None:
     page.goto("/")
     page.get_by_label("CSV file").set_input_files(csv_file(b"PK\x03\x04 xl/workbook.xml"))
     expect(page.get_by_role("heading", name="This is not a CSV file")).to_be_visible()
     expect(page.locator("#preview")).to_contain_text("save it as CSV, and upload that file")
 
 
-def test_what_is_wrong_with_the_form_is_said_beside_its_fields(page: Page) -> None:
+def test_errors_are_shown_beside_the_fields_of_the_form(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Threshold").fill("7")
     page.get_by_role("button", name="Upload and score").click()
@@ -111,18 +111,18 @@ def test_a_misspelt_column_is_marked_in_the_table(page: Page) -> None:
         csv_file("note," + PEOPLE.replace("age", "agee").replace("\n", "\n,"))
     )
     expect(page.get_by_role("row", name="agee")).to_contain_text("Misspelt? The model needs Age")
-    expect(page.get_by_role("row", name="note")).to_contain_text("comes back unchanged")
+    expect(page.get_by_role("row", name="note")).to_contain_text("passed through")
 
 
 def test_the_sample_takes_one_click(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Try a sample file").click()
+    page.get_by_role("button", name="Try the sample file").click()
     expect(page.locator("#preview")).to_contain_text("sample.csv")
     expect(page.get_by_role("button", name="Upload and score sample.csv")).to_be_visible()
 
 
-def break_off(route: Route, service: Stack) -> None:
-    """Break an upload's connection after its first row, in such a way that the service still waits for the rest."""
+def break_connection(route: Route, service: Stack) -> None:
+    """Break the connection of an upload after its first row, while the service still waits for the rest."""
     path, key = route.request.url.removeprefix(service.url), route.request.headers["idempotency-key"]
     headers = {"Host": "localhost", "Content-Type": "text/csv", "Content-Length": "100000", "Idempotency-Key": key}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -133,20 +133,20 @@ def break_off(route: Route, service: Stack) -> None:
     route.abort("connectionreset")
 
 
-def test_the_upload_shows_its_progress_and_a_broken_connection_offers_to_try_again(page: Page, service: Stack) -> None:
+def test_a_lost_connection_offers_a_retry(page: Page, service: Stack) -> None:
     before = jobs(service)
     page.goto("/")
     page.get_by_label("Threshold").fill("0.1")
     page.get_by_label("CSV file").set_input_files(csv_file(PEOPLE))
-    page.route("**/api/v1/jobs?*", lambda route: break_off(route, service), times=1)
+    page.route("**/api/v1/jobs?*", lambda route: break_connection(route, service), times=1)
     page.get_by_role("button", name="Upload and score people.csv").click()
-    expect(page.get_by_role("heading", name="The connection broke off")).to_be_visible()
+    expect(page.get_by_role("heading", name="Connection lost")).to_be_visible()
     assert jobs(service) == before
     expect(page.get_by_label("Threshold")).to_have_value("0.1")
     page.get_by_role("button", name="Try again").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#job-state")).to_contain_text("All 3 rows are done")
-    assert [row["prediction"] for row in rows_of(page, "Download the results")] == [">50K", "", ">50K"]
+    assert [row["prediction"] for row in rows_of(page, "Download results")] == [">50K", "", ">50K"]
 
 
 def test_an_upload_shows_its_progress_and_can_be_canceled(page: Page, service: Stack) -> None:
@@ -161,9 +161,9 @@ def test_an_upload_shows_its_progress_and_can_be_canceled(page: Page, service: S
     page.get_by_role("button", name="Upload and score people.csv").click()
     expect(page.get_by_role("progressbar", name="Upload")).to_have_js_property("max", len(many(80_000)))
     expect(page).to_have_title(re.compile(r"^[1-9]\d?% uploaded – people.csv"))
-    expect(page.locator("#preview .hint")).to_contain_text(re.compile(r"of 4.1 MB, [\d.]+ kB a second"))
-    page.get_by_role("button", name="Cancel the upload").click()
-    expect(page.get_by_role("heading", name="The upload was canceled")).to_be_visible()
+    expect(page.locator("#preview .hint")).to_contain_text(re.compile(r"of 4.1 MB, [\d.]+ kB per second"))
+    page.get_by_role("button", name="Cancel upload").click()
+    expect(page.get_by_role("heading", name="Upload canceled")).to_be_visible()
     assert jobs(service) == before
 
 
@@ -178,7 +178,7 @@ def test_without_javascript_the_form_uploads(new_page: NewPage) -> None:
 
 
 def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
-    # Long before the key is pressed, or Chromium may open a dialog of its own that nobody sees.
+    # Intercept the file chooser early, or Chromium may open a dialog of its own.
     page.on("filechooser", lambda _: None)
     page.goto("/#upload")
     page.get_by_label("Threshold").focus()
@@ -187,7 +187,7 @@ def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
     chooser.value.set_files(csv_file(PEOPLE))
-    expect(page.locator("#preview")).to_contain_text("This is how the file is read")
+    expect(page.locator("#preview")).to_contain_text("File preview")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Upload and score", exact=True)).to_be_focused()
     page.keyboard.press("Enter")

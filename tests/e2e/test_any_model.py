@@ -171,4 +171,4 @@ def test_its_page_has_a_form_that_answers_and_its_sample_can_be_scored(
     record = next(csv.DictReader(io.StringIO(sample.decode(), newline="")))
     page = stack.get(f"/models/{name}/prediction", params=record)
     assert page.status_code == 200
-    assert 'data-answer="' in page.text
+    assert 'data-summary="' in page.text

@@ -80,8 +80,8 @@ def test_the_summary_and_the_page_say_how_far_they_agree(service: Stack, job: di
     assert list(summary["drift"]) == [*HEADER.split(","), "capital_gain"]
     page = ended_job(service, job["links"]["page"])
     text = page.text("comparison")
-    assert "income and income-lean compared" in text
-    assert f"They predict the same for {equal / 2:.1%} of the 2 scored rows." in text
+    assert "Model comparison: income and income-lean" in text
+    assert f"The models agree on {equal / 2:.1%} of 2 scored rows." in text
     counted = {row[0]: [int(count) for count in row[1:]] for row in page.rows("comparison-table")}
     assert [sum(counts) for counts in zip(*counted.values(), strict=True)] == [2, 2]
     assert "agreement" not in service.get(service.upload(FILE).json()["links"]["summary"]).json()

@@ -52,7 +52,7 @@ def test_it_may_be_a_form_field_before_or_after_the_file(service: Stack, file_fi
 def test_a_job_scored_again_is_explained_again_and_its_page_shows_which_rows_were_rejected(service: Stack) -> None:
     job = service.upload(FILE, explain=3).json()
     page = service.get(job["links"]["page"]).text
-    assert "3 features of each row" in page
+    assert "Top 3 features per row" in page
     assert page.count('<tr class="rejected">') == 1
     answer = service.request("POST", f"{job['links']['page']}/again")
     assert answer.status_code == 303

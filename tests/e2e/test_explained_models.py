@@ -123,5 +123,5 @@ def test_records_files_and_the_page_say_why(service: Stack, added: tuple[str, Ex
     sums = [sum(float(row[f"explain_{n}_effect"]) for n in range(1, 6)) for row in rows]
     assert np.abs(np.array(sums) + answers[0]["baseline"] - example.raw_output).max() < 1e-4
     page = service.get(f"/models/{name}/prediction", params=records[0]).raise_for_status().text
-    assert 'id="why-heading"' in page
-    assert "Yes, by" in service.get(f"/models/{name}").text
+    assert 'id="contributions-heading"' in page
+    assert "Available, by" in service.get(f"/models/{name}").text

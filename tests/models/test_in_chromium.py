@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import SLOWEST_MS, browser  # noqa: F401
+from tests.browser.conftest import TIMEOUT_MS, browser  # noqa: F401
 from tests.models.answers import ExpectedAnswers
 from tests.models.case import TrainedModel
 from tests.models.cases import CASES
@@ -46,7 +46,7 @@ def owned(
 def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:  # noqa: F811
     """A page of the service; an error in its scripts fails the test."""
     context = browser.new_context(base_url=stack.url, java_script_enabled=request.param)
-    context.set_default_timeout(SLOWEST_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
     found = context.new_page()
     found.on("pageerror", lambda error: errors.append(str(error)))
@@ -68,7 +68,7 @@ def test_the_form_shows_the_pipelines_own_answer(page: Page, owned: tuple[str, T
         fill(page, typed(plain.iloc[place]))
         page.get_by_role("button", name="Predict").click()
         with suppress(AssertionError):
-            wait_until(partial(_shows, page, wanted, place), SLOWEST_MS / 1000)
+            wait_until(partial(_shows, page, wanted, place), TIMEOUT_MS / 1000)
         assert not differences_of_page((200, page.content()), wanted, place)
 
 
@@ -104,7 +104,7 @@ def test_an_uploaded_file_is_downloaded_with_the_pipelines_own_answers(
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text=f"All {len(wanted.labels):,} rows are done").wait_for()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the results").click()
+        page.get_by_role("link", name="Download results").click()
     data = Path(download.value.path()).read_bytes()
     found, sent = read_results(trained.upload.read_bytes(), data, str(trained.table.options.get("sep", ",")))
     assert found.records == sent[1:]

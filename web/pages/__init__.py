@@ -1,1 +1,1 @@
-"""The HTML pages, and what they show, in words and figures."""
+"""The HTML pages and the pure functions that prepare what they show."""

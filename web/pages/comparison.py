@@ -1,17 +1,17 @@
-"""Two models beside each other, as the page of their job shows them. Pure."""
+"""Two models compared on one file, as the page of their job shows them. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.state import Job
-from web.pages.formatting import grouped, grouped_digits, percent
+from web.pages.formatting import format_number, format_percent, format_significant
 from web.uploads.options import model_labels
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far two models agree, in sentences, and how many rows each gave to which class."""
+    """How far two models agree, in sentences, and how many rows each assigned to which class."""
 
     labels: list[str]
     sentences: list[str]
@@ -19,7 +19,7 @@ class Comparison:
 
 
 def comparison(summary: Mapping[str, Any], job: Job) -> Comparison | None:
-    """What is shown of a summary (of the API); None for a job of one model."""
+    """Return the comparison in a summary document; None for a job of one model."""
     if not job.compared:
         return None
     predicted = [model["predictions"] for model in summary["models"]]
@@ -34,16 +34,14 @@ def comparison(summary: Mapping[str, Any], job: Job) -> Comparison | None:
 def _sentences(agreement: Mapping[str, Any] | None) -> list[str]:
     if agreement is None:
         return []
-    sentences = []
-    rows = f"{grouped(agreement['rows'])} scored {'row' if agreement['rows'] == 1 else 'rows'}"
-    if agreement["equal"] is not None:
-        sentences.append(f"They predict the same for {percent(agreement['share'], 1)} of the {rows}.")
-        if agreement["mean_difference"] is not None:
-            points = grouped_digits(round(100 * agreement["mean_difference"], 2))
-            sentences.append(f"On average their probabilities are {points} percentage points apart.")
-    elif agreement["mean_difference"] is not None:
-        apart = grouped_digits(agreement["mean_difference"])
-        sentences.append(f"On average of the {rows}, their predictions are {apart} apart.")
-    else:
-        sentences.append("They predict different things, so that their answers only stand side by side.")
+    rows = f"{format_number(agreement['rows'])} scored {'row' if agreement['rows'] == 1 else 'rows'}"
+    difference = agreement["mean_difference"]
+    if agreement["equal"] is None and difference is None:
+        return ["The models predict different targets, so their predictions are only shown side by side."]
+    if agreement["equal"] is None:
+        return [f"Mean absolute difference of their predictions over {rows}: {format_significant(difference)}."]
+    sentences = [f"The models agree on {format_percent(agreement['share'], 1)} of {rows}."]
+    if difference is not None:
+        points = format_significant(round(100 * difference, 2))
+        sentences.append(f"Mean absolute difference of their probabilities: {points} percentage points.")
     return sentences

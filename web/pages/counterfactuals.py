@@ -1,4 +1,4 @@
-"""What would change a prediction most: the same record with one value different, predicted again. Pure."""
+"""The single changes of a record with the largest effect on its prediction, each predicted by the model. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,20 @@ from typing import Any
 
 from model.card import Card
 from model.schema import Feature, FeatureKind, Value
-from web.pages.forms import value_in_words
+from web.pages.forms import format_value
 
-SHOWN_CHANGES = 3
+MAX_CHANGES = 3
 _MAX_CATEGORIES = 50
-# Of very wide records, so many that trying them all takes longer than the answer may.
+# The variants of very wide records would take longer to predict than the page may take.
 _MAX_VALUES = 40_000
-# Where in the range of a number the other values to try stand, if nothing is known of the training data.
-_PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
-# A smaller difference of the probability is not worth a line.
-_LEAST_DIFFERENCE = 0.001
+# Positions in the range of a number to try where nothing is known of the training data.
+_POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
+_MIN_DIFFERENCE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A record that differs in one feature: its value there, and the whole record."""
+    """A record that differs from another in the value of one feature."""
 
     feature: Feature
     value: Value
@@ -29,11 +28,11 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What another value of one feature would make of the prediction; values in words, ``difference`` in 0..1."""
+    """The prediction if one feature had the value ``after`` instead of ``before``; ``difference`` is in -1..1."""
 
     title: str
-    now: str
-    then: str
+    before: str
+    after: str
     probability: float
     difference: float
     prediction: str
@@ -41,57 +40,59 @@ class Change:
 
 
 def variants(card: Card, record: Mapping[str, Value]) -> list[Variant]:
-    """The records to predict: each other category, and a few other values of each number; none if that is too many."""
-    tried = [
+    """Return the records to predict: every other category and a few other numbers per feature; none if too many."""
+    changed = [
         (feature, value)
         for feature in card.features
-        for value in _others(feature, card)
+        for value in _candidates(feature, card)
         if value != record[feature.name]
     ]
-    if len(tried) * len(record) > _MAX_VALUES:
+    if len(changed) * len(record) > _MAX_VALUES:
         return []
-    return [Variant(feature, value, {**record, feature.name: value}) for feature, value in tried]
+    return [Variant(feature, value, {**record, feature.name: value}) for feature, value in changed]
 
 
-def changes(
+def largest_changes(
     record: Mapping[str, Value],
     prediction: Mapping[str, Any],
     tried: Sequence[Variant],
-    answers: Sequence[Mapping[str, Any]],
+    predictions: Sequence[Mapping[str, Any]],
 ) -> list[Change]:
-    """For the features that matter most, the value that moves the probability furthest; the largest first."""
-    furthest: dict[str, Change] = {}
-    for variant, answer in zip(tried, answers, strict=True):
-        if "error" in answer:
+    """Return the change with the largest effect of each feature, the largest first, at most ``MAX_CHANGES``."""
+    by_feature: dict[str, Change] = {}
+    for variant, variant_prediction in zip(tried, predictions, strict=True):
+        if "error" in variant_prediction:
             continue
-        found = _change(variant, record[variant.feature.name], prediction, answer)
-        best = furthest.get(variant.feature.name)
-        if best is None or abs(found.difference) > abs(best.difference):
-            furthest[variant.feature.name] = found
-    ordered = sorted(furthest.values(), key=lambda change: -abs(change.difference))
-    return [change for change in ordered if abs(change.difference) >= _LEAST_DIFFERENCE][:SHOWN_CHANGES]
+        change = _change(variant, record[variant.feature.name], prediction, variant_prediction)
+        largest = by_feature.get(variant.feature.name)
+        if largest is None or abs(change.difference) > abs(largest.difference):
+            by_feature[variant.feature.name] = change
+    ordered = sorted(by_feature.values(), key=lambda change: -abs(change.difference))
+    return [change for change in ordered if abs(change.difference) >= _MIN_DIFFERENCE][:MAX_CHANGES]
 
 
-def _change(variant: Variant, now: Value, prediction: Mapping[str, Any], answer: Mapping[str, Any]) -> Change:
+def _change(
+    variant: Variant, before: Value, prediction: Mapping[str, Any], variant_prediction: Mapping[str, Any]
+) -> Change:
     return Change(
         title=variant.feature.title,
-        now=value_in_words(variant.feature, now),
-        then=value_in_words(variant.feature, variant.value),
-        probability=answer["probability"],
-        difference=answer["probability"] - prediction["probability"],
-        prediction=answer["prediction"],
-        flips=answer["prediction"] != prediction["prediction"],
+        before=format_value(variant.feature, before),
+        after=format_value(variant.feature, variant.value),
+        probability=variant_prediction["probability"],
+        difference=variant_prediction["probability"] - prediction["probability"],
+        prediction=variant_prediction["prediction"],
+        flips=variant_prediction["prediction"] != prediction["prediction"],
     )
 
 
-def _others(feature: Feature, card: Card) -> Sequence[Value]:
-    """Values of a feature to try: categories, or places where the training data's numbers lie."""
+def _candidates(feature: Feature, card: Card) -> Sequence[Value]:
+    """Return values of a feature to try: its categories, or quantiles of the training data."""
     if feature.kind is FeatureKind.CATEGORY:
         return feature.categories[:_MAX_CATEGORIES]
-    known = card.summary.get(feature.name)
-    if known and known.quantiles:
-        return sorted({float(round(value)) if feature.integer else value for value in known.quantiles.values()})
+    summary = card.summary.get(feature.name)
+    if summary and summary.quantiles:
+        return sorted({float(round(value)) if feature.integer else value for value in summary.quantiles.values()})
     if feature.minimum is None or feature.maximum is None:
         return []
-    places = [float(feature.minimum + (feature.maximum - feature.minimum) * place) for place in _PLACES]
-    return [float(round(place)) for place in places] if feature.integer else places
+    numbers = [float(feature.minimum + (feature.maximum - feature.minimum) * position) for position in _POSITIONS]
+    return [float(round(number)) for number in numbers] if feature.integer else numbers

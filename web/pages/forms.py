@@ -1,4 +1,4 @@
-"""The quick form of a model, made from its schema: fields, choices, what was typed, and what is wrong with it. Pure."""
+"""The form for a single prediction, made from a model's schema: fields, choices, typed values and errors. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,31 +6,24 @@ from dataclasses import dataclass
 from urllib.parse import quote_plus, urlencode
 
 from model.card import Card
-from model.schema import Fault, FaultCode, Feature, FeatureKind, Scalar, Value
-from web.pages.formatting import warning_words
+from model.schema import Fault, Feature, FeatureKind, Scalar, Value
+from web.pages.error_texts import describe_fault, describe_range, describe_warning
+from web.pages.formatting import format_number
 
 CLASSIC_MODEL = "income"
 CLASSIC_NAMES = {"workclass": "work", "marital_status": "status", "hours_per_week": "hours"}
-"""What the classic address calls the features of the income model, where it is not their own name."""
+"""Parameter names of ``/probability`` that differ from the names of the income model's features."""
 
 NOT_KNOWN = "Not known"
-MAX_ADDRESS = 3_900
-"""Bytes of an address that still fit into a request's first line, for which servers allow 4 KiB."""
+MAX_ADDRESS_BYTES = 3_900
+"""The longest address that fits into a request line, for which servers allow 4 KiB."""
 _CHOOSE = "Choose one"
 _YES_AND_NO = {"true": "Yes", "false": "No"}
-_WRONG: dict[str, str] = {
-    FaultCode.NOT_A_NUMBER: "is not a number",
-    FaultCode.NOT_AN_INTEGER: "is not a whole number",
-    FaultCode.OUT_OF_RANGE: "is out of range",
-    FaultCode.UNKNOWN_CATEGORY: "is not one of the choices",
-    FaultCode.NOT_A_BOOLEAN: "is neither yes nor no",
-    FaultCode.NOT_A_DATE: "is not a date",
-}
-# So many categories are named in a hint; of more, only how many there are is said.
-_MAX_NAMED = 8
-# What people type into fields that have no list of choices, in bytes of an address.
+# A hint lists at most so many categories, else only their number.
+_MAX_LISTED = 8
+# The estimated length of a value that is typed, not chosen, in an address.
 _TYPICAL_BYTES = 30
-# What HTML calls a valid floating-point number.
+# HTML's definition of a valid floating-point number.
 _BROWSER_NUMBER = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -45,10 +38,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field of the form, ``place`` from 1; ``name`` is that of its parameter, ``value`` what it shows."""
+    """A field of the form: its ``number`` from 1, the ``name`` of its parameter and the ``value`` it shows."""
 
     feature: Feature
-    place: int
+    number: int
     name: str
     value: str
     error: str | None = None
@@ -56,19 +49,18 @@ class FormField:
 
     @property
     def id(self) -> str:
-        """Id of its element: by its place, since names may be alike but for signs that ids do not have."""
-        return f"field-{self.place}"
+        """The id of its element, made of its number: names may differ only in characters that ids cannot have."""
+        return f"field-{self.number}"
 
     @property
     def control(self) -> str:
-        """What it is filled in with: ``number``, ``text`` (one line), ``lines``, ``select`` or ``list``.
+        """The control to use: ``number``, ``text`` (one line), ``lines``, ``select`` or ``list`` (choose or type).
 
-        A number is typed as text where the browser would hide what was typed, or refuse what the feature takes. With a
-        list, a value may also be typed that is none of the choices.
+        A number gets a text control if a number control would hide the typed value or refuse a valid one.
         """
         match self.feature.kind:
             case FeatureKind.NUMBER:
-                return "number" if self._browser_knows_limits and not self._would_be_hidden else "text"
+                return "number" if self._has_strict_limits and not self._is_hidden_by_browser else "text"
             case FeatureKind.TEXT:
                 return "lines"
             case FeatureKind.DATE:
@@ -80,12 +72,12 @@ class FormField:
 
     @property
     def is_number(self) -> bool:
-        """Whether it takes a number."""
+        """Whether the feature is a number."""
         return self.feature.kind is FeatureKind.NUMBER
 
     @property
     def input_mode(self) -> str | None:
-        """The keys that a phone shows; those for numbers have no minus sign on all phones."""
+        """The ``inputmode``; none for numbers that may be negative, as number pads of some phones lack a minus sign."""
         feature = self.feature
         if feature.kind is FeatureKind.DATE:
             return "numeric"
@@ -95,22 +87,22 @@ class FormField:
 
     @property
     def placeholder(self) -> str | None:
-        """What an empty field shows."""
+        """The placeholder of an empty field."""
         if self.feature.kind is FeatureKind.DATE:
             return "2024-01-31"
         return NOT_KNOWN if self.feature.missing_allowed else None
 
     @property
     def limits(self) -> str | None:
-        """The range or the categories in words; where others are taken too, as what occurred in training."""
+        """The allowed range, or, where other values are accepted too, the range or categories seen in training."""
         if self.feature.limits_reject:
-            return _range_in_words(self.feature)
-        known = _range_in_words(self.feature) if self.is_number else _categories_in_words(self.feature)
-        return f"In training: {known}" if known else None
+            return describe_range(self.feature)
+        seen = describe_range(self.feature) if self.is_number else _list_categories(self.feature)
+        return f"In training: {seen}" if seen else None
 
     @property
     def described_by(self) -> str:
-        """Ids of the elements that describe the field."""
+        """The ids of the elements that describe the field, for ``aria-describedby``."""
         parts = {
             "hint": self.limits or self.feature.help,
             "error": self.error,
@@ -119,28 +111,28 @@ class FormField:
         return " ".join(f"{self.id}-{part}" for part, text in parts.items() if text)
 
     @property
-    def _browser_knows_limits(self) -> bool:
+    def _has_strict_limits(self) -> bool:
         feature = self.feature
         is_limited = feature.integer or feature.minimum is not None or feature.maximum is not None
         return is_limited and feature.limits_reject
 
     @property
-    def _would_be_hidden(self) -> bool:
+    def _is_hidden_by_browser(self) -> bool:
         return bool(self.value) and _BROWSER_NUMBER.fullmatch(self.value) is None
 
     @property
     def choices(self) -> list[Choice]:
-        """The options: the schema's, before them one for no value and one for a typed value that is none of them."""
+        """The options of the schema, preceded by one for no value and one for an invalid typed value."""
         parsed = self.feature.parse(self.value)
-        found = [Choice(value, label, self.feature.parse(value) == parsed) for value, label in self._options.items()]
-        empty = not self.value.strip() or parsed is None
-        if isinstance(parsed, Fault) and not empty:
-            found.insert(0, Choice(self.value, f"{self.value} (not one of the choices)", selected=True))
+        choices = [Choice(value, label, self.feature.parse(value) == parsed) for value, label in self._options.items()]
+        is_empty = not self.value.strip() or parsed is None
+        if isinstance(parsed, Fault) and not is_empty:
+            choices.insert(0, Choice(self.value, f"{self.value} (not a valid value)", selected=True))
         if self.feature.missing_allowed:
-            found.insert(0, Choice("", NOT_KNOWN, empty))
-        elif empty:
-            found.insert(0, Choice("", _CHOOSE, selected=True))
-        return found
+            choices.insert(0, Choice("", NOT_KNOWN, is_empty))
+        elif is_empty:
+            choices.insert(0, Choice("", _CHOOSE, selected=True))
+        return choices
 
     @property
     def _options(self) -> dict[str, str]:
@@ -150,10 +142,10 @@ class FormField:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a form says: the validated values (where there are no faults), and the texts as typed, by feature.
+class ParsedForm:
+    """The validated values of a form, if there are no faults, and the texts as typed, by feature.
 
-    ``warnings`` tell of values that are scored although they never occurred in training.
+    ``warnings`` are about values that are scored although they never occurred in training.
     """
 
     values: dict[str, Value]
@@ -162,32 +154,32 @@ class Reading:
     typed: dict[str, str]
 
 
-def read(card: Card, given: Mapping[str, str], names: Mapping[str, str]) -> Reading:
-    """Validate a form's parameters. One that the form always sends must be there, if only empty.
+def parse_form(card: Card, parameters: Mapping[str, str], names: Mapping[str, str]) -> ParsedForm:
+    """Validate the parameters of a form; each must be present, if only empty.
 
-    ``names`` gives the parameter of each feature that is not called by its own name.
+    ``names`` maps features to the names of their parameters, where these differ.
     """
-    given = {_with_line_feeds(name): text for name, text in given.items()}
+    parameters = {_normalize_line_ends(name): text for name, text in parameters.items()}
     typed = {
-        feature.name: _with_line_feeds(given[name]) if feature.kind is FeatureKind.TEXT else given[name]
+        feature.name: _normalize_line_ends(parameters[name]) if feature.kind is FeatureKind.TEXT else parameters[name]
         for feature in card.features
-        if (name := _with_line_feeds(names.get(feature.name, feature.name))) in given
+        if (name := _normalize_line_ends(names.get(feature.name, feature.name))) in parameters
     }
     values, faults, warnings = card.record_schema.validate_record(typed)
     absent = [feature.missing() for feature in card.features if feature.missing_allowed and feature.name not in typed]
-    places = {feature.name: place for place, feature in enumerate(card.features)}
-    faults = sorted((*faults, *absent), key=lambda fault: places[str(fault.column)])
-    return Reading(values, tuple(faults), tuple(warnings), typed)
+    order = {feature.name: index for index, feature in enumerate(card.features)}
+    faults = sorted((*faults, *absent), key=lambda fault: order[str(fault.column)])
+    return ParsedForm(values, tuple(faults), tuple(warnings), typed)
 
 
-def _with_line_feeds(text: str) -> str:
-    """A text as it was typed: browsers send each of its line ends as two characters."""
+def _normalize_line_ends(text: str) -> str:
+    """Undo the browser's encoding of line ends as CR LF."""
     return text.replace("\r\n", "\n")
 
 
 def blank_fields(card: Card, names: Mapping[str, str]) -> list[FormField]:
-    """The fields of an untouched form, with the schema's defaults."""
-    defaults = {feature.name: text_of(feature.default) for feature in card.features}
+    """Return the fields with the defaults of the schema."""
+    defaults = {feature.name: field_text(feature.default) for feature in card.features}
     return fields(card, names, defaults)
 
 
@@ -198,59 +190,43 @@ def fields(
     faults: Sequence[Fault] = (),
     warnings: Sequence[Fault] = (),
 ) -> list[FormField]:
-    """The fields of a form that shows the given texts, each with what is wrong with it or unusual about it."""
-    wrong = {fault.column: fault for fault in faults}
-    unusual = {warning.column: warning for warning in warnings}
+    """Return the fields with the given texts, each with its error or warning."""
+    fault_of = {fault.column: fault for fault in faults}
+    warning_of = {warning.column: warning for warning in warnings}
     return [
         FormField(
             feature,
-            place,
+            number,
             names.get(feature.name, feature.name),
             texts.get(feature.name, ""),
-            message(feature, wrong[feature.name]) if feature.name in wrong else None,
-            notice(feature, unusual[feature.name]) if feature.name in unusual else None,
+            describe_fault(feature, fault_of[feature.name]) if feature.name in fault_of else None,
+            describe_warning(feature, warning_of[feature.name]) if feature.name in warning_of else None,
         )
-        for place, feature in enumerate(card.features, 1)
+        for number, feature in enumerate(card.features, 1)
     ]
 
 
 def method(card: Card, names: Mapping[str, str]) -> str:
-    """``get`` where every record's address is short enough for a link, else ``post``."""
+    """Return ``get`` if the address of any record is short enough for a link, else ``post``."""
     names_bytes = sum(len(quote_plus(names.get(feature.name, feature.name))) + 2 for feature in card.features)
     longest = names_bytes + sum(_longest_value(feature) for feature in card.features)
-    return "get" if longest <= MAX_ADDRESS else "post"
+    return "get" if longest <= MAX_ADDRESS_BYTES else "post"
 
 
-def link(action: str, shown: Sequence[FormField]) -> str | None:
-    """The address of the form with its values; None where it would be too long for one."""
-    address = f"{action}?{urlencode({field.name: field.value for field in shown})}"
-    return address if len(address) <= MAX_ADDRESS else None
+def link(action: str, filled: Sequence[FormField]) -> str | None:
+    """Return the address of the form with its values, or None if it is too long."""
+    address = f"{action}?{urlencode({field.name: field.value for field in filled})}"
+    return address if len(address) <= MAX_ADDRESS_BYTES else None
 
 
 def _longest_value(feature: Feature) -> int:
     if feature.kind is FeatureKind.TEXT:
-        return MAX_ADDRESS
+        return MAX_ADDRESS_BYTES
     return max((len(quote_plus(category)) for category in feature.categories), default=_TYPICAL_BYTES)
 
 
-def message(feature: Feature, fault: Fault) -> str:
-    """What is wrong with a field, and what would be right."""
-    words = _WRONG.get(fault.code)
-    if words is None:
-        return _wanted(feature)
-    suggestion = feature.labels.get(fault.suggestion or "", fault.suggestion)
-    return f"“{fault.value}” {words}. " + (f"Did you mean “{suggestion}”?" if suggestion else _wanted(feature))
-
-
-def notice(feature: Feature, warning: Fault) -> str:
-    """What is said of a value that never occurred in training: what it is, and what becomes of it."""
-    is_missing = feature.parse(warning.value or "", suggest=False) is None
-    then = "It is taken as not known." if is_missing else "It is scored all the same."
-    return f"“{warning.value}” {warning_words(warning.code)}. {then}"
-
-
-def text_of(value: Scalar) -> str:
-    """A value as it stands in a field."""
+def field_text(value: Scalar) -> str:
+    """Return the text of a field that holds a value."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -261,43 +237,17 @@ def text_of(value: Scalar) -> str:
     return short if float(short) == value else repr(value)
 
 
-def value_in_words(feature: Feature, value: Scalar) -> str:
-    """A value as people read it: the label of a category, a number with its unit."""
+def format_value(feature: Feature, value: Scalar) -> str:
+    """Format a value for people: the label of a category, a number with its unit."""
     if value is None:
         return NOT_KNOWN
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if isinstance(value, str):
         return feature.labels.get(value, value)
-    return " ".join(filter(None, (text_of(value), feature.unit)))
+    return " ".join(filter(None, (field_text(value), feature.unit)))
 
 
-def _wanted(feature: Feature) -> str:
-    if feature.kind is FeatureKind.CATEGORY:
-        also = f", or “{NOT_KNOWN}”" if feature.missing_allowed else ""
-        return f"Choose one from the list{also}." if feature.limits_reject else "Choose or enter one."
-    others = {
-        FeatureKind.BOOLEAN: "Choose yes or no.",
-        FeatureKind.DATE: "Enter a date such as 2024-01-31.",
-        FeatureKind.TEXT: "Enter a text.",
-    }
-    if feature.kind in others:
-        return others[feature.kind]
-    number = "a whole number" if feature.integer and feature.limits_reject else "a number"
-    limits = _range_in_words(feature) if feature.limits_reject else None
-    return f"Enter {number}, {limits}." if limits else f"Enter {number}."
-
-
-def _range_in_words(feature: Feature) -> str | None:
-    low, high = (None if limit is None else f"{limit:,.15g}" for limit in (feature.minimum, feature.maximum))
-    unit = f" {feature.unit}" if feature.unit else ""
-    if low and high:
-        return f"{low} to {high}{unit}"
-    if low:
-        return f"at least {low}{unit}"
-    return f"at most {high}{unit}" if high else None
-
-
-def _categories_in_words(feature: Feature) -> str | None:
+def _list_categories(feature: Feature) -> str | None:
     names = [feature.labels.get(name, name) for name in feature.categories]
-    return ", ".join(names) if len(names) <= _MAX_NAMED else f"{len(names):,} values"
+    return ", ".join(names) if len(names) <= _MAX_LISTED else f"{format_number(len(names))} values"

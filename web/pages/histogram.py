@@ -1,35 +1,30 @@
-"""What the page of a job draws of its summary: decisions, the histogram of probabilities, rejects by kind. Pure."""
+"""The summary of a job as its page shows it: rows per prediction and the histogram of probabilities. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from model.card import Card
-from web.pages.formatting import grouped_digits, percent
+from web.pages.charts import HISTOGRAM, BarArea, Rectangle
+from web.pages.formatting import format_percent, format_significant
 
-WIDTH, HEIGHT = 600, 160
 _GAP = 2
-# A bin with any rows at all is seen.
-_LEAST_HEIGHT = 2
 _MAX_SIDE_BY_SIDE = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One bin of the histogram: its lower edge, its range in words, its rows, and the rectangle that shows it."""
+class Bin:
+    """A bin of the histogram: its lower edge, its range in words, its rows and its bar."""
 
     low: float
     range: str
     count: int
-    x: float
-    y: float
-    width: float
-    height: float
+    bar: Rectangle
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """How many rows got one prediction, and their share of all scored rows; of several targets, for which it is."""
+class PredictionCount:
+    """How many rows got one prediction, and their share of all scored rows; ``target`` if the model has several."""
 
     name: str
     count: int
@@ -40,77 +35,90 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The results of a job in numbers; ``has_slider`` where moving the threshold makes sense.
+    """The predictions of a job.
 
-    ``bars`` are bins of probabilities, or of a regressor's predictions, or none; ``of_values`` tells the two apart.
-    Many decisions, or those of several targets, are best read as a table: ``is_long``.
+    ``bins`` are of probabilities, or of a regressor's predictions (``of_values``), or empty. ``has_slider`` says
+    whether another threshold can be tried on them.
     """
 
-    bars: list[Bar]
-    decisions: list[Decision]
+    bins: list[Bin]
+    predictions: list[PredictionCount]
     positive: str | None
     threshold: float
     has_slider: bool
     axis: tuple[str, str, str]
     of_values: bool = False
+    area: BarArea = HISTOGRAM
 
     @property
     def is_long(self) -> bool:
-        """Whether there are more decisions than stand well side by side."""
-        return len(self.decisions) > _MAX_SIDE_BY_SIDE or self.has_targets
+        """Whether the predictions are better shown as a table than side by side."""
+        return len(self.predictions) > _MAX_SIDE_BY_SIDE or self.has_targets
 
     @property
     def has_targets(self) -> bool:
-        """Whether the decisions are about several targets."""
-        return any(decision.target is not None for decision in self.decisions)
+        """Whether the predictions are of several targets."""
+        return any(prediction.target is not None for prediction in self.predictions)
+
+    @property
+    def slider_step(self) -> int:
+        """Percentage points between two positions of the slider: one bin, so that counts are exact."""
+        return round(100 / len(self.bins)) if self.bins else 0
+
+    @property
+    def slider_value(self) -> int:
+        """The position of the slider that is closest to the threshold, in percent."""
+        return round(self.threshold * len(self.bins)) * self.slider_step
 
 
 def chart(summary: Mapping[str, Any], card: Card | None, threshold: float | None) -> Chart | None:
-    """What is drawn of a summary (of the API); None where nothing was scored. Without a card, no class is positive."""
+    """Return the chart of a summary document; None if no row was scored. Without a card, no class is positive."""
     if values := summary.get("values"):
-        axis = _axis(values["edges"], grouped_digits)
-        bars = _bars(values["edges"], values["counts"], grouped_digits)
-        return Chart(bars, [], None, 0.0, has_slider=False, axis=axis, of_values=True)
+        axis = _axis(values["edges"], format_significant)
+        bins = _bins(values["edges"], values["counts"], format_significant)
+        return Chart(bins, [], None, 0.0, has_slider=False, axis=axis, of_values=True)
     counts = dict(summary["predictions"])
     if not any(counts.values()):
         return None
     positive = card.positive_class if card else None
     if card and card.targets:
-        decisions = _decisions_by_target(counts, card)
+        predictions = _predictions_by_target(counts, card)
     else:
-        order = {name: place for place, name in enumerate(card.classes if card else ())}
+        order = {name: index for index, name in enumerate(card.classes if card else ())}
         names = sorted({*counts, *order}, key=lambda name: (name != positive, order.get(name, len(order)), name))
-        decisions = _decisions({name: counts.get(name, 0) for name in names}, positive)
+        predictions = _predictions({name: counts.get(name, 0) for name in names}, positive)
     histogram = summary["probability"]
-    bars = _bars(histogram["edges"], histogram["counts"], percent) if any(histogram["counts"]) else []
-    has_slider = threshold is not None and positive is not None and len(decisions) == 2
-    return Chart(bars, decisions, positive, threshold or 0.0, has_slider, _axis(histogram["edges"], percent))
+    bins = _bins(histogram["edges"], histogram["counts"], format_percent) if any(histogram["counts"]) else []
+    has_slider = bool(bins) and threshold is not None and positive is not None and len(predictions) == 2
+    return Chart(bins, predictions, positive, threshold or 0.0, has_slider, _axis(histogram["edges"], format_percent))
 
 
-def _decisions(counts: Mapping[str, int], positive: str | None, target: str | None = None) -> list[Decision]:
+def _predictions(counts: Mapping[str, int], positive: str | None, target: str | None = None) -> list[PredictionCount]:
     scored = sum(counts.values()) or 1
-    return [Decision(name, count, count / scored, name == positive, target) for name, count in counts.items()]
+    return [PredictionCount(name, count, count / scored, name == positive, target) for name, count in counts.items()]
 
 
-def _decisions_by_target(counts: Mapping[str, int], card: Card) -> list[Decision]:
-    """The decisions about each target: these are counted under its name and the class."""
+def _predictions_by_target(counts: Mapping[str, int], card: Card) -> list[PredictionCount]:
+    """Return the counts of each target; the summary has them as ``target: class``."""
     return [
-        decision
+        prediction
         for target, classes in zip(card.targets, card.target_classes, strict=False)
-        for decision in _decisions({name: counts.get(f"{target}: {name}", 0) for name in classes}, None, target)
+        for prediction in _predictions({name: counts.get(f"{target}: {name}", 0) for name in classes}, None, target)
     ]
 
 
-def _axis(edges: Sequence[float], words: Callable[[float], str]) -> tuple[str, str, str]:
-    return words(edges[0]), words(edges[len(edges) // 2]), words(edges[-1])
+def _axis(edges: Sequence[float], label: Callable[[float], str]) -> tuple[str, str, str]:
+    return label(edges[0]), label(edges[len(edges) // 2]), label(edges[-1])
 
 
-def _bars(edges: Sequence[float], counts: Sequence[int], words: Callable[[float], str]) -> list[Bar]:
-    step, most = WIDTH / len(counts), max([*counts, 1])
-    bars = []
-    for place, count in enumerate(counts):
-        height = max(_LEAST_HEIGHT, round(HEIGHT * count / most, 1)) if count else 0
-        x, width = round(place * step + _GAP / 2, 1), round(step - _GAP, 1)
-        between = f"{words(edges[place])} to {words(edges[place + 1])}"
-        bars.append(Bar(edges[place], between, count, x, HEIGHT - height, width, height))
-    return bars
+def _bins(edges: Sequence[float], counts: Sequence[int], label: Callable[[float], str]) -> list[Bin]:
+    step, largest = HISTOGRAM.width / len(counts), max([*counts, 1])
+    return [
+        Bin(
+            low=edges[index],
+            range=f"{label(edges[index])} to {label(edges[index + 1])}",
+            count=count,
+            bar=HISTOGRAM.bar(count, largest, index * step + _GAP / 2, step - _GAP),
+        )
+        for index, count in enumerate(counts)
+    ]

@@ -1,4 +1,4 @@
-"""The pages: rendered on the server, working without JavaScript. HTTP only, the work is elsewhere."""
+"""The endpoints of the pages, which are rendered on the server and work without JavaScript."""
 
 import gzip
 from collections.abc import Mapping
@@ -24,46 +24,57 @@ from web.api.schemas import JobsQuery
 from web.ids import unknown_prediction
 from web.jobs.documents import found_job, no_results
 from web.jobs.listing import list_page
-from web.pages import counterfactuals, evaluation, forms, model_card, results
-from web.pages.formatting import FAULT_WORDS, FILTERS, PROBLEM_WORDS
+from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
+from web.pages.evaluation import evaluation
 from web.pages.jobs import view as job_view
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
 from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
-from web.uploads.bodies import UploadForm, has_arrived, open_body
+from web.uploads.bodies import Body, UploadForm, has_arrived, open_body
+from web.uploads.preflight import SAMPLE_BYTES
 from web.uploads.upload import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)
 
 _CHANGES_WAIT_SECONDS = 1.0
-_NOT_WORTH_IT_BYTES = 2048
+_MIN_COMPRESSED_BYTES = 2048
+_COMPRESSION_LEVEL = 4
 _MAX_FORM_BYTES = 16 * 1024 * 1024
 _MAX_FORM_PARTS = 10_000
-_FAST = 4
+_MAX_LISTED_COLUMNS = 40
 
 
 @pages.record_once
-def _add_filters(state: Any) -> None:
-    state.app.jinja_env.filters.update(FILTERS, timestamp=timestamp)
-    state.app.jinja_env.globals.update(
-        FAULT_WORDS=FAULT_WORDS, PROBLEM_WORDS=PROBLEM_WORDS, SHOWN_CONTRIBUTIONS=results.SHOWN_CONTRIBUTIONS
+def _configure_templates(state: Any) -> None:
+    environment = state.app.jinja_env
+    environment.filters.update(formatting.FILTERS | error_texts.FILTERS, timestamp=timestamp)
+    environment.globals.update(
+        BAR_EXTENT=charts.BAR_EXTENT,
+        DRIFT_AREA=charts.DRIFT,
+        FAULT_TEXTS=error_texts.FAULT_TEXTS,
+        MAX_CONTRIBUTIONS_AT_ONCE=results.MAX_CONTRIBUTIONS_AT_ONCE,
+        MAX_LISTED_COLUMNS=_MAX_LISTED_COLUMNS,
+        PROBLEM_TEXTS=error_texts.PROBLEM_TEXTS,
+        ROW_SUBJECT=error_texts.ROW_SUBJECT,
+        SAMPLE_BYTES=SAMPLE_BYTES,
+        describe_problem_errors=error_texts.describe_problem_errors,
     )
 
 
 @pages.after_request
-def _forbid_stale_copies(response: Response) -> Response:
+def _require_revalidation(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-cache")
     return response
 
 
 @pages.after_request
 def _compress(response: Response) -> Response:
-    """Pages shrink to a sixth; they hold no secret that the length could give away."""
-    taken = request.accept_encodings.quality("gzip") > 0
-    if taken and not response.is_streamed and len(response.data) > _NOT_WORTH_IT_BYTES:
-        response.set_data(gzip.compress(response.data, _FAST, mtime=0))
+    """Compress the page; it holds no secret that its length could reveal."""
+    accepts_gzip = request.accept_encodings.quality("gzip") > 0
+    if accepts_gzip and not response.is_streamed and len(response.data) > _MIN_COMPRESSED_BYTES:
+        response.set_data(gzip.compress(response.data, _COMPRESSION_LEVEL, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     response.vary.add("Accept-Encoding")
     return response
@@ -71,37 +82,37 @@ def _compress(response: Response) -> Response:
 
 @pages.get("/")
 def home() -> Response:
-    """The quick form of the default model, and the upload."""
-    return _model_page(services().catalog.usable_card(), **_asked())
+    """Show the form and the upload of the default model."""
+    return _model_page(services().catalog.usable_card(), **_threshold_in_query())
 
 
 @pages.get("/models/<name>")
 def model_page(name: str) -> Response:
-    """The quick form and the upload of a model, and its card."""
-    return _model_page(found_card(name), with_card=True, **_asked())
+    """Show the form and the upload of a model, and its card."""
+    return _model_page(found_card(name), with_card=True, **_threshold_in_query())
 
 
 @pages.get("/models/<name>/versions/<version>")
 def version_page(name: str, version: str) -> Response:
-    """The page of one version of a model."""
-    return _model_page(_found_version(name, version), with_card=True, pinned=True, **_asked())
+    """Show the page of one version of a model."""
+    return _model_page(_card_of_version(name, version), with_card=True, pinned=True, **_threshold_in_query())
 
 
-def _asked() -> dict[str, Any]:
-    """What the address fills in of the upload; not where it holds a record, which may have a value of that name."""
+def _threshold_in_query() -> dict[str, Any]:
+    """Return the upload's threshold in the query; not for addresses with a record, which may have such a feature."""
     return {"threshold": request.args["threshold"]} if "threshold" in request.args else {}
 
 
 @pages.route("/models/<name>/versions/<version>/prediction", methods=["GET", "POST"])
 def version_prediction(name: str, version: str) -> BaseResponse:
-    """The quick form of one version with its answer."""
-    card = _found_version(name, version)
+    """Show the form of one version with its prediction."""
+    card = _card_of_version(name, version)
     if request.method != "POST" and not request.args:
         return redirect(url_for("pages.version_page", name=name, version=version), HTTPStatus.SEE_OTHER)
-    return _answer(card, url_for("pages.version_prediction", name=name, version=version), {}, pinned=True)
+    return _prediction_page(card, url_for("pages.version_prediction", name=name, version=version), {}, pinned=True)
 
 
-def _found_version(name: str, version: str) -> Card:
+def _card_of_version(name: str, version: str) -> Card:
     try:
         return services().catalog.usable_card(name, version)
     except UnknownModel as error:
@@ -110,23 +121,23 @@ def _found_version(name: str, version: str) -> Card:
 
 @pages.route("/models/<name>/prediction", methods=["GET", "POST"])
 def model_prediction(name: str) -> BaseResponse:
-    """The quick form with its answer; the address can be shared, and what is too long for one comes in a body."""
+    """Show the form with its prediction; a record that is too long for an address comes in the body."""
     card = found_card(name)
     if request.method != "POST" and not request.args:
         return redirect(url_for("pages.model_page", name=name), HTTPStatus.SEE_OTHER)
-    return _answer(card, url_for("pages.model_prediction", name=name), {})
+    return _prediction_page(card, url_for("pages.model_prediction", name=name), {})
 
 
 @pages.route("/probability", methods=["GET", "POST"])
 def probability() -> Response:
-    """The quick form of the income model with its answer, under its classic address."""
+    """Show the form of the income model with its prediction, under its classic address."""
     card = found_card(forms.CLASSIC_MODEL)
-    return _answer(card, url_for("pages.probability"), forms.CLASSIC_NAMES)
+    return _prediction_page(card, url_for("pages.probability"), forms.CLASSIC_NAMES)
 
 
 @pages.get("/predictions/<prediction:prediction_id>")
 def prediction_page(prediction_id: str) -> Response:
-    """A prediction that took longer than its request could wait."""
+    """Show a prediction that its request could not wait for."""
     stored = services().stored_predictions.get(prediction_id)
     if stored is None or (stored.result and ("model" not in stored.result or stored.result["several"])):
         raise unknown_prediction(prediction_id)
@@ -138,34 +149,34 @@ def prediction_page(prediction_id: str) -> Response:
     return _model_page(card, fields=fields, outcome=results.outcome(card, document))
 
 
-def _answer(card: Card, action: str, names: Mapping[str, str], pinned: bool = False) -> Response:
-    """The form with the answer to the record in the query or the body, or with what is wrong with it."""
-    reading = forms.read(card, _given(), names)
-    fields = forms.fields(card, names, reading.typed, reading.faults, reading.warnings)
+def _prediction_page(card: Card, action: str, names: Mapping[str, str], pinned: bool = False) -> Response:
+    """Return the form with the prediction of the submitted record, or with its errors."""
+    parsed = forms.parse_form(card, _parameters(), names)
+    fields = forms.fields(card, names, parsed.typed, parsed.faults, parsed.warnings)
     method = forms.method(card, names)
     shown: dict[str, Any] = {"action": action, "method": method, "fields": fields, "pinned": pinned}
-    if reading.faults:
+    if parsed.faults:
         return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, **shown)
-    request_ = make_request(card, [validated_record(reading.values, reading.warnings)], None)
+    request_ = make_request(card, [validated_record(parsed.values, parsed.warnings)], None)
     prediction_id, result = services().predictions.ask(request_, DEFAULT_WAIT_SECONDS)
     if result is None:
-        return _pending_page(prediction_id, reading.typed)
+        return _pending_page(prediction_id, parsed.typed)
     document = prediction_document(prediction_id, result)
     return _model_page(
         card,
         outcome=results.outcome(card, document),
-        changes=_changes(card, reading.values, document),
+        changes=_largest_changes(card, parsed.values, document),
         link=forms.link(action, fields),
         **shown,
     )
 
 
-def _given() -> Mapping[str, str]:
-    """The form's parameters, in the query or the body.
+def _parameters() -> Mapping[str, str]:
+    """Return the form's parameters, from the query or the body.
 
     Raises:
         UploadRefused: ``too_large``, ``malformed_body``.
-        Busy: when too many bodies are being read.
+        Busy: if too many bodies are being read.
     """
     if request.method != "POST":
         return request.args
@@ -175,98 +186,108 @@ def _given() -> Mapping[str, str]:
         with nullcontext() if has_arrived(request) else services().limits.records.held(request.remote_addr or ""):
             return request.form
     except RequestEntityTooLarge as error:
-        raise UploadRefused("too_large", f"at most {_MAX_FORM_BYTES} bytes of a form are taken") from error
+        raise UploadRefused("too_large", f"a form must not be larger than {_MAX_FORM_BYTES} bytes") from error
     except ClientDisconnected as error:
-        raise UploadRefused("malformed_body", "the form broke off before its end, or came too slowly") from error
+        raise UploadRefused("malformed_body", "the form is incomplete: the connection was lost or too slow") from error
 
 
-def _changes(card: Card, record: Mapping[str, Value], prediction: Mapping[str, Any]) -> list[counterfactuals.Change]:
-    """What would change the prediction most; nothing where the workers have no time for it."""
-    tried = counterfactuals.variants(card, record) if "probability" in prediction else []
-    if not tried:
+def _largest_changes(
+    card: Card, record: Mapping[str, Value], prediction: Mapping[str, Any]
+) -> list[counterfactuals.Change]:
+    """Return the changes with the largest effect; none if the workers are too busy."""
+    variants = counterfactuals.variants(card, record) if "probability" in prediction else []
+    if not variants:
         return []
-    found = services()
-    request_ = make_request(card, [{"values": variant.record} for variant in tried], None, several=True)
+    request_ = make_request(card, [{"values": variant.record} for variant in variants], None, several=True)
     try:
-        prediction_id, answer = found.predictions.ask(request_, _CHANGES_WAIT_SECONDS)
+        prediction_id, result = services().predictions.ask(request_, _CHANGES_WAIT_SECONDS)
     except (TooManyPredictions, Busy):
         return []
-    found.stored_predictions.forget([prediction_id])
-    if answer is None or "items" not in answer:
+    services().stored_predictions.forget([prediction_id])
+    if result is None or "items" not in result:
         return []
-    return counterfactuals.changes(record, prediction, tried, answer["items"])
+    return counterfactuals.largest_changes(record, prediction, variants, result["items"])
 
 
 def _pending_page(prediction_id: str, typed: Mapping[str, str]) -> Response:
     address = url_for("pages.prediction_page", prediction_id=prediction_id)
-    full = f"{address}?{urlencode(typed)}"
-    shown = full if typed and len(full) <= forms.MAX_ADDRESS else address
-    return make_response(render_template("pending.html", address=shown), HTTPStatus.ACCEPTED)
+    with_values = f"{address}?{urlencode(typed)}"
+    if typed and len(with_values) <= forms.MAX_ADDRESS_BYTES:
+        address = with_values
+    return make_response(render_template("pending.html", address=address), HTTPStatus.ACCEPTED)
 
 
 def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
-    """The page of a model: its form, and what else is to be shown."""
+    """Return the page of a model; ``shown`` are further variables of the template, or replace its usual ones."""
     own_address = url_for("pages.model_prediction", name=card.name)
     if shown.get("pinned"):
         own_address = url_for("pages.version_prediction", name=card.name, version=card.version)
     if shown.get("with_card"):
-        shown |= _about(card)
-    given = {
+        shown |= _card_section(card)
+    variables = {
         "action": own_address,
         "method": forms.method(card, {}),
-        "threshold": forms.text_of(card.threshold),
+        "threshold": forms.field_text(card.threshold),
         "titles": {feature.name: feature.title for feature in card.features},
         **shown,
     }
-    given.setdefault("fields", forms.blank_fields(card, {}))
-    return make_response(render_template("model.html", card=card, others=_others(card.name), **given), status)
+    variables.setdefault("fields", forms.blank_fields(card, {}))
+    other_models = _other_models(card.name)
+    return make_response(render_template("model.html", card=card, other_models=other_models, **variables), status)
 
 
-def _about(card: Card) -> dict[str, Any]:
-    """What the card's part of the page shows."""
+def _card_section(card: Card) -> dict[str, Any]:
+    """Return the variables of the section about the model."""
     return {
         "metrics": model_card.metrics(card),
-        "evidence": evaluation.evidence(card),
-        "importance_of": model_card.main_metric(card),
+        "evaluation": evaluation(card),
+        "importance_metric": model_card.importance_metric(card),
         "versions": services().catalog.versions(card.name),
     }
 
 
-def _others(name: str) -> list[str]:
+def _other_models(name: str) -> list[str]:
     return [other for other in services().catalog.names() if other != name]
 
 
 @pages.errorhandler(BrokenModel)
 def _broken_page(error: BrokenModel) -> Response:
-    """The page of a model that cannot be used says so, and why; it is there, so it is never 'not found'."""
+    """Show the page of a broken model with the reason; as it exists, the page is never "not found"."""
     problem, catalog = to_problem(error), services().catalog
     assert problem is not None
-    shown_there = {"pages.home": catalog.default, "pages.probability": forms.CLASSIC_MODEL}
-    name = (request.view_args or {}).get("name") or shown_there.get(str(request.endpoint))
+    model_of_endpoint = {"pages.home": catalog.default, "pages.probability": forms.CLASSIC_MODEL}
+    name = (request.view_args or {}).get("name") or model_of_endpoint.get(str(request.endpoint))
     if name is None:
         return problem_page(problem)
     versions = catalog.versions(name)
     title = next((version.card.title for version in versions if version.card), name)
-    shown = {"problem": problem, "name": name, "title": title, "versions": versions, "others": _others(name)}
-    return make_response(render_template("broken.html", **shown), problem.status, problem.headers)
+    page = render_template(
+        "broken.html", problem=problem, name=name, title=title, versions=versions, other_models=_other_models(name)
+    )
+    return make_response(page, problem.status, problem.headers)
 
 
 @pages.post("/jobs")
 def create_job() -> BaseResponse:
-    """Take an uploaded file; the job's page then shows how it is scored."""
-    found, form = services(), UploadForm()
+    """Create a job of an uploaded file and redirect to its page."""
+    form = UploadForm()
     try:
         with refusals_logged():
-            body = open_body(request, found.settings.max_upload_bytes, found.limits.uploads)
+            body = open_body(request, services().settings.max_upload_bytes, services().limits.uploads)
             form = body.form
-            job_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
+            job_id = _upload(body).receive_all()
     except (JobsError, ModelError) as error:
-        return _refused(error, form)
+        return _refused_upload_page(error, form)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
-def _refused(error: Exception, form: UploadForm) -> Response:
-    """The form again, with what is wrong with the file; what the table of problems does not know goes on."""
+def _upload(body: Body) -> Upload:
+    own = services()
+    return Upload(body, own.store, own.sender, own.catalog, own.settings)
+
+
+def _refused_upload_page(error: Exception, form: UploadForm) -> Response:
+    """Return the form with what is wrong with the file; re-raise an error that is no known problem."""
     problem = to_problem(error)
     if problem is None:
         raise error
@@ -274,64 +295,73 @@ def _refused(error: Exception, form: UploadForm) -> Response:
         card = services().catalog.usable_card(form.model, form.version)
     except ModelError:
         card = services().catalog.usable_card()
-    asked = {} if form.threshold is None else {"threshold": form.threshold}
-    response = _model_page(card, HTTPStatus(problem.status), refusal=problem, **asked)
+    typed = {} if form.threshold is None else {"threshold": form.threshold}
+    response = _model_page(card, HTTPStatus(problem.status), refusal=problem, **typed)
     response.headers.extend(problem.headers)
     return response
 
 
 @pages.get("/jobs")
 def jobs_page() -> Response:
-    """The jobs, newest first."""
+    """List the jobs, newest first."""
     query = parse(JobsQuery, request.args.to_dict())
     listed = list_page(services().store, query.limit, query.cursor, query.state)
     unfinished = any(not item.job.state.ended for item in listed.jobs)
-    return make_response(
-        render_template("jobs.html", listed=listed, query=query, states=list(JobState), unfinished=unfinished)
+    page = render_template(
+        "jobs.html",
+        listed=listed,
+        query=query,
+        states=list(JobState),
+        unfinished=unfinished,
+        default_limit=JobsQuery.model_fields["limit"].default,
     )
+    return make_response(page)
 
 
 @pages.get("/jobs/<job:job_id>")
 def job_page(job_id: str) -> Response:
-    """A job: how far it is; once it has ended, its results in numbers, its rejected rows and its downloads."""
+    """Show the progress of a job, and, once it has ended, its summary, rejected rows and downloads."""
     return _job_page(found_job(job_id))
 
 
 def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
-    """The page of a job; ``shown`` is what was typed into the form that scores it again, and what is wrong with it."""
-    found = services()
-    choices = rescore.choices(job, found.catalog)
-    given = {"model": rescore.models_of(job), "threshold": job.threshold, "choices": choices, **shown}
-    view = job_view(found.store, found.catalog, job)
-    return make_response(render_template("job.html", view=view, **given), status)
+    """Return the page of a job; ``shown`` are the typed values of the form that scores it again, and their problem."""
+    variables = {
+        "model": rescore.models_of(job),
+        "threshold": job.threshold,
+        "choices": rescore.choices(job, services().catalog),
+        **shown,
+    }
+    view = job_view(services().store, services().catalog, job)
+    return make_response(render_template("job.html", view=view, **variables), status)
 
 
 @pages.get("/jobs/<job:job_id>/again")
 @pages.get("/jobs/<job:job_id>/cancel")
 @pages.get("/jobs/<job:job_id>/delete")
 def after_action(job_id: str) -> BaseResponse:
-    """Back to the job, whose page has the forms: for who loads the page again that an action answered with."""
+    """Redirect to the page of the job, if the address of an action is opened or reloaded."""
     return redirect(url_for("pages.job_page", job_id=found_job(job_id).id), HTTPStatus.SEE_OTHER)
 
 
 @pages.post("/jobs/<job:job_id>/again")
 def score_again(job_id: str) -> BaseResponse:
-    """Make a new job of the rows of one that has succeeded, for another threshold or model; its page then shows it."""
-    found, job = services(), found_job(job_id)
+    """Create a job from the rows of a succeeded one, for another threshold or model, and redirect to its page."""
+    job = found_job(job_id)
     if job.state is not JobState.SUCCEEDED:
         raise no_results(job)
     form = UploadForm.of(request.form)
     try:
-        form = rescore.form_of(job, request.form, found.catalog)
-        body = rescore.body_of(found.store, job, form)
+        form = rescore.form_of(job, request.form, services().catalog)
+        body = rescore.body_of(services().store, job, form)
         with refusals_logged():
-            new_id = Upload(body, found.store, found.sender, found.catalog, found.settings).receive_all()
+            new_id = _upload(body).receive_all()
     except (JobsError, ModelError) as error:
         problem = to_problem(error)
         if problem is None:
             raise
-        asked = {name: text for name, text in asdict(form).items() if text is not None}
-        response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **asked)
+        typed = {name: text for name, text in asdict(form).items() if text is not None}
+        response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **typed)
         response.headers.extend(problem.headers)
         return response
     return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
@@ -339,14 +369,14 @@ def score_again(job_id: str) -> BaseResponse:
 
 @pages.post("/jobs/<job:job_id>/cancel")
 def cancel_job(job_id: str) -> BaseResponse:
-    """End a job that has not ended."""
+    """Cancel a job that has not ended."""
     services().store.cancel(found_job(job_id).id)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
 @pages.post("/jobs/<job:job_id>/delete")
 def delete_job(job_id: str) -> BaseResponse:
-    """Remove the data of a job; one that has not ended is canceled first. One that is gone already is no error."""
+    """Delete a job, after canceling it if it has not ended; a job that is gone already is no error."""
     store = services().store
     if store.get(job_id) is not None:
         store.cancel(job_id)

@@ -1,17 +1,17 @@
-// Shows the API's description with Swagger UI, from files of our own.
+// Shows the API description with Swagger UI, whose files the service serves itself.
 const target = document.getElementById("swagger");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-/** What the page itself says already is left out, and a link within a button is none: opening sets the address. */
-const forThisPage = ({ React }) => ({
+/** Leave out what the page says already, and links within buttons: opening an operation sets the address. */
+const pagePlugin = ({ React }) => ({
   components: {
     InfoContainer: () => null,
     DeepLink: ({ text }) => React.createElement("span", null, text),
   },
 });
 
-/** Names and roles that Swagger UI leaves out, for readers of the screen and for the keyboard. */
-function complete() {
+/** Add the labels and roles that Swagger UI leaves out, for screen readers and the keyboard. */
+function addLabels() {
   for (const control of target.querySelectorAll("select:not([aria-label]), textarea:not([aria-label])")) {
     const name = control.closest("[data-param-name]")?.dataset.paramName;
     control.setAttribute("aria-label", name ?? (control.matches("textarea") ? "Request body" : "Media type"));
@@ -26,18 +26,18 @@ function complete() {
   for (const table of target.querySelectorAll("table[role=region]")) table.setAttribute("role", "table");
 }
 
-function followScheme() {
+function applyColorScheme() {
   document.documentElement.classList.toggle("dark-mode", dark.matches);
 }
 
-new MutationObserver(complete).observe(target, { childList: true, subtree: true });
-dark.addEventListener("change", followScheme);
-followScheme();
+new MutationObserver(addLabels).observe(target, { childList: true, subtree: true });
+dark.addEventListener("change", applyColorScheme);
+applyColorScheme();
 window.SwaggerUIBundle({
   domNode: target,
   url: target.dataset.url,
   deepLinking: true,
   docExpansion: "list",
   validatorUrl: null,
-  plugins: [forThisPage],
+  plugins: [pagePlugin],
 });

@@ -1,19 +1,19 @@
-// The page of a job follows the job: an event says that something has changed, and the page is fetched again and its
-// parts are put in their places. Where the events do not come through, or a proxy holds them back, it looks every two
-// seconds.
+// Follows a job: each server-sent event fetches the page again and replaces its parts. Where no events arrive, for
+// example behind a proxy that buffers them, the page polls instead.
 
-import { announce, fetchPage, grouped, make, percent, replacePart } from "./page.js";
+import { formatNumber, formatPercent } from "./format.js";
+import { announce, createElement, fetchPage, replacePart } from "./page.js";
 
-const SHORTEST_PAUSE = 400;
-const POLL_PAUSE = 2000;
-// The first event comes at once; later ones only when something has changed.
-const FIRST_EVENT_DUE = 3000;
-const NEXT_EVENT_DUE = 30_000;
+const MIN_REFRESH_INTERVAL = 400;
+const POLL_INTERVAL = 2000;
+// The first event is sent at once; later ones only when something has changed.
+const FIRST_EVENT_TIMEOUT = 3000;
+const NEXT_EVENT_TIMEOUT = 30_000;
 let source = null;
-let polling = null;
-let overdue = null;
-let busy = false;
-let changed = false;
+let pollTimer = null;
+let eventTimeout = null;
+let isRefreshing = false;
+let hasChanged = false;
 
 function follow() {
   const address = document.getElementById("job")?.dataset.events;
@@ -22,54 +22,54 @@ function follow() {
   source.addEventListener("job", (event) => {
     stopPolling();
     if (JSON.parse(event.data).finished_at) source.close();
-    else pollAfter(NEXT_EVENT_DUE);
+    else pollWithoutEvent(NEXT_EVENT_TIMEOUT);
     refresh();
   });
-  source.addEventListener("error", poll);
-  pollAfter(FIRST_EVENT_DUE);
+  source.addEventListener("error", startPolling);
+  pollWithoutEvent(FIRST_EVENT_TIMEOUT);
 }
 
-function poll() {
-  polling ??= setInterval(refresh, POLL_PAUSE);
+function startPolling() {
+  pollTimer ??= setInterval(refresh, POLL_INTERVAL);
 }
 
-/** Poll when no event has come by then. */
-function pollAfter(silence) {
-  overdue = setTimeout(poll, silence);
+/** Start polling if no event arrives within the timeout. */
+function pollWithoutEvent(timeout) {
+  eventTimeout = setTimeout(startPolling, timeout);
 }
 
 function stopPolling() {
-  clearTimeout(overdue);
-  clearInterval(polling);
-  polling = null;
+  clearTimeout(eventTimeout);
+  clearInterval(pollTimer);
+  pollTimer = null;
 }
 
-/** Show the job as it is now; what changes while that is under way is shown after a pause. */
+/** Show the current state of the job; a change during a refresh causes one more. */
 async function refresh() {
-  changed = true;
-  if (busy) return;
-  busy = true;
-  while (changed) {
-    changed = false;
-    await look();
-    await new Promise((resolve) => setTimeout(resolve, SHORTEST_PAUSE));
+  hasChanged = true;
+  if (isRefreshing) return;
+  isRefreshing = true;
+  while (hasChanged) {
+    hasChanged = false;
+    await fetchAndShow();
+    await new Promise((resolve) => setTimeout(resolve, MIN_REFRESH_INTERVAL));
   }
-  busy = false;
+  isRefreshing = false;
 }
 
-async function look() {
+async function fetchAndShow() {
   try {
     show(await fetchPage(location.href));
   } catch {
-    warn("The connection is broken. This page tries again by itself; the job goes on meanwhile.");
-    poll();
+    warn("Connection lost. The job continues; this page retries automatically.");
+    startPolling();
   }
 }
 
 function show({ status, page }) {
   if (status >= 500) {
-    warn("The service does not answer just now. This page tries again by itself.");
-    poll();
+    warn("The service is temporarily unavailable. This page retries automatically.");
+    startPolling();
     return;
   }
   document.getElementById("warning")?.remove();
@@ -78,7 +78,7 @@ function show({ status, page }) {
     replacePart("job", page);
     return;
   }
-  // The job has ended, or is gone: nothing to follow any more, and the rest of the page is of interest.
+  // The job has ended or is gone: show the rest of the page.
   source?.close();
   stopPolling();
   const main = document.getElementById("main");
@@ -90,46 +90,46 @@ function show({ status, page }) {
 
 function warn(text) {
   if (document.getElementById("warning")) return;
-  document.getElementById("job").append(make("p", { id: "warning", className: "notice", textContent: text }));
+  document.getElementById("job").append(createElement("p", { id: "warning", className: "notice", textContent: text }));
   announce(text);
 }
 
-/** Count the rows on each side of the threshold: exact, since the slider stops only where bins meet. */
-function moveThreshold(slider) {
+/** Count the rows on each side of the threshold; exact, as each position of the slider is the edge of a bin. */
+function applyThreshold(slider) {
   const counts = { positive: 0, negative: 0 };
   for (const bar of document.querySelectorAll(".histogram [data-low]")) {
-    const positive = Number(bar.dataset.low) >= slider.valueAsNumber / 100;
-    bar.setAttribute("class", positive ? "up" : "down");
-    counts[positive ? "positive" : "negative"] += Number(bar.dataset.count);
+    const isPositive = Number(bar.dataset.low) >= slider.valueAsNumber / 100;
+    bar.setAttribute("class", isPositive ? "up" : "down");
+    counts[isPositive ? "positive" : "negative"] += Number(bar.dataset.count);
   }
   const scored = counts.positive + counts.negative;
-  for (const output of document.querySelectorAll("[data-decision]")) {
-    const count = counts[output.dataset.decision];
-    output.textContent = grouped(count);
-    output.nextElementSibling.textContent = `${percent(count / scored, 1)} of the scored rows`;
+  for (const prediction of document.querySelectorAll("[data-prediction]")) {
+    const count = counts[prediction.dataset.prediction];
+    prediction.querySelector("output").textContent = formatNumber(count);
+    prediction.querySelector(".share").textContent = formatPercent(count / scored, 1);
   }
   document.getElementById("slider-value").textContent = `${slider.value}%`;
   slider.setAttribute("aria-valuetext", `${slider.value}%`);
-  const again = document.getElementById("threshold");
-  if (again) again.value = slider.valueAsNumber / 100;
+  const threshold = document.getElementById("threshold");
+  if (threshold) threshold.value = slider.valueAsNumber / 100;
 }
 
 document.addEventListener("input", ({ target }) => {
-  if (target.id === "slider") moveThreshold(target);
+  if (target.id === "slider") applyThreshold(target);
 });
 
-// Taking a large job's rows again takes a while; a second click would make a second job.
+// Creating a job from a large one takes a while, and a second click would create a second job.
 document.addEventListener("submit", ({ target }) => {
   if (target.id !== "again") return;
   const button = target.querySelector("button");
-  const text = button.textContent;
+  const label = button.textContent;
   button.disabled = true;
-  button.textContent = "Taking the rows again…";
+  button.textContent = "Creating job…";
   announce(button.textContent);
-  // The browser may show this page again as it was left.
+  // The browser may restore this page from its cache as it was left.
   window.addEventListener("pageshow", () => {
     button.disabled = false;
-    button.textContent = text;
+    button.textContent = label;
   }, { once: true });
 });
 

@@ -1,26 +1,26 @@
-// The list of jobs is looked at again while the page is seen: often while a job is under way, else now and then.
+// Refreshes the list of jobs while the page is visible: often while a job is unfinished, else rarely.
 
 import { fetchPage, replacePart } from "./page.js";
 
-const PAUSE_UNDER_WAY = 2000;
-const PAUSE_AT_REST = 10000;
+const UNFINISHED_INTERVAL = 2000;
+const IDLE_INTERVAL = 10000;
 
-async function look() {
+async function refresh() {
   try {
     const { status, page } = await fetchPage(location.href);
     if (status === 200) replacePart("jobs", page);
   } catch {
-    // The list stands as it was; the next look may succeed.
+    // Keep the list as it is; the next refresh may succeed.
   }
 }
 
-function wait() {
-  const underWay = "unfinished" in document.getElementById("jobs").dataset;
+function scheduleRefresh() {
+  const hasUnfinished = "unfinished" in document.getElementById("jobs").dataset;
   setTimeout(async () => {
-    if (!document.hidden) await look();
-    wait();
-  }, underWay ? PAUSE_UNDER_WAY : PAUSE_AT_REST);
+    if (!document.hidden) await refresh();
+    scheduleRefresh();
+  }, hasUnfinished ? UNFINISHED_INTERVAL : IDLE_INTERVAL);
 }
 
-document.addEventListener("visibilitychange", () => document.hidden || look());
-wait();
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+scheduleRefresh();

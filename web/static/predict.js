@@ -1,36 +1,36 @@
-// The quick form: the answer appears beside it and follows each change. The server makes the answer; here it is fetched
-// as the page that would follow, and its parts are put in their places. The fields stay as they are, whatever happens.
+// Predicts while the form is filled in. The server renders the result: the page that would follow is fetched, and its
+// parts replace those of this page. Typed values are never overwritten.
 
-import { announce, fetchPage, keepInPlace, make, replacePart } from "./page.js";
+import { announce, createElement, fetchPage, keepInPlace, replacePart } from "./page.js";
 
 const TYPING_PAUSE = 250;
-const LOOK_AGAIN = 1000;
-// What comes sooner than this needs no sign that something is under way.
-const SOON = 150;
+const RETRY_INTERVAL = 1000;
+// A faster result needs no sign that it is on its way.
+const PROGRESS_DELAY = 150;
 const CONTROLS = "input, select, textarea";
 const NUMBER = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
-// Fields may be called as properties of forms are, which a form then shows in their place: it is asked for none.
+// A feature may be called like a property of a form, which its field then hides: use no properties of the form.
 const record = document.getElementById("record");
 const form = document.getElementById("record-form");
-// On a phone the answer is below the form; this line keeps it in sight.
+// On narrow screens the result is below the form; this line keeps it in sight.
 const follow = document.getElementById("follow");
 const outcome = () => document.getElementById("outcome");
-let typing = null;
-let asking = null;
-let waiting = null;
+let typingTimer = null;
+let request = null;
+let progressTimer = null;
 
-// The server says what is wrong, beside the field; the browser's own bubbles would hide that.
+// The server's messages beside the fields replace those of the browser.
 Element.prototype.setAttribute.call(form, "novalidate", "");
 
 record.addEventListener("submit", (event) => {
   event.preventDefault();
-  predict({ asked: true });
+  predict({ isSubmitted: true });
 });
 record.addEventListener("change", () => predict({}));
 record.addEventListener("input", () => {
-  clearTimeout(typing);
-  // What is half typed is not worth an error yet; "change" comes when the field is left.
-  if (isComplete()) typing = setTimeout(() => predict({}), TYPING_PAUSE);
+  clearTimeout(typingTimer);
+  // A half-typed value is no error yet; "change" follows when the field is left.
+  if (isComplete()) typingTimer = setTimeout(() => predict({}), TYPING_PAUSE);
 });
 
 function isComplete() {
@@ -38,124 +38,130 @@ function isComplete() {
   return !record.querySelector(".field :invalid") && numbers.every(({ value }) => !value || NUMBER.test(value));
 }
 
-/** Ask for the answer to what the form holds, in a body: texts may be longer than an address. */
-function ask(signal) {
+/** Submit the form in a body, as texts may be too long for an address. */
+function submit(signal) {
   return fetchPage(record.dataset.action, { method: "POST", body: new URLSearchParams(new FormData(form)), signal });
 }
 
-async function predict({ asked = false, at = null }) {
-  clearTimeout(typing);
-  asking?.abort();
-  asking = new AbortController();
-  const { signal } = asking;
+async function predict({ isSubmitted = false, address = null }) {
+  clearTimeout(typingTimer);
+  request?.abort();
+  request = new AbortController();
+  const { signal } = request;
   outcome().setAttribute("aria-busy", "true");
-  clearTimeout(waiting);
-  if (asked) waiting = setTimeout(seeOutcome, SOON);
+  clearTimeout(progressTimer);
+  if (isSubmitted) progressTimer = setTimeout(scrollToOutcome, PROGRESS_DELAY);
   try {
-    show(await (at ? fetchPage(at, { signal }) : ask(signal)), asked);
+    show(await (address ? fetchPage(address, { signal }) : submit(signal)), isSubmitted);
   } catch (error) {
     if (error.name === "AbortError") return;
-    showTrouble("The service cannot be reached. What you typed is still here.");
+    showFailure("Connection lost. Your input is still here.");
   }
   outcome().removeAttribute("aria-busy");
 }
 
-/** Bring the result into view, whether it is there yet or on its way; where it stands beside the form, it is. */
-function seeOutcome() {
-  clearTimeout(waiting);
-  waiting = null;
-  showFollow(outcome().dataset.answer ?? "Working…");
-  if (!isSeen()) outcome().scrollIntoView({ block: "start" });
+/** Bring the result into view, even before it has arrived. */
+function scrollToOutcome() {
+  stopProgress();
+  showFollow(outcome().dataset.shortSummary ?? "Working…");
+  if (!isOutcomeInView()) outcome().scrollIntoView({ block: "start" });
 }
 
-/** Whether the head of the result is where a person looks. */
-function isSeen() {
+function stopProgress() {
+  clearTimeout(progressTimer);
+  progressTimer = null;
+}
+
+/** Whether the top of the result is in the upper third of the screen. */
+function isOutcomeInView() {
   const { top } = outcome().getBoundingClientRect();
   return top >= 0 && top <= innerHeight / 3;
 }
 
-function showFollow(answer) {
-  follow.hidden = !answer;
-  if (answer) follow.textContent = `${answer.replace(" probability", "")}: see the result`;
+function showFollow(summary) {
+  follow.hidden = !summary;
+  if (summary) follow.textContent = `${summary}: see the result`;
 }
 
-function show({ status, page }, asked) {
+function show({ status, page }, isSubmitted) {
   if (status === 202) {
-    showTrouble("The service is busy; the result will be here in a moment.", false);
-    typing = setTimeout(() => predict({ asked, at: page.querySelector("[data-again]").href }), LOOK_AGAIN);
+    showFailure("The service is busy. The result will appear in a moment.", false);
+    const address = page.getElementById("refresh").href;
+    typingTimer = setTimeout(() => predict({ isSubmitted, address }), RETRY_INTERVAL);
     return;
   }
   if (!page.getElementById("record-form")) {
-    showTrouble([page.querySelector("h1"), page.querySelector(".lead")].map((e) => e?.textContent ?? "").join(". "));
+    showFailure([page.querySelector("h1"), page.querySelector(".lead")].map((e) => e?.textContent ?? "").join(". "));
     return;
   }
-  // Where a person has gone on to another field meanwhile, that one stays under their eyes.
+  // A field that the reader has gone on to stays where it is on the screen.
   const { activeElement } = document;
-  const isElsewhere = record.contains(activeElement) && activeElement.matches(CONTROLS);
-  const wasSeen = isSeen();
-  keepInPlace(isElsewhere ? activeElement : null, () => {
-    showFields(page);
-    // An answer to other values than those in the form would mislead: with faults, the page has none.
+  const isInOtherField = record.contains(activeElement) && activeElement.matches(CONTROLS);
+  const wasInView = isOutcomeInView();
+  keepInPlace(isInOtherField ? activeElement : null, () => {
+    showMessages(page);
+    // With errors, the fetched page has no result, so that none is shown for other values than those in the form.
     replacePart("outcome", page);
   });
   document.title = page.title;
-  const { answer } = outcome().dataset;
-  showFollow(answer);
-  if (answer) {
+  const { summary, shortSummary } = outcome().dataset;
+  showFollow(shortSummary);
+  if (summary) {
     const link = document.getElementById("permalink");
     history.replaceState(null, "", link?.href ?? location.pathname);
-    offerCopy(link);
-    announce(answer);
-    // A long answer beside the end of a form is pushed up by it.
-    if (asked && (waiting || (wasSeen && !isElsewhere))) seeOutcome();
-  } else if (asked && (waiting || !isElsewhere)) {
+    addCopyButton(link);
+    announce(summary);
+    // New messages in the form may have pushed the result out of view.
+    if (isSubmitted && (progressTimer || (wasInView && !isInOtherField))) scrollToOutcome();
+  } else if (isSubmitted && (progressTimer || !isInOtherField)) {
     record.querySelector("[aria-invalid]")?.focus();
   }
-  clearTimeout(waiting);
-  waiting = null;
+  stopProgress();
 }
 
-/** What is wrong or unusual, beside each field, and what is wrong in the summary on top. */
-function showFields(page) {
+/** Show the errors and warnings beside the fields, and the summary of errors at the top. */
+function showMessages(page) {
   const fresh = page.querySelectorAll("#record-form [data-field]");
-  record.querySelectorAll("[data-field]").forEach((field, place) => {
-    const [control, judged] = [field, fresh[place]].map((found) => found.querySelector(CONTROLS));
-    field.className = fresh[place].className;
+  record.querySelectorAll("[data-field]").forEach((field, index) => {
+    const [control, freshControl] = [field, fresh[index]].map((element) => element.querySelector(CONTROLS));
+    field.className = fresh[index].className;
     field.querySelector(".error, .unusual")?.remove();
-    const words = fresh[place].querySelector(".error, .unusual");
-    if (words) (control.closest(".with-unit") ?? control).before(words);
+    const message = fresh[index].querySelector(".error, .unusual");
+    if (message) (control.closest(".with-unit") ?? control).before(message);
     for (const name of ["aria-invalid", "aria-describedby"]) {
-      if (judged.hasAttribute(name)) control.setAttribute(name, judged.getAttribute(name));
+      if (freshControl.hasAttribute(name)) control.setAttribute(name, freshControl.getAttribute(name));
       else control.removeAttribute(name);
     }
   });
   replacePart("faults", page);
 }
 
-function showTrouble(text, again = true) {
-  clearTimeout(waiting);
-  waiting = null;
-  const parts = [make("h2", { id: "outcome-heading", textContent: "Result" }), make("p", { textContent: text })];
-  if (again) {
-    const button = make("button", { type: "button", className: "button quiet", textContent: "Try again" });
-    button.addEventListener("click", () => predict({ asked: true }));
-    parts.push(make("p", {}, button));
+function showFailure(text, canRetry = true) {
+  stopProgress();
+  const parts = [
+    createElement("h2", { id: "outcome-heading", textContent: "Result" }), createElement("p", { textContent: text }),
+  ];
+  if (canRetry) {
+    const button = createElement("button", { type: "button", className: "button quiet", textContent: "Try again" });
+    button.addEventListener("click", () => predict({ isSubmitted: true }));
+    parts.push(createElement("p", {}, button));
   }
   outcome().replaceChildren(...parts);
-  delete outcome().dataset.answer;
-  showFollow(again ? "No result" : "Working…");
+  delete outcome().dataset.summary;
+  delete outcome().dataset.shortSummary;
+  showFollow(canRetry ? "No result" : "Working…");
   announce(text);
 }
 
-/** A button that copies the link, where the browser allows it. */
-function offerCopy(link) {
+/** Add a button that copies the link, if the browser allows it. */
+function addCopyButton(link) {
   if (!link || !navigator.clipboard || link.parentElement.querySelector("button")) return;
-  const button = make("button", { type: "button", className: "as-link", textContent: "Copy it" });
+  const button = createElement("button", { type: "button", className: "as-link", textContent: "Copy link" });
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(link.href);
-    button.textContent = "Copied";
+    button.textContent = "Link copied";
   });
-  link.parentElement.append(" ", button);
+  link.parentElement.append(" · ", button);
 }
 
-offerCopy(document.getElementById("permalink"));
+addCopyButton(document.getElementById("permalink"));

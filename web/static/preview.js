@@ -1,133 +1,137 @@
-// What a file would meet, before it is uploaded: its columns, what is wrong with its first rows, some predictions.
+// Shows what the service found in the first rows of a file: its columns, rows that would be rejected, some predictions.
 
-import { grouped, make, percent, size } from "./page.js";
+import { asSentence, describeError, formatNumber, formatPercent, formatSize } from "./format.js";
+import { createElement } from "./page.js";
 
 const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar" };
-const MOST_COLUMNS = 40;
 
-/** Show the preview in its place; answers why the file cannot be uploaded, or null. */
-export function showPreview(place, { file, whole, found, titles, faultWords }) {
-  const why = whyNot(found, whole);
-  place.replaceChildren(
-    make("h3", { textContent: why ? "This file cannot be scored as it is" : "This is how the file is read" }),
-    make("p", { textContent: facts(file, whole, found) }),
-    ...(why ? [make("p", { className: "error", textContent: why })] : []),
-    columnTable(found, titles),
-    ...faultList(found, titles, faultWords),
-    ...exampleTable(found, titles),
-    why ? make("p", { textContent: "Correct the file and choose it again. Nothing of it was stored." }) : sendButton(file),
+/**
+ * Show the preview in an element; returns why the file cannot be uploaded, or null.
+ * `report` is the preflight document, `isWhole` says whether it covers all rows, `texts` are those of the upload form.
+ */
+export function showPreview(element, { file, isWhole, report, texts }) {
+  const obstacle = obstacleOf(report, isWhole);
+  element.replaceChildren(
+    createElement("h3", { textContent: obstacle ? "This file cannot be scored" : "File preview" }),
+    createElement("p", { textContent: describeFile(file, isWhole, report) }),
+    ...(obstacle ? [createElement("p", { className: "error", textContent: obstacle })] : []),
+    columnTable(report, texts),
+    ...faultList(report, texts),
+    ...exampleTable(report, texts),
+    obstacle
+      ? createElement("p", { textContent: "Correct the file and choose it again. Nothing was stored." })
+      : uploadButton(file),
   );
-  return why;
+  return obstacle;
 }
 
-/** A problem of the API as an element, under the words for it: what went wrong, and what to do next. */
-export function problemOf(problem, [heading, step]) {
-  const details = (problem.errors ?? []).filter((error) => error.detail !== problem.detail || error.did_you_mean);
-  const items = details.map((error) => make("li", {},
-    `${error.row ? `Row ${grouped(error.row)}: ` : ""}${sentence(error.detail)}`,
-    error.did_you_mean ? ` The file has “${error.did_you_mean}”: did you mean that one?` : ""));
-  return make("div", { className: "summary" },
-    make("h3", { textContent: heading }),
-    make("p", { textContent: sentence(problem.detail) }),
-    ...(items.length ? [make("ul", {}, ...items)] : []),
-    make("p", { textContent: step }));
+/** A problem document as an element, with a heading and the next step. */
+export function problemSummary(problem, [heading, nextStep]) {
+  const errors = (problem.errors ?? []).filter((error) => error.detail !== problem.detail || error.did_you_mean);
+  const items = errors.map((error) => createElement("li", {},
+    `${error.row ? `Row ${formatNumber(error.row)}: ` : ""}${asSentence(error.detail)}`,
+    error.did_you_mean ? ` The file has “${error.did_you_mean}”: did you mean that column?` : ""));
+  return createElement("div", { className: "summary" },
+    createElement("h3", { textContent: heading }),
+    createElement("p", { textContent: asSentence(problem.detail) }),
+    ...(items.length ? [createElement("ul", {}, ...items)] : []),
+    createElement("p", { textContent: nextStep }));
 }
 
-export function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+function obstacleOf(report, isWhole) {
+  const missing = report.missing_columns.map(({ name, did_you_mean: header }) =>
+    header ? `“${name}” (the file has “${header}”: did you mean that column?)` : `“${name}”`);
+  if (missing.length) return `Missing ${missing.length === 1 ? "column" : "columns"}: ${missing.join(", ")}.`;
+  const duplicates = report.columns.filter((column) => column.note).map((column) => `“${column.header}”`);
+  if (duplicates.length) {
+    return `Duplicate ${duplicates.length === 1 ? "column" : "columns"}: ${duplicates.join(", ")}. Remove or rename.`;
+  }
+  return isWhole && !report.rows_seen ? "The file has a header row, but no data rows." : null;
 }
 
-function whyNot(found, whole) {
-  const missing = found.missing_columns.map(({ name, did_you_mean: meant }) =>
-    meant ? `“${name}” (the file has “${meant}”: did you mean that one?)` : `“${name}”`);
-  if (missing.length) return `${missing.length === 1 ? "A column is" : "Columns are"} missing: ${missing.join(", ")}.`;
-  const twice = found.columns.filter((column) => column.note).map((column) => `“${column.header}”`);
-  if (twice.length) return `A second column for the same thing: ${twice.join(", ")}. Remove or rename it.`;
-  return whole && !found.rows_seen ? "The file has a header row, but no rows under it." : null;
+function describeFile(file, isWhole, report) {
+  const rows = report.rows_seen ? `; ${formatNumber(report.rows_seen)} ${isWhole ? "rows" : "rows checked"}` : "";
+  const delimiter = DELIMITERS[report.delimiter] ?? report.delimiter;
+  return `${file.name}, ${formatSize(file.size)}; ${report.encoding}, delimiter: ${delimiter}${rows}.`;
 }
 
-function facts(file, whole, found) {
-  const rows = found.rows_seen ? `; ${grouped(found.rows_seen)} ${whole ? "rows" : "rows looked at"}` : "";
-  const delimiter = DELIMITERS[found.delimiter] ?? found.delimiter;
-  return `${file.name}, ${size(file.size)}; ${found.encoding}, fields separated by ${delimiter}${rows}.`;
-}
-
-function columnTable(found, titles) {
-  const meant = new Map(found.missing_columns.map(({ name, did_you_mean: header }) => [header, name]));
-  const shown = found.columns.slice(0, MOST_COLUMNS);
-  const rows = shown.map((column) => [column.header, ...useOf(column, meant, titles)]);
-  for (const { name, did_you_mean: header } of found.missing_columns) {
+function columnTable(report, { titles, maxColumns }) {
+  const misspelt = new Map(report.missing_columns.map(({ name, did_you_mean: header }) => [header, name]));
+  const listed = report.columns.slice(0, maxColumns);
+  const rows = listed.map((column) => [column.header, ...mappingOf(column, misspelt, titles)]);
+  for (const { name, did_you_mean: header } of report.missing_columns) {
     if (!header) rows.push(["none", "wrong", `Missing: ${titles[name]} (${name})`]);
   }
-  const more = found.columns.length - shown.length;
-  if (more > 0) rows.push([`${grouped(more)} more`, "", "Further columns"]);
-  return table("Columns of the file", ["Column in the file", "What it is"], rows.map(([header, state, words]) =>
-    make("tr", { className: state }, make("th", { scope: "row" }, make("code", { textContent: header })),
-      make("td", { textContent: words }))), "mapping");
+  const more = report.columns.length - listed.length;
+  if (more > 0) rows.push([`${formatNumber(more)} more`, "", "Further columns"]);
+  return table("Columns of the file", ["Column in the file", "Mapped to"], rows.map(([header, className, mapping]) =>
+    createElement("tr", { className },
+      createElement("th", { scope: "row" }, createElement("code", { textContent: header })),
+      createElement("td", { textContent: mapping }))), "mapping");
 }
 
-function useOf(column, meant, titles) {
-  if (meant.has(column.header)) {
-    const name = meant.get(column.header);
-    return ["wrong", `Misspelt? The model needs ${titles[name]}, “${name}”`];
+function mappingOf(column, misspelt, titles) {
+  if (misspelt.has(column.header)) {
+    const name = misspelt.get(column.header);
+    return ["wrong", `Misspelt? The model needs ${titles[name]} (“${name}”)`];
   }
-  if (column.note) return ["wrong", column.note];
-  return column.feature ? ["", titles[column.feature]] : ["extra", "Not used; comes back unchanged"];
+  if (column.note) return ["wrong", "Duplicate column"];
+  return column.feature ? ["", titles[column.feature]] : ["extra", "Not used; passed through"];
 }
 
-function faultList(found, titles, faultWords) {
-  if (!found.faults.length) return [];
-  const items = found.faults.map(({ code, column, count }) => make("li", {},
-    `${column ? titles[column] ?? column : "The row"} ${faultWords[code] ?? code}: `,
-    `${grouped(count)} of ${grouped(found.rows_seen)} rows`));
+function faultList(report, { titles, faults, row }) {
+  if (!report.faults.length) return [];
+  const items = report.faults.map(({ code, column, count }) => createElement("li", {},
+    `${column ? titles[column] ?? column : row}: ${faults[code] ?? code} `,
+    `(${formatNumber(count)} of ${formatNumber(report.rows_seen)} rows)`));
   return [
-    make("h4", { textContent: "Rows that would be rejected" }),
-    make("p", { textContent: "They stand in the results with their reason; the other rows are scored." }),
-    make("ul", {}, ...items),
+    createElement("h4", { textContent: "Rows that would be rejected" }),
+    createElement("p", {
+      textContent: "They appear in the results with the reason for rejection. All other rows are scored.",
+    }),
+    createElement("ul", {}, ...items),
   ];
 }
 
-function exampleTable(found, titles) {
-  if (!found.examples.length) return [];
-  const features = Object.keys(found.examples[0].record);
-  // What is predicted, of several targets for each, and the scores beside it.
-  const answers = Object.keys(found.examples[0]).filter((name) => !["row", "record", "error"].includes(name));
-  const rows = found.examples.map((example) => make("tr", { className: example.error ? "rejected" : "" },
-    make("td", { className: "number", textContent: grouped(example.row) }),
+function exampleTable(report, texts) {
+  if (!report.examples.length) return [];
+  const features = Object.keys(report.examples[0].record);
+  // The predictions, one per target, and their scores.
+  const outputs = Object.keys(report.examples[0]).filter((name) => !["row", "record", "error"].includes(name));
+  const added = (textContent, colSpan = 1) => createElement("td", { className: "added", colSpan, textContent });
+  const rows = report.examples.map((example) => createElement("tr", { className: example.error ? "rejected" : "" },
+    createElement("td", { className: "number", textContent: formatNumber(example.row) }),
     ...(example.error
-      ? [make("td", { className: "added", colSpan: answers.length, textContent: reason(example.error, titles) })]
-      : answers.map((name) => make("td", { className: "added", textContent: score(name, example[name]) }))),
-    ...features.map((name) => make("td", { textContent: example.record[name] }))));
-  return [table("The first rows with their predictions",
-    ["Row", ...answers.map((name) => sentenceCase(name)), ...features.map((name) => titles[name])], rows)];
+      ? [added(describeError(example.error, texts), outputs.length)]
+      : outputs.map((name) => added(formatOutput(name, example[name])))),
+    ...features.map((name) => createElement("td", { textContent: example.record[name] }))));
+  return [table("Predictions for the first rows",
+    ["Row", ...outputs.map(columnTitle), ...features.map((name) => texts.titles[name])], rows)];
 }
 
-function score(name, value) {
-  return name.startsWith("probability") ? percent(value, 2) : String(value ?? "");
+function formatOutput(name, value) {
+  return name.startsWith("probability") ? formatPercent(value, 2) : String(value ?? "");
 }
 
-function sentenceCase(name) {
+function columnTitle(name) {
   return (name.charAt(0).toUpperCase() + name.slice(1)).replace("_", " ");
 }
 
-/** The `error` of a row as a person reads it: the name of each field in the place of codes. */
-function reason(error, titles) {
-  const named = (_, start, column) => `${start}${column ? `${titles[column] ?? column}: ` : ""}`;
-  return sentence(error.replace(/(^|; )[a-z_]+(?: in (.+?))?: /g, named));
+/** A table under its heading that scrolls sideways on narrow screens. */
+function table(caption, header, rows, className = "preview") {
+  const heading = createElement("h4", { textContent: caption });
+  const region = createElement("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption },
+    createElement("table", { className },
+      createElement("thead", {},
+        createElement("tr", {}, ...header.map((text) => createElement("th", { scope: "col", textContent: text })))),
+      createElement("tbody", {}, ...rows)));
+  return createElement("div", {}, heading, region);
 }
 
-/** A table under its heading that scrolls sideways where it is too wide. */
-function table(caption, head, rows, kind = "preview") {
-  const heading = make("h4", { textContent: caption });
-  const scroll = make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption },
-    make("table", { className: kind },
-      make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", textContent: text })))),
-      make("tbody", {}, ...rows)));
-  return make("div", {}, heading, scroll);
-}
-
-function sendButton(file) {
-  const button = make("button", { type: "submit", className: "button", textContent: `Upload and score ${file.name}` });
+function uploadButton(file) {
+  const button = createElement("button", {
+    type: "submit", className: "button", textContent: `Upload and score ${file.name}`,
+  });
   button.setAttribute("form", "upload-form");
-  return make("p", {}, button);
+  return createElement("p", {}, button);
 }

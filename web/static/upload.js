@@ -1,38 +1,38 @@
-// The upload: a file is looked at before it is sent (its first bytes, by the service), sent with its progress shown, and
-// the job's page takes over. Without JavaScript the form does the same in one step.
+// Uploads a file: the service checks its first bytes for a preview, then the file is sent with a progress bar, and the
+// page of the job opens. Without JavaScript the form uploads in one step.
 
-import { announce, duration, make, percent, size } from "./page.js";
-import { problemOf, sentence, showPreview } from "./preview.js";
+import { asSentence, formatDuration, formatProgress, formatSize } from "./format.js";
+import { announce, createElement } from "./page.js";
+import { problemSummary, showPreview } from "./preview.js";
 
-const SAMPLE_BYTES = 64 * 1024;
 const form = document.getElementById("upload-form");
+const sampleBytes = Number(form.dataset.sampleBytes);
 const input = document.getElementById("file");
-// Only a model that decides by a threshold has a field for one.
+// Only models that decide by a threshold have this field.
 const threshold = document.getElementById("threshold");
-const place = document.getElementById("preview");
+const preview = document.getElementById("preview");
 const title = document.title;
-// What went wrong and what to do next, by the code of a problem.
-const problemWords = JSON.parse(form.dataset.problemWords);
-let checking = null;
-let refused = false;
-let sending = null;
-let key = null;
+const texts = JSON.parse(form.dataset.texts);
+let check = null;
+let isRefused = false;
+let upload = null;
+let idempotencyKey = null;
 
-// What is wrong is said beside the field, as everywhere; the browser's own bubbles go by themselves.
+// Messages beside the fields replace those of the browser.
 form.noValidate = true;
 
-input.addEventListener("change", () => { checking = check(); });
+input.addEventListener("change", startCheck);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  await checking;
-  const fault = faultOfForm();
-  if (fault) fault.focus();
-  else if (refused) place.focus();
+  await check;
+  const invalid = firstInvalidControl();
+  if (invalid) invalid.focus();
+  else if (isRefused) preview.focus();
   else send();
 });
 document.getElementById("try-sample").addEventListener("click", trySample);
 
-// A file may be dropped anywhere on the page; the browser would otherwise leave the page to show it.
+// Accept a dropped file anywhere on the page; otherwise the browser would leave the page to show it.
 document.addEventListener("dragover", (event) => {
   if (!event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
@@ -45,41 +45,40 @@ document.addEventListener("drop", (event) => {
   form.classList.remove("dropping");
   if (!event.dataTransfer.files.length) return;
   event.preventDefault();
-  if (sending) return;
-  if (event.dataTransfer.files.length > 1) showError("file", "One file at a time. Drop a single CSV file.");
+  if (upload) return;
+  if (event.dataTransfer.files.length > 1) showError("file", "Only one file at a time. Drop a single CSV file.");
   else choose(event.dataTransfer.files[0]);
 });
 
-/** Choose a file that was not chosen in the form, and show what it holds: the reader may be elsewhere on the page. */
+/** Choose a file for the form and scroll to its preview. */
 async function choose(file) {
   const chosen = new DataTransfer();
   chosen.items.add(file);
   input.files = chosen.files;
-  checking = check();
-  await checking;
-  place.scrollIntoView({ block: "nearest" });
+  await startCheck();
+  preview.scrollIntoView({ block: "nearest" });
 }
 
-/** The first control of the form that is not filled in right, each with what is wrong beside it; null if all are. */
-function faultOfForm() {
-  const chosen = input.files.length > 0;
-  const isShare = !threshold || (threshold.value.trim() !== "" && threshold.validity.valid);
-  if (threshold) showError("threshold", isShare ? null : problemWords.bad_threshold[1]);
-  if (!chosen) showError("file", "Choose a CSV file, or try the sample file.");
-  if (!isShare) return threshold;
-  return chosen ? null : input;
+/** Show the errors of the form; returns the first invalid control, or null. */
+function firstInvalidControl() {
+  const hasFile = input.files.length > 0;
+  const isValidThreshold = !threshold || (threshold.value.trim() !== "" && threshold.validity.valid);
+  if (threshold) showError("threshold", isValidThreshold ? null : texts.problems.bad_threshold[1]);
+  if (!hasFile) showError("file", "Choose a CSV file, or try the sample file.");
+  if (!isValidThreshold) return threshold;
+  return hasFile ? null : input;
 }
 
 async function trySample({ currentTarget }) {
   try {
-    const answer = await fetch(currentTarget.dataset.address);
-    choose(new File([await answer.blob()], "sample.csv", { type: "text/csv" }));
+    const response = await fetch(currentTarget.dataset.address);
+    choose(new File([await response.blob()], "sample.csv", { type: "text/csv" }));
   } catch {
-    offerAgain("The sample could not be fetched.", "The service cannot be reached.", () => currentTarget.click());
+    offerRetry("The sample could not be loaded", "Connection lost.", () => currentTarget.click());
   }
 }
 
-function request(file) {
+function requestOf(file) {
   const isGzip = file.name.toLowerCase().endsWith(".gz");
   const fields = [...new FormData(form)].filter(([, value]) => typeof value === "string");
   const query = new URLSearchParams([...fields, ["filename", file.name]]);
@@ -87,102 +86,104 @@ function request(file) {
   return { query, headers, isGzip };
 }
 
-/** Let the service look at the first bytes, and show what it sees. */
-async function check() {
+function startCheck() {
+  check = checkFile();
+  return check;
+}
+
+/** Have the service check the first bytes of the chosen file, and show the preview. */
+async function checkFile() {
   const [file] = input.files;
   showError("file", null);
-  refused = false;
-  place.replaceChildren();
+  isRefused = false;
+  preview.replaceChildren();
   if (!file) return;
-  place.append(make("p", { textContent: `Looking at the first rows of ${file.name}…` }));
-  const { query, headers, isGzip } = request(file);
+  preview.append(createElement("p", { textContent: `Checking the first rows of ${file.name}…` }));
+  const { query, headers, isGzip } = requestOf(file);
   query.delete("threshold");
-  const body = file.slice(0, SAMPLE_BYTES);
+  const body = file.slice(0, sampleBytes);
   try {
-    const answer = await fetch(`${form.dataset.preflight}?${query}`, { method: "POST", headers, body });
-    const found = await answer.json();
+    const response = await fetch(`${form.dataset.preflight}?${query}`, { method: "POST", headers, body });
+    const report = await response.json();
     if (file !== input.files[0]) return;
-    if (answer.ok) {
-      const whole = !isGzip && file.size <= SAMPLE_BYTES;
-      refuse(showPreview(place, { file, whole, found, ...words() }));
+    if (response.ok) {
+      const isWhole = !isGzip && file.size <= sampleBytes;
+      setObstacle(showPreview(preview, { file, isWhole, report, texts }));
     } else {
-      showProblem(answer.status, found, () => { checking = check(); });
+      showProblem(response.status, report, startCheck);
     }
   } catch {
-    offerAgain("The file could not be looked at", "The service cannot be reached, or the file cannot be read any more.",
-      () => { checking = check(); });
+    offerRetry("The file could not be checked", "Connection lost, or the file can no longer be read.", startCheck);
   }
 }
 
-function words() {
-  return { titles: JSON.parse(form.dataset.features), faultWords: JSON.parse(form.dataset.faultWords) };
-}
-
-/** Remember why the file cannot be sent, if it cannot, and say it beside the field. */
-function refuse(why) {
-  refused = Boolean(why);
-  showError("file", why);
-  announce(why ?? "The file can be scored. What it holds is shown under the form.");
+/** Remember and show why the file cannot be uploaded; null if it can. */
+function setObstacle(obstacle) {
+  isRefused = Boolean(obstacle);
+  showError("file", obstacle);
+  announce(obstacle ?? "The file can be scored. A preview is shown below the form.");
 }
 
 function send() {
   const [file] = input.files;
-  const { query, headers } = request(file);
+  const { query, headers } = requestOf(file);
+  // Unlike fetch, it reports the progress of an upload.
   const call = new XMLHttpRequest();
-  const progress = showProgress(file, () => call.abort());
+  const showSent = showProgress(file, () => call.abort());
   call.open("POST", `${form.dataset.jobs}?${query}`);
   for (const [name, value] of Object.entries({ ...headers, "Idempotency-Key": keyFor(file, query) })) {
     call.setRequestHeader(name, value);
   }
-  call.upload.addEventListener("progress", ({ loaded }) => progress(loaded));
-  call.upload.addEventListener("load", () => { key.sentWhole = true; });
+  call.upload.addEventListener("progress", ({ loaded }) => showSent(loaded));
+  call.upload.addEventListener("load", () => { idempotencyKey.isSent = true; });
   call.addEventListener("load", () => {
     finish();
-    const answer = read(call.responseText);
+    const answer = parseJson(call.responseText);
     if (call.status < 300 && answer) {
       location.assign(answer.links.page);
       return;
     }
-    if (call.status < 500 && answer?.code !== "still_uploading") key = null;
+    if (call.status < 500 && answer?.code !== "still_uploading") idempotencyKey = null;
     showProblem(call.status, answer, send);
   });
   call.addEventListener("abort", () => {
     finish();
-    offerAgain("The upload was canceled", "Nothing was stored.", send);
+    offerRetry("Upload canceled", "Nothing was stored.", send);
   });
   call.addEventListener("error", () => {
     finish();
-    offerAgain("The connection broke off", "The file is still chosen, and the same file is never scored twice.", send);
+    offerRetry("Connection lost", "The file is still selected, and the same file is never scored twice.", send);
   });
-  sending = call;
+  upload = call;
   form.inert = true;
-  window.addEventListener("beforeunload", keepPage);
+  window.addEventListener("beforeunload", confirmLeaving);
   call.send(file);
 }
 
-/** One key for each attempt at the same upload, so that an answer that was lost does not make a second job. Of a file
- * that was not sent to its end no job can have come, and the service may still wait for the rest under the old key. */
+/** The idempotency key of an upload. A retry uses the same one, so that a lost response does not create a second job;
+ * but not if the file was not sent completely: no job was created, and the service may still wait for the rest. */
 function keyFor(file, query) {
-  const what = `${file.size} ${file.lastModified} ${query}`;
-  if (key?.what !== what || !key.sentWhole) {
+  const identity = `${file.size} ${file.lastModified} ${query}`;
+  if (idempotencyKey?.identity !== identity || !idempotencyKey.isSent) {
     const random = crypto.getRandomValues(new Uint32Array(4));
-    key = { what, value: Array.from(random, (part) => part.toString(16).padStart(8, "0")).join("") };
+    const value = Array.from(random, (part) => part.toString(16).padStart(8, "0")).join("");
+    idempotencyKey = { identity, value, isSent: false };
   }
-  return key.value;
+  return idempotencyKey.value;
 }
 
 function finish() {
-  sending = null;
+  upload = null;
   form.inert = false;
   document.title = title;
-  window.removeEventListener("beforeunload", keepPage);
+  window.removeEventListener("beforeunload", confirmLeaving);
 }
 
-function keepPage(event) {
+function confirmLeaving(event) {
   event.preventDefault();
 }
 
-function read(text) {
+function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -190,59 +191,64 @@ function read(text) {
   }
 }
 
-/** The progress of an upload; answers a function that takes the bytes sent so far. */
+/** Show the progress of an upload; returns a function that takes the number of bytes sent so far. */
 function showProgress(file, cancel) {
-  const began = performance.now();
-  const bar = make("progress", { max: file.size, value: 0, ariaLabel: "Upload" });
-  const share = make("span", { textContent: "0%" });
-  const detail = make("p", { className: "hint", textContent: "Starting…" });
-  const button = make("button", { type: "button", className: "button quiet", textContent: "Cancel the upload" });
+  const start = performance.now();
+  const bar = createElement("progress", { max: file.size, value: 0, ariaLabel: "Upload" });
+  const share = createElement("span", { textContent: "0%" });
+  const detail = createElement("p", { className: "hint", textContent: "Starting…" });
+  const button = createElement("button", { type: "button", className: "button quiet", textContent: "Cancel upload" });
   button.addEventListener("click", cancel);
-  place.replaceChildren(
-    make("h3", { textContent: `Uploading ${file.name}` }), make("p", { className: "meter" }, bar, share), detail, button,
+  preview.replaceChildren(
+    createElement("h3", { textContent: `Uploading ${file.name}` }),
+    createElement("p", { className: "meter" }, bar, share),
+    detail,
+    button,
   );
   button.focus();
   announce(`Uploading ${file.name}`);
   return (sent) => {
-    const seconds = (performance.now() - began) / 1000;
+    const seconds = (performance.now() - start) / 1000;
     bar.value = sent;
-    share.textContent = percent(Math.floor((100 * sent) / file.size) / 100);
+    share.textContent = formatProgress(sent / file.size);
     document.title = `${share.textContent} uploaded – ${file.name}`;
-    const rest = ((file.size - sent) * seconds) / sent;
-    const left = seconds > 1 && rest >= 1 ? `, about ${duration(rest)} left` : "";
+    const remaining = ((file.size - sent) * seconds) / sent;
+    const eta = seconds > 1 && remaining >= 1 ? `, about ${formatDuration(remaining)} left` : "";
     detail.textContent = sent >= file.size
-      ? "All sent; the service stores the last rows. Scoring has begun already."
-      : `${size(sent)} of ${size(file.size)}, ${size(sent / seconds)} a second${left}.`;
+      ? "Upload complete; saving. Scoring has already started."
+      : `${formatSize(sent)} of ${formatSize(file.size)}, ${formatSize(sent / seconds)} per second${eta}.`;
   };
 }
 
-/** A refusal of the service, beside the field it concerns; what may pass by itself can be tried again. */
-function showProblem(status, problem, again) {
-  const words = problemWords[problem?.code];
+/** Show a problem document beside the field that it is about; offer a retry if it may be temporary. */
+function showProblem(status, problem, retry) {
+  const known = texts.problems[problem?.code];
   if (status === 409 || status === 429 || status >= 500 || !problem) {
-    const [heading, step] = words ?? ["The service cannot take the file just now", problem?.detail ?? "Try again."];
-    offerAgain(heading, step, again);
+    const [heading, nextStep] = known ?? ["The service is temporarily unavailable", problem?.detail ?? "Try again."];
+    offerRetry(heading, nextStep, retry);
     return;
   }
-  refused = problem.code !== "bad_threshold" || !threshold;
-  if (refused) showError("file", sentence(problem.detail));
-  else showError("threshold", words[1]);
-  place.replaceChildren(problemOf(problem, words ?? [problem.title, "Choose another file, or correct this one."]));
-  place.focus();
+  isRefused = problem.code !== "bad_threshold" || !threshold;
+  if (isRefused) showError("file", asSentence(problem.detail));
+  else showError("threshold", known[1]);
+  preview.replaceChildren(problemSummary(problem, known ?? [problem.title, "Correct the file or choose another one."]));
+  preview.focus();
 }
 
-function offerAgain(heading, detail, again) {
-  const button = make("button", { type: "button", className: "button", textContent: "Try again" });
-  button.addEventListener("click", again);
-  place.replaceChildren(
-    make("div", { className: "summary" },
-      make("h3", { textContent: heading }), make("p", { textContent: detail }), make("p", {}, button)),
+function offerRetry(heading, detail, retry) {
+  const button = createElement("button", { type: "button", className: "button", textContent: "Try again" });
+  button.addEventListener("click", retry);
+  preview.replaceChildren(
+    createElement("div", { className: "summary" },
+      createElement("h3", { textContent: heading }),
+      createElement("p", { textContent: detail }),
+      createElement("p", {}, button)),
   );
   announce(`${heading}. ${detail}`);
   button.focus();
 }
 
-/** What is wrong with a field of the upload, beside it; null when nothing is any more. */
+/** Show the error of a field of the form, or remove it if the text is null. */
 function showError(name, text) {
   const field = form.querySelector(`[data-field="${name}"]`);
   const control = field.querySelector("input");
@@ -254,8 +260,8 @@ function showError(name, text) {
     return;
   }
   control.setAttribute("aria-invalid", "true");
-  const error = make("p", { id: `${name}-error`, className: "error" });
-  error.append(make("span", { className: "sr", textContent: "Error: " }), text);
+  const error = createElement("p", { id: `${name}-error`, className: "error" });
+  error.append(createElement("span", { className: "sr", textContent: "Error: " }), text);
   control.before(error);
 }
 

@@ -1,4 +1,4 @@
-"""Whether a file is like the training data, on the page of its job and in its summary."""
+"""Data drift on the page of a job and in its summary."""
 
 from pathlib import Path
 
@@ -9,13 +9,14 @@ from model.catalog import Catalog
 from tests.stack import Stack
 from tests.web.reading import ended_job
 from tests.web.records import HEADER, ROW
-from web.pages.drift import HEIGHT, WIDTH, drift_charts
+from web.pages.charts import DRIFT
+from web.pages.drift import drift_charts
 
 ROWS = 400
 
 
 def overworked() -> bytes:
-    """A file of people who work far more than those of the census, one in four of an unknown work class."""
+    """Return people who work far more than in the census, one in four of them in an unknown work class."""
     lines = [HEADER]
     for number in range(ROWS):
         row = ROW.replace("39", str(17 + number % 70)).replace("40", str(70 + number % 30))
@@ -23,7 +24,7 @@ def overworked() -> bytes:
     return "\n".join(lines).encode()
 
 
-def test_a_file_unlike_the_training_data_is_said_so_in_words_and_numbers(service: Stack) -> None:
+def test_drift_is_reported_in_words_and_numbers(service: Stack) -> None:
     job = service.upload(overworked()).json()
     drift = service.get(job["links"]["summary"]).json()["drift"]
     assert list(drift) == HEADER.split(",")
@@ -38,21 +39,21 @@ def test_a_file_unlike_the_training_data_is_said_so_in_words_and_numbers(service
     text = page.text("drift")
     assert "Hours per week is far higher than in training." in text
     assert "Work class is rejected in 25.0% of the rows." in text
-    assert "100 rows have an unknown category." in text
-    assert "In training, but not in this file:" in text
+    assert "Unknown category: 100 rows." in text
+    assert "In training but not in this file:" in text
     (table,) = [rows for n in range(1, 8) for rows in [page.rows(f"drift-table-{n}")] if rows[0][0] == "1 to 10.8"]
     assert [row[2] for row in table[:7]] == ["0.0%"] * 7
     service.request("POST", f"{job['links']['page']}/delete")
 
 
-def test_a_sample_of_the_training_data_is_like_it(service: Stack) -> None:
+def test_a_sample_of_the_training_data_has_no_drift(service: Stack) -> None:
     sample = service.get("/api/v1/models/income/sample.csv").content
     header, _, rows = sample.partition(b"\n")
     job = service.upload(header + b"\n" + rows).json()
     verdicts = {found["verdict"] for found in service.get(job["links"]["summary"]).json()["drift"].values()}
-    assert verdicts <= {"stable", "unclear"}, "twenty rows are no reason for alarm"
+    assert verdicts <= {"stable", "unclear"}, "twenty rows cause no false alarm"
     text = ended_job(service, job["links"]["page"]).text("drift")
-    assert "too few valid rows to tell for" in text if "unclear" in verdicts else "Yes: every feature" in text
+    assert "Too few valid rows to assess" in text if "unclear" in verdicts else "No drift detected" in text
     service.request("POST", f"{job['links']['page']}/delete")
 
 
@@ -61,19 +62,20 @@ def card(models: Path) -> Card:
     return Catalog(models, "income").card()
 
 
-def test_what_differs_most_comes_first_and_bars_fit_their_chart(card: Card) -> None:
+def test_the_largest_drift_comes_first_and_bars_fit_their_chart(card: Card) -> None:
     counts = {"drift:age:0": 500, "drift:age:1": 1, "drift:sex:0": 331, "drift:sex:1": 669, "drift:race:4": 3}
     charts = drift_charts([card], counts)
     assert [chart.name for chart in charts] == ["age", "race", "sex"]
     for chart in charts:
         bars = [bar for pair in chart.pairs for bar in (pair.training, pair.file)]
-        assert max(bar.height for bar in bars) == HEIGHT
-        assert all(bar.y + bar.height == pytest.approx(HEIGHT) for bar in bars)
-        assert all(0 <= bar.x and bar.x + bar.width <= WIDTH for bar in bars)
-    assert [pair.file.height for pair in charts[0].pairs][:2] == [HEIGHT, 1], "a single row is seen"
+        assert max(bar.height for bar in bars) == DRIFT.height
+        assert all(bar.y + bar.height == pytest.approx(DRIFT.height) for bar in bars)
+        assert all(0 <= bar.x and bar.x + bar.width <= DRIFT.width for bar in bars)
+    heights = [pair.file.height for pair in charts[0].pairs][:2]
+    assert heights == [DRIFT.height, DRIFT.min_height], "a single row is visible"
 
 
-def test_of_many_categories_the_most_frequent_are_drawn_and_the_rest_as_one(card: Card) -> None:
+def test_rare_categories_are_merged_into_one_bar(card: Card) -> None:
     (chart,) = drift_charts([card], {"drift:education:0": 10, "drift:education:15": 10})
     assert len(chart.pairs) == 12
     assert chart.pairs[-1].bin.label == "5 others"
@@ -81,6 +83,6 @@ def test_of_many_categories_the_most_frequent_are_drawn_and_the_rest_as_one(card
     assert sum(pair.bin.file for pair in chart.pairs) == pytest.approx(1)
 
 
-def test_a_job_without_counts_or_a_card_without_summary_shows_nothing(card: Card) -> None:
+def test_without_counts_or_training_summary_there_are_no_charts(card: Card) -> None:
     assert drift_charts([card], {"prediction:>50K": 4}) == []
     assert drift_charts([card.model_copy(update={"summary": {}})], {"drift:age:0": 500}) == []

@@ -1,4 +1,4 @@
-"""The quick form as values: what each field is, what it takes, and what is said beside it."""
+"""The form for a single prediction: its fields, what they accept, and the messages beside them."""
 
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -50,38 +50,38 @@ def test_limits_are_enforced_only_where_they_reject(card: Card) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "allowed", "words"),
+    ("policy", "allowed", "treatment"),
     [
-        (UnseenPolicy.WARN, False, "It is scored all the same."),
-        (UnseenPolicy.MISSING, True, "It is taken as not known."),
+        (UnseenPolicy.WARN, False, "It is scored anyway."),
+        (UnseenPolicy.MISSING, True, "It is treated as missing."),
         (UnseenPolicy.REJECT, False, None),
     ],
 )
-def test_an_unseen_value_is_taken_as_its_policy_says(
-    card: Card, policy: UnseenPolicy, allowed: bool, words: str | None
+def test_an_unseen_value_is_treated_according_to_its_policy(
+    card: Card, policy: UnseenPolicy, allowed: bool, treatment: str | None
 ) -> None:
     update = {"unseen": policy, "missing_allowed": allowed}
     own = with_features(card, GRADE.model_copy(update=update), PLAN.model_copy(update=update))
-    reading = forms.read(own, {"grade": "9", "plan": "gold"}, {})
-    grade, plan = forms.fields(own, {}, reading.typed, reading.faults, reading.warnings)
-    if words is None:
+    parsed = forms.parse_form(own, {"grade": "9", "plan": "gold"}, {})
+    grade, plan = forms.fields(own, {}, parsed.typed, parsed.faults, parsed.warnings)
+    if treatment is None:
         assert grade.error
         assert plan.error
         assert (grade.warning, plan.warning) == (None, None)
     else:
-        assert grade.warning == f"“9” is outside the range seen in training. {words}"
-        assert plan.warning == f"“gold” did not occur in training. {words}"
+        assert grade.warning == f"“9” is outside the range seen in training. {treatment}"
+        assert plan.warning == f"“gold” was not seen in training. {treatment}"
         assert (grade.error, plan.error) == (None, None)
         assert grade.described_by == "field-1-hint field-1-warning"
 
 
-def test_a_text_and_a_name_keep_their_own_line_ends(card: Card) -> None:
+def test_texts_and_names_keep_their_own_line_ends(card: Card) -> None:
     own = with_features(card, NOTE, number("a\nb"))
-    reading = forms.read(own, {"note": " one\r\ntwo ", "a\r\nb": "1"}, {})
-    assert reading.values == {"note": " one\ntwo ", "a\nb": 1.0}
+    parsed = forms.parse_form(own, {"note": " one\r\ntwo ", "a\r\nb": "1"}, {})
+    assert parsed.values == {"note": " one\ntwo ", "a\nb": 1.0}
 
 
-def test_what_may_be_too_long_for_a_link_is_sent_in_a_body(card: Card) -> None:
+def test_a_record_that_may_be_too_long_for_a_link_is_posted(card: Card) -> None:
     assert forms.method(card, {}) == "get"
     many = with_features(card, *(number(f"column_{n}") for n in range(751)))
     assert forms.method(many, {}) == forms.method(with_features(card, NOTE), {}) == "post"
@@ -92,13 +92,13 @@ def test_what_may_be_too_long_for_a_link_is_sent_in_a_body(card: Card) -> None:
     assert forms.link("/models/x/prediction", long) is None
 
 
-def test_a_field_for_negative_numbers_does_not_ask_for_keys_without_a_minus_sign(card: Card) -> None:
+def test_a_field_for_negative_numbers_has_no_number_pad(card: Card) -> None:
     signed = number("change").model_copy(update={"minimum": -5})
     (field,) = forms.blank_fields(with_features(card, signed), {})
     assert field.input_mode is None
 
 
-def test_of_a_wide_record_no_other_values_are_tried(card: Card) -> None:
+def test_a_wide_record_has_no_variants(card: Card) -> None:
     features = [number(f"column_{n}").model_copy(update={"minimum": 0, "maximum": 1}) for n in range(751)]
     wide = with_features(card, *features)
     assert variants(wide, {feature.name: 0.2 for feature in features}) == []

@@ -142,9 +142,9 @@ def test_the_page_offers_it_with_what_the_job_had(service: Stack) -> None:
 @pytest.mark.parametrize(
     ("form", "words", "kept"),
     [
-        ({"threshold": "7"}, "The threshold is not right", "7"),
+        ({"threshold": "7"}, "Invalid threshold", "7"),
         ({"threshold": "<b>"}, "Enter a number from 0 to 1", "<b>"),
-        ({"model": "nothing"}, "There is no such model", "0.5"),
+        ({"model": "nothing"}, "Model not found", "0.5"),
     ],
 )
 def test_what_is_refused_shows_the_page_again_with_what_to_do(
@@ -165,7 +165,7 @@ def test_what_is_refused_shows_the_page_again_with_what_to_do(
     ("setting", "status", "words"),
     [
         ({"max_unfinished_jobs": 0}, 429, "Too many jobs are waiting"),
-        ({"full_ratio": 0.0}, 503, "There is no room for another file"),
+        ({"full_ratio": 0.0}, 503, "The service is out of storage space"),
     ],
 )
 def test_a_service_that_is_full_says_so(service: Stack, setting: dict[str, Any], status: int, words: str) -> None:
@@ -189,8 +189,8 @@ def test_results_that_are_gone_leave_nothing_behind(service: Stack, chunk: int) 
     store.redis.hdel(JobKeys.of(job["id"]).output, str(chunk))
     page = Page(again(service, job))
     assert page.status == 404
-    assert "There is no such job" in page.text("main")
-    assert "It may have expired, or it was deleted" in page.text("main")
+    assert "Job not found" in page.text("main")
+    assert "It may have expired or been deleted" in page.text("main")
     assert page_of(service, "/jobs").links() == before
     delete(service, job)
     assert again(service, job).status_code == 404
@@ -202,7 +202,7 @@ def test_a_job_without_all_its_results_is_not_scored_again(service: Stack) -> No
     service.request("POST", f"{job['links']['page']}/cancel")
     page = Page(again(service, job))
     assert page.status == 409
-    assert "The job was canceled before it was done" in page.text("main")
+    assert "The job was canceled" in page.text("main")
     assert not page_of(service, job["links"]["page"]).all("form", id="again")
     delete(service, job)
 
