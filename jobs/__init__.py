@@ -1,1 +1,1 @@
-"""What the web front end and the workers agree on: settings, messages, keys, the store and reading CSV."""
+"""What the web and the workers share: settings, job states, messages, the store and reading CSV."""

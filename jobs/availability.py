@@ -1,4 +1,4 @@
-"""What the log says of the store: once that it does not answer, and once that it answers again."""
+"""Log once when the store stops answering, and once when it answers again."""
 
 import threading
 import time
@@ -11,23 +11,23 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class StoreAvailability:
-    """Whether the store answered when this process last asked; for all threads of the process."""
+    """Tracks whether the store answered this process's last command. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._away_since: float | None = None
 
     def record_failure(self, error: Exception) -> None:
-        """It did not answer."""
+        """Note that the store did not answer; log the first failure."""
         with self._lock:
-            first = self._away_since is None
-            if first:
+            is_first = self._away_since is None
+            if is_first:
                 self._away_since = time.monotonic()
-        if first:
+        if is_first:
             log.warning("the store does not answer", error=describe(error))
 
     def record_success(self) -> None:
-        """It answered; costs next to nothing where that is no news."""
+        """Note that the store answered; log it after a failure. Cheap otherwise, for the hot path."""
         if self._away_since is None:
             return
         with self._lock:

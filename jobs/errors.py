@@ -1,4 +1,4 @@
-"""What can be wrong with an upload or with the store, in the words of the contract. Knows no HTTP."""
+"""What can be wrong with an upload or the store, with the error codes of the API. Knows no HTTP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 
 class JobsError(Exception):
-    """Base of the errors of this package.
+    """Base class of this package's errors.
 
-    ``loggable`` says that the first line of its text never holds a record's value, so that it may go into the log.
+    ``loggable``: the first line of the message never contains a record's value, so it may be logged.
     """
 
     loggable: ClassVar[bool] = True
@@ -16,7 +16,7 @@ class JobsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One of several things that are wrong: a stable code, where, and what would be right."""
+    """One fault of an upload or a record: a stable code, where it is, and what would be right."""
 
     code: str
     detail: str
@@ -26,15 +26,15 @@ class Detail:
     did_you_mean: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Members that are present, for a problem document's ``errors``."""
+        """Return the members that are set, for the ``errors`` of a problem document."""
         members = {name: getattr(self, name) for name in ("code", "column", "row", "value", "detail", "did_you_mean")}
         return {name: value for name, value in members.items() if value is not None}
 
 
 class UploadRefused(JobsError):
-    """Raised when an upload as a whole cannot become a job; ``code`` is a stable word of the contract.
+    """Raised when an upload as a whole cannot become a job; ``code`` is one of the API's error codes.
 
-    Its text may repeat what the file holds.
+    Its message may quote the file.
     """
 
     loggable = False
@@ -55,7 +55,7 @@ class UnsuitableStore(JobsError):
 
 
 class TooMany(JobsError):
-    """Base of what is raised when as much waits as the settings allow; ``retry_after`` is in seconds."""
+    """Base class of errors raised when a limit of the settings is reached; ``retry_after`` is in seconds."""
 
     def __init__(self, text: str, retry_after: int) -> None:
         super().__init__(text)
@@ -63,16 +63,16 @@ class TooMany(JobsError):
 
 
 class TooManyJobs(TooMany):
-    """Raised when as many unfinished jobs as the settings allow are already there."""
+    """Raised when there are ``max_unfinished_jobs`` unfinished jobs."""
 
 
 class TooManyPredictions(TooMany):
-    """Raised when as many single predictions as the settings allow wait already."""
+    """Raised when ``max_waiting_predictions`` single predictions are waiting."""
 
 
 class UploadEnded(JobsError):
-    """Raised when the job of an upload was canceled or failed before all of the upload had come."""
+    """Raised when the job of an upload was canceled or failed before the upload was complete."""
 
 
 class UploadForgotten(JobsError):
-    """Raised when an upload stood still for so long that its first chunks expired."""
+    """Raised when an upload stalled for so long that its first chunks expired."""

@@ -1,4 +1,4 @@
-"""What the log says of jobs: that one starts, and how it ended, each once, by the process whose step that was."""
+"""Log the start and the end of each job once, by the process that caused it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +9,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def log_start(job_id: str) -> None:
-    """The first chunk of a job is in a worker's hands."""
+    """Log that a worker has claimed the first chunk of a job."""
     log.info("job started", job_id=job_id)
 
 
 def log_end(job_id: str, ending: Sequence[Any] | None = None) -> None:
-    """A job ended, if it did; ``ending`` is what ``common.lua`` answers then."""
+    """Log that a job ended, if it did; ``ending`` is what ``finish`` in ``common.lua`` returns."""
     if ending:
         state, scored, rejected, milliseconds = ending
         log.info(

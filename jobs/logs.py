@@ -1,8 +1,8 @@
-"""Logging as every process does it: one line an event, times in UTC, never a record's value.
+"""Logging for every process: one line per event, times in UTC, never a record's value.
 
-A value can hide in what others write: in the text of an exception, in a line of a library, in a query. So of an
-exception the log has the type and the place, the text only of those that are known to be harmless (our own say so of
-themselves), and of others' lines no more than that.
+Values can leak through exception messages, libraries' log lines and query strings. So exceptions are logged by type and
+traceback location, with their message only where it is known to hold no record (``loggable`` on our own classes), and
+libraries' lines are reduced in the same way.
 """
 
 import logging
@@ -21,17 +21,17 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from jobs.settings import Settings
 
-_FIRST = ("time", "level", "event", "logger", "role", "job_id", "chunk", "attempt")
-_FRAMES = 8
-# What says how a connection failed is written by the operating system or the server, and holds no record.
+_LEADING_KEYS = ("time", "level", "event", "logger", "role", "job_id", "chunk", "attempt")
+_MAX_FRAMES = 8
+# Messages of connection errors come from the operating system or the server and hold no record.
 _HARMLESS = (RedisConnectionError, RedisTimeoutError, OSError)
 _WARNING = re.compile(r"(?P<place>\S+:\d+): (?P<category>\w+): ")
-# What gunicorn says of a request: the address' query, and the bytes that it could not read.
-_OF_A_REQUEST = re.compile(r"\?\S*|(?<=from ip=)(\S+): .*")
+# What gunicorn quotes of a request: the query string, and bytes that it could not parse.
+_QUOTED_REQUEST = re.compile(r"\?\S*|(?<=from ip=)(\S+): .*")
 
 
 def describe(error: BaseException) -> str:
-    """What the log may say of an exception: its type, and its text only where that can hold no record."""
+    """Return what may be logged of an exception: its type, and its message if that can hold no record."""
     name = type(error).__name__
     if isinstance(error, _HARMLESS) or getattr(type(error), "loggable", False):
         return f"{name}: {error}".partition("\n")[0]
@@ -39,15 +39,15 @@ def describe(error: BaseException) -> str:
 
 
 def configure_logging(settings: Settings, role: str) -> None:
-    """Log to standard error from the level in the settings on, in their format; ``role`` is the process'."""
+    """Log to standard error with the level and format of the settings; ``role`` names the process."""
     common = _common_processors(role)
     handler = logging.StreamHandler()
-    handler.addFilter(_without_values)
+    handler.addFilter(_strip_values)
     last: Processor = _as_json if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=common,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _place_of_exception, last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _summarise_exception, last],
         )
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
@@ -61,10 +61,10 @@ def configure_logging(settings: Settings, role: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    # Celery would write two lines for every task, which costs more than scoring a record.
+    # Celery logs two lines per task, which costs more than scoring a record.
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    _log_what_python_would_print()
+    _log_warnings_and_uncaught()
 
 
 def _common_processors(role: str) -> list[Processor]:
@@ -82,47 +82,47 @@ def _common_processors(role: str) -> list[Processor]:
 
 
 def _as_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
-    ordered = {name: event[name] for name in _FIRST if name in event} | dict(event)
+    ordered = {name: event[name] for name in _LEADING_KEYS if name in event} | dict(event)
     return orjson.dumps(ordered, default=str).decode()
 
 
-def _place_of_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Instead of an exception: its type, those it came from, and where it was raised."""
-    found: Any = event.pop("exc_info", None)
-    if found is True:
-        found = sys.exc_info()
-    error = found[1] if isinstance(found, tuple) else found
+def _summarise_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Replace an exception by its type, its cause, and where it was raised."""
+    exc_info: Any = event.pop("exc_info", None)
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
-        # Billiard brings an exception from another process in one of its own.
+        # Billiard wraps an exception that comes from another process.
         error = getattr(error, "exc", error)
         event["error"] = describe(error)
         if error.__cause__:
             event["cause"] = describe(error.__cause__)
-        frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+        frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
         event["raised_at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return event
 
 
-def _without_values(record: logging.LogRecord) -> bool:
-    """Leave of another's line what is known to hold no value: its first line, without exceptions' texts."""
+def _strip_values(record: logging.LogRecord) -> bool:
+    """Reduce a library's log line to its first line, without messages of exceptions. Always keeps the record."""
     if isinstance(record.msg, dict):
         return True
     if record.name == "celery.redirected":
-        record.msg, record.args = "something was printed; it is not shown", ()
-    if record.name == "py.warnings" and (found := _WARNING.search(record.getMessage())):
-        record.msg, record.args = "warning of a library: %s at %s", (found["category"], found["place"])
+        record.msg, record.args = "output of a library was dropped", ()
+    if record.name == "py.warnings" and (warning := _WARNING.search(record.getMessage())):
+        record.msg, record.args = "warning of a library: %s at %s", (warning["category"], warning["place"])
     if record.name == "celery.app.trace" and isinstance(record.args, dict):
         record.msg, record.args = "task failed: %s", (record.args.get("id"),)
     if isinstance(record.args, tuple):
         record.args = tuple(describe(part) if isinstance(part, BaseException) else part for part in record.args)
     text = record.getMessage().strip().partition("\n")[0]
     if record.name.startswith("gunicorn"):
-        text = _OF_A_REQUEST.sub(r"\1", text)
+        text = _QUOTED_REQUEST.sub(r"\1", text)
     record.msg, record.args = text, ()
     return True
 
 
-def _log_what_python_would_print() -> None:
+def _log_warnings_and_uncaught() -> None:
     logging.captureWarnings(True)
     log = structlog.stdlib.get_logger("python")
 

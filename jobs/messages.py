@@ -1,4 +1,4 @@
-"""Names of tasks and queues, and what travels with them. Messages about jobs carry ids, never rows."""
+"""Names of tasks and queues, task arguments, and how chunks are encoded. Job messages carry ids, never rows."""
 
 import struct
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from typing import Any, Self
 
 import zstandard
 
-_CHUNK_HEAD = struct.Struct("<QI")
+_CHUNK_HEADER = struct.Struct("<QI")
 _PAIR = struct.Struct("<II")
 _ZSTD_LEVEL = 1
 
 
 class Queue(StrEnum):
-    """The queues; each has worker processes of its own."""
+    """The Celery queues; each has worker processes of its own."""
 
     BULK = "bulk"
     INTERACTIVE = "interactive"
 
 
 class Task(StrEnum):
-    """The tasks by name, so that the web need not import their code."""
+    """The tasks by name: the web sends them without importing their code."""
 
     SCORE_CHUNK = "scoreline.score_chunk"
     PREDICT = "scoreline.predict"
@@ -29,90 +29,89 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScoreChunk:
-    """Asks a bulk worker for one chunk of a job."""
+    """Arguments of the task that scores one chunk of a job."""
 
     job_id: str
     chunk: int
 
     def encode(self) -> dict[str, Any]:
-        """Keyword arguments of the task."""
+        """Return the keyword arguments of the task."""
         return asdict(self)
 
     @classmethod
     def decode(cls, arguments: dict[str, Any]) -> Self:
-        """The message with these keyword arguments."""
+        """Return the message with these keyword arguments."""
         return cls(**arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Asks an interactive worker for single predictions.
+    """Arguments of the task that answers single predictions.
 
-    The first time, the requests travel along, so that the worker need not fetch them; what is sent again is asked for
-    by id, and counted.
+    The first message carries the requests, which spares the worker a round trip. A message that is sent again carries ids
+    alone: the worker then takes the requests from the store, which counts the attempt.
     """
 
     ids: tuple[str, ...]
     requests: tuple[Mapping[str, Any], ...] = ()
 
     def encode(self) -> dict[str, Any]:
-        """Keyword arguments of the task."""
+        """Return the keyword arguments of the task."""
         return {"ids": self.ids, "requests": self.requests}
 
     @classmethod
     def decode(cls, arguments: dict[str, Any]) -> Self:
-        """The message with these keyword arguments."""
+        """Return the message with these keyword arguments."""
         return cls(tuple(arguments["ids"]), tuple(arguments["requests"]))
 
 
 @dataclass(frozen=True, slots=True)
 class InputChunk:
-    """Rows waiting to be scored, as they lie in Redis: the first row's number, how many, and their bytes."""
+    """Rows to be scored: the number of the first row, the row count, and the bytes."""
 
     first_row: int
     rows: int
     data: bytes
 
     def encode(self) -> bytes:
-        """Two numbers, then the rows compressed with Zstandard."""
-        return _CHUNK_HEAD.pack(self.first_row, self.rows) + compress(self.data)
+        """Encode as two integers followed by the Zstandard-compressed bytes."""
+        return _CHUNK_HEADER.pack(self.first_row, self.rows) + compress(self.data)
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
-        """The chunk that ``encode`` made this from."""
-        first_row, rows = _CHUNK_HEAD.unpack_from(stored)
-        return cls(first_row, rows, decompress(stored[_CHUNK_HEAD.size :]))
+        """Decode what ``encode`` returned."""
+        first_row, rows = _CHUNK_HEADER.unpack_from(stored)
+        return cls(first_row, rows, decompress(stored[_CHUNK_HEADER.size :]))
 
 
 @dataclass(frozen=True, slots=True)
 class Rejects:
-    """A chunk's lines of the rejects file, as they lie in Redis, and what they do not tell.
+    """A chunk's lines of the rejects file.
 
-    ``field_counts`` are the numbers of fields of those records that have another than the header, by their place in the
-    chunk, from 0.
+    ``field_counts`` maps the index of each ragged record, from 0, to its number of fields, which the lines do not show.
     """
 
     lines: bytes
     field_counts: Mapping[int, int]
 
     def encode(self) -> bytes:
-        """The lines as one Zstandard frame, which is all that a download needs, and the numbers as another."""
+        """Encode as two Zstandard frames: the lines, which is all that a download needs, and the field counts."""
         pairs = b"".join(map(_PAIR.pack, self.field_counts, self.field_counts.values()))
         return compress(self.lines) + compress(pairs)
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
-        """What ``encode`` made this from."""
+        """Decode what ``encode`` returned."""
         reader = zstandard.ZstdDecompressor().decompressobj()
         lines = reader.decompress(stored)
         return cls(lines, dict(_PAIR.iter_unpack(decompress(reader.unused_data))))
 
 
 def compress(data: bytes) -> bytes:
-    """One Zstandard frame at the fastest level that still shrinks CSV well; the frame tells its size."""
+    """Compress into one Zstandard frame, at the fastest level that still compresses CSV well."""
     return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)
 
 
 def decompress(frame: bytes) -> bytes:
-    """What ``compress`` made this frame from; what follows it counts for nothing."""
+    """Decompress a frame; bytes after it are ignored."""
     return zstandard.ZstdDecompressor().decompress(frame)

@@ -1,4 +1,4 @@
-"""The settings of every process. Nothing else in Scoreline reads the environment."""
+"""The settings of every process. No other module reads the environment."""
 
 import hashlib
 import ipaddress
@@ -14,18 +14,18 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
-# sockaddr_un holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
+# sockaddr_un holds 108 bytes on Linux and 104 on macOS, including the terminating NUL.
 _MAX_SOCKET_PATH = 100
 _RENAMED = {
     "SCORELINE_PREDICT_SECONDS": "SCORELINE_PREDICTION_TIMEOUT_SECONDS",
     "SCORELINE_PREDICTION_SECONDS": "SCORELINE_PREDICTION_RETENTION_SECONDS",
 }
-# A name or an address, without scheme, port and path.
+# A host name or IP address, without scheme, port or path.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]")
 
 
 class Settings(BaseSettings):
-    """Settings with their defaults; each is read from ``SCORELINE_<NAME>``, the address from ``HOST`` and ``PORT``."""
+    """Settings and their defaults, read from ``SCORELINE_<NAME>``; the address from ``HOST`` and ``PORT``."""
 
     model_config = SettingsConfigDict(env_prefix="SCORELINE_", frozen=True, populate_by_name=True)
 
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
     hosts: str | None = Field(
         None,
-        description="names and addresses, commas between them, under which the web answers beside loopback and `HOST`",
+        description="comma-separated host names and addresses that the web accepts besides loopback and `HOST`",
     )
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
     redis_ca: FilePath | None = Field(
@@ -48,41 +48,41 @@ class Settings(BaseSettings):
     )
 
     web_processes: int = Field(2, ge=1, description="gunicorn worker processes")
-    web_threads: int = Field(2048, ge=16, description="requests that one web process serves at once")
+    web_threads: int = Field(2048, ge=16, description="concurrent requests of one web process")
     bulk_processes: int = Field(os.cpu_count() or 1, ge=1, description="processes of one bulk worker")
     interactive_processes: int = Field(1, ge=1, description="processes of one interactive worker")
 
-    chunk_bytes: int = Field(4 * MIB, ge=1, description="size at which an upload is cut, in bytes of CSV")
+    chunk_bytes: int = Field(4 * MIB, ge=1, description="chunk size, in bytes of CSV")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="largest upload, in bytes of CSV (after decompression)")
     retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
-    upload_idle_seconds: int = Field(120, ge=1, description="how long an upload may stand still before it is forgotten")
+    upload_idle_seconds: int = Field(120, ge=1, description="how long an upload may stall before it is discarded")
     prediction_retention_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
     lease_seconds: float = Field(
-        5.0, gt=0, description="how long a chunk stays with a worker that gives no sign of life"
+        5.0, gt=0, description="how long a chunk stays leased to a worker that does not renew the lease"
     )
     max_attempts: int = Field(
         3,
         ge=3,
-        description="attempts at scoring a chunk that may fail by its own doing before its rows are rejected",
+        description="failed attempts at scoring a chunk before its rows are rejected",
     )
     model_wait_seconds: int = Field(
         60, ge=0, description="how long a job waits for a worker that can load its model before it fails"
     )
-    task_seconds: int = Field(600, ge=1, description="longest time that one attempt at a chunk may take")
-    prediction_timeout_seconds: int = Field(
-        10, ge=1, description="longest time that one attempt at single predictions may take"
-    )
-    worker_memory_mib: int = Field(2048, ge=256, description="memory that one worker process may take, in MiB")
-    store_timeout_seconds: float = Field(2.5, gt=0, description="longest wait for an answer of Redis")
+    task_seconds: int = Field(600, ge=1, description="time limit of one attempt at a chunk")
+    prediction_timeout_seconds: int = Field(10, ge=1, description="time limit of one attempt at single predictions")
+    worker_memory_mib: int = Field(2048, ge=256, description="memory limit of one worker process, in MiB")
+    store_timeout_seconds: float = Field(2.5, gt=0, description="time limit of one Redis command")
     max_memory_mib: int = Field(4096, ge=64, description="memory limit of the embedded server")
-    full_ratio: float = Field(0.8, gt=0, le=1, description="share of the store's memory limit at which uploads get 503")
+    full_ratio: float = Field(
+        0.8, gt=0, le=1, description="fraction of the store's memory limit at which uploads get 503"
+    )
     max_unfinished_jobs: int = Field(1000, ge=1, description="unfinished jobs at which uploads get 429")
     max_waiting_predictions: int = Field(
         1000, ge=1, description="single predictions waiting for a worker at which the next get 429"
     )
-    log_level: str = Field("INFO", description="least level that is logged")
+    log_level: str = Field("INFO", description="minimum level that is logged")
     log_format: Literal["console", "json"] = Field(
-        "console", description="how lines are logged: `console` for people, `json` for programs"
+        "console", description="log format: `console` for people, `json` for programs"
     )
 
     @model_validator(mode="before")
@@ -96,19 +96,19 @@ class Settings(BaseSettings):
     @field_validator("hosts")
     @classmethod
     def _check_hosts(cls, hosts: str | None) -> str | None:
-        for host in _apart(hosts):
+        for host in _split_hosts(hosts):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
         return hosts
 
     @property
     def listed_hosts(self) -> list[str]:
-        """The hosts of the setting ``hosts``, apart."""
-        return _apart(self.hosts)
+        """The setting ``hosts`` as a list."""
+        return _split_hosts(self.hosts)
 
     @property
     def only_local(self) -> bool:
-        """Whether the web can be reached from this machine alone."""
+        """Whether the web listens on a loopback address only."""
         if self.host.lower() == "localhost":
             return True
         try:
@@ -118,12 +118,12 @@ class Settings(BaseSettings):
 
     @property
     def models_dir(self) -> Path:
-        """Folder of the trained models."""
+        """Directory of the trained models."""
         return self.data_dir / "models"
 
     @property
     def embedded_socket(self) -> Path:
-        """Unix socket of the embedded server: in the data folder, or in the temporary one if that path is too long."""
+        """Unix socket of the embedded server: in the data directory, or in a temporary one if that path is too long."""
         path = self.data_dir.resolve() / "valkey.sock"
         if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
             return path
@@ -132,23 +132,23 @@ class Settings(BaseSettings):
 
     @property
     def counters_dir(self) -> Path:
-        """Folder in which the web's processes count requests together: in memory, where the system has such a place."""
-        memory = Path("/dev/shm")  # noqa: S108 - a name of our own, made anew at each start
+        """Directory in which the web processes share request counters; in memory (``/dev/shm``) where available."""
+        memory = Path("/dev/shm")  # noqa: S108 - the name below is our own and recreated at each start
         base = memory if memory.is_dir() else Path(tempfile.gettempdir())
         digest = hashlib.sha256(f"{self.data_dir.resolve()} {self.host} {self.port}".encode()).hexdigest()[:16]
         return base / f"scoreline-{os.getuid()}-web-{digest}"
 
     @property
     def store_url(self) -> str:
-        """Address of the Redis or Valkey server, as redis-py understands it."""
+        """URL of the Redis or Valkey server for redis-py."""
         return self.redis_url or f"unix://{self.embedded_socket}"
 
 
-def _apart(hosts: str | None) -> list[str]:
+def _split_hosts(hosts: str | None) -> list[str]:
     return (hosts or "").replace(",", " ").split()
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Settings of this process, read from the environment once."""
+    """Return the settings of this process, read from the environment once."""
     return Settings()

@@ -86,7 +86,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
         raise  # what the system did not give says nothing of the chunk, which is sent again when its lease is over
     except Exception as error:
         log.warning("chunk attempt failed", **_log_context(message, claimed), exc_info=error)
-        _give_back(message, claimed)
+        _retry(message, claimed)
         if not isinstance(error, ScoringFailed):
             raise
     else:
@@ -112,11 +112,11 @@ def _give_up(message: ScoreChunk, claimed: ClaimedChunk) -> None:
     _store().fail(message.job_id, f"{what}: workers are killed, are short of memory, or lose the store")
 
 
-def _give_back(message: ScoreChunk, claimed: ClaimedChunk) -> None:
+def _retry(message: ScoreChunk, claimed: ClaimedChunk) -> None:
     """Have the chunk scored again; what cannot even be rejected after all attempts ends the job."""
     if claimed.attempt > get_settings().max_attempts:
         _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt} attempts")
-    elif _store().give_back(message.job_id, message.chunk, claimed.owner):
+    elif _store().release(message.job_id, message.chunk, claimed.owner):
         _sender().score_chunks(message.job_id, [message.chunk])
 
 
@@ -199,5 +199,5 @@ def _report_death(message: ScoreChunk, task_id: str, failed: bool) -> None:
 
 def _ask_again_one_by_one(message: Predict, failed: bool) -> None:
     """One of them may be what the process died of, or hangs on: each is tried again alone."""
-    waiting = _predictions().let_go(message.ids, failed)
+    waiting = _predictions().release(message.ids, failed)
     _sender().predict(Predict((prediction_id,)) for prediction_id in waiting)

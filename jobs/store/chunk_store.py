@@ -1,6 +1,5 @@
-"""The chunks of jobs in Redis, as workers and the reconciler handle them."""
+"""Chunks in Redis: what workers and the reconciler do with them."""
 
-import json
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -11,33 +10,33 @@ from redis import Redis
 from jobs.job_log import log_end, log_start
 from jobs.messages import InputChunk, Queue, Rejects, compress
 from jobs.settings import Settings
-from jobs.state import named_version, number
 from jobs.store import keys
 from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
+from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
 from jobs.store.scripts import register_script
 from jobs.store.server_check import StoreCheck
 
-# Longest time between two sendings of a chunk that nobody has taken.
-_MAX_GRACE_SECONDS = 60
-# A chunk that a host could not load the model of is sent again after this time.
-_PAUSE_SECONDS = 2
+# Upper bound of the doubling interval after which an unclaimed chunk is sent again.
+_MAX_RESEND_SECONDS = 60
+# Delay before a chunk whose model could not be loaded is sent again.
+_MODEL_RETRY_SECONDS = 2
 
 
 class ChunkStore:
-    """The chunks of jobs. Every method is one round trip to Redis unless it says otherwise."""
+    """The chunks of jobs. Each method is one round trip to Redis unless its docstring says otherwise."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
-        # redis-py types each answer as decoded or not; ours are bytes.
+        # redis-py types every reply as `bytes | str | Awaitable`; here replies are bytes.
         self.redis: Any = redis
         self.check = StoreCheck(redis, settings)
         self._settings = settings
-        # Never none: a job of which nothing has been handed out would wait for its first result for ever.
-        self._window_until, self._known_window = 0.0, 2 * settings.bulk_processes
+        # Never zero: each recorded chunk hands out the next, so a job with no chunk in flight would stall.
+        self._window_expires, self._cached_window = 0.0, 2 * settings.bulk_processes
         uploads, chunks = (
             ("append", "seal", "abandon", "touch"),
-            ("claim", "record", "renew", "give_back", "cannot_load"),
+            ("claim", "record", "renew", "release", "cannot_load"),
         )
         names = (*uploads, *chunks, "overdue", "end")
         self._scripts = {name: register_script(redis, name, "totals", "common") for name in names}
@@ -49,9 +48,9 @@ class ChunkStore:
     # Workers
 
     def claim(self, job_id: str, chunk: int, task: str) -> ClaimedChunk | None:
-        """Take a chunk to score it, or None when there is nothing to do: done, ended, or in another's hands.
+        """Lease a chunk, or return None if it is recorded, leased by another task, or its job has ended.
 
-        A task that is delivered again takes its own chunk over.
+        A redelivered task takes over its own lease.
         """
         delivery = secrets.token_hex(8)
         answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
@@ -59,47 +58,33 @@ class ChunkStore:
             return None
         if answer[5]:
             log_start(job_id)
-        raw = dict(zip(answer[4][::2], answer[4][1::2], strict=True))
-        return ClaimedChunk(
-            owner=f"{task} {delivery}",
-            attempt=int(answer[1]),
-            lost=int(answer[2]),
-            chunk=InputChunk.decode(answer[3]),
-            model=raw[b"model"].decode(),
-            version=raw[b"version"].decode(),
-            delimiter=raw[b"delimiter"].decode(),
-            threshold=number(raw.get(b"threshold")),
-            columns=json.loads(raw[b"columns"]),
-            width=int(raw[b"width"]),
-            added=int(raw.get(b"added", 3)),
-            explain=int(raw.get(b"explain", 0)) or None,
-            warnings=raw.get(b"warnings") == b"1",
-            compared=named_version(raw.get(b"compared")),
-        )
+        record = JobRecord(dict(zip(answer[4][::2], answer[4][1::2], strict=True)))
+        chunk = InputChunk.decode(answer[3])
+        return record.claimed_chunk(f"{task} {delivery}", int(answer[1]), int(answer[2]), chunk)
 
     def renew(self, job_id: str, chunk: int, owner: str) -> bool:
-        """Keep a claimed chunk for another lease; False when it is no longer ours."""
+        """Extend the lease; return False if ``owner`` no longer holds it."""
         return bool(self._run("renew", job_id, chunk, owner, self._settings.lease_seconds))
 
-    def give_back(self, job_id: str, chunk: int, owner: str) -> bool:
-        """Give a claimed chunk back at once, an attempt used up by its own doing; False when it was no longer ours."""
-        return bool(self._run("give_back", job_id, chunk, owner, 1))
+    def release(self, job_id: str, chunk: int, owner: str) -> bool:
+        """Release a chunk after a failed attempt; return False if ``owner`` no longer held it."""
+        return bool(self._run("release", job_id, chunk, owner, 1))
 
     def report_death(self, job_id: str, chunk: int, task: str, failed: bool) -> bool:
-        """Give back a chunk that a task was working on when its process died; False when it was not.
+        """Release the chunk of a task whose process died; return False if the task held none.
 
-        ``failed`` says that the process died by itself or took too long, which is an attempt used up; if it was killed,
-        that is a hold lost.
+        ``failed``: the process crashed or ran out of time, which uses up an attempt. Otherwise it was killed from outside,
+        and its lease counts as lost.
         """
-        return bool(self._run("give_back", job_id, chunk, f"{task} ", int(failed)))
+        return bool(self._run("release", job_id, chunk, f"{task} ", int(failed)))
 
     def cannot_load(self, job_id: str, chunk: int, owner: str, worker: Node, reason: str) -> None:
-        """Give a claimed chunk back since this worker cannot load its model: another one may, or this one later.
+        """Release a chunk whose model this worker cannot load; another worker may, or this one later.
 
-        The job fails when that has been so for a while for every bulk worker that lives, and no chunk was recorded in
-        between; its error then has the reason on each host.
+        The job fails once no live bulk worker has been able to load the model for ``model_wait_seconds``, with no chunk
+        recorded in between. Its error then names the reason on each host.
         """
-        seconds = (_PAUSE_SECONDS, self._settings.model_wait_seconds)
+        seconds = (_MODEL_RETRY_SECONDS, self._settings.model_wait_seconds)
         alive = keys.alive(Queue.BULK.value)
         ending = self._run(
             "cannot_load", job_id, job_id, chunk, owner, worker.name, reason, *seconds, more_keys=[alive]
@@ -107,7 +92,7 @@ class ChunkStore:
         log_end(job_id, ending)
 
     def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
-        """Store a chunk's result if there is none yet; answers the chunks to send next."""
+        """Store a chunk's result unless it has one; return the numbers of the chunks to send next."""
         summary = [item for pair in scored.summary.items() for item in pair]
         rejects = Rejects(scored.rejects, scored.field_counts).encode() if scored.rejects else b""
         answer = self._run(
@@ -129,18 +114,18 @@ class ChunkStore:
         return list(answer[1]) if len(answer) > 1 else []
 
     def overdue(self) -> Iterator[tuple[str, int]]:
-        """Chunks to be sent: those sent and neither recorded nor leased, or never; one round trip a job."""
+        """Yield (job id, chunk) of chunks to send again: neither recorded nor leased. One round trip per job."""
         ids = [raw.decode() for raw in self.redis.zrange(keys.UNFINISHED, 0, -1)]
         all_queued = int(self._all_queued(ids))
         for job_id in ids:
             grace = self._settings.lease_seconds
-            due = self._run("overdue", job_id, grace, _MAX_GRACE_SECONDS, all_queued, self._window())
+            due = self._run("overdue", job_id, grace, _MAX_RESEND_SECONDS, all_queued, self._window())
             yield from ((job_id, int(chunk)) for chunk in due)
             if not due and not self.redis.exists(JobKeys.of(job_id).job):
                 self.redis.zrem(keys.UNFINISHED, job_id)
 
     def _all_queued(self, ids: Sequence[str]) -> bool:
-        """Whether the queue holds at least as many messages as there are chunks that nobody has taken."""
+        """Return whether the queue holds at least as many messages as there are unclaimed chunks: none was lost."""
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.llen(keys.queue(Queue.BULK))
             for job_keys in map(JobKeys.of, ids):
@@ -150,9 +135,9 @@ class ChunkStore:
         return bool(queued >= sum(counts[0::2]) - sum(counts[1::2]))
 
     def _window(self) -> int:
-        """Most chunks of a job under way: two for each process that lives, asked for now and then."""
-        if time.monotonic() > self._window_until:
-            self._window_until = time.monotonic() + keys.ALIVE_SECONDS
+        """Return how many chunks of a job may be in flight: two per live worker process, refreshed now and then."""
+        if time.monotonic() > self._window_expires:
+            self._window_expires = time.monotonic() + keys.ALIVE_SECONDS
             processes = sum(node.processes for node in living(self.redis, Queue.BULK.value))
-            self._known_window = 2 * max(processes, self._settings.bulk_processes)
-        return self._known_window
+            self._cached_window = 2 * max(processes, self._settings.bulk_processes)
+        return self._cached_window

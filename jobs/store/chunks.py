@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it: a new job, a chunk to score, a scored chunk. Pure."""
+"""Values that go into the store and come out of it: a new job, a claimed chunk, a scored chunk. Pure."""
 
 import secrets
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from jobs.messages import InputChunk
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What is known of a job when its header has been read.
+    """A job whose header has been read.
 
-    ``columns`` maps features to the header's columns. ``added`` is the number of columns that the results have more, up
-    to ``error``, ``explain`` that of the features, each with its effect, that follow. ``compared`` is the name and
-    version of a second model.
+    ``columns`` maps features to column numbers of the header. ``added`` is the number of result columns up to and
+    including ``error``; ``explain`` is the number of (feature, effect) pairs of columns that follow. ``compared`` is the
+    name and version of a second model. ``shown`` makes the job visible before its upload is complete.
     """
 
     model: str
@@ -37,10 +37,11 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChunk:
-    """A chunk that a worker may score, with what it needs of the job.
+    """A chunk that a worker holds a lease on, with what it needs of the job.
 
-    ``owner`` names its hold on the chunk: the task, and which delivery of it. ``attempt`` is one more than the failures
-    that were by the chunk's doing; ``lost`` counts the holds on it that ended without a word of what became of them.
+    ``owner`` identifies the lease: the task id and the delivery. ``attempt`` is one more than the number of failures that
+    the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
+    unreachable store.
     """
 
     owner: str
@@ -60,16 +61,16 @@ class ClaimedChunk:
 
     @property
     def models(self) -> list[tuple[str, str]]:
-        """Name and version of the model, and of the second one if two are compared."""
+        """Name and version of the model, and of the second one if the job compares two."""
         return [(self.model, self.version), *([self.compared] if self.compared else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunk:
-    """What scoring a chunk gave: the two texts, uncompressed, the counts of rows, and counts for the summary.
+    """The result of scoring a chunk: result and reject lines (uncompressed), row counts, and counts for the summary.
 
-    ``warned`` rows are scored ones. ``field_counts`` are those of the records that have another number of fields than
-    the header, by their place in the chunk.
+    ``warned`` rows are a subset of the scored ones. ``field_counts`` maps the index of each ragged record in the chunk to
+    its number of fields.
     """
 
     output: bytes

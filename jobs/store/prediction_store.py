@@ -64,7 +64,7 @@ class PredictionStore:
         self._seconds = settings.prediction_retention_seconds
         self._hold_seconds = settings.prediction_timeout_seconds + _GRACE_SECONDS
         self._most_waiting = settings.max_waiting_predictions
-        names = ("submit", "take", "let_go", "finish", "overdue")
+        names = ("submit", "take", "release", "finish", "overdue")
         self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
 
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
@@ -106,12 +106,12 @@ class PredictionStore:
         taken = zip(ids, answers[0::3], answers[1::3], answers[2::3], strict=True)
         return [WaitingPrediction(i, attempt, orjson.loads(raw), lost) for i, attempt, lost, raw in taken if attempt]
 
-    def let_go(self, ids: Sequence[str], failed: bool) -> list[str]:
+    def release(self, ids: Sequence[str], failed: bool) -> list[str]:
         """Requests are in nobody's hands any more, since whoever had them has died; those that still wait.
 
         ``failed`` says that this was by their doing, which uses an attempt up; otherwise the hold counts as lost.
         """
-        places = self._scripts["let_go"](keys=list(map(keys.prediction, ids)), args=[int(failed)])
+        places = self._scripts["release"](keys=list(map(keys.prediction, ids)), args=[int(failed)])
         return [ids[place] for place in places]
 
     def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:

@@ -1,17 +1,30 @@
-"""The Lua scripts: what must happen in Redis at once."""
+"""Lua scripts: the steps that must happen in Redis all at once.
+
+A script consists of constants that Python defines, the texts of shared functions, and its own text.
+"""
 
 from pathlib import Path
 
 from redis import Redis
 from redis.commands.core import Script
 
+from jobs.store import keys
+
+SHORTEST_BUCKET_MS = 10
+BUCKETS = 21
+"""Histograms of durations have this many buckets, each twice as wide as the one before, and one for what is longer."""
+
+_CONSTANTS = f"""\
+local CHANGES = '{keys.CHANGES}'
+local SHORTEST_BUCKET_MS, BUCKETS = {SHORTEST_BUCKET_MS}, {BUCKETS}
+"""
 _FOLDER = Path(__file__).parent / "lua"
-# Work once accepted is finished even when the store is full; what would bring more is turned away.
-_BRING_MORE = ("append", "submit_predictions")
+# Scripts that take on more work fail when the server is out of memory; all others may finish what was accepted.
+_TAKE_ON_WORK = ("append", "submit_predictions")
 
 
-def register_script(redis: Redis, name: str, *before: str) -> Script:
-    """The script of this name, with the texts of others before it; sent to the server when it is first needed."""
-    text = "".join((_FOLDER / f"{part}.lua").read_text() for part in (*before, name))
-    flags = "#!lua\n" if name in _BRING_MORE else "#!lua flags=allow-oom\n"
-    return redis.register_script(flags + text)
+def register_script(redis: Redis, name: str, *includes: str) -> Script:
+    """Return the script ``name`` with the texts of ``includes`` before it. The server gets it on first use."""
+    text = "".join((_FOLDER / f"{part}.lua").read_text() for part in (*includes, name))
+    flags = "#!lua\n" if name in _TAKE_ON_WORK else "#!lua flags=allow-oom\n"
+    return redis.register_script(flags + _CONSTANTS + text)

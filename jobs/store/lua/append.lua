@@ -1,6 +1,9 @@
--- Stores one more chunk of an upload; answers the chunks to send, how a job has ended meanwhile, or
--- false if the upload was forgotten.
--- Sent twice, the same chunk changes nothing. With `hold`, nothing is sent before the upload is whole.
+-- Stores one more chunk of an upload.
+-- KEYS: as in common.lua. ARGV: chunk number, encoded chunk, window, grace seconds, seconds that the upload may stall,
+-- and 1 to send nothing before the upload is complete.
+-- Returns the chunks to send; a text saying how the job has ended meanwhile; or false if the upload has expired.
+-- Atomic: the chunk, the chunk count and what is handed out must agree. A client that lost the reply may repeat the
+-- call: the same chunk twice changes nothing.
 local number, data, window, grace, idle, hold =
     tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local fields = redis.call('HMGET', JOB, 'state', 'chunks', 'retention', 'error')
@@ -12,6 +15,6 @@ redis.call('HSET', INPUT, number, data)
 redis.call('HSET', JOB, 'chunks', number + 1)
 local sent = {}
 if hold ~= '1' then sent = hand_out(window, grace, now()) end
-keep(idle)
-extend(UNFINISHED, tonumber(fields[3]))
+expire_job(idle)
+extend_expiry(UNFINISHED, tonumber(fields[3]))
 return sent

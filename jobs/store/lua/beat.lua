@@ -1,4 +1,6 @@
--- A process lives: KEYS: the set of its role; ARGV: the process, seconds for which that holds.
+-- Registers a process as alive.
+-- KEYS: sorted set of the role's processes, by the time until which each counts as alive. ARGV: process, seconds.
+-- Atomic: expired members go with the write, so that the set never lists a process past its time.
 local at = tonumber(redis.call('TIME')[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', at)
 redis.call('ZADD', KEYS[1], at + tonumber(ARGV[2]), ARGV[1])

@@ -1,10 +1,15 @@
--- A worker gives a chunk back since it cannot load the model; answers how the job ended, or false.
--- It ends when no bulk worker that lives can, and that has been so for `wait` seconds. KEYS[12]: the living bulk workers.
+-- Releases a chunk whose model this worker cannot load; fails the job once no live worker can.
+-- KEYS: as in common.lua, then KEYS[12]: sorted set of the live bulk workers. ARGV: job id, chunk, owner, worker
+-- ("<host> <pid>"), reason, seconds until the chunk is due again, seconds for which no worker has to be able to.
+-- Returns how the job ended, as finish() does, or false.
+-- Atomic: the list of workers that cannot and the decision to fail must not miss a chunk recorded in between, which
+-- clears that list (record.lua).
 local id, chunk, owner, worker, reason, pause, wait =
     ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local at = now()
 if ended(redis.call('HGET', JOB, 'state') or 'canceled') then return false end
-if not put_down(chunk, owner, false, at + pause) then return false end
+if not release_chunk(chunk, owner, false, at + pause) then return false end
+-- The worker reported what became of its lease, so it does not count as lost.
 redis.call('HINCRBY', COUNTS, 'lost:' .. chunk, -1)
 local unable = cjson.decode(redis.call('HGET', COUNTS, 'unable') or '{"workers": {}}')
 unable.since = unable.since or at

@@ -1,6 +1,9 @@
--- Ends a job or an upload that has not ended, as canceled or failed; answers how it ended, or false.
-local id, as, message = ARGV[1], ARGV[2], ARGV[3]
+-- Cancels or fails a job or upload that has not ended.
+-- KEYS: as in common.lua. ARGV: job id, new state, error (empty: none).
+-- Returns how the job ended, as finish() does, or false if it had ended or is gone.
+-- Atomic: a job ends once, even if its last chunk is recorded at the same moment.
+local id, new_state, message = ARGV[1], ARGV[2], ARGV[3]
 local state = redis.call('HGET', JOB, 'state')
 if not state or ended(state) then return false end
 if message ~= '' then redis.call('HSET', JOB, 'error', message) end
-return finish(id, as, now())
+return finish(id, new_state, now())

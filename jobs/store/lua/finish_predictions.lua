@@ -1,6 +1,8 @@
--- Stores results, and puts them all on the list of the process that waits. KEYS: the waiting set, the list, the totals,
--- then a key for each; ARGV: lifetime, lifetime of the list (0: nobody waits), all results, how many records the model
--- failed on, then an id and a result for each.
+-- Stores results, and puts them on the list on which the web process waits for them.
+-- KEYS: sorted set of waiting ids, the reply list, totals, then a key per prediction. ARGV: lifetime of a result,
+-- lifetime of the reply list (0: nobody waits), all results as one document, number of records that the model failed
+-- on, then an id and a result per prediction.
+-- Atomic: a result that is delivered is also stored, and never sent again.
 for position = 4, #KEYS do
     local id, result = ARGV[2 * position - 3], ARGV[2 * position - 2]
     redis.call('HSET', KEYS[position], 'result', result)

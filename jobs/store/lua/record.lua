@@ -1,7 +1,11 @@
--- Records a scored chunk unless it is there already; answers the word why not, or 'recorded', the chunks to send,
--- and how the job ended if it did.
--- ARGV: id, chunk, output, rejects, rows scored, rejected, of these not scorable, of the scored ones those with a warning,
--- window, grace, then summary counts.
+-- Records a scored chunk unless it has a result.
+-- KEYS: as in common.lua. ARGV: job id, chunk, compressed output, compressed rejects (empty: none), then rows scored,
+-- rejected, rejected because scoring failed, and scored with a warning; window, grace seconds; then name and count of
+-- each summary count.
+-- Returns {'gone'}, {'ended'} or {'done'} where nothing was stored; else {'recorded', chunks to send[, how the job
+-- ended]}.
+-- Atomic: this is what makes results exactly-once. The result, the counters, the end of the job and the next chunks
+-- move together, so that a crash before or after leaves a consistent job, and the same chunk twice changes nothing.
 local id, chunk, at = ARGV[1], ARGV[2], now()
 local state = redis.call('HGET', JOB, 'state')
 if not state then return {'gone'} end
@@ -13,8 +17,10 @@ redis.call('HDEL', INPUT, chunk)
 redis.call('ZREM', INFLIGHT, chunk)
 redis.call('HDEL', LEASES, chunk)
 local claimed = redis.call('HGET', COUNTS, 'claimed:' .. chunk)
-for _, part in ipairs({'at:', 'failures:', 'lost:', 'sent:', 'claimed:'}) do redis.call('HDEL', COUNTS, part .. chunk) end
-redis.call('HDEL', COUNTS, 'unable')
+for _, kind in ipairs({'at:', 'failures:', 'lost:', 'sent:', 'claimed:'}) do
+    redis.call('HDEL', COUNTS, kind .. chunk)
+end
+redis.call('HDEL', COUNTS, 'unable') -- a worker that can load the model lives
 redis.call('HINCRBY', JOB, 'done', 1)
 redis.call('HINCRBY', JOB, 'scored', ARGV[5])
 redis.call('HINCRBY', JOB, 'rejected', ARGV[6])
@@ -30,5 +36,5 @@ end
 if claimed then count_time(TOTALS, 'chunk', at - tonumber(claimed)) end
 local ending = finish_if_complete(id, at)
 if ending then return {'recorded', {}, ending} end
-changed(id, at)
+publish_change(id, at)
 return {'recorded', hand_out(tonumber(ARGV[9]), tonumber(ARGV[10]), at)}

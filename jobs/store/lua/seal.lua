@@ -1,7 +1,10 @@
--- The upload is whole: the job shows, and no crash loses it. Returns the chunks to send and how the job ended if that
--- was its end, or false if it was forgotten. A job that has failed meanwhile shows with its reason, as one that fails
--- later; for one that was canceled there is nothing to show, and its ending is the answer. So it is for one that another
--- upload under its idempotency key has overtaken: 'first', that one's job and its fingerprint.
+-- Marks an upload as complete: from here on the job is visible, and no crash loses it.
+-- KEYS: as in common.lua, then optionally KEYS[12]: hash of the upload's idempotency key. ARGV: job id, window, grace
+-- seconds, then name and value of each field that is known only now.
+-- Returns {chunks to send[, how the job ended]}; false if the upload has expired; 'was canceled'; or
+-- 'first <job id> <fingerprint>' if another upload under the idempotency key was complete before.
+-- A job that failed meanwhile becomes visible with its error, like one that fails later.
+-- Atomic: the job, its place in the lists and its idempotency key appear together. Repeating the call changes nothing.
 local id, window, grace = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local fields = redis.call('HMGET', JOB, 'state', 'sealed', 'retention', 'created')
 if not fields[1] then return false end
@@ -17,20 +20,20 @@ for position = 4, #ARGV, 2 do redis.call('HSET', JOB, ARGV[position], ARGV[posit
 local at, retention = now(), tonumber(fields[3])
 redis.call('HSET', JOB, 'sealed', 1, 'expires', at + retention)
 if KEYS[12] then
-    -- In the same step: there is no moment in which the job is there and its idempotency key does not know it.
+    -- No moment in which the job exists and its idempotency key does not know it.
     redis.call('HSET', KEYS[12], 'job', id, 'fingerprint', redis.call('HGET', JOB, 'fingerprint'))
     redis.call('EXPIRE', KEYS[12], retention)
 end
 redis.call('ZADD', JOBS, fields[4], id)
-extend(JOBS, retention)
-extend(UNFINISHED, retention)
-keep(retention)
+extend_expiry(JOBS, retention)
+extend_expiry(UNFINISHED, retention)
+expire_job(retention)
 count(TOTALS, 'jobs:accepted')
 if ended(fields[1]) then
-    changed(id, at)
+    publish_change(id, at)
     return {{}}
 end
 local ending = finish_if_complete(id, at)
 if ending then return {{}, ending} end
-changed(id, at)
+publish_change(id, at)
 return {hand_out(window, grace, at)}

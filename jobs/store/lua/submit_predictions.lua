@@ -1,7 +1,8 @@
--- Stores requests for single predictions, and sends the task that answers them all; or, if too many wait already, answers
--- for how many seconds the first of these has waited since it was sent last, and stores nothing.
--- KEYS: the waiting set, Celery's queue, then a key for each; ARGV: lifetime, grace, message, most that may wait, then
--- an id and a request for each.
+-- Stores requests for single predictions and sends the task that answers them, unless too many wait.
+-- KEYS: sorted set of waiting ids, the Celery queue, then a key per prediction. ARGV: lifetime, grace seconds, message,
+-- maximum number of waiting requests, then an id and a request per prediction.
+-- Returns nothing; or, if too many wait, the seconds for which the first of them has waited since it was last sent.
+-- Atomic, and one round trip: the limit holds whatever else is submitted, and no request is stored but never sent.
 local time = redis.call('TIME')
 local due = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[2])
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then

@@ -1,7 +1,10 @@
--- The requests that still wait and are in nobody's hands, and are now in the caller's. Until it says what became of that,
--- its hold counts as lost. KEYS: the waiting set, then a key for each; ARGV: seconds for which they stay so, then an id
--- for each. Returns in turn: attempt (one more than the failures by the request's doing), holds lost before, and
--- request; 0, 0 and an empty text for what is done, gone or held.
+-- Takes requests that wait and that no worker holds.
+-- KEYS: sorted set of waiting ids, then a key per prediction. ARGV: seconds for which the worker holds them, then an id
+-- per prediction.
+-- Returns three items per prediction: attempt (one more than the failures it caused), leases lost before, and the
+-- request; 0, 0 and '' for one that is answered, expired or held. As in claim.lua, a hold counts as lost until it is
+-- released.
+-- Atomic: of two workers that ask, one gets the request.
 local time = redis.call('TIME')
 local at = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local until_ = at + tonumber(ARGV[1])

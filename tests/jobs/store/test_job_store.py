@@ -103,7 +103,7 @@ def claim(store: JobStore, job_id: str, task: str) -> ClaimedChunk:
 
 def test_only_what_a_chunk_did_itself_uses_an_attempt_up(store: JobStore) -> None:
     job_id = upload(store, 1)
-    assert store.give_back(job_id, 0, claim(store, job_id, "raised").owner)
+    assert store.release(job_id, 0, claim(store, job_id, "raised").owner)
     assert store.report_death(job_id, 0, claim(store, job_id, "died").owner.partition(" ")[0], failed=True)
     claim(store, job_id, "killed")
     assert store.report_death(job_id, 0, "killed", failed=False)
@@ -261,8 +261,8 @@ def test_a_chunk_given_back_can_be_claimed_at_once(store: JobStore) -> None:
     job_id = upload(store, 1)
     claimed = store.claim(job_id, 0, "first")
     assert claimed is not None
-    assert not store.give_back(job_id, 0, "somebody else")
-    assert store.give_back(job_id, 0, claimed.owner)
+    assert not store.release(job_id, 0, "somebody else")
+    assert store.release(job_id, 0, claimed.owner)
     assert store.claim(job_id, 0, "second") is not None
 
 

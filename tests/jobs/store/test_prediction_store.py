@@ -46,9 +46,9 @@ def test_small_requests_travel_in_the_message_and_are_taken_when_it_is_lost(stor
     waiting = store.waiting(sent(store))
     assert waiting == [WaitingPrediction(name, 1, request) for name, request in requests.items()]
     assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 1, requests[second])]
-    assert store.let_go([second, "gone"], failed=False) == [second]
+    assert store.release([second, "gone"], failed=False) == [second]
     assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 1, requests[second], lost=1)]
-    assert store.let_go([second], failed=True) == [second]
+    assert store.release([second], failed=True) == [second]
     assert store.waiting(Predict((second,))) == [WaitingPrediction(second, 2, requests[second], lost=1)]
 
 
@@ -62,7 +62,7 @@ def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
     [first] = store.take([name])
-    store.let_go([name], failed=True)
+    store.release([name], failed=True)
     [second] = store.take([name])
     assert second.attempt == first.attempt + 1
     store.finish([(second, {"b": 1})])

@@ -1,5 +1,7 @@
--- Requests are in nobody's hands any more, since whoever had them has died; answers the places of those that still wait.
--- KEYS: a key for each; ARGV: 1 if that was by their doing, and so a failure of each.
+-- Releases requests whose worker process has died.
+-- KEYS: a key per prediction. ARGV: 1 if the requests themselves were to blame, which uses up an attempt of each.
+-- Returns the indexes, from 0, of those that still wait.
+-- Atomic: a request answered just before must not be sent again.
 local waiting = {}
 for position, key in ipairs(KEYS) do
     if redis.call('HEXISTS', key, 'request') == 1 then
