@@ -106,7 +106,7 @@ def test_rows_with_warnings_are_counted_on_the_page_of_their_job(page: Page, kin
     expect(page.locator("#job")).to_contain_text("Scored with a warning2")
     expect(page.locator("#warnings")).to_contain_text("2 of 4 scored rows have values not seen in training")
     expect(page.locator("#warnings tbody tr")).to_have_text(
-        ["petNot seen in training2", "ageOutside the range seen in training1"]
+        ["PetNot seen in training2", "AgeOutside the range seen in training1"]
     )
     expect(page.locator("#results tbody tr").nth(1)).to_contain_text("Hamster")
     expect(page.locator("#results thead")).to_contain_text("warnings")
