@@ -17,7 +17,6 @@ from model.explanation.additive import is_additive
 from model.explanation.check import explanation_fields
 from model.explanation.effects import effects_of, importance_of
 from model.files import sha256_of
-from model.monitoring.prediction_bins import PREDICTION_BINS
 from model.monitoring.training_summary import library_versions, sample_rows, summarise
 from model.onboarding.findings import Findings
 from model.onboarding.formats import Format
@@ -34,6 +33,7 @@ from model.scorer import Predictions, Scorer
 SAMPLE_ROWS = 20
 # A booster's own format holds its trees, not the parameters with which they were grown.
 _REFITTABLE = (Format.SKOPS, Format.PICKLE)
+_EDGES = 21
 # Each feature takes as many predictions as there are records; with more features, that takes minutes.
 _MAX_FEATURES_RANKED = 100
 
@@ -196,7 +196,7 @@ def _prediction_edges(findings: Findings) -> tuple[float, ...]:
     low, high = float(predicted.min()), float(predicted.max())
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return tuple(float(f"{edge:.6g}") for edge in np.linspace(low, high, PREDICTION_BINS + 1))
+    return tuple(float(f"{edge:.6g}") for edge in np.linspace(low, high, _EDGES))
 
 
 _Outcome = tuple[NDArray[Any], Predictions, str]

@@ -98,7 +98,7 @@ def test_rows_with_warnings_are_counted_on_the_page_of_their_job(page: Page, kin
     frame = kinds["unseen"].inputs.head(5).astype(object)
     frame.loc[1, "age"], frame.loc[[1, 2], "pet"], frame.loc[4, "income"] = 150, "Hamster", "much"
     page.goto("/models/unseen")
-    page.get_by_label("CSV file").set_input_files(csv_file(frame.to_csv(index=False)))
+    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(frame.to_csv(index=False)))
     expect(page.locator("#preview")).to_contain_text("File preview")
     page.get_by_label("Add a column with warnings").check()
     page.get_by_role("button", name="Upload and score", exact=True).click()
@@ -106,7 +106,7 @@ def test_rows_with_warnings_are_counted_on_the_page_of_their_job(page: Page, kin
     expect(page.locator("#job")).to_contain_text("Scored with a warning2")
     expect(page.locator("#warnings")).to_contain_text("2 of 4 scored rows have values not seen in training")
     expect(page.locator("#warnings tbody tr")).to_have_text(
-        ["petNot seen in training2", "ageOutside the range seen in training1"]
+        ["PetNot seen in training2", "AgeOutside the range seen in training1"]
     )
     expect(page.locator("#results tbody tr").nth(1)).to_contain_text("Hamster")
     expect(page.locator("#results thead")).to_contain_text("warnings")
@@ -163,7 +163,7 @@ def test_all_pages_show_the_output_of_other_kinds(
     assert_accessible(page, "#outcome", [LIGHT])
     if name in ("targets", "labels"):
         expect(page.locator("#about")).to_contain_text("2 targets")
-    page.get_by_label("CSV file").set_input_files(csv_file(kinds[name].inputs.to_csv(index=False)))
+    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(kinds[name].inputs.to_csv(index=False)))
     expect(page.locator("#preview th").first).to_be_visible()
     assert "undefined" not in page.locator("#preview").inner_text()
     page.get_by_role("button", name="Upload and score", exact=True).click()

@@ -10,8 +10,8 @@ from model.catalog import Catalog
 from model.errors import ModelError
 from model.monitoring.agreement import agreement
 from model.monitoring.drift import joint_drift
-from model.monitoring.prediction_bins import PREDICTION_BINS, PROBABILITY_EDGES
 
+BINS = 20
 # What the names of a second model's counts begin with.
 _SECOND = "second:"
 
@@ -46,7 +46,7 @@ def summary_document(counts: Mapping[str, int], job: Job, cards: Sequence[Card |
 def _predictions(counts: Mapping[str, int], card: Card | None) -> dict[str, Any]:
     """What one model predicted: of a regressor, predictions by their bins."""
     predictions: dict[str, int] = {}
-    histogram, values = [0] * PREDICTION_BINS, [0] * PREDICTION_BINS
+    histogram, values = [0] * BINS, [0] * BINS
     for name, count in counts.items():
         kind, _, rest = name.partition(":")
         if kind == "prediction":
@@ -55,10 +55,11 @@ def _predictions(counts: Mapping[str, int], card: Card | None) -> dict[str, Any]
             histogram[int(rest)] = count
         elif kind == "value":
             values[int(rest)] = count
+    edges = [round(place / BINS, 2) for place in range(BINS + 1)]
     own = {"edges": list(card.prediction_edges), "counts": values} if card and card.prediction_edges else None
     return {
         "predictions": predictions,
-        "probability": {"edges": list(PROBABILITY_EDGES), "counts": histogram},
+        "probability": {"edges": edges, "counts": histogram},
         **({"values": own} if own else {}),
     }
 

@@ -106,7 +106,7 @@ def _roc(measured: CardEvaluation) -> Plot | None:
     return Plot(
         id="roc",
         title="ROC curve",
-        description="Recall against the false positive rate over all thresholds. The closer the curve comes to the "
+        description="Recall against the false positive rate. The closer the curve comes to the "
         "upper left corner, the better; the dashed line is a random model.",
         x_title=FALSE_POSITIVE_RATE,
         y_title=RECALL,

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from model.card import Card, ModelKind, Scores
 from model.columns import Floats
 from model.monitoring.agreement import DIFFERENCE, EQUAL, LARGEST_DIFFERENCE, ROWS, difference_unit, same_classes
-from model.monitoring.prediction_bins import PREDICTION_BINS
 from model.scorer import Predictions
 from worker.scoring.row_predictions import RowPredictions
 
+BINS = 20
 SECOND = "second:"
 """What the names of a second model's counts begin with."""
 
@@ -27,7 +27,7 @@ def summarise(answers: RowPredictions, cards: Sequence[Card]) -> dict[str, int]:
 
 
 def _predicted(predictions: Predictions, card: Card) -> dict[str, int]:
-    """Counts of each predicted class, of probabilities and of a regressor's predictions by bin."""
+    """Counts of each predicted class, of probabilities in 20 equal bins, of a regressor's predictions in its bins."""
     counts: dict[str, int] = {}
     if card.kind is ModelKind.REGRESSOR:
         counts |= _counted("value", np.searchsorted(card.prediction_edges[1:-1], predictions.values, "right"))
@@ -37,7 +37,7 @@ def _predicted(predictions: Predictions, card: Card) -> dict[str, int]:
         names = classes if target is None else [f"{target}: {name}" for name in classes]
         counts |= {f"prediction:{name}": n for name, n in zip(names, labels, strict=False) if n}
     if card.kind is ModelKind.BINARY_CLASSIFIER and card.scores is Scores.PROBABILITY:
-        bins = np.minimum((predictions.positive * PREDICTION_BINS).astype(np.int64), PREDICTION_BINS - 1)
+        bins = np.minimum((predictions.positive * BINS).astype(np.int64), BINS - 1)
         counts |= _counted("probability", bins)
     return counts
 
