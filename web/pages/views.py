@@ -32,7 +32,8 @@ from web.problems import Problem, problem_page, to_problem
 from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
-from web.uploads.bodies import UploadForm, has_arrived, open_body
+from web.uploads.bodies import has_arrived, open_body
+from web.uploads.parameters import UploadForm
 from web.uploads.upload import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)

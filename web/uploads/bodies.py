@@ -1,7 +1,7 @@
 """The body of an upload as blocks of CSV bytes: raw or multipart, plain or gzip, read as a stream and never whole."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO
@@ -14,6 +14,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from jobs.errors import UploadForgotten, UploadRefused
 from web.server.gunicorn_worker import SMALL_BODY_BYTES
 from web.server.limits import ConcurrencyLimit
+from web.uploads.parameters import UploadForm
 
 _BLOCK_BYTES = 64 * 1024
 _MAX_FIELDS_BYTES = 64 * 1024
@@ -48,26 +49,6 @@ _MAGIC = (
 )
 _MARKUP = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<?xml", "an XML document"))
 _WORKBOOK_NAMES = (b"xl/", b"[Content_Types].xml")
-
-
-@dataclass(slots=True)
-class UploadForm:
-    """What a client says of its upload, in the query or in form fields; texts as they came."""
-
-    model: str | None = None
-    version: str | None = None
-    filename: str | None = None
-    threshold: str | None = None
-    encoding: str | None = None
-    explain: str | None = None
-    warnings: str | None = None
-
-    NAMES = ("model", "version", "filename", "threshold", "encoding", "explain", "warnings")
-
-    @classmethod
-    def of(cls, values: Mapping[str, str]) -> "UploadForm":
-        """The parameters among the given values; empty ones count as not given."""
-        return cls(**{name: values[name] for name in cls.NAMES if values.get(name)})
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from jobs.errors import Detail, UploadRefused
 from model.card import Card
 from model.catalog import Catalog
 from model.schema import ColumnMatch, Schema, normalise_name
-from web.uploads.bodies import UploadForm
+from web.uploads.parameters import UploadForm
 
 _THRESHOLD = pydantic.TypeAdapter(float)
 _FLAG = pydantic.TypeAdapter(bool)

@@ -9,9 +9,10 @@ from jobs.state import Job
 from jobs.store.job_store import JobStore
 from model.catalog import Catalog
 from web.ids import unknown_job
-from web.uploads.bodies import Body, UploadForm
+from web.uploads.bodies import Body
 from web.uploads.input_recovery import InputRecovery
 from web.uploads.options import model_labels, parse_models
+from web.uploads.parameters import UploadForm
 
 
 def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
