@@ -11,6 +11,7 @@ from jobs.settings import Settings
 from web import ids, problems
 from web.api import errors, health, jobs, models, predictions
 from web.api.openapi import INFO, register_docs
+from web.compression import configure_compression
 from web.pages.views import pages
 from web.problems import Problem
 from web.server.hosts import OwnHosts, target_host
@@ -50,6 +51,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app = OpenAPI("web", info=INFO, doc_ui=False)
     app.extensions["scoreline"] = services or create_services(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
+    configure_compression(app)
     problems.register(app)
     ids.register(app.url_map)
     for api in (jobs.api, predictions.api, models.api, errors.api, health.health):

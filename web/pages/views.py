@@ -1,6 +1,5 @@
 """The pages: rendered on the server, working without JavaScript. HTTP only, the work is elsewhere."""
 
-import gzip
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from web.api.models import found_card
 from web.api.openapi import parse
 from web.api.predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
 from web.api.schemas import JobsQuery
+from web.compression import compress
 from web.ids import unknown_prediction
 from web.jobs.documents import found_job, no_results
 from web.jobs.listing import list_page
@@ -39,10 +39,8 @@ from web.uploads.upload import Upload, refusals_logged
 pages = Blueprint("pages", __name__)
 
 _CHANGES_WAIT_SECONDS = 1.0
-_NOT_WORTH_IT_BYTES = 2048
 _MAX_FORM_BYTES = 16 * 1024 * 1024
 _MAX_FORM_PARTS = 10_000
-_FAST = 4
 
 
 @pages.record_once
@@ -59,15 +57,7 @@ def _forbid_stale_copies(response: Response) -> Response:
     return response
 
 
-@pages.after_request
-def _compress(response: Response) -> Response:
-    """Pages shrink to a sixth; they hold no secret that the length could give away."""
-    taken = request.accept_encodings.quality("gzip") > 0
-    if taken and not response.is_streamed and len(response.data) > _NOT_WORTH_IT_BYTES:
-        response.set_data(gzip.compress(response.data, _FAST, mtime=0))
-        response.headers["Content-Encoding"] = "gzip"
-    response.vary.add("Accept-Encoding")
-    return response
+pages.after_request(compress.after_request)
 
 
 @pages.get("/")

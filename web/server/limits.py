@@ -85,7 +85,7 @@ class LimitedResponseBody:
                 close()
 
 
-@dataclass(frozen=True, limit=True)
+@dataclass(frozen=True, slots=True)
 class ConcurrencyLimits:
     """The limits of one web process. Their sum is less than its threads: the rest is for quick requests."""
 
