@@ -9,8 +9,8 @@ compress = Compress()
 def configure_compression(app: Flask) -> None:
     """Configure Flask-Compress; the blueprint of the pages registers it for its own responses.
 
-    It is not registered for the whole application, where it would add ``Vary`` to every response and buffer or transform
-    downloads and event streams.
+    It is not registered for the whole application, where it would add ``Vary`` to every response and buffer or
+    transform downloads and event streams.
     """
     app.config.update(
         COMPRESS_REGISTER=False,
