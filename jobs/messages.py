@@ -48,8 +48,8 @@ class ScoreChunk:
 class Predict:
     """Arguments of the task that answers single predictions.
 
-    The first message carries the requests, which spares the worker a round trip. A message that is sent again carries ids
-    alone: the worker then takes the requests from the store, which counts the attempt.
+    The first message carries the requests, which spares the worker a round trip. A message that is sent again carries
+    ids alone: the worker then takes the requests from the store, which counts the attempt.
     """
 
     ids: tuple[str, ...]

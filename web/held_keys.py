@@ -1,4 +1,4 @@
-"""The idempotency keys of the uploads that this process receives, each held until its upload has ended."""
+"""Holds the idempotency keys of the uploads that this process receives until they have ended."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ _RENEW_SECONDS = HOLD_SECONDS / 5
 
 
 class HeldKeys:
-    """Renews the keys of uploads that are under way; one thread does so for all of them."""
+    """Renews the keys of all uploads in progress, in one thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,7 +23,7 @@ class HeldKeys:
 
     @contextmanager
     def held(self, key: IdempotencyKey) -> Iterator[None]:
-        """Hold a key as long as this lasts."""
+        """Hold a key within the context."""
         with self._lock:
             self._keys.add(key)
             if self._thread is None:

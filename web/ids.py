@@ -1,4 +1,4 @@
-"""Ids in addresses, checked in one place before any route acts: only what looks like one becomes part of a key."""
+"""URL converters for ids: only what looks like an id reaches a view and becomes part of a Redis key."""
 
 import re
 from http import HTTPStatus
@@ -7,42 +7,42 @@ from werkzeug.routing import BaseConverter, Map
 
 from web.problems import Problem, Unroutable
 
-_MAX_SHOWN = 64
+_MAX_ECHO = 64
 
 
 class JobId(BaseConverter):
     """The id of a job: 128 bits in hexadecimal digits."""
 
     part_isolating = True
-    _form = re.compile("[0-9a-f]{32}")
+    _pattern = re.compile("[0-9a-f]{32}")
 
     def to_python(self, value: str) -> str:
-        """The id. Raises Unroutable."""
-        if self._form.fullmatch(value) is None:
+        """Return the id; raise ``Unroutable`` if it is malformed."""
+        if self._pattern.fullmatch(value) is None:
             raise Unroutable(self.unknown(value))
         return value
 
     @staticmethod
     def unknown(value: str) -> Problem:
-        """There is no job with this id, or no longer."""
-        detail = f"there is no job {value[:_MAX_SHOWN]!r}: unknown, expired or deleted"
+        """Return the problem of an unknown, expired or deleted job."""
+        detail = f"there is no job {value[:_MAX_ECHO]!r}: unknown, expired or deleted"
         return Problem(HTTPStatus.NOT_FOUND, "unknown_job", detail)
 
 
 class PredictionId(JobId):
-    """The id of a prediction, or of one of several that were asked for together: their id and its place."""
+    """The id of a prediction, or of one of a batch: the id of the batch and an index."""
 
-    _form = re.compile(r"[0-9a-f]{32}(?:\.[0-9]{1,4})?")
+    _pattern = re.compile(r"[0-9a-f]{32}(?:\.[0-9]{1,4})?")
 
     @staticmethod
     def unknown(value: str) -> Problem:
-        """There is no prediction with this id, or no longer."""
-        detail = f"there is no prediction {value[:_MAX_SHOWN]!r}: unknown or expired"
+        """Return the problem of an unknown or expired prediction."""
+        detail = f"there is no prediction {value[:_MAX_ECHO]!r}: unknown or expired"
         return Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
 
 
 def register(routes: Map) -> None:
-    """Have routes take ids as ``<job:job_id>`` and ``<prediction:prediction_id>``."""
+    """Register the converters: ``<job:job_id>`` and ``<prediction:prediction_id>``."""
     routes.converters |= {"job": JobId, "prediction": PredictionId}
 
 

@@ -1,4 +1,4 @@
-"""Single predictions: validated here, scored by an interactive worker; requests of one process travel together."""
+"""Client for single predictions: batches the concurrent requests of this process into one task."""
 
 import itertools
 import threading
@@ -15,13 +15,13 @@ from jobs.store.prediction_store import PredictionStore, new_id
 from model.card import Card
 from web.server.limits import ConcurrencyLimit
 
-# A batch not back by then no longer holds up the next one.
+# A batch that takes longer no longer blocks the next one; a collector thread waits for it.
 _BATCH_SECONDS = 0.1
 
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """A request on its way; ``news`` is set when there is an answer or an error, or when it leads the next batch."""
+    """A request in progress; ``news`` is set on an answer, an error, or when it becomes the leader."""
 
     request: Mapping[str, Any]
     seconds: float
@@ -39,12 +39,12 @@ class _Pending:
 
 
 class PredictionClient:
-    """Sends requests to the workers and hands their answers to those who wait.
+    """Sends requests to the workers and hands their answers to the waiting threads.
 
-    The first thread that asks leads: it sends its own request and waits for the answer. Whoever asks meanwhile gathers
-    for the next batch, which one of them leads the moment the last one is back: no waiting window, one task however
-    many ask at once, and no other thread between a request and its answer. What takes long is collected by a thread
-    of its own, so that the next batch can leave.
+    The first thread becomes the leader: it sends its own request and waits for the answer. Requests that arrive
+    meanwhile form the next batch, which one of them leads as soon as the previous batch is answered. So there is no
+    batching delay, one task for any number of concurrent requests, and no thread switch between a request and its
+    answer. Late answers are collected by a separate thread, so that the next batch need not wait.
     """
 
     def __init__(self, store: PredictionStore, patience: float, places: ConcurrencyLimit) -> None:
@@ -53,21 +53,21 @@ class PredictionClient:
         self._places = places
         self._process, self._batches = new_id(), itertools.count()
         self._lock = threading.Condition()
-        self._led = False
-        self._gathered: list[_Pending] = []
+        self._has_leader = False
+        self._next_batch: list[_Pending] = []
         self._waiting: dict[str, _Pending] = {}
-        # What the collector still awaits: the ids of each batch by where its answers arrive.
+        # Ids of the batches that the collector waits for, by reply list.
         self._late: dict[str, set[str]] = {}
-        self._collects = False
+        self._is_collecting = False
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> tuple[str, dict[str, Any] | None]:
-        """A request's id, and the worker's answer, or None if it has not come by then.
+        """Send a request; return its id and the answer, or None if there is none after ``seconds``.
 
-        The request is durable when this returns: its answer can be fetched by id.
+        The request is durable when this returns: its answer can be fetched by id later.
 
         Raises:
-            RedisError: when the store does not answer in time.
-            TooManyPredictions, Busy: when as many wait already as may, in the store or in this process.
+            RedisError: the store does not answer in time.
+            TooManyPredictions, Busy: too many requests wait in the store, or in this process.
         """
         with self._places.held():
             return self._ask(request, seconds)
@@ -77,11 +77,11 @@ class PredictionClient:
         self._join(pending)
         try:
             while True:
-                # Cleared before the look: what comes after it sets ``news`` again and ends the wait.
+                # Cleared before the check: a change after it sets ``news`` again and ends the wait.
                 pending.news.clear()
                 if pending.over:
                     break
-                if self._takes_the_lead(pending):
+                if self._becomes_leader(pending):
                     self._lead(pending)
                     continue
                 left = began + (seconds if pending.stored else self._patience) - time.monotonic()
@@ -98,47 +98,47 @@ class PredictionClient:
 
     def _join(self, pending: _Pending) -> None:
         with self._lock:
-            self._gathered.append(pending)
+            self._next_batch.append(pending)
             self._waiting[pending.id] = pending
-            if not self._led:
-                self._led = pending.leads = True
+            if not self._has_leader:
+                self._has_leader = pending.leads = True
 
-    def _takes_the_lead(self, pending: _Pending) -> bool:
+    def _becomes_leader(self, pending: _Pending) -> bool:
         with self._lock:
             leads, pending.leads = pending.leads, False
             return leads
 
-    def _pass_the_lead_on(self) -> None:
-        """To the first of those who gathered; the lock is held."""
-        self._led = bool(self._gathered)
-        if self._led:
-            self._gathered[0].leads = True
-            self._gathered[0].news.set()
+    def _appoint_next_leader(self) -> None:
+        """Make the first request of the next batch the leader. The caller holds the lock."""
+        self._has_leader = bool(self._next_batch)
+        if self._has_leader:
+            self._next_batch[0].leads = True
+            self._next_batch[0].news.set()
 
     def _discard(self, pending: _Pending) -> None:
         with self._lock:
             self._waiting.pop(pending.id, None)
-            if pending in self._gathered:
-                self._gathered.remove(pending)
+            if pending in self._next_batch:
+                self._next_batch.remove(pending)
             if pending.leads:
-                self._pass_the_lead_on()
+                self._appoint_next_leader()
 
     def _lead(self, leader: _Pending) -> None:
-        """Send the next batch and wait a little for its answers, then have the next one sent."""
+        """Send the batch, wait briefly for its answers, then appoint the leader of the next one."""
         with self._lock:
-            batch, self._gathered = self._gathered, []
+            batch, self._next_batch = self._next_batch, []
         reply_to = f"{self._process}:{next(self._batches)}"
         try:
             if self._send(batch, reply_to):
                 self._await(batch, reply_to, min(_BATCH_SECONDS, leader.seconds))
         finally:
             with self._lock:
-                self._pass_the_lead_on()
+                self._appoint_next_leader()
 
     def _send(self, batch: Sequence[_Pending], reply_to: str) -> bool:
         try:
             self._store.submit({pending.id: {**pending.request, "reply_to": reply_to} for pending in batch})
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
+        except Exception as error:  # noqa: BLE001 - every waiting thread must get the error
             for pending in batch:
                 pending.error = error
                 pending.news.set()
@@ -158,25 +158,25 @@ class PredictionClient:
         except RedisError as error:
             redis_availability.record_failure(error)
         if missing:
-            self._have_collected(reply_to, missing)
+            self._collect_later(reply_to, missing)
 
     def _hand_out(self, answers: Mapping[str, dict[str, Any]]) -> set[str]:
-        """Give answers to those who wait for them; whose they were."""
+        """Hand answers to the waiting threads; return the ids."""
         for prediction_id, answer in answers.items():
             if pending := self._waiting.get(prediction_id):
                 pending.answer = answer
                 pending.news.set()
         return set(answers)
 
-    def _have_collected(self, reply_to: str, ids: set[str]) -> None:
+    def _collect_later(self, reply_to: str, ids: set[str]) -> None:
         with self._lock:
             self._late[reply_to] = ids
-            if not self._collects:
-                self._collects = True
+            if not self._is_collecting:
+                self._is_collecting = True
                 threading.Thread(target=self._collect, name="late answers", daemon=True).start()
 
     def _collect(self) -> None:
-        """Hand out late answers as long as someone waits for one."""
+        """Hand out late answers while a thread waits for one."""
         while late := self._still_awaited():
             try:
                 self._hand_out(self._store.await_reply(late, _BATCH_SECONDS))
@@ -188,14 +188,14 @@ class PredictionClient:
         with self._lock:
             waiting = {name for name, pending in self._waiting.items() if not pending.over}
             self._late = {reply_to: ids for reply_to, ids in self._late.items() if ids & waiting}
-            self._collects = bool(self._late)
+            self._is_collecting = bool(self._late)
             return list(self._late)
 
 
 def make_request(
     card: Card, records: Sequence[Mapping[str, Any]], threshold: float | None, several: bool = False
 ) -> dict[str, Any]:
-    """What a worker needs to predict records, each ``{"values": …}`` or ``{"error": …}``."""
+    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``."""
     return {
         "kind": "predict",
         "model": card.name,

@@ -2,25 +2,26 @@
 
 import re
 
-MAX_SECONDS = 60.0
+from web.request_limits import MAX_WAIT_SECONDS
+
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+)\"?\s*(?=$|[,;])", re.IGNORECASE)
 _UNTIL_ENDED = re.compile(r"(?:^|[,;\s])until\s*=\s*\"?ended\"?\s*(?=$|[,;])", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?=$|[,;])", re.IGNORECASE)
 
 
 def preferred_wait(header: str | None) -> float | None:
-    """Seconds that the client would wait, at most 60; None if it does not say."""
-    found = _WAIT.search(header or "")
-    return min(float(found.group(1)), MAX_SECONDS) if found else None
+    """Return the seconds that the client would wait, at most ``MAX_WAIT_SECONDS``; None if it does not say."""
+    wait = _WAIT.search(header or "")
+    return min(float(wait.group(1)), MAX_WAIT_SECONDS) if wait else None
 
 
 def prefers_end(header: str | None) -> bool:
-    """Whether the client wants to wait for the end, not for each change."""
+    """Return whether the client waits for the end instead of the next change."""
     return bool(_UNTIL_ENDED.search(header or ""))
 
 
 def applied(header: str | None) -> str | None:
-    """What of the header a wait heeds, for ``Preference-Applied``; None where the client does not want to wait."""
+    """Return the value of ``Preference-Applied``; None if the client does not ask to wait."""
     seconds = preferred_wait(header)
     if seconds is None:
         return None
@@ -28,5 +29,5 @@ def applied(header: str | None) -> str | None:
 
 
 def prefers_async(header: str | None) -> bool:
-    """Whether the client wants an answer at once and the result later."""
+    """Return whether the client wants to be answered at once and fetch the result later."""
     return bool(_ASYNC.search(header or ""))

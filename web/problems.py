@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import structlog
 from flask import Flask, Response, render_template, request
 from gunicorn.http.errors import ParseException
@@ -29,6 +28,7 @@ from jobs.store.idempotency import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
 from web.error_codes import code_of, title_of, type_of
+from web.responses import json_response
 from web.server.limits import Busy
 
 log = structlog.stdlib.get_logger(__name__)
@@ -140,7 +140,7 @@ def invalid_parameters(error: ValidationError) -> Problem:
 
 def problem_response(problem: Problem) -> Response:
     """Return the API's response to a problem."""
-    response = Response(orjson.dumps(problem.as_dict()), problem.status, mimetype=MEDIA_TYPE)
+    response = json_response(problem.as_dict(), problem.status, MEDIA_TYPE)
     response.headers.extend(problem.headers)
     return response
 

@@ -1,4 +1,4 @@
-"""The collaborators that every request may need, made once per process and handed to the application."""
+"""The collaborators of the endpoints, created once per process and handed to the application."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -38,7 +38,7 @@ class Services:
 
 
 def create_services(settings: Settings) -> Services:
-    """Connect to what the settings name; nothing is contacted before it is needed."""
+    """Create the services from the settings; connections are made on first use."""
     redis = connect(settings)
     stored, limits = PredictionStore(redis, settings), ConcurrencyLimits.among(settings.web_threads)
     return Services(
@@ -57,5 +57,5 @@ def create_services(settings: Settings) -> Services:
 
 
 def services() -> Services:
-    """The services of the application that handles this request."""
+    """Return the services of the current application."""
     return cast(Services, current_app.extensions[_NAME])

@@ -1,4 +1,4 @@
-"""Starts a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
+"""Start a worker: ``python -m worker bulk`` or ``python -m worker interactive``."""
 
 import argparse
 import gc
@@ -18,22 +18,22 @@ from worker.celery_app import app
 from worker.memory import limit_memory
 from worker.models import scorer
 
-# People wait for pages and single predictions: where a machine is short of time, the bulk of the work stands back.
+# Pages and single predictions have priority: on a busy machine, bulk scoring yields.
 _BULK_NICENESS = 5
-# A chunk taken early would wait behind another; a few predictions are over before the next message could be asked for.
+# A prefetched chunk would wait behind another one; predictions take less time than fetching the next message.
 _PREFETCH = {Queue.BULK: 1, Queue.INTERACTIVE: 4}
 
 
 def main() -> None:
-    """Load the default model once, before the processes fork, and serve one queue."""
+    """Load the default model once, before the worker forks, and serve one queue."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("queue", choices=[queue.value for queue in Queue])
     queue = Queue(parser.parse_args().queue)
-    # SIGTERM finishes what is in hand for up to the soft shutdown time, then hands back the rest.
+    # On SIGTERM, Celery gives running tasks the soft shutdown time, then returns the rest to the queue.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     settings = get_settings()
     configure_logging(settings, queue.value)
-    after_setup_task_logger.connect(_hand_lines_on, weak=False)
+    after_setup_task_logger.connect(_propagate_celery_logs, weak=False)
     refuse_unsuitable_store(settings)
     scorer()
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
@@ -56,13 +56,13 @@ def main() -> None:
 
 
 def _initialise_child(memory_mib: int) -> None:
-    """Begin a forked process: its memory has a limit, and what was loaded for good is no garbage to look for."""
+    """Limit the memory of a forked process, and exempt what is loaded from garbage collection."""
     limit_memory(memory_mib)
     gc.freeze()
 
 
-def _hand_lines_on(**_: object) -> None:
-    """Celery gives these loggers handlers of their own, whatever it is told: ours takes their lines instead."""
+def _propagate_celery_logs(**_: object) -> None:
+    """Celery gives these loggers handlers of their own regardless of its settings; use ours instead."""
     for name in ("multiprocessing", "celery.task"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -70,17 +70,17 @@ def _hand_lines_on(**_: object) -> None:
 
 
 def _keep_beating(queue: Queue, processes: int) -> None:
-    over = threading.Event()
+    stop = threading.Event()
 
-    def show() -> None:
+    def run() -> None:
         heartbeat = Heartbeat(connect(get_settings(), patient=True), queue.value, Node.of_this_process(processes))
-        heartbeat.keep_beating(over)
+        heartbeat.keep_beating(stop)
 
     def begin(**_: object) -> None:
-        threading.Thread(target=show, name="heartbeat of life", daemon=True).start()
+        threading.Thread(target=run, name="heartbeat", daemon=True).start()
 
     worker_ready.connect(begin, weak=False)
-    worker_shutting_down.connect(lambda **_: over.set(), weak=False)
+    worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
 
 
 if __name__ == "__main__":

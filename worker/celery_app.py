@@ -1,4 +1,4 @@
-"""The Celery application of the workers: its settings and its queues. ``python -m worker`` starts it with a role."""
+"""The Celery application of the workers. ``python -m worker`` starts it for one queue."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from jobs.store import keys
 from jobs.store.celery_message import QUEUE_OF
 from jobs.store.connection import tls_options
 
-# Celery would wait longer each time, and find a store that was away for a minute only half a minute after its return.
-_PATIENCE = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.0}
+# Celery's backoff grows without bound: after an outage of a minute it would reconnect half a minute late.
+_RETRY_POLICY = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.0}
 
 
 class _Connection(Connection):
-    """A connection that is tried again every second."""
+    """A connection that retries every second."""
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Connection:
-        super().ensure_connection(*args, **_PATIENCE | kwargs)
+        super().ensure_connection(*args, **_RETRY_POLICY | kwargs)
         return self
 
 
@@ -30,21 +30,21 @@ class _Amqp(AMQP):  # type: ignore[misc] # Celery has no types
 
 
 def create_celery(settings: Settings) -> Celery:
-    """A Celery application with the settings that the promises rest on.
+    """Create the Celery application.
 
-    Celery delivers at least once, or sometimes not at all; the store decides what is done (see ``jobs.store``). So
-    results are ignored here, and a message may be lost or come twice.
+    Celery delivers a message at least once, or in rare cases not at all. The store decides what is done
+    (``jobs.store``), so Celery's results are ignored, and lost or duplicate messages are harmless.
     """
     app = Celery("scoreline", amqp=_Amqp)
     app.conf.update(
         broker_url=_broker_url(settings),
-        # Celery itself would take any certificate. Without TLS it wants to hear that there is none.
+        # Celery's default accepts any certificate. False means no TLS.
         broker_use_ssl=tls_options(settings) or False,
         broker_transport_options=_transport_options(settings),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=settings.store_timeout_seconds,
-        # Undeclared: messages are put on the lists themselves, and kombu's bindings would be keys without a lifetime.
+        # Not declared: messages go directly to the lists, and kombu's bindings would be keys without a lifetime.
         task_queues=[KombuQueue(name.value, routing_key=name.value, no_declare=True) for name in Queue],
         task_default_queue=Queue.BULK.value,
         task_create_missing_queues=False,
@@ -59,7 +59,7 @@ def create_celery(settings: Settings) -> Celery:
         task_time_limit=settings.task_seconds,
         task_annotations={Task.PREDICT.value: {"time_limit": settings.prediction_timeout_seconds}},
         worker_prefetch_multiplier=1,
-        # Celery sleeps all of it if a task is in hand; a chunk takes far less, and one that does not is sent again.
+        # Celery sleeps for the whole timeout if a task is running. A chunk takes far less; others are sent again.
         worker_soft_shutdown_timeout=3,
         worker_enable_soft_shutdown_on_idle=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -75,15 +75,15 @@ def _broker_url(settings: Settings) -> str:
     url = settings.store_url
     if url.startswith("unix://"):
         return "redis+socket://" + url.removeprefix("unix://")
-    # What the query says of TLS is in the options, which Celery would not join with it.
+    # TLS options in the query are part of `broker_use_ssl`, which Celery does not merge with the URL.
     return url.partition("?")[0] if tls_options(settings) else url
 
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     return {
         "global_keyprefix": keys.BROKER_PREFIX,
-        # Without a second list of what was delivered: the store knows, and an acknowledgement that failed to reach that
-        # list would keep its place in the prefetch count for ever, so that a worker in the end took nothing more.
+        # No list of unacknowledged messages: the store tracks delivery, and an acknowledgement that failed to reach
+        # that list would occupy the prefetch count for ever, until the worker took no more messages.
         "ack_emulation": False,
         "socket_timeout": settings.store_timeout_seconds,
         "socket_connect_timeout": settings.store_timeout_seconds,

@@ -1,7 +1,7 @@
-"""Checks that a version of a model answers here as its pipeline does: ``python -m worker.check``.
+"""Check that a version of a model predicts here what its pipeline predicts: ``python -m worker.check``.
 
-Every record goes through both ways of the product: as a chunk of a CSV file and as a single prediction. ``model add``
-starts this in a process of its own before a model is added, ``model check`` at any later time.
+Every record is scored both as part of a CSV chunk and as a single prediction. ``model add`` runs this in a process of
+its own before a model is added, ``model check`` at any later time.
 """
 
 import argparse
@@ -31,47 +31,47 @@ from worker.scoring.score_chunk import score_chunk
 from worker.scoring.single import prediction_documents
 
 _CHUNK_BYTES = 1024 * 1024
-_RECORDS = 500
-_ASKED_ALONE = 20
+_BATCH_RECORDS = 500
+_SINGLE_RECORDS = 20
 _MAX_DIFFERENCES = 5
 _DELIMITER = ","
 
 Found = list[str | float] | str
-"""What the product says of a record: its predictions, then its scores, or why it says nothing."""
+"""What Scoreline answers for a record: predictions, then scores; or the reason why there are none."""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What the pipeline says of each record, and where the product says something else."""
+    """The pipeline's answer for each record, and the records for which Scoreline's differs."""
 
     expected: ExpectedAnswers
     different: set[int] = field(default_factory=set)
     differences: list[Difference] = field(default_factory=list)
-    _places: Any = field(init=False)
+    _indexes: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self._places = np.cumsum(self.expected.answered) - 1
+        self._indexes = np.cumsum(self.expected.answered) - 1
 
     def add(self, way: str, row: int, found: Found) -> None:
-        """Compare what the product says of a record, by its number from 0."""
+        """Compare an answer of Scoreline with the pipeline's; ``row`` counts from 0."""
         expected = self._expected(row)
         if _agree(expected, found):
             return
         self.different.add(row)
         if len(self.differences) < _MAX_DIFFERENCES:
-            self.differences.append(Difference(way, row + 1, _words(expected), _words(found)))
+            self.differences.append(Difference(way, row + 1, _describe(expected), _describe(found)))
 
     def _expected(self, row: int) -> Found:
         if not self.expected.answered[row]:
             return "nothing: it fails on this record"
-        place = self._places[row]
+        place = self._indexes[row]
         return [*self.expected.predicted[place].tolist(), *self.expected.scores[place].tolist()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the check; the last line of the output says how many answers differ. The exit code is 1 where it cannot."""
+    """Run the check; the last line of output holds the number of differences. Exit with 1 if it cannot run."""
     parser = argparse.ArgumentParser(prog="python -m worker.check", description=__doc__)
-    parser.add_argument("directory", type=Path, help="where the models lie")
+    parser.add_argument("directory", type=Path, help="directory of the models")
     parser.add_argument("name", help="name of the model")
     parser.add_argument("version", help="version of the model")
     parser.add_argument("folder", type=Path, help="folder with the records and the pipeline's answers to them")
@@ -88,16 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row, found in enumerate(answers):
             comparison.add(way, row, found)
             if row % 1000 == 999:
-                _say({"way": way, "done": row + 1})
+                _print({"way": way, "done": row + 1})
     differences = [asdict(difference) for difference in comparison.differences]
-    _say({"different": len(comparison.different), "differences": differences})
+    _print({"different": len(comparison.different), "differences": differences})
     return 0
 
 
 def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Found]:
-    """What an uploaded file with these bytes gets for each of its records."""
+    """Yield the answers for the records of an uploaded file."""
     header, _, body = content.partition(b"\n")
-    while header.count(b'"') % 2:  # a name with a line break in it
+    while header.count(b'"') % 2:  # a column name with a line break
         more, _, body = body.partition(b"\n")
         header += b"\n" + more
     card = scorer.card
@@ -109,34 +109,34 @@ def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Found]:
         scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None, bisect=True)
         rows = csv.reader(io.StringIO(scored.output.decode(), newline=""))
         for row in rows:
-            yield _of_fields(row[len(names) : len(names) + added], scorer)
+            yield _read_fields(row[len(names) : len(names) + added], scorer)
 
 
 def by_records(scorer: Scorer, content: bytes) -> Iterator[Found]:
-    """What single predictions of these records get; of the first ones, each on its own."""
+    """Yield the answers for single predictions: the first records one by one, the others in batches."""
     rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
     features = scorer.card.features
     records = ({feature.name: _json_value(feature, row[feature.name]) for feature in features} for row in rows)
-    for record in islice(records, _ASKED_ALONE):
-        yield from _of_records([record], scorer)
-    while batch := list(islice(records, _RECORDS)):
-        yield from _of_records(batch, scorer)
+    for record in islice(records, _SINGLE_RECORDS):
+        yield from _answers_to([record], scorer)
+    while batch := list(islice(records, _BATCH_RECORDS)):
+        yield from _answers_to(batch, scorer)
 
 
 def _json_value(feature: Feature, text: str) -> Any:
-    """A value as programs send it: numbers and truths as such, nothing as null."""
+    """Return a value as programs send it: numbers and booleans as such, missing ones as null."""
     value = feature.parse(text)
     if value is None or feature.kind in (FeatureKind.NUMBER, FeatureKind.BOOLEAN):
         return text if not isinstance(value, float | bool | None) else value
     return text
 
 
-def _of_records(records: Sequence[dict[str, Any]], scorer: Scorer) -> Iterator[Found]:
+def _answers_to(records: Sequence[dict[str, Any]], scorer: Scorer) -> Iterator[Found]:
     validated = [scorer.schema.validate_record(record) for record in records]
     values = [values for values, faults, _ in validated if not faults]
     answers = iter(_documents(values, scorer))
     for _, faults, _ in validated:
-        yield "; ".join(fault.detail for fault in faults) if faults else _of_document(next(answers), scorer)
+        yield "; ".join(fault.detail for fault in faults) if faults else _read_document(next(answers), scorer)
 
 
 def _documents(values: Sequence[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:
@@ -148,7 +148,7 @@ def _documents(values: Sequence[dict[str, Any]], scorer: Scorer) -> list[dict[st
         return [document for record in values for document in _documents([record], scorer)]
 
 
-def _of_document(document: dict[str, Any], scorer: Scorer) -> Found:
+def _read_document(document: dict[str, Any], scorer: Scorer) -> Found:
     if "error" in document:
         return str(document["error"]["detail"])
     card = scorer.card
@@ -159,7 +159,7 @@ def _of_document(document: dict[str, Any], scorer: Scorer) -> Found:
     return [*predictions, *scores]
 
 
-def _of_fields(fields: Sequence[str], scorer: Scorer) -> Found:
+def _read_fields(fields: Sequence[str], scorer: Scorer) -> Found:
     *answer, error = fields
     if error:
         return error
@@ -176,13 +176,13 @@ def _agree(expected: Found, found: Found) -> bool:
     return same_answers(expected, found)
 
 
-def _words(answer: Found) -> str:
+def _describe(answer: Found) -> str:
     if isinstance(answer, str):
         return answer
     return format_answer(answer)
 
 
-def _say(message: dict[str, Any]) -> None:
+def _print(message: dict[str, Any]) -> None:
     sys.stdout.buffer.write(orjson.dumps(message) + b"\n")
     sys.stdout.buffer.flush()
 

@@ -1,4 +1,4 @@
-"""A limit on the memory of a worker's processes, so that a record which eats it harms its own process alone."""
+"""A memory limit for worker processes, so that a record that needs too much memory only affects its own process."""
 
 import resource
 import sys
@@ -8,20 +8,20 @@ from jobs.settings import MIB
 
 
 def limit_memory(mib: int) -> None:
-    """Let this process take so much memory on top of what it has; beyond it, allocations fail (Linux only).
+    """Let this process allocate ``mib`` more than it has now; beyond that, allocations fail (Linux only).
 
-    What counts is data, not address space: libraries reserve gigabytes of that and never touch them.
+    The limit is on data, not address space, of which libraries reserve gigabytes that they never use.
     """
     if sys.platform != "linux":
         return
     limit = _data_bytes() + mib * MIB
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    if most == resource.RLIM_INFINITY or limit < most:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard_limit == resource.RLIM_INFINITY or limit < hard_limit:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
 
 
 def _data_bytes() -> int:
-    """What the kernel counts as data of this process."""
+    """Return the size of this process's data as the kernel counts it."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024

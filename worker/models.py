@@ -1,4 +1,4 @@
-"""The models that this worker process has loaded, each version once."""
+"""The models loaded by this worker process, each version once."""
 
 import time
 from functools import cache
@@ -13,8 +13,8 @@ from worker.sample import check_sample
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Why versions are not served here, by name, version and checksum.
-_unfit: dict[tuple[str, str, str], str] = {}
+# Reasons why versions are not served by this process, by name, version and checksum.
+_refused: dict[tuple[str, str, str], str] = {}
 
 
 @cache
@@ -26,24 +26,24 @@ def _catalog() -> Catalog:
 @cache
 def _load(name: str, version: str) -> Scorer:
     began = time.monotonic()
-    found = Scorer.load(_catalog(), name, version)
-    _check(found)
+    loaded = Scorer.load(_catalog(), name, version)
+    _check(loaded)
     log.info("model loaded", model=name, version=version, seconds=round(time.monotonic() - began, 3))
-    return found
+    return loaded
 
 
-def _check(found: Scorer) -> None:
-    """Raise BrokenModel where this process answers otherwise than the card's proof; that stays so while it lives."""
+def _check(loaded: Scorer) -> None:
+    """Raise ``BrokenModel`` if predictions differ from the card's proof; the version is refused from then on."""
     try:
-        check_sample(found)
+        check_sample(loaded)
     except BrokenModel as error:
-        _unfit[found.card.name, found.card.version, found.card.artifact_sha256] = str(error)
+        _refused[loaded.card.name, loaded.card.version, loaded.card.artifact_sha256] = str(error)
         raise
 
 
 def scorer(name: str | None = None, version: str | None = None) -> Scorer:
-    """A loaded model (None: the default one, its current version); raises as ``Scorer.load`` does."""
+    """Return a loaded model, by default the current version of the default model; raise as ``Scorer.load`` does."""
     card = _catalog().card(name, version)
-    if why := _unfit.get((card.name, card.version, card.artifact_sha256)):
-        raise BrokenModel(why)
+    if reason := _refused.get((card.name, card.version, card.artifact_sha256)):
+        raise BrokenModel(reason)
     return _load(card.name, card.version)

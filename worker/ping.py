@@ -1,4 +1,4 @@
-"""Health check of a container: ``python -m worker.ping ROLE`` ends with 0 if that role lives on this host."""
+"""Health check for containers: ``python -m worker.ping ROLE`` exits with 0 if the role is alive on this host."""
 
 import argparse
 import socket
@@ -10,7 +10,7 @@ from jobs.store.heartbeat import ROLES, living
 
 
 def main() -> int:
-    """Exit status: 0 if the role lives here, else 1."""
+    """Return the exit status: 0 if the role is alive on this host, else 1."""
     parser = argparse.ArgumentParser(prog="python -m worker.ping", description=__doc__)
     parser.add_argument("role", choices=ROLES)
     role = parser.parse_args().role

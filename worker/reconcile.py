@@ -1,4 +1,4 @@
-"""The reconciler: sends again what is neither done nor in anyone's hands. ``python -m worker.reconcile`` runs it."""
+"""The reconciler: sends again what is neither done nor leased. Run as ``python -m worker.reconcile``."""
 
 import signal
 import threading
@@ -20,11 +20,11 @@ from jobs.store.task_sender import TaskSender
 
 log = structlog.stdlib.get_logger(__name__)
 
-EVERY_SECONDS = 1.0
+INTERVAL_SECONDS = 1.0
 
 
 def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender) -> int:
-    """One round; answers how many tasks were sent again."""
+    """Run one round; return the number of tasks sent again."""
     chunks = list(store.overdue())
     for job_id, chunk in chunks:
         log.warning("chunk sent again", job_id=job_id, chunk=chunk)
@@ -37,12 +37,12 @@ def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender)
 
 
 def run(stop: threading.Event) -> None:
-    """Reconcile every second until told to stop; without the server, wait for it."""
+    """Reconcile every second until ``stop`` is set, through outages of the store."""
     settings = get_settings()
     redis = connect(settings)
     store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
     sender, heartbeat = TaskSender(redis, settings), Heartbeat(redis, "reconciler", Node.of_this_process())
-    while not stop.wait(EVERY_SECONDS):
+    while not stop.wait(INTERVAL_SECONDS):
         try:
             if store.is_turn_to_reconcile(heartbeat.node):
                 reconcile(store, predictions, sender)

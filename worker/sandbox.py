@@ -1,4 +1,4 @@
-"""Work that may take its process down, done in a process that nobody misses."""
+"""Run work that may crash or hang in a forked process."""
 
 import os
 import signal
@@ -10,40 +10,40 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 _SIZE_BYTES = 8
-# Of the time that is left for many works, one may take a sixth: however many never end, all are over in time.
+# One piece of work may take this fraction of the time left, so that the time is kept however many of them hang.
 _MAX_SHARES = 6
-_LEAST_SECONDS = 0.05
-# Signals that come from outside, from a person or from the system.
-_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
-# A work that is killed may be innocent: the system was short of memory, or somebody pressed the wrong button.
+_MIN_SECONDS = 0.05
+# Signals sent from outside, by a person or the system.
+_EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
+# Work whose process is killed may not be at fault: the system may be short of memory. It is tried this often.
 MAX_KILLS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """The answers up to the first work that had none, and whether its process was killed from outside."""
+    """Answers up to the first piece of work without one, and whether its process was killed from outside."""
 
     answers: list[bytes]
     killed: bool
 
 
 class TimeLeft:
-    """The seconds that are left for several works, of which some may never end."""
+    """Divides a time limit among pieces of work, some of which may hang."""
 
     def __init__(self, seconds: float, works: int) -> None:
         self._until = time.monotonic() + seconds
         self._shares = min(works + 1, _MAX_SHARES)
 
     def share(self) -> float:
-        """What the next work may take, in seconds."""
-        return max(_LEAST_SECONDS, (self._until - time.monotonic()) / self._shares)
+        """Return the time limit of the next piece of work, in seconds."""
+        return max(_MIN_SECONDS, (self._until - time.monotonic()) / self._shares)
 
 
 def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
-    """What each work answers, from a fork of this process, up to the first that takes it down or takes longer.
+    """Run each piece of work in a fork of this process; return the answers up to the first crash or timeout.
 
     Raises:
-        OSError: the system has no process to give.
+        OSError: the system could not start a process.
     """
     read_end, write_end = os.pipe()
     try:
@@ -53,21 +53,21 @@ def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
         os.close(write_end)
         raise
     if not process:
-        _work_and_end(works, write_end, seconds)
+        _run_and_exit(works, write_end, seconds)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
         answers = _read(pipe)
     _, status = os.waitpid(process, 0)
-    return Isolated(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OUTSIDE)
+    return Isolated(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _EXTERNAL_SIGNALS)
 
 
-def _work_and_end(works: Iterable[Callable[[], bytes]], write_end: int, seconds: float) -> NoReturn:
-    """Never goes back: what this process inherited is not its own to clean up."""
+def _run_and_exit(works: Iterable[Callable[[], bytes]], write_end: int, seconds: float) -> NoReturn:
+    """Never return: what this process inherited is not its own to clean up."""
     try:
-        # The kernel ends it, whatever holds it up, and even if whoever waits for it has gone.
-        for number in (signal.SIGALRM, *_OUTSIDE[1:]):
+        # With the default action, the kernel ends the process even if it hangs in C code or its parent is gone.
+        for number in (signal.SIGALRM, *_EXTERNAL_SIGNALS[1:]):
             signal.signal(number, signal.SIG_DFL)
-        _be_the_first_to_go()
+        _prefer_as_oom_victim()
         with os.fdopen(write_end, "wb") as pipe:
             for work in works:
                 signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -78,17 +78,17 @@ def _work_and_end(works: Iterable[Callable[[], bytes]], write_end: int, seconds:
         os._exit(0)
 
 
-def _be_the_first_to_go() -> None:
-    """Where memory runs out, the system takes this process and not the one that waits for it (Linux only)."""
+def _prefer_as_oom_victim() -> None:
+    """Have the kernel kill this process first when memory runs out, not its parent (Linux only)."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _read(pipe: IO[bytes]) -> list[bytes]:
-    """The answers that came whole."""
+    """Read the answers that are complete."""
     answers = []
-    while len(head := pipe.read(_SIZE_BYTES)) == _SIZE_BYTES:
-        size = int.from_bytes(head, "little")
+    while len(header := pipe.read(_SIZE_BYTES)) == _SIZE_BYTES:
+        size = int.from_bytes(header, "little")
         answer = pipe.read(size)
         if len(answer) == size:
             answers.append(answer)

@@ -1,4 +1,4 @@
-"""The tasks: what Celery delivers. Each asks the store first, and does nothing where nothing is left to do."""
+"""The Celery tasks. Each asks the store first and does nothing if the work is done."""
 
 import os
 import socket
@@ -34,15 +34,15 @@ from worker.scoring.single import answer_all
 
 log = structlog.stdlib.get_logger(__name__)
 
-# What an attempt in processes of their own takes of its time, so that it is over before it is ended from outside.
-_SHARE_OF_AN_ATTEMPT = 0.9
-# A chunk whose holds were lost that often is scored in such processes, and is given up in the end.
+# Fraction of an attempt's time limit for sandboxed work, so that it ends before Celery kills the process.
+_SANDBOX_TIME_RATIO = 0.9
+# Lost leases after which a chunk is scored in a sandbox, and after which its job fails.
 _SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
-# What the error of a job says of a host.
+# Characters of a host's reason in the error of a job.
 _MAX_REASON = 300
-# How a process ends by its own doing. Any other end may have come from outside: by hand, with the machine, or by a
-# system short of memory. What a chunk does in other ways shows when it has been lost a few times.
-_OWN_ENDS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
+# Signals by which a process crashes on its own. Any other end may have come from outside: a person, a reboot, or a
+# system short of memory. A chunk that ends its process in another way is noticed once it has been lost a few times.
+_CRASH_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
 
 
 @cache
@@ -67,7 +67,7 @@ def _sender() -> TaskSender:
 
 @app.task(name=Task.SCORE_CHUNK.value, bind=True, reject_on_worker_lost=False)
 def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
-    """Score one chunk of a job, unless that is done or in other hands."""
+    """Score one chunk of a job, unless it is done or leased to another task."""
     message = ScoreChunk.decode(arguments)
     claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
     if claimed is None:
@@ -76,14 +76,14 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
         _give_up(message, claimed)
         return
     try:
-        with _lease_kept(message, claimed.owner):
+        with _lease_renewed(message, claimed.owner):
             scored = _score(claimed)
     except (UnknownModel, BrokenModel) as error:
         log.exception("model cannot be loaded", **_log_context(message, claimed))
         reason = " ".join(str(error).split())[:_MAX_REASON]
         _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
     except OSError:
-        raise  # what the system did not give says nothing of the chunk, which is sent again when its lease is over
+        raise  # the system lacks resources, which is not the chunk's fault; it is sent again when its lease ends
     except Exception as error:
         log.warning("chunk attempt failed", **_log_context(message, claimed), exc_info=error)
         _retry(message, claimed)
@@ -97,23 +97,23 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
 
 
 def _worker() -> Node:
-    """The worker that this process belongs to."""
+    """Return the worker that this process belongs to."""
     return Node(socket.gethostname(), os.getppid(), 1)
 
 
 def _log_context(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:
-    """What a line of the log says of a chunk."""
+    """Return the log context of a chunk."""
     return {"job_id": message.job_id, "chunk": message.chunk, "attempt": claimed.attempt}
 
 
 def _give_up(message: ScoreChunk, claimed: ClaimedChunk) -> None:
-    """End a job of which a chunk is lost again and again: that may be the machine's fault, so no row is blamed."""
+    """Fail a job whose chunk is lost again and again. The machine may be at fault, so no row is rejected."""
     what = f"chunk {message.chunk} was lost {claimed.lost} times with the process that scored it"
     _store().fail(message.job_id, f"{what}: workers are killed, are short of memory, or lose the store")
 
 
 def _retry(message: ScoreChunk, claimed: ClaimedChunk) -> None:
-    """Have the chunk scored again; what cannot even be rejected after all attempts ends the job."""
+    """Send the chunk for another attempt, or fail the job if not even rejecting its rows succeeded."""
     if claimed.attempt > get_settings().max_attempts:
         _store().fail(message.job_id, f"chunk {message.chunk} could not be scored in {claimed.attempt} attempts")
     elif _store().release(message.job_id, message.chunk, claimed.owner):
@@ -121,7 +121,7 @@ def _retry(message: ScoreChunk, claimed: ClaimedChunk) -> None:
 
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
-    """Score a chunk as a whole at first, then by parts, then by parts in processes of their own, then not at all."""
+    """Score a chunk: first as a whole, then by bisection, then in a sandbox; finally reject what is left of it."""
     settings, attempt = get_settings(), claimed.attempt
     layout = Layout(
         claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0, claimed.warnings
@@ -130,63 +130,63 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
         return reject_chunk(claimed.chunk, layout)
     models = [scorer(name, version) for name, version in claimed.models]
     is_suspicious = attempt > 2 or claimed.lost >= _SUSPICIOUS_LOSSES
-    seconds = settings.task_seconds * _SHARE_OF_AN_ATTEMPT if is_suspicious else None
+    seconds = settings.task_seconds * _SANDBOX_TIME_RATIO if is_suspicious else None
     return score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
 
 
 @contextmanager
-def _lease_kept(message: ScoreChunk, owner: str) -> Iterator[None]:
-    """Renew the lease three times in its length while the chunk is being scored."""
-    over = threading.Event()
+def _lease_renewed(message: ScoreChunk, owner: str) -> Iterator[None]:
+    """Renew the lease, three times per lease period, while the chunk is being scored."""
+    stop = threading.Event()
 
     def renew() -> None:
-        while not over.wait(get_settings().lease_seconds / 3):
+        while not stop.wait(get_settings().lease_seconds / 3):
             try:
                 if not _store().renew(message.job_id, message.chunk, owner):
                     return
             except RedisError as error:
                 log.warning("lease may run out", job_id=message.job_id, chunk=message.chunk, error=describe(error))
 
-    keeper = threading.Thread(target=renew, name="lease", daemon=True)
-    keeper.start()
+    renewer = threading.Thread(target=renew, name="lease", daemon=True)
+    renewer.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
 
 
 @app.task(name=Task.PREDICT.value, reject_on_worker_lost=False)
 def predict_task(**arguments: Any) -> None:
-    """Answer single predictions and previews that still wait."""
+    """Answer requests for predictions and previews that still wait."""
     waiting = _predictions().waiting(Predict.decode(arguments))
     if waiting:
         settings = get_settings()
-        seconds = settings.prediction_timeout_seconds * _SHARE_OF_AN_ATTEMPT
+        seconds = settings.prediction_timeout_seconds * _SANDBOX_TIME_RATIO
         _predictions().finish(answer_all(waiting, settings.max_attempts, seconds))
 
 
 @task_failure.connect
-def _see_to_what_it_had(
+def _handle_dead_process(
     sender: CeleryTask, task_id: str, exception: BaseException, kwargs: dict[str, Any], **_: Any
 ) -> None:
-    """A process has died of a task, or was ended since it took too long: what it had in hand goes on without it.
+    """Release what a process was working on when it died or was killed for exceeding the time limit.
 
-    This runs in the worker's main process, which must not wait for a store that is away.
+    Runs in the worker's main process, which must not block while the store is away; hence the thread.
     """
     if not isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
         return
-    failed = isinstance(exception, TimeLimitExceeded) or any(name in str(exception) for name in _OWN_ENDS)
+    failed = isinstance(exception, TimeLimitExceeded) or any(name in str(exception) for name in _CRASH_SIGNALS)
     if sender.name == Task.PREDICT.value:
-        act = partial(_ask_again_one_by_one, Predict.decode(kwargs), failed)
+        release = partial(_retry_one_by_one, Predict.decode(kwargs), failed)
     else:
-        act = partial(_report_death, ScoreChunk.decode(kwargs), task_id, failed)
-    threading.Thread(target=_unless_away, args=(act,), name="after a death", daemon=True).start()
+        release = partial(_report_death, ScoreChunk.decode(kwargs), task_id, failed)
+    threading.Thread(target=_ignore_outage, args=(release,), name="dead process", daemon=True).start()
 
 
-def _unless_away(act: Callable[[], None]) -> None:
-    """Without the store, the reconciler sees to it when leases and holds are over."""
+def _ignore_outage(release: Callable[[], None]) -> None:
+    """Call ``release``; while the store is away, the reconciler acts once leases and holds have run out."""
     try:
-        act()
+        release()
     except RedisError as error:
         redis_availability.record_failure(error)
 
@@ -197,7 +197,7 @@ def _report_death(message: ScoreChunk, task_id: str, failed: bool) -> None:
         _sender().score_chunks(message.job_id, [message.chunk])
 
 
-def _ask_again_one_by_one(message: Predict, failed: bool) -> None:
-    """One of them may be what the process died of, or hangs on: each is tried again alone."""
+def _retry_one_by_one(message: Predict, failed: bool) -> None:
+    """Send each request alone: one of them may be what crashed or blocked the process."""
     waiting = _predictions().release(message.ids, failed)
     _sender().predict(Predict((prediction_id,)) for prediction_id in waiting)

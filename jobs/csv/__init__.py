@@ -1,1 +1,1 @@
-"""Bytes to records: decoding, dialects, cutting at record ends. Pure."""
+"""From bytes to records: decoding, dialects, cutting at record ends. Pure."""

@@ -1,7 +1,7 @@
-"""Turning the bytes of an upload into UTF-8 as they come. Pure: no input or output.
+"""Incremental decoding of an upload into UTF-8. Pure: no input or output.
 
-A byte sequence that does not decode becomes bytes that are not UTF-8 either, and stays within its record, so that
-the record that holds it can be rejected without harm to its neighbours.
+A byte sequence that does not decode is passed on as bytes that are not valid UTF-8 and stays within its record. The
+record can then be rejected without affecting its neighbours.
 """
 
 import codecs
@@ -12,18 +12,18 @@ from encodings.aliases import aliases
 
 from jobs.errors import UploadRefused
 
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NON_ASCII = re.compile(rb"[\x80-\xff]+")
 _UTF16 = ("utf-16", "utf-16-le", "utf-16-be")
-_NO_TEXTS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "raw_unicode_escape", "unicode_escape")
+_NOT_FOR_FILES = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "raw_unicode_escape", "unicode_escape")
 _ASCII = bytes(range(128))
-_MAX_MARK = 3
-_MAX_RUN = 256
-_NAMES = {
+_MAX_MARK_BYTES = 3
+_MAX_RUN_BYTES = 256
+_SHOWN_NAMES = {
     "cp1252": "windows-1252",
     "utf-16-le": "utf-16",
     "utf-16-be": "utf-16",
@@ -33,7 +33,7 @@ _NAMES = {
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether the bytes are valid UTF-8."""
+    """Return whether the bytes are valid UTF-8."""
     if data.isascii():
         return True
     try:
@@ -44,35 +44,35 @@ def is_utf8(data: bytes) -> bool:
 
 
 def known_encoding(name: str) -> str:
-    """Python's name of a text encoding that is UTF-16 or keeps ASCII as it is.
+    """Return Python's name of an encoding, which must be UTF-16 or a superset of ASCII.
 
     Raises:
         UploadRefused: ``unknown_encoding``.
     """
     try:
-        found = codecs.lookup(name).name
-        if found in _UTF16 or (found not in _NO_TEXTS and _ASCII.decode(found) == _ASCII.decode("ascii")):
-            return "utf-16-le" if found == "utf-16" else found
+        codec = codecs.lookup(name).name
+        if codec in _UTF16 or (codec not in _NOT_FOR_FILES and _ASCII.decode(codec) == _ASCII.decode("ascii")):
+            return "utf-16-le" if codec == "utf-16" else codec
     except (LookupError, UnicodeError, ValueError):
         pass
     raise UploadRefused("unknown_encoding", f"{name[:40]!r} is not an encoding that CSV files can be read with")
 
 
-def _keeping_ascii() -> Iterator[str]:
+def _known_encodings() -> Iterator[str]:
     for name in sorted(set(aliases.values())):
         with suppress(UploadRefused):
             yield known_encoding(name)
 
 
-ENCODINGS = tuple(name for name in dict.fromkeys(_keeping_ascii()) if name not in _UTF16)
-"""Python's names of the encodings that keep ASCII as it is."""
+ENCODINGS = tuple(name for name in dict.fromkeys(_known_encodings()) if name not in _UTF16)
+"""Python's names of the encodings that are supersets of ASCII."""
 
 
 class Utf8Decoder:
-    """Decodes blocks of an upload into UTF-8; ``encoding`` is known once the first non-ASCII bytes have come.
+    """Decodes blocks of an upload into UTF-8 and detects the encoding on the way.
 
-    A byte order mark decides and is taken away; otherwise the first run of non-ASCII bytes does: UTF-8 if it is valid
-    UTF-8, else Windows-1252. An encoding that the client names overrides what is found, except a mark.
+    A byte order mark decides, and is removed. Without one, the encoding that the client names is used; else the first
+    run of non-ASCII bytes decides: UTF-8 if it is valid UTF-8, otherwise Windows-1252.
     """
 
     def __init__(self, encoding: str | None = None) -> None:
@@ -84,33 +84,33 @@ class Utf8Decoder:
 
     @property
     def encoding(self) -> str:
-        """Name of the encoding, as far as it is known: UTF-8 while all bytes are ASCII."""
+        """Name of the encoding detected so far; UTF-8 while all bytes are ASCII."""
         name = self._decided or "utf-8"
-        return _NAMES.get(name, name)
+        return _SHOWN_NAMES.get(name, name)
 
     def feed(self, block: bytes) -> bytes:
-        """UTF-8 of what the block completes; a few bytes may be held back for the next call."""
+        """Decode a block; a few bytes may be held back for the next call."""
         return self._feed(block, final=False)
 
     def finish(self) -> bytes:
-        """UTF-8 of what was held back."""
+        """Decode what was held back."""
         return self._feed(b"", final=True)
 
     def _feed(self, block: bytes, final: bool) -> bytes:
         data = self._head + block
         self._head = b""
         if not self._mark_read:
-            if len(data) < _MAX_MARK and not final:
+            if len(data) < _MAX_MARK_BYTES and not final:
                 self._head = data
                 return b""
             data = self._read_mark(data)
         if self._decided is None:
-            return self._undecided(data, final)
+            return self._detect(data, final)
         return self._decode(data, final)
 
     def _read_mark(self, data: bytes) -> bytes:
         self._mark_read = True
-        for mark, encoding in _MARKS:
+        for mark, encoding in _BYTE_ORDER_MARKS:
             if data.startswith(mark):
                 self._decide(encoding)
                 return data[len(mark) :]
@@ -118,11 +118,11 @@ class Utf8Decoder:
             self._decide(self._named)
         return data
 
-    def _undecided(self, data: bytes, final: bool) -> bytes:
+    def _detect(self, data: bytes, final: bool) -> bytes:
         run = None if data.isascii() else _NON_ASCII.search(data)
         if run is None:
             return data
-        if run.end() == len(data) and len(run.group()) < _MAX_RUN and not final:
+        if run.end() == len(data) and len(run.group()) < _MAX_RUN_BYTES and not final:
             self._head = data[run.start() :]
             return data[: run.start()]
         self._decide("utf-8" if _begins_as_utf8(run.group()) else "cp1252")
@@ -140,7 +140,7 @@ class Utf8Decoder:
         try:
             text = self._decoder.decode(data, final)
         except UnicodeError as error:
-            if final and self._decided in _UTF16:  # half a character at the end
+            if final and self._decided in _UTF16:  # the file ends within a character
                 return b"\xff"
             detail = f"the file does not decode as {self.encoding}: {error}"
             raise UploadRefused("undecodable", detail[:200]) from error
@@ -148,10 +148,10 @@ class Utf8Decoder:
 
 
 def _begins_as_utf8(run: bytes) -> bool:
-    """Whether a run of non-ASCII bytes is UTF-8; of one beyond the length limit, as far as its first bytes tell."""
+    """Return whether a run of non-ASCII bytes is UTF-8, judged by its first ``_MAX_RUN_BYTES``."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        decoder.decode(run[:_MAX_RUN], final=len(run) < _MAX_RUN)
+        decoder.decode(run[:_MAX_RUN_BYTES], final=len(run) < _MAX_RUN_BYTES)
     except UnicodeDecodeError:
         return False
     return True

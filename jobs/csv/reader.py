@@ -1,4 +1,4 @@
-"""Reading an upload: its dialect and header, and cutting it into chunks of whole records. Pure: no input or output."""
+"""Reading an upload: detecting dialect and header, cutting into chunks of whole records. Pure: no input or output."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,19 +13,19 @@ DELIMITERS = (",", ";", "\t", "|")
 MAX_FIELD_BYTES = 1024 * 1024
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_COLUMNS = MAX_FIELDS - 1
-# Of records of a few bytes a chunk would hold millions, each of which may be rejected with a text of its own.
+# A chunk of tiny records would hold millions, each of which may be rejected with a message of its own.
 MAX_CHUNK_ROWS = 32_768
 _FIRST_CHUNK_BYTES = 256 * 1024
 
-# How many of the model's columns a header holds, and how many the model has.
 CountMatches = Callable[[Sequence[str]], tuple[int, int]]
+"""Returns how many of the models' columns a header contains, and how many the models have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of an upload: its column names as spelt, its own bytes, and the dialect that it shows.
+    """The header of an upload: column names as spelt, its own bytes, and the dialect.
 
-    ``size`` is how many bytes of the upload it takes, with what stands before it and its line end.
+    ``size`` is the number of bytes up to the first record: whatever precedes the header, the header and its line end.
     """
 
     columns: tuple[str, ...]
@@ -35,12 +35,12 @@ class Header:
     size: int
 
     def with_columns(self, names: Sequence[str]) -> bytes:
-        """The header of the results: its own bytes, then the names, as unused ones, quoted where they have to be."""
+        """Return the header of the results: its own bytes, then ``unused_names`` of the names, quoted if necessary."""
         added = (as_field(name, self.delimiter) for name in self.unused_names(names))
         return self.delimiter.encode().join([self.raw, *added])
 
     def unused_names(self, wanted: Sequence[str]) -> list[str]:
-        """The wanted column names; one that the header already uses gets ``_2``, ``_3``, …."""
+        """Return the wanted column names, with ``_2``, ``_3``, … appended to those that the header already uses."""
         taken = {name.strip() for name in self.columns}
         names = []
         for name in wanted:
@@ -51,15 +51,17 @@ class Header:
 
 
 def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header | None:
-    """Read the header at the beginning of an upload (UTF-8, without its mark), or None if more bytes are needed.
+    """Read the header of an upload (UTF-8, without a byte order mark); return None if more bytes are needed.
 
-    The delimiter is the one under which the header holds most of the model's columns, unless a first line ``sep=…``
-    names it.
+    The delimiter is the candidate under which the header matches most of the models' columns, unless a first line
+    ``sep=…`` names one.
 
     Raises:
         UploadRefused: ``empty_file``, ``undecodable``, ``too_wide`` or ``open_quote``.
     """
     start = _skip_blank_lines(data)
+    # Each candidate delimiter is tried. Before the end of the data, a candidate whose header line is not complete
+    # could still match better, so the decision waits unless the best one already holds all of the models' columns.
     named, start_after = _separator_line(data, start)
     if named:
         start = _skip_blank_lines(data, start_after)
@@ -68,10 +70,10 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
             raise UploadRefused("empty_file", "the file is empty: a CSV file with a header row is needed")
         return None
     candidates = [named] if named else DELIMITERS
-    found = [_parse_header(data, start, delimiter, final) for delimiter in candidates]
-    headers = [header for header in found if header]
+    parsed = [_parse_header(data, start, delimiter, final) for delimiter in candidates]
+    headers = [header for header in parsed if header]
     best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
-    if best and (final or len(headers) == len(found) or _holds_all(*count_matches(best.columns))):
+    if best and (final or len(headers) == len(parsed) or _has_all(*count_matches(best.columns))):
         if b"\0" in best.raw:
             detail = "the header holds a NUL byte, which no CSV text has; a UTF-16 file needs a byte order mark"
             raise UploadRefused("undecodable", detail, row=0)
@@ -85,7 +87,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
     return None
 
 
-def _holds_all(matched: int, wanted: int) -> bool:
+def _has_all(matched: int, wanted: int) -> bool:
     return matched == wanted
 
 
@@ -101,7 +103,7 @@ def _skip_blank_lines(data: bytes, start: int = 0) -> int:
 
 
 def _separator_line(data: bytes, start: int) -> tuple[str | None, int]:
-    """The delimiter that a first line ``sep=;`` names, as Excel writes it, and the offset after that line."""
+    """Return the delimiter named by a first line ``sep=;``, as Excel writes it, and the offset after that line."""
     line_end = data.find(b"\n", start, start + 16)
     line = data[start:line_end].strip(b'\r"').lower() if line_end >= 0 else b""
     if line.startswith(b"sep=") and line[4:].decode("ascii", "replace") in DELIMITERS:
@@ -121,7 +123,7 @@ def _parse_header(data: bytes, start: int, delimiter: str, final: bool) -> Heade
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole records of an upload as they stand; ``first_row`` is the number of the first, counted from 1."""
+    """Whole records of an upload, byte for byte; ``first_row`` is the number of the first, counted from 1."""
 
     data: bytes
     rows: int
@@ -130,10 +132,10 @@ class Chunk:
 
 @dataclass(slots=True)
 class Cutter:
-    """Cuts the UTF-8 bytes after the header into chunks of whole records, the first ones smaller, so that work begins.
+    """Cuts the UTF-8 bytes after the header into chunks of whole records.
 
-    Raises:
-        UploadRefused: from ``feed`` and ``finish``: ``undecodable`` (a NUL), ``open_quote``, ``too_wide``.
+    The first chunks are small and each is up to twice as large as the one before, so that scoring starts early.
+    ``feed`` and ``finish`` raise ``UploadRefused``: ``undecodable`` (a NUL), ``open_quote`` or ``too_wide``.
     """
 
     delimiter: str
@@ -147,20 +149,22 @@ class Cutter:
         self._target = min(_FIRST_CHUNK_BYTES, self.chunk_bytes)
 
     def feed(self, block: bytes) -> Iterator[Chunk]:
-        """Take the next bytes; yields the chunks that they complete."""
+        """Take the next bytes; yield the chunks that they complete."""
         self._blocks.append(block)
         self._size += len(block)
         if self._size >= self._target:
             yield from self._cut(final=False)
 
     def finish(self) -> Iterator[Chunk]:
-        """Yields what is left as the last chunks."""
+        """Yield the remaining bytes as the last chunks."""
         yield from self._cut(final=True)
 
     def _cut(self, final: bool) -> Iterator[Chunk]:
         data = b"".join(self._blocks)
         index = index_records(data, ord(self.delimiter), final)
         self._check(index, final)
+        # The incomplete record at the end is kept for the next cut. Where a chunk holds no whole record at all, the
+        # target doubles with the rest, so that a long record is not indexed again with every block.
         rest = data[index.consumed :]
         self._blocks, self._size = [rest], len(rest)
         self._target = min(2 * self._target, self.chunk_bytes) if len(index) else max(self._target, 2 * len(rest))

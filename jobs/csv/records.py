@@ -1,8 +1,18 @@
-"""Where the records of a CSV buffer begin and end, and how many fields each has. Pure: no input or output.
+"""Index of a CSV buffer: where each record begins and ends, and how many fields it has. Pure: no input or output.
 
-The grammar is RFC 4180's with any of four delimiters: a field that begins with a quote ends at the closing quote, in
-any other field a quote is an ordinary character. Buffers are indexed in a few passes of numpy; where a quote stands
-where none may, one more pass follows the quotes alone (``_QuoteReader``). ``read_record`` reads one record by itself.
+The grammar is that of RFC 4180 with any of four delimiters. A field that begins with a quote ends at its closing quote;
+in any other field a quote is an ordinary character. A line end within quotes does not end a record.
+
+``index_records`` needs a few passes of numpy, whatever the number of records:
+
+1. Without a quote in the buffer, records end at the newlines.
+2. With quotes, a byte stands inside quotes if the number of quotes up to it is odd: a running xor over the positions of
+   quotes. The two quotes of a doubled pair (``""``) cancel out. Records end at the newlines outside.
+3. Parity is wrong as soon as one quote stands where the grammar allows none (``6" nail``). So the neighbours of each
+   quote are checked: an opening one must follow a delimiter or line end, a closing one must precede one. If any fails
+   the check, a state machine follows the quotes alone (``_QuoteReader``), which is exact and several times slower.
+
+``read_record`` reads a single record by the same grammar, field by field; property tests compare the two.
 """
 
 import re
@@ -16,18 +26,18 @@ from numpy.typing import NDArray
 Offsets = NDArray[np.int64]
 _LF, _CR, _QUOTE, _BACKSLASH = 10, 13, 34, 92
 _BLOCK_BYTES = 64 * 1024
-_NOWHERE = np.empty(0, np.int64)
-# One more than any header may have: enough to see that a record is too wide.
+_NO_OFFSETS = np.empty(0, np.int64)
+# One more than the largest header: enough to see that a record is too wide.
 MAX_FIELDS = 2001
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """A record read field by field: its field boundaries and whether it breaks the grammar.
+    """A record read field by field: its field boundaries, and whether it breaks the grammar.
 
-    ``fields`` holds (start, end) offsets in the buffer, quotes included, of as many fields as any header has; ``count``
-    is of all, and ``longest`` the length of the longest. ``open_at`` is where a quoted field begins that does not end
-    within the buffer.
+    ``fields`` holds (start, end) offsets in the buffer, including quotes, of up to ``MAX_FIELDS`` fields; ``count`` is
+    the number of all fields and ``longest`` the length of the longest. ``open_at`` is the offset of a quoted field that
+    does not end within the buffer.
     """
 
     fields: tuple[tuple[int, int], ...]
@@ -40,11 +50,12 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordIndex:
-    """The records of ``data``: offsets of shape (n,), line ends not included, blank lines left out.
+    """The records of ``data``: start and end offsets, shape (n,), without line ends and without blank lines.
 
-    ``consumed`` is where the last whole record ends, line end included; ``broken_at`` are the offsets, ascending, of
-    what breaks the grammar: closing quotes that text follows, and bare carriage returns. ``open_at`` is the offset of a
-    quoted field still open at the end of the buffer; ``quoted`` tells which bytes stand inside quotes.
+    ``consumed`` is the offset after the last whole record and its line end. ``broken_at`` holds the offsets, ascending,
+    of what breaks the grammar: closing quotes followed by text, and bare carriage returns. ``open_at`` is the offset of
+    a quoted field that is still open at the end of the buffer. ``quoted`` marks the bytes inside quotes; None without
+    quotes.
     """
 
     data: bytes
@@ -53,7 +64,7 @@ class RecordIndex:
     ends: Offsets
     consumed: int
     has_blank_lines: bool
-    broken_at: Offsets = field(default_factory=_NOWHERE.copy)
+    broken_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
     open_at: int | None = None
     quoted: NDArray[np.bool_] | None = None
 
@@ -61,57 +72,57 @@ class RecordIndex:
         return len(self.starts)
 
     def record(self, number: int) -> bytes:
-        """Bytes of one record, without its line end."""
+        """Return the bytes of one record, without its line end."""
         return self.data[self.starts[number] : self.ends[number]]
 
     @property
     def malformed(self) -> Offsets:
-        """Numbers of the records that break the grammar, ascending."""
+        """Indexes of the records that break the grammar, ascending."""
         return np.unique(self.owners(self.broken_at))
 
     def owners(self, offsets: Offsets) -> Offsets:
-        """Numbers of the records in which the offsets lie."""
+        """Return the indexes of the records that contain the offsets."""
         return np.searchsorted(self.starts, offsets, side="right") - 1
 
     def delimiter_offsets(self) -> Offsets:
-        """Offsets of the delimiters that stand outside quotes."""
-        found = np.frombuffer(self.data, np.uint8) == self.delimiter
-        return np.flatnonzero(found if self.quoted is None else found & ~self.quoted)
+        """Return the offsets of the delimiters outside quotes."""
+        delimiters = np.frombuffer(self.data, np.uint8) == self.delimiter
+        return np.flatnonzero(delimiters if self.quoted is None else delimiters & ~self.quoted)
 
     def field_counts(self) -> Offsets:
-        """Number of fields of each record, shape (n,)."""
+        """Return the number of fields of each record, shape (n,)."""
         delimiters = self.delimiter_offsets()
         return np.searchsorted(delimiters, self.ends) - np.searchsorted(delimiters, self.starts) + 1
 
     def fields(self, number: int) -> list[bytes]:
-        """The first fields of one record as they stand, quotes included: as many as any header has, and one more."""
+        """Return the fields of one record as they stand, including quotes; at most ``MAX_FIELDS``."""
         read = read_record(self.data, int(self.starts[number]), int(self.ends[number]), self.delimiter)
         return [self.data[start:end] for start, end in read.fields]
 
 
 def index_records(data: bytes, delimiter: int, final: bool) -> RecordIndex:
-    """Index the records of a buffer that begins at a record's start.
+    """Index the records of a buffer that starts at the beginning of a record.
 
-    Without ``final``, what follows the last line end outside quotes is not a record yet; with it, it is one.
+    What follows the last line end outside quotes counts as a record only with ``final``.
     """
-    if b'"' not in data:  # an empty buffer too
+    if b'"' not in data:  # also true of an empty buffer
         return _index(data, delimiter, final)
     quoted = _running_xor(np.frombuffer(data, np.uint8) == _QUOTE)
-    if _quotes_stand_well(data, delimiter, quoted):
+    if _quotes_are_valid(data, delimiter, quoted):
         return _index(data, delimiter, final, quoted, data.rfind(b'"'))
     reader = _QuoteReader.read(data, delimiter)
     return _index(data, delimiter, final, reader.quoted, reader.last_opening, reader.broken_at)
 
 
 def as_field(text: str, delimiter: str) -> bytes:
-    """A text as a CSV field; what is not Unicode becomes a question mark."""
+    """Encode a text as a CSV field, quoted if necessary; lone surrogates become question marks."""
     if any(special in text for special in (delimiter, '"', "\r", "\n")):
         text = '"' + text.replace('"', '""') + '"'
     return text.encode("utf-8", "replace")
 
 
 def unquote(text: bytes) -> bytes:
-    """A field's value: without its quotes if it is quoted, and with each doubled quote made one."""
+    """Return a field's value: without enclosing quotes, doubled quotes replaced by single ones."""
     if len(text) > 1 and text[0] == _QUOTE and text[-1] == _QUOTE:
         return text[1:-1].replace(b'""', b'"')
     return text
@@ -123,7 +134,7 @@ def _index(
     final: bool,
     quoted: NDArray[np.bool_] | None = None,
     last_opening: int = 0,
-    broken_at: Offsets = _NOWHERE,
+    broken_at: Offsets = _NO_OFFSETS,
 ) -> RecordIndex:
     line_ends = np.frombuffer(data, np.uint8) == _LF
     starts, ends, consumed, blanks = _spans(
@@ -138,7 +149,7 @@ def _index(
 
 
 def _spans(data: bytes, line_ends: Offsets, final: bool) -> tuple[Offsets, Offsets, int, bool]:
-    """Starts and ends of the records between line ends, the offset after the last, and whether lines were blank."""
+    """Return starts and ends of the records, the offset after the last line end, and whether lines were blank."""
     consumed = int(line_ends[-1]) + 1 if len(line_ends) else 0
     if final and consumed < len(data):
         line_ends = np.append(line_ends, len(data))
@@ -155,7 +166,7 @@ def _spans(data: bytes, line_ends: Offsets, final: bool) -> tuple[Offsets, Offse
 def _ended_by_crlf(data: bytes, line_ends: Offsets) -> NDArray[np.bool_]:
     before: NDArray[np.bool_] = (
         np.frombuffer(data, np.uint8)[line_ends - 1] == _CR
-    )  # offset 0 wraps to the last byte, mended below
+    )  # index -1 wraps around for a line end at offset 0; corrected below
     if len(line_ends):
         before[0] &= line_ends[0] > 0
         before[-1] &= line_ends[-1] < len(data)
@@ -163,15 +174,19 @@ def _ended_by_crlf(data: bytes, line_ends: Offsets) -> NDArray[np.bool_]:
 
 
 def _bare_returns(data: bytes, quoted: NDArray[np.bool_] | None) -> Offsets:
-    """Offsets of the carriage returns outside quotes; none are looked for where all belong to a CRLF."""
+    """Return the offsets of carriage returns outside quotes; none if all of them belong to a CRLF."""
     if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
-        return _NOWHERE
+        return _NO_OFFSETS
     returns = np.frombuffer(data, np.uint8) == _CR
     return np.flatnonzero(returns if quoted is None else returns & ~quoted)
 
 
 def _running_xor(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether the number of bits set so far, each place's own included, is odd: 64 places at a time."""
+    """Return, for each position, whether the number of set bits up to and including it is odd.
+
+    A prefix xor over 64-bit words: six shifts make each bit the parity of those before it in its word; then each word
+    is inverted if the words before it have odd parity together.
+    """
     packed = np.packbits(bits, bitorder="little")
     words = np.zeros(-(-len(packed) // 8), "<u8")
     words.view(np.uint8)[: len(packed)] = packed
@@ -181,20 +196,21 @@ def _running_xor(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.unpackbits(words.view(np.uint8), count=len(bits), bitorder="little").view(np.bool_)
 
 
-def _quotes_stand_well(data: bytes, delimiter: int, quoted: NDArray[np.bool_]) -> bool:
-    """Whether each quote opens a field, closes one, or is one of a doubled pair; ``quoted`` is the quotes' parity."""
+def _quotes_are_valid(data: bytes, delimiter: int, quoted: NDArray[np.bool_]) -> bool:
+    """Return whether each quote opens a field, closes one or belongs to a doubled pair; ``quoted`` is their parity."""
     if b"\\" in data and b'\\"' in data:
         return False
     raw = np.frombuffer(data, np.uint8)
     if data[-2:-1] == b'"' and not quoted[-2] and raw[-1] not in (delimiter, _LF, _QUOTE):
         return False
-    # Block by block, each with two bytes more: what fits into the processor's cache costs a fraction.
+    # In blocks that fit into the processor's cache, each overlapping the next by two bytes.
     blocks = (slice(start, start + _BLOCK_BYTES + 2) for start in range(0, len(raw), _BLOCK_BYTES))
-    return all(_block_stands_well(raw[block], quoted[block], delimiter) for block in blocks)
+    return all(_block_is_valid(raw[block], quoted[block], delimiter) for block in blocks)
 
 
-def _block_stands_well(raw: NDArray[np.uint8], quoted: NDArray[np.bool_], delimiter: int) -> bool:
-    """The same for a block that may begin anywhere, of all its quotes but the first and the last two bytes."""
+def _block_is_valid(raw: NDArray[np.uint8], quoted: NDArray[np.bool_], delimiter: int) -> bool:
+    """Check a block that may begin anywhere, except its first byte and its last two, which the neighbours cover."""
+    # Where ``quoted`` is set at a quote, the quote opens (or is the first of a pair); where it is clear, it closes.
     quotes, line_ends = raw == _QUOTE, raw == _LF
     neighbours = quotes | (raw == delimiter) | line_ends
     if (quotes[1:] & quoted[1:] & ~neighbours[:-1]).any():
@@ -203,10 +219,10 @@ def _block_stands_well(raw: NDArray[np.uint8], quoted: NDArray[np.bool_], delimi
     return not (quotes[:-2] & ~quoted[:-2] & ~neighbours[1:-1]).any()
 
 
-# What a quote finds: text outside quotes, a quoted field, or the first quote of a doubled pair just before it.
+# States before a quote: outside quotes, inside a quoted field, or just after the first quote of a doubled pair.
 _OUTSIDE, _INSIDE, _PAIR = 0, 1, 2
-# What it leaves: a row for each kind of quote, which are (begins a field) + 2 * (another follows, to make a pair).
-_AFTER = np.array(
+# State after a quote: one row per kind of quote, (begins a field) + 2 * (a quote follows it), one column per state.
+_TRANSITIONS = np.array(
     [
         [_OUTSIDE, _OUTSIDE, _INSIDE],
         [_INSIDE, _OUTSIDE, _INSIDE],
@@ -219,7 +235,7 @@ _AFTER = np.array(
 
 @dataclass(frozen=True, slots=True)
 class _QuoteReader:
-    """What the quotes of any buffer mean, by the grammar of ``read_record``."""
+    """The meaning of each quote in any buffer, by the grammar of ``read_record``."""
 
     quoted: NDArray[np.bool_]
     last_opening: int
@@ -227,7 +243,7 @@ class _QuoteReader:
 
     @classmethod
     def read(cls, data: bytes, delimiter: int) -> "_QuoteReader":
-        """Follow the quotes from the buffer's beginning."""
+        """Follow the quotes from the beginning of the buffer."""
         raw = np.frombuffer(data, np.uint8)
         at = np.flatnonzero(raw == _QUOTE)
         after = _follow(_kinds(raw, at, delimiter))
@@ -241,12 +257,12 @@ class _QuoteReader:
 
 
 def _kinds(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> NDArray[np.uint8]:
-    """The kind of each quote, as a place in ``_AFTER``.
+    """Return the kind of each quote, as the offset of its row in ``_TRANSITIONS``.
 
-    A doubled quote after a backslash and before a delimiter or line end is read as an escaped quote and a closing one:
-    otherwise the field would swallow the records that follow.
+    ``\\""`` before a delimiter or line end is read as an escaped quote and a closing one. Read as a doubled pair, it
+    would leave the field open and swallow the records that follow.
     """
-    before = raw[at - 1]  # offset 0 wraps, and always begins a field
+    before = raw[at - 1]  # offset 0 wraps around, but always begins a field
     begins = (before == delimiter) | (before == _LF) | (at == 0)
     pairs = np.zeros(len(at), np.bool_)
     pairs[:-1] = at[1:] == at[:-1] + 1
@@ -257,36 +273,43 @@ def _kinds(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> NDArray[np.ui
 
 
 def _ends_field(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> NDArray[np.bool_]:
-    """Whether a delimiter, a line end or the buffer's end stands at the offsets."""
-    here, following = (np.where(place < len(raw), raw[np.minimum(place, len(raw) - 1)], _LF) for place in (at, at + 1))
+    """Return whether a delimiter, a line end or the end of the buffer is at the offsets."""
+    here, following = (np.where(i < len(raw), raw[np.minimum(i, len(raw) - 1)], _LF) for i in (at, at + 1))
     returns = (here == _CR) & (following == _LF) & (at + 1 < len(raw))
     ends: NDArray[np.bool_] = (here == delimiter) | (here == _LF) | returns
     return ends
 
 
 def _follow(kinds: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What each quote leaves, the first one finding text outside quotes: √n runs of √n quotes, all side by side."""
+    """Return the state after each quote, starting outside quotes.
+
+    A state machine is sequential, which numpy cannot vectorise directly. So the n quotes are split into √n runs of √n
+    quotes. First, all runs are followed side by side from each of the three possible states, which gives a map from
+    start to end state per run. Then the maps are chained, in √n plain steps, to the state in which each run really
+    starts. Last, all runs are followed side by side once more from these states. That is 4 √n numpy calls on arrays of
+    length √n.
+    """
     length = isqrt(len(kinds)) + 1
     runs = np.zeros(length * length, np.uint8)
     runs[: len(kinds)] = kinds
     columns = np.ascontiguousarray(runs.reshape(length, length).T)
     ends = np.repeat(np.arange(3, dtype=np.uint8)[:, None], length, axis=1)
     for column in columns:
-        ends = _AFTER[column + ends]
+        ends = _TRANSITIONS[column + ends]
     state, begins = _OUTSIDE, []
     for end in ends.T.tolist():
         begins.append(state)
         state = end[state]
     states = np.array(begins, np.uint8)
     left = np.empty_like(columns)
-    for place, column in enumerate(columns):
-        left[place] = states = _AFTER[column + states]
+    for step, column in enumerate(columns):
+        left[step] = states = _TRANSITIONS[column + states]
     return left.T.ravel()[: len(kinds)]
 
 
 @cache
 def _patterns(delimiter: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Patterns of a quoted field, doubled quotes in it as in ``_kinds``, and of the rest of an unquoted one."""
+    """Return patterns of a quoted field, with doubled quotes as in ``_kinds``, and of the rest of an unquoted one."""
     stop = re.escape(bytes([delimiter]))
     pair = rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
     quoted = re.compile(rb'"[^"]*+(?:' + pair + rb'[^"]*+)*+"')
@@ -294,7 +317,7 @@ def _patterns(delimiter: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecord:
-    """Read the record that begins at ``start``, field by field, up to a line end outside quotes or ``stop``."""
+    """Read the record at ``start`` field by field, up to a line end outside quotes or ``stop``."""
     quoted_field, unquoted_rest = _patterns(delimiter)
     fields: list[tuple[int, int]] = []
     count, longest, malformed, position = 0, 0, False, start
@@ -318,18 +341,18 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecor
             return ReadRecord(tuple(fields), count, longest, end, malformed)
         position += 1
         if count == MAX_FIELDS and data.find(b'"', position, _line_end(data, position, stop)) < 0:
-            return _count_the_rest(
+            return _count_remaining(
                 data, position, stop, delimiter, ReadRecord(tuple(fields), count, longest, 0, malformed)
             )
 
 
 def _line_end(data: bytes, position: int, stop: int) -> int:
-    found = data.find(b"\n", position, stop)
-    return stop if found < 0 else found
+    line_end = data.find(b"\n", position, stop)
+    return stop if line_end < 0 else line_end
 
 
-def _count_the_rest(data: bytes, position: int, stop: int, delimiter: int, read: ReadRecord) -> ReadRecord:
-    """The rest of a record too wide for any header, none of it quoted, in one go: it may have millions of fields."""
+def _count_remaining(data: bytes, position: int, stop: int, delimiter: int, read: ReadRecord) -> ReadRecord:
+    """Count the remaining fields of a record that is too wide, none of them quoted, at once: there may be millions."""
     line_end = _line_end(data, position, stop)
     end = line_end - 1 if line_end < stop and data[line_end - 1] == _CR and line_end > position else line_end
     rest = np.frombuffer(data, np.uint8, end - position, position)

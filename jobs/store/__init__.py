@@ -1,1 +1,1 @@
-"""Every command that goes to Redis, and the scripts of what must happen at once."""
+"""All Redis commands, and the Lua scripts for what must be atomic."""

@@ -22,7 +22,7 @@ QUEUE_OF = {Task.SCORE_CHUNK: Queue.BULK, Task.PREDICT: Queue.INTERACTIVE}
 
 
 def encode(task: Task, arguments: Mapping[str, Any]) -> bytes:
-    """The message that has a worker run the task with these keyword arguments."""
+    """Return the message that makes a worker run the task with these keyword arguments."""
     task_id = str(uuid.uuid4())
     document = {
         "body": orjson.dumps([(), arguments, _NO_CALLBACKS]).decode(),

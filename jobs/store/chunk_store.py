@@ -59,8 +59,8 @@ class ChunkStore:
         if answer[5]:
             log_start(job_id)
         record = JobRecord(dict(zip(answer[4][::2], answer[4][1::2], strict=True)))
-        chunk = InputChunk.decode(answer[3])
-        return record.claimed_chunk(f"{task} {delivery}", int(answer[1]), int(answer[2]), chunk)
+        rows = InputChunk.decode(answer[3])
+        return record.claimed_chunk(f"{task} {delivery}", int(answer[1]), int(answer[2]), rows)
 
     def renew(self, job_id: str, chunk: int, owner: str) -> bool:
         """Extend the lease; return False if ``owner`` no longer holds it."""
@@ -73,8 +73,8 @@ class ChunkStore:
     def report_death(self, job_id: str, chunk: int, task: str, failed: bool) -> bool:
         """Release the chunk of a task whose process died; return False if the task held none.
 
-        ``failed``: the process crashed or ran out of time, which uses up an attempt. Otherwise it was killed from outside,
-        and its lease counts as lost.
+        ``failed``: the process crashed or ran out of time, which uses up an attempt. Otherwise it was killed from
+        outside, and its lease counts as lost.
         """
         return bool(self._run("release", job_id, chunk, f"{task} ", int(failed)))
 

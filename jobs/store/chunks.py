@@ -12,8 +12,8 @@ class NewJob:
     """A job whose header has been read.
 
     ``columns`` maps features to column numbers of the header. ``added`` is the number of result columns up to and
-    including ``error``; ``explain`` is the number of (feature, effect) pairs of columns that follow. ``compared`` is the
-    name and version of a second model. ``shown`` makes the job visible before its upload is complete.
+    including ``error``; ``explain`` is the number of (feature, effect) pairs of columns that follow. ``compared`` is
+    the name and version of a second model. ``shown`` makes the job visible before its upload is complete.
     """
 
     model: str
@@ -39,8 +39,8 @@ class NewJob:
 class ClaimedChunk:
     """A chunk that a worker holds a lease on, with what it needs of the job.
 
-    ``owner`` identifies the lease: the task id and the delivery. ``attempt`` is one more than the number of failures that
-    the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
+    ``owner`` identifies the lease: the task id and the delivery. ``attempt`` is one more than the number of failures
+    that the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
     unreachable store.
     """
 
@@ -69,8 +69,8 @@ class ClaimedChunk:
 class ScoredChunk:
     """The result of scoring a chunk: result and reject lines (uncompressed), row counts, and counts for the summary.
 
-    ``warned`` rows are a subset of the scored ones. ``field_counts`` maps the index of each ragged record in the chunk to
-    its number of fields.
+    ``warned`` rows are a subset of the scored ones. ``field_counts`` maps the index of each ragged record in the chunk
+    to its number of fields.
     """
 
     output: bytes

@@ -1,4 +1,4 @@
-"""The way to Redis: how long an answer is waited for, and how often a broken connection is made again."""
+"""Connecting to Redis: TLS, timeouts and retries."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from redis.retry import Retry
 
 from jobs.settings import Settings
 
-# More than a web process has threads, each of which may need one.
+# More than a web process has threads: each may need a connection.
 _MAX_CONNECTIONS = 4096
 _TLS = "rediss://"
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:
-    """How the server's certificate is verified, as redis-py's options have it; nothing where the address has no TLS.
+    """Return redis-py's options for verifying the server's certificate; empty where the URL has no TLS.
 
-    The address may hold such options itself (``?ssl_ca_certs=…``), which then count.
+    Options in the URL itself (``?ssl_ca_certs=…``) take precedence.
     """
     if not settings.store_url.startswith(_TLS):
         return {}
     verified: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     if settings.redis_ca:
         verified["ssl_ca_certs"] = str(settings.redis_ca)
-    given = parse_url(settings.store_url)  # type: ignore[no-untyped-call]
-    return verified | {name: value for name, value in given.items() if name.startswith("ssl_")}
+    in_url = parse_url(settings.store_url)  # type: ignore[no-untyped-call]
+    return verified | {name: value for name, value in in_url.items() if name.startswith("ssl_")}
 
 
 def connect(settings: Settings, patient: bool = False) -> Redis:
-    """A client of the server in the settings; a patient one (a worker's) sits out a restart of the server."""
+    """Return a client of the server in the settings; a ``patient`` one, for workers, outlasts a server restart."""
     backoff = ExponentialBackoff(cap=1.0, base=0.05)
     retry = Retry(backoff, 15 if patient else 1, (RedisConnectionError,))
     timeout = settings.store_timeout_seconds

@@ -1,4 +1,4 @@
-"""Heartbeats: each worker says every second that it lives, so that others can tell when it no longer does."""
+"""Heartbeats: each worker reports every second that it is alive."""
 
 import os
 import socket
@@ -15,13 +15,13 @@ from jobs.messages import Queue
 from jobs.store import keys
 from jobs.store.scripts import register_script
 
-_EVERY_SECONDS = 1.0
+_INTERVAL_SECONDS = 1.0
 ROLES = (*(queue.value for queue in Queue), "reconciler")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A living worker: its host, its process id, and how many processes it works with."""
+    """A live worker: its host, process id and number of processes."""
 
     host: str
     pid: int
@@ -32,17 +32,17 @@ class Node:
 
     @property
     def name(self) -> str:
-        """What tells it from all others."""
+        """A unique name of the worker."""
         return f"{self.host} {self.pid}"
 
     @classmethod
     def of_this_process(cls, processes: int = 1) -> "Node":
-        """This process."""
+        """Return the node of this process."""
         return cls(socket.gethostname(), os.getpid(), processes)
 
 
 class Heartbeat:
-    """The sign of life of a node in one role."""
+    """Reports that a node is alive in one role."""
 
     def __init__(self, redis: Redis, role: str, node: Node) -> None:
         self.node = str(node)
@@ -51,31 +51,31 @@ class Heartbeat:
         self._beat = register_script(redis, "beat")
 
     def beat(self) -> None:
-        """Be alive for the next seconds."""
+        """Report the node as alive for the next ``ALIVE_SECONDS``."""
         self._beat(keys=[self._key], args=[self.node, keys.ALIVE_SECONDS])
 
     def end(self) -> None:
-        """Be gone from now on."""
+        """Report the node as gone."""
         self._redis.zrem(self._key, self.node)
 
-    def keep_beating(self, over: threading.Event) -> None:
-        """Be alive until that is over. The store may be away for a while: the sign then just comes later."""
-        while not over.is_set():
-            _quietly(self.beat)
-            over.wait(_EVERY_SECONDS)
-        _quietly(self.end)
+    def keep_beating(self, stop: threading.Event) -> None:
+        """Beat until ``stop`` is set. Beats fail silently while the store is away."""
+        while not stop.is_set():
+            _ignore_errors(self.beat)
+            stop.wait(_INTERVAL_SECONDS)
+        _ignore_errors(self.end)
 
 
-def _quietly(act: Callable[[], None]) -> None:
+def _ignore_errors(command: Callable[[], None]) -> None:
     try:
-        act()
+        command()
         redis_availability.record_success()
     except RedisError as error:
         redis_availability.record_failure(error)
 
 
 def living(redis: Redis, role: str) -> list[Node]:
-    """The nodes of a role that show signs of life."""
-    found: Any = register_script(redis, "list_living")(keys=[keys.alive(role)])
-    parts = (raw.decode().split(" ") for raw in found)
+    """Return the live nodes of a role."""
+    members: Any = register_script(redis, "list_living")(keys=[keys.alive(role)])
+    parts = (raw.decode().split(" ") for raw in members)
     return [Node(host, int(pid), int(processes)) for host, pid, processes in parts]

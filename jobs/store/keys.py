@@ -1,7 +1,7 @@
-"""Every key that Scoreline keeps in Redis, and how long each lives. Celery's keys have the prefix ``BROKER_PREFIX``.
+"""Every Redis key of Scoreline, and its lifetime. Celery's keys have the prefix ``BROKER_PREFIX``.
 
-Lifetimes: a job's keys live as long as its upload may stand still, and from its end on for the retention time; single
-predictions as the settings say; the rest is renewed as long as someone uses it.
+A job's keys live for as long as its upload may stall, and once it has ended for the retention time; single predictions
+for the time in the settings. All others are renewed while they are in use.
 """
 
 import hashlib
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 PREFIX = "scoreline:"
 BROKER_PREFIX = f"{PREFIX}broker:"
 
-JOBS = f"{PREFIX}jobs"  # sorted set: ids of the jobs that show, by creation time; lives as long as the last job
-UNFINISHED = f"{PREFIX}unfinished"  # sorted set: ids of uploads and jobs not ended, by creation time; likewise
+JOBS = f"{PREFIX}jobs"  # sorted set: ids of visible jobs by creation time; lives as long as the last job
+UNFINISHED = (
+    f"{PREFIX}unfinished"  # sorted set: ids of uploads and jobs that have not ended, by creation time; likewise
+)
 CHANGES = f"{PREFIX}changes"  # channel: the id of each job that changed
-PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of predictions not yet done, by the time to send them again
-TOTALS = f"{PREFIX}totals"  # hash: what the service has done since it was first used; 90 days from its last use
-RECONCILER = f"{PREFIX}reconciler"  # string: the process whose turn it is to reconcile; ALIVE_SECONDS
+PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered predictions by the time to send them again
+TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
+RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; ALIVE_SECONDS
 
 ALIVE_SECONDS = 5
 REPLY_SECONDS = 60
@@ -23,7 +25,7 @@ REPLY_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class JobKeys:
-    """The keys of one job. They live and die together."""
+    """The keys of one job. They share a lifetime."""
 
     job: str
     input: str
@@ -36,21 +38,21 @@ class JobKeys:
 
     @classmethod
     def of(cls, job_id: str) -> "JobKeys":
-        """Keys of the job with this id."""
+        """Return the keys of the job with this id."""
         base = job(job_id)
         return cls(
-            job=base,  # hash: the job's fields
-            input=f"{base}:input",  # hash: chunk number -> rows not yet scored
+            job=base,  # hash: the job, see job_record.JobField
+            input=f"{base}:input",  # hash: chunk number -> input rows until they are scored
             output=f"{base}:output",  # hash: chunk number -> scored rows
             rejects=f"{base}:rejects",  # hash: chunk number -> lines of the rejects file
             inflight=f"{base}:inflight",  # sorted set: chunk number -> when to send it again
-            leases=f"{base}:leases",  # hash: chunk number -> task that works on it
-            counts=f"{base}:counts",  # hash: failures, losses and sendings of chunks; hosts without the model
-            summary=f"{base}:summary",  # hash: counts of predictions, probabilities and faults
+            leases=f"{base}:leases",  # hash: chunk number -> task and delivery that hold it
+            counts=f"{base}:counts",  # hash: failures, lost leases and resends of chunks; failed model loads
+            summary=f"{base}:summary",  # hash: counts of predictions, probability bins and faults
         )
 
     def all(self) -> list[str]:
-        """All of them, the job's hash first: the order in which the Lua scripts take them."""
+        """Return all keys in the order that ``lua/common.lua`` expects."""
         return [
             self.job,
             self.input,
@@ -64,30 +66,33 @@ class JobKeys:
 
 
 def queue(name: str) -> str:
-    """List of Celery's messages for the workers of one queue."""
+    """Return the key of a Celery queue, a list of messages."""
     return f"{BROKER_PREFIX}{name}"
 
 
 def job(job_id: str) -> str:
-    """Hash of one job; its other keys begin with this one."""
+    """Return the key of a job's hash, which is the prefix of its other keys."""
     return f"{PREFIX}job:{job_id}"
 
 
 def idempotency(key: str) -> str:
-    """Hash of one idempotency key: the upload's token, then its job and fingerprint; renewed, then kept as the job."""
+    """Return the key of an idempotency key's hash: the upload's token, then its job and fingerprint.
+
+    Renewed while the upload runs, then kept as long as the job.
+    """
     return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def prediction(prediction_id: str) -> str:
-    """Hash of one single prediction: its request, then its result."""
+    """Return the key of a prediction's hash: its request, then its result."""
     return f"{PREFIX}prediction:{prediction_id}"
 
 
 def reply(reply_to: str) -> str:
-    """List on which the workers put the answers to one batch of a web process; REPLY_SECONDS."""
+    """Return the key of the list that receives the answers to one batch of a web process; REPLY_SECONDS."""
     return f"{PREFIX}reply:{reply_to}"
 
 
 def alive(role: str) -> str:
-    """Sorted set of the processes of a role that show signs of life, by the time until which that holds."""
+    """Return the key of a role's sorted set of processes, by the time until which each counts as alive."""
     return f"{PREFIX}alive:{role}"

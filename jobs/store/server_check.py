@@ -1,4 +1,4 @@
-"""Whether a Redis or Valkey server keeps what it acknowledges; one that does not is refused at the start."""
+"""Check at the start that the Redis or Valkey server keeps what it acknowledges."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,15 +14,15 @@ from jobs.store.connection import connect
 
 log = structlog.stdlib.get_logger(__name__)
 
-# The first whose scripts have flags (``#!lua flags=allow-oom``).
-_OLDEST = (7, 0)
+# The first version whose scripts have flags (``#!lua flags=allow-oom``).
+_MIN_VERSION = (7, 0)
 
 
 def refuse_unsuitable_store(settings: Settings) -> None:
-    """Look at the server before a process begins to work with it; one that does not answer yet is passed over.
+    """Check the server before a process starts to use it. A server that does not answer yet passes.
 
     Raises:
-        SystemExit: with status 1, after one line that says why.
+        SystemExit: with status 1, after logging the reason.
     """
     with suppress(RedisError), connect(settings, patient=True) as redis:
         try:
@@ -33,7 +33,7 @@ def refuse_unsuitable_store(settings: Settings) -> None:
 
 
 class StoreCheck:
-    """A look at the server, taken once it answers and again as long as it is unsuitable."""
+    """Checks the server until it was found suitable once."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis: Any = redis
@@ -41,10 +41,10 @@ class StoreCheck:
         self._suitable = False
 
     def faults(self) -> list[str]:
-        """Why the server is unsuitable, nothing if it is not; two round trips, none once it was found suitable.
+        """Return why the server is unsuitable; empty if it is suitable. Two round trips, none after the first success.
 
         Raises:
-            RedisError: when it does not answer.
+            RedisError: the server does not answer.
         """
         if self._suitable:
             return []
@@ -57,24 +57,24 @@ class StoreCheck:
         return faults + risks
 
     def require(self) -> None:
-        """Raises UnsuitableStore, and RedisError as ``faults`` does."""
+        """Raise ``UnsuitableStore`` if there are faults, and ``RedisError`` as ``faults`` does."""
         if faults := self.faults():
             raise UnsuitableStore(f"the store is unsuitable: {'; '.join(faults)}")
 
     def _config(self, name: str) -> str | None:
-        """A setting of the server, or None: managed services do not tell them."""
+        """Return a setting of the server, or None: managed services forbid CONFIG."""
         with suppress(ResponseError):
-            found = self._redis.config_get(name)
-            return str(found[name]) if name in found else None
+            config = self._redis.config_get(name)
+            return str(config[name]) if name in config else None
         return None
 
 
 def _faults(info: Mapping[str, Any]) -> list[str]:
-    """What Scoreline cannot work with."""
+    """Return what Scoreline cannot work with at all."""
     faults = []
     version = str(info.get("redis_version", ""))
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < _OLDEST:
-        faults.append(f"it speaks as Redis {version}, and at least {'.'.join(map(str, _OLDEST))} is needed")
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < _MIN_VERSION:
+        faults.append(f"it speaks as Redis {version}, and at least {'.'.join(map(str, _MIN_VERSION))} is needed")
     if info.get("cluster_enabled"):
         faults.append("it is a cluster, and a job's keys must lie on one server")
     if info.get("role") not in (None, "master"):
@@ -83,7 +83,7 @@ def _faults(info: Mapping[str, Any]) -> list[str]:
 
 
 def _risks(info: Mapping[str, Any], appendfsync: str | None) -> list[str]:
-    """What would lose jobs that were acknowledged."""
+    """Return what could lose acknowledged jobs; the setting ``store_risks`` can accept these."""
     risks = []
     policy = info.get("maxmemory_policy", "noeviction")
     if not info.get("aof_enabled"):

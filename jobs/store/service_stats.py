@@ -1,4 +1,4 @@
-"""How the service as a whole is, as the store knows it: what waits, what has been done since it was first used."""
+"""State of the whole service as the store knows it: what is waiting now, and totals since it was first used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from jobs.messages import Queue
 from jobs.store import keys
 from jobs.store.heartbeat import ROLES, Node, living
 from jobs.store.keys import JobKeys
-from jobs.store.scripts import register_script
+from jobs.store.scripts import BUCKETS, SHORTEST_BUCKET_MS, register_script
 
-# As in totals.lua: each bucket is twice as long as the one before, and the last holds whatever is longer.
-BUCKET_SECONDS = tuple(0.01 * 2**number for number in range(21))
+BUCKET_SECONDS = tuple(SHORTEST_BUCKET_MS / 1000 * 2**number for number in range(BUCKETS))
+"""Upper bounds of the buckets in which ``lua/totals.lua`` counts durations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Times: how many were in each bucket of ``BUCKET_SECONDS`` and beyond the last, and their sum in seconds."""
+    """Durations: counts by bucket of ``BUCKET_SECONDS``, the last for longer ones, and their sum in seconds."""
 
     counts: tuple[int, ...]
     seconds: float
@@ -26,7 +26,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStats:
-    """Numbers of one moment (``now``), totals since the service was first used, and the workers that live, by role."""
+    """Current numbers (``now``), totals since the service was first used, and live workers by role."""
 
     now: Mapping[str, float]
     totals: Mapping[str, int]
@@ -35,28 +35,28 @@ class ServiceStats:
     memory: Mapping[str, Any]
 
     def total(self, name: str) -> int:
-        """How often something has happened."""
+        """Return a total by its name."""
         return self.totals.get(name, 0)
 
     def histogram(self, name: str) -> Histogram:
-        """The times of what has been measured under this name."""
+        """Return the histogram of durations with this name."""
         counts = tuple(self.total(f"{name}:bucket:{number}") for number in range(len(BUCKET_SECONDS) + 1))
         return Histogram(counts, self.total(f"{name}:milliseconds") / 1000)
 
 
 def read_service_stats(redis: Redis) -> ServiceStats:
-    """Ask the store; a few round trips.
+    """Read the stats from the store. A few round trips.
 
     Raises:
-        RedisError: when the store does not answer.
+        RedisError: the store does not answer.
     """
     queues = {queue.value: keys.queue(queue) for queue in Queue}
     chunks = JobKeys.of("")
     suffixes = [name.removeprefix(chunks.job) for name in (chunks.inflight, chunks.leases)]
-    found: Any = register_script(redis, "service_stats")(
+    reply: Any = register_script(redis, "service_stats")(
         keys=[keys.TOTALS, keys.UNFINISHED, keys.PREDICTIONS, *queues.values()], args=[chunks.job, *suffixes]
     )
-    numbers = {name.decode(): float(number) for name, number in zip(found[::2], found[1::2], strict=True)}
+    numbers = {name.decode(): float(number) for name, number in zip(reply[::2], reply[1::2], strict=True)}
     memory: Any = redis.info("memory", "persistence")
     return ServiceStats(
         now={name: number for name, number in numbers.items() if ":" not in name},

@@ -19,7 +19,7 @@ from openapi_spec_validator import validate
 from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_slow_clients import RECORD
 from tests.stack import CSV, ROOT, Stack, problem_of
-from web.api.schemas import UploadQuery
+from web.uploads.parameters import UploadForm
 
 OPERATIONS = {
     "create_job", "list_jobs", "get_job", "delete_job", "get_results", "get_rejects", "get_summary", "get_events",
@@ -69,7 +69,7 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
         ("create_prediction", {"header Prefer"}),
         (
             "create_job",
-            {f"query {name}" for name in UploadQuery.model_fields}
+            {f"query {name}" for name in UploadForm.NAMES}
             | {"header Prefer", "header Idempotency-Key", "header Content-Encoding"},
         ),
     ],

@@ -84,7 +84,7 @@ def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]])
         "unknown message",
         "Error handling request /probability",
         "Invalid request from ip=::1",
-        "something was printed; it is not shown",
+        "output of a library was dropped",
         "warning of a library: UserWarning at <string>:31",
         "uncaught exception",
         "uncaught exception",

@@ -113,7 +113,7 @@ def test_a_store_that_fails_for_a_moment_costs_a_chunk_no_lease(redis: Any) -> N
     names = JobKeys.of(job_id)
     redis.rename(names.leases, "away")
     redis.set(names.leases, "so that asking for a lease is an error", ex=60)
-    with capture_logs() as lines, tasks._lease_kept(ScoreChunk(job_id, 0), claimed.owner):
+    with capture_logs() as lines, tasks._lease_renewed(ScoreChunk(job_id, 0), claimed.owner):
         wait_until(lambda: any(line["event"] == "lease may run out" for line in lines))
         redis.rename("away", names.leases)
         due = redis.zscore(names.inflight, "0")

@@ -1,4 +1,4 @@
-"""The addresses that say how the service is: liveness, readiness and metrics."""
+"""Endpoints for monitoring: liveness, readiness and metrics."""
 
 from http import HTTPStatus
 
@@ -19,18 +19,18 @@ from web.services import services
 health = APIBlueprint(
     "health",
     __name__,
-    abp_tags=[Tag(name="service", description="how the service is")],
+    abp_tags=[Tag(name="service", description="health and metrics")],
     operation_id_callback=operation_name,
 )
 
-# A worker of each of these must answer before the service is ready.
-_NEEDED = tuple(role for role in ROLES if role != "reconciler")
+# The service is ready once a worker of each of these roles is alive.
+_REQUIRED_ROLES = tuple(role for role in ROLES if role != "reconciler")
 
 
-@health.get("/healthz", summary="Whether this process lives", responses={200: answer(Health, "it lives")})
+@health.get("/healthz", summary="Whether this process is alive", responses={200: answer(Health, "it is")})
 def healthz() -> Response:
-    """This process lives."""
-    return json_response({"status": "ok"})
+    """Answers while this process is alive."""
+    return json_response(Health(status="ok"))
 
 
 @health.get(
@@ -39,12 +39,11 @@ def healthz() -> Response:
     responses={200: answer(Readiness, "all do"), 503: answer(Readiness, "some do not", "Retry-After")},
 )
 def readyz() -> Response:
-    """Whether Redis answers, a worker of each queue answers, and the default model can be loaded."""
+    """Checks that Redis and a worker of each queue answer, and that the default model can be loaded."""
     missing, broken = missing_parts(), _broken_default()
     status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-    response = json_response(
-        {"ready": not missing, "missing": missing, **({"broken": broken} if broken else {})}, status
-    )
+    document = Readiness(ready=not missing, missing=missing, **({"broken": broken} if broken else {}))
+    response = json_response(document, status)
     if missing:
         response.headers["Retry-After"] = "1"
     return response
@@ -52,21 +51,21 @@ def readyz() -> Response:
 
 @health.get(
     "/metrics",
-    summary="Get the service in numbers",
+    summary="Get metrics",
     responses={200: {"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def metrics() -> Response:
-    """The service in numbers, for Prometheus; without the store, the web's own and that it does not answer."""
+    """Metrics for Prometheus. While the store is away, those of the web alone."""
     found = services()
     return exposition(found.request_metrics, found.service_metrics)
 
 
 def missing_parts() -> list[str]:
-    """Names of the parts of the service that do not answer."""
+    """Return the names of the parts of the service that do not answer."""
     found = services()
     missing = ["model"] if _broken_default() else []
     try:
-        missing += [f"{role} worker" for role in _NEEDED if not living(found.store.redis, role)]
+        missing += [f"{role} worker" for role in _REQUIRED_ROLES if not living(found.store.redis, role)]
         missing += [f"a suitable store: {fault}" for fault in found.store.check.faults()]
         redis_availability.record_success()
     except RedisError:
@@ -75,7 +74,7 @@ def missing_parts() -> list[str]:
 
 
 def _broken_default() -> str | None:
-    """Why the default model cannot be used, if it cannot."""
+    """Return why the default model cannot be used; None if it can."""
     try:
         services().catalog.usable_card()
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""The API's endpoints for jobs: HTTP only, the work is elsewhere."""
+"""Endpoints for jobs. HTTP only: the work is done in ``web.uploads`` and ``web.jobs``."""
 
 import hashlib
 import threading
@@ -13,7 +13,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
-from jobs.state import Job, JobState, as_dict
+from jobs.state import Job, JobState
 from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
 from web.api.openapi import (
     answer,
@@ -27,30 +27,24 @@ from web.api.openapi import (
     problems,
 )
 from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
-from web.api.schemas import (
-    JobDocument,
-    JobList,
-    JobsQuery,
-    PreflightDocument,
-    RejectsQuery,
-    ResultsQuery,
-    SummaryDocument,
-    UploadQuery,
-)
+from web.api.schemas import JobsQuery, PreflightDocument, RejectsQuery, ResultsQuery
 from web.ids import unknown_job
 from web.jobs import downloads
-from web.jobs.documents import found_job, job_document, job_response, job_url, no_results
+from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
 from web.jobs.events import job_events
 from web.jobs.formulas import formula_escaper
 from web.jobs.listing import list_page
 from web.jobs.notifications import wait_for_change
+from web.jobs.schemas import JobDocument, JobList, SummaryDocument
 from web.jobs.summary import cards_of, summary_document
 from web.prefer_header import applied, preferred_wait, prefers_end
 from web.problems import Problem
+from web.request_limits import MAX_IDEMPOTENCY_KEY
 from web.responses import json_response
 from web.server.limits import LimitedResponseBody
 from web.services import services
 from web.uploads.bodies import Body, open_body
+from web.uploads.parameters import UploadForm
 from web.uploads.preflight import preflight
 from web.uploads.upload import Upload, fingerprint, refusals_logged
 
@@ -62,8 +56,7 @@ api = APIBlueprint(
     operation_id_callback=operation_name,
 )
 
-_MAX_REVISION = 18
-_MAX_KEY = 255
+_MAX_REVISION_DIGITS = 18
 
 
 @api.post(
@@ -73,21 +66,21 @@ _MAX_KEY = 255
         202: answer(JobDocument, "the job", "Location", "ETag", "Retry-After", "Preference-Applied"),
         200: answer(
             JobDocument,
-            "the job, ended within the wait or uploaded before",
+            "the job: it ended within the wait, or was uploaded before",
             *("Location", "ETag", "Retry-After", "Preference-Applied", "Idempotent-Replayed"),
         ),
         **problems(400, 408, 409, 413, 415, 422, 429, 503),
     },
-    openapi_extensions={"x-parameters": parameters(UploadQuery, JobUploadHeader), "requestBody": csv_body()},
+    openapi_extensions={"x-parameters": parameters(UploadForm, JobUploadHeader), "requestBody": csv_body()},
 )
 def create_job() -> Response:
-    """Scoring begins while the file is still coming in; from the answer on, the upload is durable."""
+    """Scoring begins while the file is still being received. Once the response is sent, the upload is durable."""
     idempotency = _idempotency_key()
     first = idempotency.begin() if idempotency else None
     if first:
-        return _replayed(first)
+        return _replay(first)
     try:
-        job_id = _received(idempotency)
+        job_id = _receive(idempotency)
     except Overtaken as other:
         return _first_upload(other.first, other.fingerprint)
     seconds = preferred_wait(request.headers.get("Prefer"))
@@ -106,7 +99,7 @@ _SCORE: dict[str, Any] = {
         200: csv_answer("the results, streamed while the upload still runs", "Location", "X-Accel-Buffering"),
         **problems(400, 408, 409, 413, 415, 422, 429, 503),
     },
-    "openapi_extensions": {"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
+    "openapi_extensions": {"x-parameters": parameters(UploadForm, UploadHeader), "requestBody": csv_body()},
 }
 
 
@@ -114,24 +107,24 @@ def _idempotency_key() -> IdempotencyKey | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not 0 < len(key) <= _MAX_KEY:
-        detail = f"an Idempotency-Key has 1 to {_MAX_KEY} characters"
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        detail = f"an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
     return IdempotencyKey(services().store.redis, services().settings, key)
 
 
-def _received(idempotency: IdempotencyKey | None) -> str:
+def _receive(idempotency: IdempotencyKey | None) -> str:
     try:
         with refusals_logged(), services().held_keys.held(idempotency) if idempotency else nullcontext():
             return _upload(_body(), idempotency=idempotency).receive_all()
     except BaseException:
-        if idempotency:  # what is refused before the body is read has taken the key, too
+        if idempotency:  # an upload that is refused before its body is read holds the key as well
             idempotency.give_up()
         raise
 
 
-def _replayed(first: FirstUpload) -> Response:
-    """The answer to an upload that was there before: its job, if the body and parameters are the same."""
+def _replay(first: FirstUpload) -> Response:
+    """Answer a repeated upload with the first job, if body and parameters are the same."""
     body, digest = _body(), hashlib.sha256()
     for block in body.blocks:
         digest.update(block)
@@ -139,7 +132,7 @@ def _replayed(first: FirstUpload) -> Response:
 
 
 def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
-    """The answer to an upload that comes after another one with its key; raises ``idempotency_key_reused``."""
+    """Answer with the job of the first upload under the key; raise Problem ``idempotency_key_reused`` if it differs."""
     if own_fingerprint != first.fingerprint:
         detail = "the first upload with this idempotency key had another body or other parameters"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
@@ -152,14 +145,14 @@ def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
 @api.post("/score", **_SCORE)
 @api.put("/score", operation_id="score_by_put", **_SCORE)  # what `curl -T` sends
 def score() -> Response:
-    """The results, streamed while the upload still runs; a failure after the first byte breaks the transfer off."""
+    """The results are streamed while the upload still runs. A failure after the first byte aborts the transfer."""
     found = services()
     with refusals_logged():
         body = _body()
         upload = _upload(body, shown=True)
         received = upload.receive()
-        # Up to the first chunk, what is wrong can still be told with a status of its own; of a form, up to its end,
-        # since nothing of it is scored before.
+        # Until the first chunk is stored, an error can still be answered with a status of its own. Nothing of a form is
+        # scored before its end, so a form is received as a whole.
         for _ in received:
             if upload.chunks and not body.fields_may_follow:
                 threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
@@ -172,7 +165,7 @@ def score() -> Response:
 
 
 def _drain(received: Iterator[None]) -> None:
-    """Take the rest of an upload; what goes wrong ends the job, and with it the download."""
+    """Receive the rest of an upload. An error ends the job, and with it the download."""
     try:
         with refusals_logged():
             for _ in received:
@@ -188,11 +181,11 @@ def _drain(received: Iterator[None]) -> None:
     openapi_extensions={"x-parameters": parameters(JobsQuery)},
 )
 def list_jobs() -> Response:
-    """A page of the jobs that have not expired."""
+    """List the jobs that have not expired."""
     query = parse(JobsQuery, request.args.to_dict())
     listed = list_page(services().store, query.limit, query.cursor, query.state)
     documents = [job_document(item.job, item.queue_position) for item in listed.jobs]
-    return json_response({"jobs": documents, "next_cursor": listed.next_cursor})
+    return json_response(JobList(jobs=documents, next_cursor=listed.next_cursor))
 
 
 @api.get(
@@ -200,14 +193,13 @@ def list_jobs() -> Response:
     summary="Get a job",
     responses={
         200: answer(JobDocument, "the job", "ETag", "Retry-After", "Preference-Applied"),
-        304: no_content("the job is as `If-None-Match` says", "ETag", "Preference-Applied"),
+        304: no_content("the job has not changed since `If-None-Match`", "ETag", "Preference-Applied"),
         **problems(404, 503),
     },
     openapi_extensions={"x-parameters": parameters(header=JobHeader)},
 )
 def get_job(path: JobPath) -> Response:
-    """The job as it stands; with ``Prefer: wait=N``, as soon as it has changed or ended, with ``until=ended`` too only
-    when it has ended."""
+    """With ``Prefer: wait=N``, answers as soon as the job has changed; with ``until=ended``, once it has ended."""
     prefer = request.headers.get("Prefer")
     seconds = preferred_wait(prefer) or 0.0
     known = None if prefers_end(prefer) else _known_revision()
@@ -220,8 +212,8 @@ def get_job(path: JobPath) -> Response:
 
 
 def _with_preference(response: Response) -> Response:
-    if heeded := applied(request.headers.get("Prefer")):
-        response.headers["Preference-Applied"] = heeded
+    if preference := applied(request.headers.get("Prefer")):
+        response.headers["Preference-Applied"] = preference
     return response
 
 
@@ -235,7 +227,7 @@ def _with_preference(response: Response) -> Response:
     },
 )
 def delete_job(path: JobPath) -> Response:
-    """A job that has not ended is canceled; the data of one that has is removed."""
+    """Cancels a job that has not ended; deletes the data of one that has."""
     job = found_job(path.job_id)
     if job.state.ended:
         services().store.remove(job.id)
@@ -297,12 +289,11 @@ def get_rejects(path: JobPath) -> Response:
     responses={200: answer(SummaryDocument, "the counts so far"), **problems(404, 503)},
 )
 def get_summary(path: JobPath) -> Response:
-    """Counts of each prediction, a histogram of the probabilities, rejects by column and code, and how the values
-    differ from the training data; so far."""
+    """Prediction counts, a histogram of probabilities, rejects by column and code, and data drift, so far."""
     job = found_job(path.job_id)
     found = services()
     document = summary_document(found.store.summary(job.id), job, cards_of(found.catalog, job))
-    return json_response({"rows": as_dict(job, None)["rows"], **document})
+    return json_response(SummaryDocument.model_validate({"rows": row_counts(job), **document}))
 
 
 @api.get(
@@ -312,10 +303,10 @@ def get_summary(path: JobPath) -> Response:
     openapi_extensions={"x-parameters": parameters(header=EventsHeader)},
 )
 def get_events(path: JobPath) -> Response:
-    """Server-sent events: the job now, at each change, and when it ends."""
+    """Server-sent events: the job now, on each change, and when it ends."""
     found, job = services(), found_job(path.job_id)
 
-    def show(now: Job) -> dict[str, Any]:
+    def show(now: Job) -> JobDocument:
         return job_document(now, found.store.queue_position(now))
 
     events = job_events(found.store, found.notifications, job.id, show, request.headers.get("Last-Event-ID"))
@@ -329,14 +320,14 @@ def get_events(path: JobPath) -> Response:
     "/preflight",
     summary="Check the first bytes of a file",
     responses={
-        200: answer(PreflightDocument, "what an upload would meet"),
+        200: answer(PreflightDocument, "how the file would be read"),
         **problems(400, 408, 413, 415, 422, 429, 503),
     },
-    openapi_extensions={"x-parameters": parameters(UploadQuery, UploadHeader), "requestBody": csv_body()},
+    openapi_extensions={"x-parameters": parameters(UploadForm, UploadHeader), "requestBody": csv_body()},
 )
 def create_preflight() -> Response:
-    """How the columns map, what the first rows' faults are, and what predictions would look like. Stores nothing."""
-    return json_response(preflight(_body(), services()))
+    """Returns how columns are mapped, faults of the first rows, and sample predictions. Stores nothing."""
+    return json_response(PreflightDocument.model_validate(preflight(_body(), services())))
 
 
 def _body() -> Body:
@@ -357,9 +348,9 @@ def _transform(job: Job, escape: str | None) -> downloads.Transform:
 
 
 def _known_revision() -> int | None:
-    """The revision that the client has seen, by its If-None-Match."""
+    """Return the revision in If-None-Match, the last one that the client has seen."""
     for tag in request.if_none_match:
         revision = tag.partition("-")[0]
-        if revision.isdecimal() and len(revision) < _MAX_REVISION:
+        if revision.isdecimal() and len(revision) < _MAX_REVISION_DIGITS:
             return int(revision)
     return None

@@ -1,4 +1,4 @@
-"""The API's endpoints for models."""
+"""Endpoints for models."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,8 +13,8 @@ from model.catalog import Version
 from model.errors import BrokenModel, UnknownModel
 from web.api.openapi import answer, csv_answer, operation_name, parameters, parse, problems
 from web.api.request_schemas import ModelPath
-from web.api.schemas import ModelDocument, ModelList, ModelQuery
-from web.api.service_schemas import VersionList
+from web.api.schemas import BrokenModelDocument, ModelDocument, ModelList, ModelQuery
+from web.api.service_schemas import VersionDocument, VersionList
 from web.problems import Problem
 from web.responses import json_response
 from web.services import services
@@ -23,7 +23,7 @@ api = APIBlueprint(
     "models",
     __name__,
     url_prefix="/api/v1",
-    abp_tags=[Tag(name="models", description="what can score")],
+    abp_tags=[Tag(name="models", description="available models")],
     operation_id_callback=operation_name,
 )
 log = structlog.stdlib.get_logger(__name__)
@@ -31,8 +31,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 @api.get("/models", summary="List models", responses={200: answer(ModelList, "all models"), **problems(503)})
 def list_models() -> Response:
-    """All models; a broken one shows with the reason."""
-    return json_response({"models": [_listed(name) for name in services().catalog.names()]})
+    """A broken model is listed with the reason."""
+    return json_response(ModelList(models=[_listed(name) for name in services().catalog.names()]))
 
 
 @api.get(
@@ -42,8 +42,8 @@ def list_models() -> Response:
     openapi_extensions={"x-parameters": parameters(ModelQuery)},
 )
 def get_model(path: ModelPath) -> Response:
-    """A model: what it takes, what it predicts and how well."""
-    return json_response(model_document(_asked_card(path.name)))
+    """Input features, output and performance of a model."""
+    return json_response(model_document(_requested_card(path.name)))
 
 
 @api.get(
@@ -52,27 +52,26 @@ def get_model(path: ModelPath) -> Response:
     responses={200: answer(VersionList, "all versions"), **problems(404)},
 )
 def list_versions(path: ModelPath) -> Response:
-    """All versions of a model, the newest first; a broken one shows with the reason."""
-    return json_response(
-        {"name": path.name, "versions": [_version_document(path.name, v) for v in found_versions(path.name)]}
-    )
+    """All versions of a model, newest first; a broken one is listed with the reason."""
+    versions = [_version_document(path.name, version) for version in found_versions(path.name)]
+    return json_response(VersionList(name=path.name, versions=versions))
 
 
 @api.get(
     "/models/<name>/sample.csv",
-    summary="A small CSV to try",
+    summary="Get a sample CSV",
     responses={200: csv_answer("records that the model takes"), **problems(404, 422, 503)},
     openapi_extensions={"x-parameters": parameters(ModelQuery)},
 )
 def get_sample(path: ModelPath) -> Response:
     """A few records of the training data."""
-    response = Response(sample_csv(_asked_card(path.name)), content_type="text/csv; charset=utf-8")
+    response = Response(sample_csv(_requested_card(path.name)), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{path.name}.sample.csv"'
     return response
 
 
 def found_card(name: str) -> Card:
-    """The card of a model that can be used; raises Problem ``unknown_model`` with 404, and BrokenModel."""
+    """Return the card of a usable model; raise Problem ``unknown_model`` with 404, or ``BrokenModel``."""
     try:
         return services().catalog.usable_card(name)
     except UnknownModel as error:
@@ -80,7 +79,7 @@ def found_card(name: str) -> Card:
 
 
 def found_versions(name: str) -> list[Version]:
-    """The versions of a model, broken or not; raises Problem ``unknown_model`` with 404."""
+    """Return all versions of a model, broken or not; raise Problem ``unknown_model`` with 404."""
     try:
         return services().catalog.versions(name)
     except UnknownModel as error:
@@ -91,8 +90,8 @@ def _not_found(error: UnknownModel) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown_model", str(error))
 
 
-def _asked_card(name: str) -> Card:
-    """The card of a model, of the version that the query asks for. Raises as ``found_card``; 422 for a version."""
+def _requested_card(name: str) -> Card:
+    """Return the card of the version in the query. Raises as ``found_card`` does; an unknown version is a 422."""
     version = parse(ModelQuery, request.args.to_dict()).version
     if version is None:
         return found_card(name)
@@ -100,33 +99,34 @@ def _asked_card(name: str) -> Card:
     return services().catalog.usable_card(name, version)
 
 
-def model_document(card: Card) -> dict[str, Any]:
-    """A card as the contract shows it."""
+def model_document(card: Card) -> ModelDocument:
+    """Return a card as the API shows it; ``ModelDocument`` describes the members that programs may rely on."""
     parts = {"explanation": {"average_effects"}, "proof": {"answers"}}
-    left_out: dict[str, Any] = {**parts, "sample": True, "record_schema": True}
-    document = card.model_dump(mode="json", exclude=left_out)
+    excluded: dict[str, Any] = {**parts, "sample": True, "record_schema": True}
+    document = card.model_dump(mode="json", exclude=excluded)
     if not card.decides_by_threshold:
         document["threshold"] = None
     base = url_for("models.get_model", name=card.name)
     links = {"self": base, "sample": f"{base}/sample.csv", "page": url_for("pages.model_page", name=card.name)}
     links["versions"] = f"{base}/versions"
-    return {**document, "default": card.name == services().catalog.default, "links": links}
+    return ModelDocument.model_validate(
+        {**document, "default": card.name == services().catalog.default, "links": links}
+    )
 
 
-def _listed(name: str) -> dict[str, Any]:
+def _listed(name: str) -> ModelDocument | BrokenModelDocument:
     try:
         return model_document(services().catalog.usable_card(name))
     except BrokenModel as error:
         log.warning("model broken", model=name, error=str(error).partition("\n")[0])
-        return {"name": name, "broken": str(error), "default": name == services().catalog.default}
+        return BrokenModelDocument(name=name, broken=str(error), default=name == services().catalog.default)
 
 
-def _version_document(name: str, version: Version) -> dict[str, Any]:
-    self_link = url_for("models.get_model", name=name, version=version.version)
-    return {
-        "version": version.version,
-        "trained_at": version.card.trained_at if version.card else None,
-        "current": version.current,
-        "broken": version.broken,
-        "links": {"self": self_link},
-    }
+def _version_document(name: str, version: Version) -> VersionDocument:
+    return VersionDocument(
+        version=version.version,
+        trained_at=version.card.trained_at if version.card else None,
+        current=version.current,
+        broken=version.broken,
+        links={"self": url_for("models.get_model", name=name, version=version.version)},
+    )

@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3.1), made from the routes and the models of ``web.api.schemas``, and its page."""
+"""The OpenAPI 3.1 description, made from the routes and pydantic models, and the page that shows it."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,40 +10,41 @@ from flask import Response, render_template, send_from_directory
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
-from web.api.schemas import ProblemDocument, UploadQuery
 from web.problems import MEDIA_TYPE, invalid_parameters
+from web.schemas import ProblemDocument
 from web.services import services
+from web.uploads.parameters import UploadForm
 
 INFO = Info(title="Scoreline", version="1", description="CSV files and single records scored by scikit-learn models.")
-# As flask_openapi3 wants the answers of an operation.
-Answers = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
+# The responses of an operation, as flask_openapi3 expects them.
+Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 _M = TypeVar("_M", bound=BaseModel)
 _ASSETS = Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
 _REF = "#/components/schemas/{model}"
 _BYTES = {"type": "string", "format": "binary"}
-_TO_RETRY = (409, 429, 503)
+_RETRYABLE = (409, 429, 503)
 _HEADERS = {
-    "Cache-Control": "that this is to be kept nowhere",
-    "Content-Disposition": "`attachment`, with the name under which to save it",
-    "ETag": "what tells this state of the job from others, for `If-None-Match`",
-    "Idempotent-Replayed": "`true`: the upload was there before, and this is its job",
+    "Cache-Control": "not to be cached",
+    "Content-Disposition": "`attachment`, with a file name",
+    "ETag": "identifies this state of the job, for `If-None-Match`",
+    "Idempotent-Replayed": "`true`: the upload was received before, and this is its job",
     "Location": "address of the job or the prediction",
-    "Preference-Applied": "what of `Prefer` was heeded",
-    "Retry-After": "seconds after which to ask again",
-    "Vary": "the request headers that decide what the answer is",
-    "X-Accel-Buffering": "`no`: a proxy is to pass each part on at once",
+    "Preference-Applied": "the preferences of `Prefer` that were applied",
+    "Retry-After": "seconds after which to retry",
+    "Vary": "request headers that the response depends on",
+    "X-Accel-Buffering": "`no`: proxies should not buffer the response",
 }
 MODELS: dict[str, type[BaseModel]] = {}
-"""The models to which operations refer, by their names in the description."""
+"""Models that operations refer to, by their names in the description."""
 
 
 def parse(model: type[_M], values: Mapping[str, str]) -> _M:
-    """Parameters as the API describes them, empty ones left out. Raises Problem ``bad_parameter``."""
+    """Validate parameters, ignoring empty ones; raise Problem ``bad_parameter`` if they are invalid."""
     try:
         return model.model_validate({name: value for name, value in values.items() if value})
     except ValidationError as error:
@@ -51,13 +52,13 @@ def parse(model: type[_M], values: Mapping[str, str]) -> _M:
 
 
 def operation_name(*, name: str, path: str, method: str) -> str:
-    """The id of an operation: what its function is called."""
+    """Return the id of an operation: the name of its function."""
     del path, method
     return name
 
 
-def parameters(query: type[BaseModel] | None = None, header: type[BaseModel] | None = None) -> list[dict[str, Any]]:
-    """The query and header parameters of an operation, which join those of its path in the description."""
+def parameters(query: type | None = None, header: type[BaseModel] | None = None) -> list[dict[str, Any]]:
+    """Return the query and header parameters of an operation; ``describe`` adds them to those of its path."""
     return [
         {
             "name": name,
@@ -68,12 +69,12 @@ def parameters(query: type[BaseModel] | None = None, header: type[BaseModel] | N
         }
         for place, model in (("query", query), ("header", header))
         if model
-        for name, schema in model.model_json_schema(ref_template=_REF)["properties"].items()
+        for name, schema in TypeAdapter(model).json_schema(ref_template=_REF)["properties"].items()
     ]
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a parameter, which cannot be null: it is left out, or empty."""
+    """Return the schema of a parameter without null: an optional parameter is omitted or empty."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     plain = {key: value for key, value in schema.items() if key not in ("title", "anyOf", "default")}
     plain |= {"default": schema["default"]} if schema.get("default") is not None else {}
@@ -81,18 +82,18 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def csv_body() -> dict[str, Any]:
-    """The request body of an upload: any bytes, since which of them are CSV no JSON schema tells.
+    """Return the request body of an upload: any bytes, since JSON schema cannot describe CSV.
 
-    Generators of clients know no bodies of ``text/csv``, which is what most programs send; they get the same under the
-    name that they know.
+    Client generators do not support bodies of ``text/csv``, which most programs send; for them the same body is
+    described as ``application/octet-stream``.
     """
-    fields = UploadQuery.model_json_schema()["properties"]
-    file = {**_BYTES, "description": "the file; `encoding`, too, can be a field of the form, but only before this one"}
+    fields = TypeAdapter(UploadForm).json_schema()["properties"]
+    file = {**_BYTES, "description": "the file; `encoding` can be a form field as well, but must precede this one"}
     named = {name: _without_null(field) for name, field in fields.items() if name != "encoding"}
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
     return {
         "required": True,
-        "description": "the CSV: as it is, `text/csv` or `application/octet-stream`, or as the part `file` of a form",
+        "description": "the CSV file: raw (`text/csv` or `application/octet-stream`), or as the part `file` of a form",
         "content": {
             "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
             "application/octet-stream": {"schema": _BYTES},
@@ -101,12 +102,12 @@ def csv_body() -> dict[str, Any]:
 
 
 def json_body() -> dict[str, Any]:
-    """A JSON request body; of which schema, the models that there are decide."""
+    """Return a JSON request body; ``describe`` adds the schema, which depends on the models that exist."""
     return {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 
 
 def answer(model: type[BaseModel], description: str, *headers: str, page: bool = False) -> dict[str, Any]:
-    """A JSON answer with these headers; ``page``: a browser gets a page instead."""
+    """Describe a JSON response with these headers; with ``page``, browsers get HTML instead."""
     content: dict[str, Any] = {"application/json": {"schema": _by_reference(model)}}
     if page:
         content["text/html"] = {"schema": {"type": "string"}}
@@ -114,33 +115,33 @@ def answer(model: type[BaseModel], description: str, *headers: str, page: bool =
 
 
 def no_content(description: str, *headers: str) -> dict[str, Any]:
-    """An answer without a body."""
+    """Describe a response without a body."""
     return {"description": description, "headers": _headers(*headers)}
 
 
 def csv_answer(description: str, *headers: str) -> dict[str, Any]:
-    """A CSV answer."""
+    """Describe a CSV response."""
     content = {"text/csv": {"schema": {"type": "string"}}}
     return {"description": description, "content": content, "headers": _headers("Content-Disposition", *headers)}
 
 
 def event_stream() -> dict[str, Any]:
-    """An answer of server-sent events."""
+    """Describe a stream of server-sent events."""
     return {
-        "description": "events `job`, each with the job as its data and its revision as its id",
-        # No JSON schema says what a stream of events is; generated clients have it as a text.
+        "description": "events `job`, with the job as data and its revision as id",
+        # JSON schema cannot describe an event stream; generated clients treat it as text.
         "content": {"text/event-stream": {"schema": {"description": "lines `id`, `event: job` and `data` (the job)"}}},
         "headers": _headers("Cache-Control", "X-Accel-Buffering"),
     }
 
 
-def problems(*statuses: int) -> Answers:
-    """Answers with problem details, by status."""
+def problems(*statuses: int) -> Responses:
+    """Describe responses with problem details, by status."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": _by_reference(ProblemDocument)}},
-            "headers": _headers("Retry-After") if status in _TO_RETRY else {},
+            "headers": _headers("Retry-After") if status in _RETRYABLE else {},
         }
         for status in statuses
     }
@@ -151,7 +152,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _by_reference(model: type[BaseModel]) -> dict[str, str]:
-    """A reference to the schema of the model, which the description then has."""
+    """Add the model to the description and return a reference to its schema."""
     MODELS[model.__name__] = model
     return {"$ref": _REF.format(model=model.__name__)}
 
@@ -159,12 +160,12 @@ def _by_reference(model: type[BaseModel]) -> dict[str, str]:
 def _card(name: str) -> Card | None:
     try:
         return services().catalog.card(name)
-    except ModelError:  # what is broken takes no records
+    except ModelError:  # a broken model accepts no records
         return None
 
 
 def register_docs(app: OpenAPI, api: APIBlueprint) -> None:
-    """Serve the description and, from files of our own, a page to try it on."""
+    """Serve the description, and Swagger UI from our own files so that it works offline."""
 
     @app.route(f"{api.url_prefix}/openapi.json")
     def openapi_document() -> dict[str, Any]:

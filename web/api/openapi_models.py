@@ -1,4 +1,4 @@
-"""The API's description, completed: schemas by reference, what every operation may answer, and the models there are."""
+"""Completes the OpenAPI description: schemas by reference, responses common to all operations, existing models."""
 
 import re
 from collections import Counter
@@ -14,11 +14,12 @@ from model.card import Card
 from model.schema import Feature, FeatureKind
 from web.api.schemas import PredictionRequest
 from web.problems import MEDIA_TYPE
+from web.request_limits import MAX_RECORDS
 
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
-# Where the host is not one of the service's own; where a page of another site would write.
+# Responses of every operation: the host is not the service's own; and of those that write: a page of another site asks.
 _ALWAYS = (HTTPStatus.MISDIRECTED_REQUEST,)
 _ON_WRITING = (HTTPStatus.FORBIDDEN,)
 _READING = ("get", "head")
@@ -27,46 +28,46 @@ _READING = ("get", "head")
 def describe(
     document: dict[str, Any], models: Mapping[str, type[BaseModel]], cards: Sequence[Card], default: str
 ) -> dict[str, Any]:
-    """The description, complete; ``models`` are those that its operations refer to."""
-    described = deepcopy(document)
+    """Return the complete description; ``models`` are those that its operations refer to."""
+    complete = deepcopy(document)
     pairs = [(model, "serialization") for model in models.values()]
     _, schemas = models_json_schema(pairs, ref_template=_REF)  # type: ignore[arg-type]
-    described["components"]["schemas"] = schemas["$defs"]
-    for operations in described["paths"].values():
+    complete["components"]["schemas"] = schemas["$defs"]
+    for operations in complete["paths"].values():
         for method, operation in operations.items():
-            # Where there are parameters of the path, flask_openapi3 keeps no others under their usual name.
+            # flask_openapi3 drops other parameters where an operation has path parameters.
             operation["parameters"] = operation.get("parameters", []) + operation.pop("x-parameters", [])
-            _complete_answers(method, operation["responses"])
-    _name_models(described, cards)
-    body = described["paths"]["/api/v1/predictions"]["post"]["requestBody"]
+            _complete_responses(method, operation["responses"])
+    _name_models(complete, cards)
+    body = complete["paths"]["/api/v1/predictions"]["post"]["requestBody"]
     body["content"]["application/json"]["schema"] = _request(cards, default)
-    return described
+    return complete
 
 
-def _complete_answers(method: str, answers: dict[str, Any]) -> None:
-    """What any operation answers; flask_openapi3's own words for faults of parameters are not what is sent."""
+def _complete_responses(method: str, responses: dict[str, Any]) -> None:
+    """Add the responses that all operations share, and remove flask_openapi3's own 422, which is never sent."""
     unprocessable = str(HTTPStatus.UNPROCESSABLE_ENTITY.value)
-    if MEDIA_TYPE not in answers[unprocessable]["content"]:
-        del answers[unprocessable]
+    if MEDIA_TYPE not in responses[unprocessable]["content"]:
+        del responses[unprocessable]
     problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="ProblemDocument")}}}}
     for status in _ALWAYS if method in _READING else (*_ALWAYS, *_ON_WRITING):
-        answers.setdefault(str(status.value), {"description": status.phrase, **deepcopy(problem)})
+        responses.setdefault(str(status.value), {"description": status.phrase, **deepcopy(problem)})
 
 
 def _name_models(document: dict[str, Any], cards: Sequence[Card]) -> None:
-    """Have parameters and form fields that are about models name those that there are."""
-    said: dict[str, Schema] = {
+    """Name the existing models in parameters and form fields that are about models."""
+    by_name: dict[str, Schema] = {
         "model": {"type": "string", "examples": [card.name for card in cards]},
         "version": {"type": "string", "examples": [card.version for card in cards]},
         "explain": {"type": "integer", "minimum": 1, "maximum": max((len(card.features) for card in cards), default=1)},
     }
-    for name, schema in _schemas_of_models(document, said):
-        schema.update(said[name])
+    for name, schema in _schemas_of_models(document, by_name):
+        schema.update(by_name[name])
         schema.pop("anyOf", None)
 
 
 def _schemas_of_models(document: dict[str, Any], names: Collection[str]) -> Iterator[tuple[str, Schema]]:
-    """The parameters and form fields of these names, which are about models, and their schemas."""
+    """Yield name and schema of the parameters and form fields with these names."""
     for operations in document["paths"].values():
         for operation in operations.values():
             yield from ((one["name"], one["schema"]) for one in operation.get("parameters", ()) if one["name"] in names)
@@ -76,7 +77,7 @@ def _schemas_of_models(document: dict[str, Any], names: Collection[str]) -> Iter
 
 
 def _request(cards: Sequence[Card], default: str) -> Schema:
-    """One record, of any of the models, or several: of those, each that is wrong gets an error in its place."""
+    """Return the schema of a request for predictions: one record of any model, or several, which may be invalid."""
     properties = PredictionRequest.model_json_schema()["properties"]
     shared = {"threshold": properties["threshold"]}
     several = {
@@ -86,7 +87,7 @@ def _request(cards: Sequence[Card], default: str) -> Schema:
         "properties": shared
         | {
             "model": {"enum": [None, *(card.name for card in cards)]},
-            "records": {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": 1000},
+            "records": {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": MAX_RECORDS},
             "record": {"type": "null"},
         },
     }
@@ -104,7 +105,7 @@ def _one_record(card: Card, default: bool, shared: dict[str, Any]) -> Schema:
 
 
 def _record(card: Card) -> Schema:
-    """A record as the model takes it; keys that it does not know are ignored, and may hold anything."""
+    """Return the schema of a record; unknown keys are ignored."""
     return {
         "type": "object",
         "required": [feature.name for feature in card.features if not feature.missing_allowed],
@@ -113,8 +114,8 @@ def _record(card: Card) -> Schema:
 
 
 def _feature(feature: Feature) -> Schema:
-    words = {"title": feature.title, "description": feature.help}
-    named = {name: text for name, text in words.items() if text}
+    texts = {"title": feature.title, "description": feature.help}
+    named = {name: text for name, text in texts.items() if text}
     if not feature.missing_allowed:
         return named | _value(feature)
     return named | {"anyOf": [_value(feature), {"type": "string", "pattern": "^\\s*$"}, {"type": "null"}]}
@@ -137,7 +138,10 @@ def _value(feature: Feature) -> Schema:
 
 
 def _category(categories: Sequence[str]) -> Schema:
-    """A choice; where only punctuation tells two apart, as examples, since generated code has one name for both."""
+    """Return the schema of a category.
+
+    Categories that differ only in punctuation become examples: generated code would give both the same name.
+    """
     names = Counter(re.sub(r"\W+", "_", category.strip()).lower() for category in categories)
     kind = "enum" if max(names.values(), default=1) == 1 else "examples"
     return {"type": "string", kind: list(categories)}

@@ -1,10 +1,11 @@
-"""Headers and parts of addresses, as pydantic models: the API's description is made from them."""
+"""Request headers and path parameters, as pydantic models: the OpenAPI description is made from them."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from web.api.schemas import Described
+from web.request_limits import MAX_IDEMPOTENCY_KEY, MAX_WAIT_SECONDS
+from web.schemas import Described
 
 
 class PreferHeader(Described):
@@ -13,12 +14,13 @@ class PreferHeader(Described):
     prefer: str | None = Field(
         None,
         alias="Prefer",
-        description="`wait=N`: wait up to N seconds, at most 60, for a change; with `, until=ended`, for the end",
+        description=f"`wait=N`: wait up to N seconds, at most {MAX_WAIT_SECONDS:.0f}, for a change; "
+        "with `, until=ended`, for the end",
     )
 
 
 class UploadHeader(Described):
-    """How the body is packed."""
+    """How the body is encoded."""
 
     content_encoding: Literal["identity", "gzip"] | None = Field(
         None, alias="Content-Encoding", description="`gzip`: the body is compressed"
@@ -26,14 +28,14 @@ class UploadHeader(Described):
 
 
 class JobUploadHeader(PreferHeader, UploadHeader):
-    """How the body is packed, how long to wait, and what makes an upload one and the same."""
+    """How the body is encoded, how long to wait, and the idempotency key."""
 
     idempotency_key: str | None = Field(
         None,
         alias="Idempotency-Key",
         min_length=1,
-        max_length=255,
-        description="the same key and file again: the first job. Hard to guess, such as a UUID: keys are for everybody",
+        max_length=MAX_IDEMPOTENCY_KEY,
+        description="the same key and file again return the first job; use one that is hard to guess, such as a UUID",
     )
 
 
@@ -50,7 +52,7 @@ class JobHeader(PreferHeader):
 
 
 class EventsHeader(Described):
-    """Where to go on."""
+    """Where to resume."""
 
     last_event_id: str | None = Field(None, alias="Last-Event-ID", description="id of the last event received")
 

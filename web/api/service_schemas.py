@@ -1,12 +1,12 @@
-"""What is said of the service itself, as pydantic models: the API's description is made from them."""
+"""Documents about the service itself, as pydantic models: the OpenAPI description is made from them."""
 
 from typing import Literal
 
-from web.api.schemas import Described
+from web.schemas import Described
 
 
 class ErrorDocument(Described):
-    """A code that problems have: with which statuses (none: only within `errors`), and what to do about it."""
+    """An error code: its HTTP statuses (none: it occurs only within `errors`), its meaning and its remedy."""
 
     code: str
     title: str
@@ -17,13 +17,13 @@ class ErrorDocument(Described):
 
 
 class ErrorList(Described):
-    """All codes that problems have."""
+    """All error codes."""
 
     errors: list[ErrorDocument]
 
 
 class VersionDocument(Described):
-    """A version of a model; `broken` says why it cannot be used, if it cannot."""
+    """A version of a model; `broken` is the reason if it cannot be used."""
 
     version: str
     trained_at: str | None
@@ -33,20 +33,20 @@ class VersionDocument(Described):
 
 
 class VersionList(Described):
-    """All versions of a model, the newest first."""
+    """All versions of a model, newest first."""
 
     name: str
     versions: list[VersionDocument]
 
 
 class Health(Described):
-    """This process lives."""
+    """This process is alive."""
 
     status: Literal["ok"]
 
 
 class Readiness(Described):
-    """Whether all parts answer, and which do not; `broken`: why the default model cannot be used."""
+    """Whether all parts of the service answer, and which do not; `broken`: why the default model cannot be used."""
 
     ready: bool
     missing: list[str]

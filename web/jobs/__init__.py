@@ -1,1 +1,1 @@
-"""What requests read of jobs: lists, events, summaries, downloads."""
+"""Reading jobs: lists, events, summaries, downloads."""

@@ -1,22 +1,25 @@
-"""Jobs as HTTP shows them: the document, its response, and why there are no results."""
+"""Jobs as the API returns them: the document, its response, and why there are no results."""
 
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response, url_for
 
-from jobs.state import Job, JobState, as_dict
+from jobs.state import Job, JobState, timestamp
 from web.ids import unknown_job
+from web.jobs.schemas import JobDocument, Rows
 from web.problems import Problem
 from web.responses import json_response
+from web.schemas import ModelVersion, ProblemDocument
 from web.services import services
 
 _POLL_SECONDS = 1
+_MAX_POLL_SECONDS = 10
 _NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
 
 
 def found_job(job_id: str) -> Job:
-    """The job; raises Problem ``unknown_job``."""
+    """Return the job; raise Problem ``unknown_job`` if there is none."""
     job = services().store.get(job_id)
     if job is None:
         raise unknown_job(job_id)
@@ -24,7 +27,7 @@ def found_job(job_id: str) -> Job:
 
 
 def no_results(job: Job) -> Problem:
-    """The job has no results, or not yet."""
+    """Return the problem that says why the job has no results, or none yet."""
     if job.state is JobState.FAILED:
         return Problem(HTTPStatus.CONFLICT, "job_failed", job.error or "the job failed")
     if job.state is JobState.CANCELED:
@@ -34,21 +37,58 @@ def no_results(job: Job) -> Problem:
 
 
 def job_url(job_id: str) -> str:
-    """Address of a job in the API."""
+    """Return the API path of a job."""
     return url_for("jobs.get_job", job_id=job_id)
 
 
-def job_document(job: Job, queue_position: int | None) -> dict[str, Any]:
-    """The job as the contract shows it."""
+def row_counts(job: Job) -> Rows:
+    """Return the row counts of a job."""
+    return Rows(total=job.total, scored=job.scored, rejected=job.rejected, warned=job.warned)
+
+
+def job_document(job: Job, queue_position: int | None) -> JobDocument:
+    """Return the job as the API shows it."""
     base = job_url(job.id)
     links = {"self": base, "page": url_for("pages.job_page", job_id=job.id)}
     links |= {name: f"{base}/{name}" for name in ("results", "rejects", "summary", "events")}
-    error = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "job_failed", job.error).as_dict() if job.error else None
-    return {**as_dict(job, queue_position), "error": error, "links": links}
+    # Members that are never set are left out of the JSON: `models` shows only where two are compared.
+    compared: dict[str, Any] = {"models": [_version(*model) for model in job.models]} if job.compared else {}
+    return JobDocument(
+        id=job.id,
+        state=job.state,
+        model=_version(job.model, job.version),
+        **compared,
+        filename=job.filename,
+        bytes=job.size,
+        encoding=job.encoding,
+        delimiter=job.delimiter,
+        threshold=job.threshold,
+        explain=job.explain,
+        rows=row_counts(job),
+        progress=job.progress,
+        rows_per_second=job.rows_per_second,
+        eta_seconds=job.eta_seconds,
+        queue_position=queue_position,
+        created_at=str(timestamp(job.created)),
+        started_at=timestamp(job.started),
+        finished_at=timestamp(job.finished),
+        expires_at=str(timestamp(job.expires)),
+        error=_failure(job.error) if job.error else None,
+        links=links,
+    )
+
+
+def _failure(error: str) -> ProblemDocument:
+    problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "job_failed", error)
+    return ProblemDocument.model_validate(problem.as_dict())
+
+
+def _version(name: str, version: str) -> ModelVersion:
+    return ModelVersion(name=name, version=version)
 
 
 def job_response(job: Job, status: HTTPStatus) -> Response:
-    """The job as JSON, with its ETag and, while it has not ended, Retry-After."""
+    """Return the job as JSON with its ETag and, until it has ended, Retry-After."""
     position = services().store.queue_position(job)
     response = json_response(job_document(job, position), status)
     response.set_etag(f"{job.revision}-{'' if position is None else position}")
@@ -59,5 +99,5 @@ def job_response(job: Job, status: HTTPStatus) -> Response:
 
 
 def retry_after(job: Job) -> int:
-    """Seconds after which it is worth asking for a job again."""
-    return max(_POLL_SECONDS, min(10, round((job.eta_seconds or 0) / 10)))
+    """Return the seconds after which polling again is worthwhile."""
+    return max(_POLL_SECONDS, min(_MAX_POLL_SECONDS, round((job.eta_seconds or 0) / 10)))

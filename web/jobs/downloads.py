@@ -1,4 +1,4 @@
-"""Downloads, streamed chunk by chunk: the scored CSV, the rejects, and formulas made harmless for spreadsheets."""
+"""Downloads, streamed chunk by chunk: the scored CSV and the rejects."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,11 +20,11 @@ Transform = Callable[[bytes], bytes]
 
 
 class TransferBroken(Exception):
-    """Raised within a download to break it off, so that a short file cannot pass for a whole one."""
+    """Raised to abort a download, so that a partial file cannot be mistaken for a complete one."""
 
 
 def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: ConcurrencyLimit) -> Response:
-    """A CSV download; ``people.csv`` becomes ``people.<suffix>.csv``. Raises Busy when too many are under way."""
+    """Return a CSV download: ``people.csv`` becomes ``people.<suffix>.csv``. Raise ``Busy`` if too many are running."""
     stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
     name = f"{stem}.{suffix}.csv"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
@@ -38,20 +38,20 @@ def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Co
 
 
 def unbuffered(response: Response) -> Response:
-    """The response, of which a proxy is to pass on each part when it comes: nginx would else gather them."""
+    """Ask proxies not to buffer the response, which nginx does by default."""
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
 def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks in small pieces: the time that a client may take for each is bounded, and slow ones need some."""
+    """Split blocks into small pieces, since the time limit of slow clients applies to each piece."""
     for block in blocks:
         for start in range(0, len(block), _PIECE_BYTES):
             yield block[start : start + _PIECE_BYTES]
 
 
 def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
-    """The scored file of an ended job: of a canceled one, the finished leading rows."""
+    """Yield the scored file of an ended job; of a canceled one, the leading rows that were scored."""
     yield transform(job.header + job.line_end.encode())
     for number in range(job.chunks):
         frame = store.output(job.id, number)
@@ -65,7 +65,7 @@ def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterato
 def followed_results(
     store: JobStore, notifications: JobNotifications, job: Job, transform: Transform
 ) -> Iterator[bytes]:
-    """The scored file as its chunks are done; ends when the job does."""
+    """Yield the scored file as its chunks are recorded, until the job ends."""
     yield transform(job.header + job.line_end.encode())
     number = 0
     with notifications.listen(job.id) as changed:
@@ -85,7 +85,7 @@ def followed_results(
 
 
 def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
-    """The rejects file of an ended job."""
+    """Yield the rejects file of an ended job."""
     names = job.delimiter.join(REJECT_COLUMNS).encode()
     yield transform(names + job.delimiter.encode() + job.input_header + job.line_end.encode())
     for number in store.chunks_with_rejects(job.id):
@@ -95,5 +95,5 @@ def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
 
 
 def as_it_is(block: bytes) -> bytes:
-    """The block unchanged: what programs get."""
+    """Return the block unchanged."""
     return block

@@ -1,4 +1,4 @@
-"""Fields that a spreadsheet would run as a formula, made harmless with an apostrophe. Pure."""
+"""Escape fields that a spreadsheet would run as formulas (CSV injection). Pure."""
 
 import re
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from jobs.csv.records import index_records
 
-# What makes a spreadsheet run a field that begins with it.
-_LEADS = "=+-@\t\r"
-# A spreadsheet may take any of these for the delimiter, whatever the file's is.
+# A spreadsheet runs a field that begins with one of these.
+_FORMULA_STARTS = "=+-@\t\r"
+# A spreadsheet may take any of these for the delimiter, whatever the file's own is.
 _DELIMITERS = ",;\t|"
 _QUOTE = ord('"')
 
@@ -32,26 +32,26 @@ _PHONE_NUMBER = rb"\+[0-9](?:[ ./()-]{0,2}[0-9]){6,14}"
 
 
 def formula_escaper(delimiter: str) -> Callable[[bytes], bytes]:
-    """What puts an apostrophe before each text in whole records that a spreadsheet would run as a formula.
+    """Return a function that puts an apostrophe before each formula in a block of whole records.
 
-    That is a field which begins, behind its quote if it has one, with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
-    return, and what follows another delimiter than the file's in the same way. Numbers stay as they are: with a sign,
-    in groups, with a point or a comma, in percent, and of telephones.
+    A formula is a field that begins, after its quote if any, with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
+    return, and likewise text after another delimiter than the file's. Numbers are left alone: signed, grouped, with a
+    point or comma, percentages and phone numbers.
     """
 
     def escape(block: bytes) -> bytes:
-        found = _formulas(block, delimiter)
-        if not found:
+        offsets = _formulas(block, delimiter)
+        if not offsets:
             return block
-        return b"'".join([block[start:end] for start, end in pairwise([0, *found, len(block)])])
+        return b"'".join([block[start:end] for start, end in pairwise([0, *offsets, len(block)])])
 
     return escape
 
 
 def _formulas(block: bytes, delimiter: str) -> list[int]:
-    """Where the formulas of the block begin."""
+    """Return the offsets of the formulas in the block."""
     raw = np.frombuffer(block, np.uint8)
-    found = _beginnings(raw)
+    found = _candidates(raw)
     if not len(found):
         return []
     quoted = index_records(block, ord(delimiter), final=True).quoted if b'"' in block else None
@@ -69,10 +69,10 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     return [int(at) for at in found[~harmless]]
 
 
-def _beginnings(raw: Bytes) -> Positions:
-    """Where a formula may begin, by the byte that stands there and the one before it."""
+def _candidates(raw: Bytes) -> Positions:
+    """Return offsets at which a formula may begin, judged by the byte there and the one before."""
     leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
-    leads[[ord(lead) for lead in _LEADS]] = True
+    leads[[ord(lead) for lead in _FORMULA_STARTS]] = True
     befores[[ord(before) for before in f'{_DELIMITERS}\n"']] = True
     found = np.flatnonzero(leads[raw])
     begins: Flags = befores[raw[found - 1]] | (found == 0)
@@ -80,7 +80,7 @@ def _beginnings(raw: Bytes) -> Positions:
 
 
 def _separates(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
-    """Whether the file's delimiter stands there, or a carriage return that ends a line."""
+    """Return whether the byte is the file's delimiter, or a carriage return that ends a line."""
     ends: Flags = (raw[found] == ord("\r")) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
     ends |= raw[found] == ord(delimiter)
     if quoted is not None:
@@ -89,7 +89,7 @@ def _separates(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | Non
 
 
 def _begins_field(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
-    """Whether a field of the file begins there, or its content behind a quote."""
+    """Return whether a field of the file, or its content after a quote, begins there."""
     starts = found - (raw[found - 1] == _QUOTE) * (found > 0)
     begins: Flags = (raw[starts - 1] == ord(delimiter)) | (raw[starts - 1] == ord("\n"))
     if quoted is not None:
@@ -99,7 +99,7 @@ def _begins_field(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | 
 
 
 def _follows_other(raw: Bytes, found: Positions, delimiter: str) -> Flags:
-    """Whether another delimiter than the file's stands before, with a quote between or a doubled one."""
+    """Return whether another delimiter than the file's precedes, possibly with a quote or doubled quote between."""
     others = np.zeros(256, np.bool_)
     others[[ord(other) for other in _DELIMITERS if other != delimiter]] = True
     follows, quotes = np.zeros(len(found), np.bool_), np.ones(len(found), np.bool_)
@@ -112,7 +112,7 @@ def _follows_other(raw: Bytes, found: Positions, delimiter: str) -> Flags:
 
 @cache
 def _number(delimiters: str, own: bool, in_quotes: bool) -> re.Pattern[bytes]:
-    """A number with a sign, or a telephone's, that fills a field of the file, or what another delimiter cuts out."""
+    """Return the pattern of a signed number or phone number that fills a field, by any of the delimiters."""
     stop = b"|".join(re.escape(delimiter.encode()) for delimiter in delimiters)
     quotes = (b'"' if in_quotes else b"") if own else (b'"{1,2}' if in_quotes else b'"{0,2}')
     marks = b"." if own and not in_quotes and delimiters == "," else b".,"

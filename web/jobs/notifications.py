@@ -1,4 +1,4 @@
-"""Waiting for jobs to change: one subscription per web process serves everybody who waits."""
+"""Waiting for jobs to change. One Redis subscription per web process serves all waiters."""
 
 import threading
 import time
@@ -17,15 +17,14 @@ from web.server.limits import Busy, ConcurrencyLimit
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Whoever waits looks again after this time even without a message.
+# Waiters check again after this time even without a message.
 _MAX_SILENCE_SECONDS = 5.0
 
 
 class JobNotifications:
-    """Tells those who wait for a job when it has changed.
+    """Wakes waiters when their job changes.
 
-    ``places`` bounds how many of them there are; ``stopping`` is true once nobody should wait any more, since the
-    process is about to end.
+    ``places`` limits the number of waiters. ``stopping`` is true once the process shuts down.
     """
 
     def __init__(self, redis: Redis, places: ConcurrencyLimit) -> None:
@@ -38,7 +37,7 @@ class JobNotifications:
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[threading.Event]:
-        """An event that is set whenever the job may have changed."""
+        """Yield an event that is set whenever the job may have changed."""
         event = threading.Event()
         with self._lock:
             self._listeners.setdefault(job_id, set()).add(event)
@@ -54,7 +53,7 @@ class JobNotifications:
                     del self._listeners[job_id]
 
     def stop(self) -> None:
-        """The process is about to end: whoever waits goes home."""
+        """Wake every waiter on shutdown."""
         self.stopping = True
         self._wake_all()
 
@@ -72,7 +71,7 @@ class JobNotifications:
             except (RedisError, OSError) as error:
                 redis_availability.record_failure(error)
             except Exception:
-                # Whatever it was: nobody else would begin another subscription for those who wait.
+                # Whatever the error: without this thread, no waiter would be woken again.
                 log.exception("subscription failed")
             self._wake_all()
             time.sleep(0.5)
@@ -92,20 +91,20 @@ class JobNotifications:
 def wait_for_change(
     notifications: JobNotifications, store: JobStore, job_id: str, revision: int | None, seconds: float
 ) -> Job | None:
-    """The job as soon as it has ended, or has another revision than the given one, or the time is up.
+    """Return the job once it has ended, differs from ``revision``, or ``seconds`` have passed.
 
-    Where too many wait already, that is at once: the answer is true, only early.
+    Return it at once if there are too many waiters: the answer is correct, only early.
     """
     if seconds <= 0:
         return store.get(job_id)
     try:
         with notifications.places.held():
-            return _waited(notifications, store, job_id, revision, seconds)
+            return _wait(notifications, store, job_id, revision, seconds)
     except Busy:
         return store.get(job_id)
 
 
-def _waited(
+def _wait(
     notifications: JobNotifications, store: JobStore, job_id: str, revision: int | None, seconds: float
 ) -> Job | None:
     deadline = time.monotonic() + seconds

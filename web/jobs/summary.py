@@ -1,4 +1,4 @@
-"""The summary of a job's results: the counts that workers kept up, as the API and the pages show them."""
+"""The summary of a job's results, made from the counts of the workers, for the API and the pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,15 +9,20 @@ from model.card import Card
 from model.catalog import Catalog
 from model.errors import ModelError
 from model.monitoring.agreement import agreement
+from model.monitoring.counts import (
+    FAULT,
+    PREDICTION,
+    PROBABILITY,
+    PROBABILITY_BINS,
+    SECOND_MODEL,
+    VALUE,
+    WARNING,
+)
 from model.monitoring.drift import joint_drift
-
-BINS = 20
-# What the names of a second model's counts begin with.
-_SECOND = "second:"
 
 
 def cards_of(catalog: Catalog, job: Job) -> list[Card | None]:
-    """The cards of a job's models, each None if it is not there any more."""
+    """Return the cards of a job's models; None for one that no longer exists."""
     return [_card(catalog, name, version) for name, version in job.models]
 
 
@@ -29,61 +34,61 @@ def _card(catalog: Catalog, name: str, version: str) -> Card | None:
 
 
 def summary_document(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None]) -> dict[str, Any]:
-    """The counts that the workers kept up, as the contract shows them.
+    """Return the summary as the API shows it, but for ``rows``.
 
-    Without its card, there are neither a regressor's bins nor a comparison with the training data.
+    Without the card of a model there are no bins of a regressor and no comparison with the training data.
     """
-    found = joint_drift([card for card in cards if card], counts)
+    drift_by_feature = joint_drift([card for card in cards if card], counts)
     return {
         **_predictions(counts, cards[0]),
         **(_comparison(counts, job, cards) if job.compared else {}),
-        "rejects": _counted(counts, "fault"),
-        "warnings": _counted(counts, "warning"),
-        "drift": None if found is None else {name: asdict(feature) for name, feature in found.items()},
+        "rejects": _count_by_column(counts, FAULT),
+        "warnings": _count_by_column(counts, WARNING),
+        "drift": None if drift_by_feature is None else {name: asdict(d) for name, d in drift_by_feature.items()},
     }
 
 
 def _predictions(counts: Mapping[str, int], card: Card | None) -> dict[str, Any]:
-    """What one model predicted: of a regressor, predictions by their bins."""
+    """Return the prediction counts of one model, and the histogram of a regressor's predictions."""
     predictions: dict[str, int] = {}
-    histogram, values = [0] * BINS, [0] * BINS
+    value_edges = list(card.prediction_edges) if card else []
+    histogram, values = [0] * PROBABILITY_BINS, [0] * max(0, len(value_edges) - 1)
     for name, count in counts.items():
         kind, _, rest = name.partition(":")
-        if kind == "prediction":
+        if kind == PREDICTION:
             predictions[rest] = count
-        elif kind == "probability":
+        elif kind == PROBABILITY:
             histogram[int(rest)] = count
-        elif kind == "value":
+        elif kind == VALUE and values:
             values[int(rest)] = count
-    edges = [round(place / BINS, 2) for place in range(BINS + 1)]
-    own = {"edges": list(card.prediction_edges), "counts": values} if card and card.prediction_edges else None
+    edges = [round(place / PROBABILITY_BINS, 2) for place in range(PROBABILITY_BINS + 1)]
     return {
         "predictions": predictions,
         "probability": {"edges": edges, "counts": histogram},
-        **({"values": own} if own else {}),
+        **({"values": {"edges": value_edges, "counts": values}} if value_edges else {}),
     }
 
 
 def _comparison(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None]) -> dict[str, Any]:
-    """What each of two models predicted, and how far they agree."""
-    own = [counts, {name.removeprefix(_SECOND): n for name, n in counts.items() if name.startswith(_SECOND)}]
+    """Return the prediction counts of each of two models, and their agreement."""
+    own = [counts, {name.removeprefix(SECOND_MODEL): n for name, n in counts.items() if name.startswith(SECOND_MODEL)}]
     first, second = cards
-    found = agreement(first, second, counts) if first and second else None
+    agreed = agreement(first, second, counts) if first and second else None
     return {
         "models": [
             {"name": name, "version": version, **_predictions(part, card)}
             for (name, version), part, card in zip(job.models, own, cards, strict=True)
         ],
-        "agreement": asdict(found) if found else None,
+        "agreement": asdict(agreed) if agreed else None,
     }
 
 
-def _counted(counts: Mapping[str, int], what: str) -> list[dict[str, Any]]:
-    """How often each fault or warning occurred in each column, the most frequent first."""
-    found = []
+def _count_by_column(counts: Mapping[str, int], wanted: str) -> list[dict[str, Any]]:
+    """Return the counts of each fault or warning by column, most frequent first."""
+    items = []
     for name, count in counts.items():
         kind, _, rest = name.partition(":")
-        if kind == what:
+        if kind == wanted:
             code, _, column = rest.partition(":")
-            found.append({"column": column or None, "code": code, "count": count})
-    return sorted(found, key=lambda reject: -reject["count"])
+            items.append({"column": column or None, "code": code, "count": count})
+    return sorted(items, key=lambda item: -item["count"])

@@ -1,6 +1,5 @@
 """The endpoints of the pages, which are rendered on the server and work without JavaScript."""
 
-import gzip
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from web.api.models import found_card
 from web.api.openapi import parse
 from web.api.predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
 from web.api.schemas import JobsQuery
+from web.compression import compress
 from web.ids import unknown_prediction
 from web.jobs.documents import found_job, no_results
 from web.jobs.listing import list_page
@@ -29,18 +29,17 @@ from web.pages.evaluation import evaluation
 from web.pages.jobs import view as job_view
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
+from web.request_limits import PREFLIGHT_BYTES
 from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
-from web.uploads.bodies import Body, UploadForm, has_arrived, open_body
-from web.uploads.preflight import SAMPLE_BYTES
+from web.uploads.bodies import Body, has_arrived, open_body
+from web.uploads.parameters import UploadForm
 from web.uploads.upload import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)
 
 _CHANGES_WAIT_SECONDS = 1.0
-_MIN_COMPRESSED_BYTES = 2048
-_COMPRESSION_LEVEL = 4
 _MAX_FORM_BYTES = 16 * 1024 * 1024
 _MAX_FORM_PARTS = 10_000
 _MAX_LISTED_COLUMNS = 40
@@ -58,7 +57,7 @@ def _configure_templates(state: Any) -> None:
         MAX_LISTED_COLUMNS=_MAX_LISTED_COLUMNS,
         PROBLEM_TEXTS=error_texts.PROBLEM_TEXTS,
         ROW_SUBJECT=error_texts.ROW_SUBJECT,
-        SAMPLE_BYTES=SAMPLE_BYTES,
+        PREFLIGHT_BYTES=PREFLIGHT_BYTES,
         describe_problem_errors=error_texts.describe_problem_errors,
     )
 
@@ -69,15 +68,7 @@ def _require_revalidation(response: Response) -> Response:
     return response
 
 
-@pages.after_request
-def _compress(response: Response) -> Response:
-    """Compress the page; it holds no secret that its length could reveal."""
-    accepts_gzip = request.accept_encodings.quality("gzip") > 0
-    if accepts_gzip and not response.is_streamed and len(response.data) > _MIN_COMPRESSED_BYTES:
-        response.set_data(gzip.compress(response.data, _COMPRESSION_LEVEL, mtime=0))
-        response.headers["Content-Encoding"] = "gzip"
-    response.vary.add("Accept-Encoding")
-    return response
+pages.after_request(compress.after_request)
 
 
 @pages.get("/")

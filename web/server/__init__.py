@@ -1,1 +1,1 @@
-"""How this process serves: gunicorn's worker, limits, hosts, metrics."""
+"""The server side of the web: gunicorn worker and settings, concurrency limits, hosts, metrics."""

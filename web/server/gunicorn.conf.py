@@ -1,4 +1,4 @@
-"""Settings of gunicorn, from the settings of Scoreline."""
+"""gunicorn's settings, derived from Scoreline's."""
 
 import gc
 import itertools
@@ -15,17 +15,17 @@ from jobs.settings import get_settings
 
 _settings = get_settings()
 
-# As many open files as the system lets a process have, within reason: a connection needs one, maybe one to Redis.
-_, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-_files = 10_240 if _most_files == resource.RLIM_INFINITY else min(_most_files, 10_240)
-resource.setrlimit(resource.RLIMIT_NOFILE, (_files, _most_files))
+# Raise the limit of open files, within reason: each connection needs one, and perhaps another one to Redis.
+_, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+_files = 10_240 if _hard_limit == resource.RLIM_INFINITY else min(_hard_limit, 10_240)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_files, _hard_limit))
 
 
 class ServerLog(glogging.Logger):
-    """Gunicorn's own lines, written as all others are."""
+    """gunicorn's log, written like all other log lines."""
 
     def setup(self, cfg: Any) -> None:
-        """Hand them on to our handler instead of gunicorn's."""
+        """Propagate to our handler instead of gunicorn's own."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
@@ -33,7 +33,7 @@ class ServerLog(glogging.Logger):
 
 
 bind = [f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"]
-# By its path, since importing the package ``web`` would load the application into the master process.
+# Loaded by path: importing the package ``web`` would load the application into the master process.
 _worker_module = Path(__file__).with_name("gunicorn_worker.py")
 worker_class = runpy.run_path(str(_worker_module), run_name="gunicorn_worker")["BufferedThreadWorker"]
 worker_class.pace_seconds = float(_settings.upload_idle_seconds)
@@ -42,9 +42,9 @@ worker_connections = min(4096, (_files - 256) // 2)
 threads = min(_settings.web_threads, worker_connections // 2)
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 limit_request_fields = 64
-# No client says where the application is mounted, or which path it asked for, but by the address that it asks for.
+# Clients cannot set the mount point or path through headers.
 forwarder_headers = ""
-# Requests in hand get this long to finish when the service stops.
+# On shutdown, requests get this many seconds to finish.
 graceful_timeout = 10
 timeout = 60
 keepalive = 75
@@ -54,7 +54,7 @@ control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """Make the folder in which the processes count requests: an earlier run's counts are not ours."""
+    """Create the directory of the request counters, without those of an earlier run."""
     if not _settings.only_local:
         server.log.warning("HOST=%s: there is no login; whoever reaches this address sees all jobs", _settings.host)
     shutil.rmtree(_settings.counters_dir, ignore_errors=True)
@@ -62,24 +62,24 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give each process a place that no other living one has: a dead one's, if there is one."""
+    """Give each worker the lowest place that no live worker has."""
     taken = {other.place for other in server.WORKERS.values()}
     worker.place = next(place for place in itertools.count() if place not in taken)
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Count requests at that place."""
-    # Not imported above: what this process has loaded, a reload does not load again.
+    """Count requests at the worker's place."""
+    # Imported here: modules loaded in the master process are not reloaded.
     from web.server.metrics import count_together  # noqa: PLC0415
 
     count_together(_settings.counters_dir, worker.place)
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Spare what was loaded for good from being looked through for garbage, for which requests would wait 60 ms."""
+    """Exempt what is loaded from garbage collection, which would delay requests by 60 ms."""
     gc.freeze()
 
 
 def on_exit(_server: Any) -> None:
-    """Leave nothing behind in memory."""
+    """Remove the counters from memory."""
     shutil.rmtree(_settings.counters_dir, ignore_errors=True)

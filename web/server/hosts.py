@@ -1,4 +1,4 @@
-"""Which hosts are the service's own, so that a page of another site cannot reach it under a name of its own.
+"""The service's own host names, to protect it against DNS rebinding.
 
 In DNS rebinding, a page at ``http://evil.example`` has that name point to this machine once it is loaded, and is then
 of the same origin as the service: its requests carry ``Host: evil.example``. An address cannot point elsewhere: where
@@ -17,19 +17,19 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class OwnHosts:
-    """The hosts under which the service answers: loopback, the address it listens on, and those that are listed."""
+    """The hosts under which the service answers: loopback, the address it listens on, and those in the settings."""
 
     def __init__(self, listens_on: str, listed: Iterable[str] = ()) -> None:
-        self._names = {_LOOPBACK_NAME, *(_plain(name) for name in (listens_on, *listed))}
-        address = _address(_plain(listens_on))
+        self._names = {_LOOPBACK_NAME, *(_normalise(name) for name in (listens_on, *listed))}
+        address = _address(_normalise(listens_on))
         self._any_address = address is not None and address.is_unspecified
 
     def own(self, host: str) -> bool:
-        """Whether a ``Host`` header, with or without a port, names one of them."""
-        found = _HOST.fullmatch(host)
-        if found is None:
+        """Return whether a ``Host`` header, with or without a port, names one of them."""
+        match = _HOST.fullmatch(host)
+        if match is None:
             return False
-        name = _plain(found["name"])
+        name = _normalise(match["name"])
         address = _address(name)
         if address is not None and (address.is_loopback or self._any_address):
             return True
@@ -37,20 +37,20 @@ class OwnHosts:
 
 
 def target_host(target: str) -> str | None:
-    """The host of a request target that is an absolute address; None for one that is only a path."""
-    found = _TARGET.match(target)
-    return found["authority"] if found else None
+    """Return the host of a request target in absolute form; None if the target is a path."""
+    match = _TARGET.match(target)
+    return match["authority"] if match else None
 
 
-def _plain(name: str) -> str:
-    """A host's name as it is compared: in lower case, without brackets or a last dot; of an address, its usual form."""
+def _normalise(name: str) -> str:
+    """Return a host in canonical form: lower case, without brackets or trailing dot; addresses normalised."""
     plain = name.strip("[]").lower().removesuffix(".")
     address = _address(plain)
     return plain if address is None else str(address)
 
 
 def _address(name: str) -> Address | None:
-    """The address that a name spells, an IPv4 one in IPv6's notation as what it is; None for a name."""
+    """Parse an IP address, IPv4-mapped IPv6 as IPv4; return None for a host name."""
     try:
         address = ipaddress.ip_address(name)
     except ValueError:

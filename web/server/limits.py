@@ -1,4 +1,4 @@
-"""Bounds on what may hold a thread for long, so that there is always one for what is quick."""
+"""Limits on requests that occupy a thread for long, so that threads remain for quick ones."""
 
 import ipaddress
 import threading
@@ -12,30 +12,30 @@ from jobs.errors import JobsError
 
 
 class Busy(JobsError):
-    """Raised when as many requests of a kind are under way as one web process serves at once."""
+    """Raised when one web process handles the maximum number of requests of a kind."""
 
 
 class ConcurrencyLimit:
-    """A number of places, of which one client may have all or only some; whoever gets none is told so at once.
+    """A non-blocking semaphore with an optional limit per client.
 
-    A client is an address on the network: of IPv6 a network of 64 bits, since that is what a customer has.
+    A client is an IP address; of IPv6 a /64 network, which is what one customer gets.
     """
 
-    def __init__(self, most: int, what: str, max_of_one: int | None = None) -> None:
-        self._most, self._most_of_one, self._what = most, max_of_one or most, what
+    def __init__(self, limit: int, what: str, limit_per_client: int | None = None) -> None:
+        self._limit, self._limit_per_client, self._what = limit, limit_per_client or limit, what
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, address: str = "") -> None:
-        """Take a place for the client at this address. Raises Busy."""
+    def acquire(self, address: str = "") -> None:
+        """Acquire a place for the client with this address; raise ``Busy`` if there is none."""
         client = _client(address)
         with self._lock:
-            if self._taken.total() >= self._most or self._taken[client] >= self._most_of_one:
+            if self._taken.total() >= self._limit or self._taken[client] >= self._limit_per_client:
                 raise Busy(f"too many {self._what} at once")
             self._taken[client] += 1
 
-    def give_back(self, address: str = "") -> None:
-        """Give a place back."""
+    def release(self, address: str = "") -> None:
+        """Release a place."""
         client = _client(address)
         with self._lock:
             self._taken[client] -= 1
@@ -44,18 +44,18 @@ class ConcurrencyLimit:
 
     @contextmanager
     def held(self, address: str = "") -> Iterator[None]:
-        """A place for a while. Raises Busy."""
-        self.take(address)
+        """Hold a place within the context; raise ``Busy`` if there is none."""
+        self.acquire(address)
         try:
             yield
         finally:
-            self.give_back(address)
+            self.release(address)
 
 
 def _client(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:  # of a socket that has none
+    except ValueError:  # a Unix socket has none
         return address
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
@@ -63,11 +63,11 @@ def _client(address: str) -> str:
 
 
 class LimitedResponseBody:
-    """Blocks of an answer that hold a place until the server closes them, whether or not any was sent."""
+    """A response body that holds a place until the server closes it, whether or not anything was sent."""
 
-    def __init__(self, slots: ConcurrencyLimit, blocks: Iterator[bytes]) -> None:
-        slots.take()
-        self._slots, self._blocks = slots, blocks
+    def __init__(self, limit: ConcurrencyLimit, blocks: Iterator[bytes]) -> None:
+        limit.acquire()
+        self._limit, self._blocks = limit, blocks
         self._closed = False
 
     def __iter__(self) -> Self:
@@ -77,17 +77,17 @@ class LimitedResponseBody:
         return next(self._blocks)
 
     def close(self) -> None:
-        """The answer is over."""
+        """Release the place."""
         if not self._closed:
             self._closed = True
-            self._slots.give_back()
+            self._limit.release()
             if close := getattr(self._blocks, "close", None):
                 close()
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimits:
-    """The places of one web process. Together they are fewer than its threads: the rest is for what is quick."""
+    """The limits of one web process. Their sum is less than its threads: the rest is for quick requests."""
 
     waiting: ConcurrencyLimit
     records: ConcurrencyLimit
@@ -97,9 +97,9 @@ class ConcurrencyLimits:
 
     @classmethod
     def among(cls, threads: int) -> "ConcurrencyLimits":
-        """Half of the threads may wait for jobs, since that is what most clients do at once.
+        """Divide the threads: half for waiting for jobs, which is what most concurrent clients do.
 
-        Who sends slowly can hold a place for minutes, so that one client gets half of those at most.
+        A slow sender can occupy a place for minutes, so one client gets at most half of the places for bodies.
         """
         return cls(
             waiting=ConcurrencyLimit(max(1, threads // 2), "followers of jobs"),

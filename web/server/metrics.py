@@ -1,7 +1,7 @@
-"""``/metrics``, for Prometheus: the requests of this machine's web processes, and the service as the store knows it.
+"""``/metrics`` for Prometheus: requests of this host's web processes, and the state of the service in the store.
 
-Each web process counts in a file of its own that lies in memory; whichever is asked adds all of them up. What workers
-do is counted in the store, in the step that does it, so that a number is right whoever dies.
+Each web process counts in a memory-mapped file; the one that is scraped adds them up. What workers do is counted by the
+Lua script that does it, so that no crash falsifies a number.
 """
 
 import os
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _REQUEST_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 _BEGAN = "scoreline.began"
 _CONVERTER = re.compile(r"<\w+:")
-# What the store counts, by the name it has there.
+# Totals in the store, by their name there.
 _TOTALS = {
     "jobs:accepted": ("scoreline_jobs_accepted", "Uploads that became jobs."),
     "rows:scoring_failed": ("scoreline_rows_scoring_failed", "Rows of files that the model failed on (also rejected)."),
@@ -40,7 +40,7 @@ _TOTALS = {
     "predictions:scoring_failed": ("scoreline_predictions_scoring_failed", "Single records that the model failed on."),
     "predictions:sent_again": ("scoreline_predictions_sent_again", "Requests for predictions sent again."),
 }
-# What is now, by the name that jobs.stats gives it.
+# Current numbers, by their name in ``ServiceStats.now``.
 _NOW = {
     "age": ("scoreline_oldest_job_seconds", "Age of the oldest job that has not ended."),
     "silence": ("scoreline_longest_silence_seconds", "Longest time for which a job that has not ended stood still."),
@@ -49,17 +49,17 @@ _NOW = {
 
 
 def count_together(folder: Path, place: int) -> None:
-    """Count in a file in this folder, so that other processes can add it up; before the first metric is made.
+    """Count in a file in this directory, which other processes can read. Call it before the first metric is created.
 
-    ``place`` tells the processes that live at one time apart. Who takes a dead one's place counts on in its file, so
-    that nothing goes back and files do not pile up.
+    ``place`` is unique among live processes. A process that takes the place of a dead one continues its file, so that
+    counters never decrease and files do not pile up.
     """
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))
     values.ValueClass = values.MultiProcessValue(lambda: place)
 
 
 class RequestMetrics:
-    """Counts requests and measures them until their answer begins; adds a few microseconds to each."""
+    """Counts requests and measures the time until their response begins; costs a few microseconds per request."""
 
     def __init__(self, folder: Path) -> None:
         self._registry = CollectorRegistry()
@@ -74,7 +74,7 @@ class RequestMetrics:
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
     def watch(self, app: Flask) -> None:
-        """Count the requests of an application."""
+        """Count the requests of the application."""
         application = app.wsgi_app
 
         def timed(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -85,39 +85,39 @@ class RequestMetrics:
         app.after_request(self._count)
 
     def _count(self, response: Response) -> Response:
-        # Each use of Flask's proxy costs as much as counting does.
-        asked = request._get_current_object()  # type: ignore[attr-defined]  # of the proxy
-        rule = asked.url_rule
-        # What no route takes is counted together: a client may make up as many addresses and methods as it likes.
-        key = (rule.rule, asked.method, response.status_code) if rule else ("", "", response.status_code)
+        # Resolved once: each use of the proxy costs as much as counting does.
+        current = request._get_current_object()  # type: ignore[attr-defined]  # of the proxy
+        rule = current.url_rule
+        # Requests without a route share one series: clients can invent any number of paths and methods.
+        key = (rule.rule, current.method, response.status_code) if rule else ("", "", response.status_code)
         seconds = self._known.get(key) or self._new_histogram(key)
-        # What was no request at all did not come through the application, and took no time of it.
+        # A refusal of what is not HTTP did not come through the application.
         now = time.perf_counter()
-        seconds.observe(now - asked.environ.get(_BEGAN, now))
+        seconds.observe(now - current.environ.get(_BEGAN, now))
         return response
 
     def _new_histogram(self, key: tuple[str, str, int]) -> Histogram:
         route, method, status = key
-        # How a part of an address is checked is no part of its name.
+        # Converters are left out of the label.
         name = _CONVERTER.sub("<", route)
-        found = self._known[key] = self._seconds.labels(name, method, str(status))
-        return found
+        series = self._known[key] = self._seconds.labels(name, method, str(status))
+        return series
 
     def collect(self) -> Iterator[Metric]:
-        """The requests of all web processes that count together, or of this one if it counts alone."""
+        """Yield the requests of all web processes, or of this one if it counts alone."""
         alone = values.ValueClass is values.MutexValue
         source = self._registry if alone else MultiProcessCollector(None, str(self._folder))
         yield from source.collect()
 
 
 class ServiceMetrics:
-    """The service as the store knows it; of a store that does not answer, only that."""
+    """The state of the service in the store; while the store is away, only that."""
 
     def __init__(self, redis: Redis, full_ratio: float) -> None:
         self._redis, self._full_ratio = redis, full_ratio
 
     def collect(self) -> Iterator[Metric]:
-        """Asks the store at each call."""
+        """Read the store on each call."""
         try:
             stats = read_service_stats(self._redis)
             redis_availability.record_success()
@@ -192,7 +192,7 @@ def _store(memory: Any, full_ratio: float) -> Iterator[Metric]:
 
 
 def exposition(*sources: Any) -> Response:
-    """What the sources collect, in Prometheus' text format."""
+    """Return what the sources collect, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     for source in sources:
         registry.register(source)

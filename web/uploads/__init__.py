@@ -1,1 +1,1 @@
-"""From the body of a request to the chunks of a job."""
+"""Uploads: from the body of a request to the chunks of a job."""

@@ -1,7 +1,7 @@
-"""The body of an upload as blocks of CSV bytes: raw or multipart, plain or gzip, read as a stream and never whole."""
+"""The body of an upload as a stream of CSV blocks: raw or multipart, plain or gzip, never held as a whole."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO
@@ -14,19 +14,20 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from jobs.errors import UploadForgotten, UploadRefused
 from web.server.gunicorn_worker import SMALL_BODY_BYTES
 from web.server.limits import ConcurrencyLimit
+from web.uploads.parameters import UploadForm
 
 _BLOCK_BYTES = 64 * 1024
-_MAX_FIELDS_BYTES = 64 * 1024
-# What the multipart reader may hold: some blocks, and the headers of a part.
-_MAX_HELD_BYTES = 8 * _BLOCK_BYTES
-# Compressed or wrapped bytes may outnumber the CSV's by this factor, and by a little.
+_MAX_FIELD_BYTES = 64 * 1024
+# Bytes that the multipart decoder may buffer: some blocks, and the headers of a part.
+_MAX_BUFFERED_BYTES = 8 * _BLOCK_BYTES
+# The encoded body may be larger than the CSV by this factor, plus a little.
 _MAX_OVERHEAD = 2
 _MAX_PARTS = 64
-# The last but one is what programs send that know no name for what they have.
+# `application/octet-stream` is what programs send that do not know the type.
 _CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", "application/octet-stream", ""})
 _GZIP_MAGIC = b"\x1f\x8b"
 
-# What files that are no CSV begin with.
+# Signatures of files that are not CSV.
 _MAGIC = (
     (b"PK\x03\x04", "a .zip archive"),
     (b"PK\x05\x06", "a .zip archive"),
@@ -51,30 +52,10 @@ _WORKBOOK_NAMES = (b"xl/", b"[Content_Types].xml")
 
 
 @dataclass(slots=True)
-class UploadForm:
-    """What a client says of its upload, in the query or in form fields; texts as they came."""
-
-    model: str | None = None
-    version: str | None = None
-    filename: str | None = None
-    threshold: str | None = None
-    encoding: str | None = None
-    explain: str | None = None
-    warnings: str | None = None
-
-    NAMES = ("model", "version", "filename", "threshold", "encoding", "explain", "warnings")
-
-    @classmethod
-    def of(cls, values: Mapping[str, str]) -> "UploadForm":
-        """The parameters among the given values; empty ones count as not given."""
-        return cls(**{name: values[name] for name in cls.NAMES if values.get(name)})
-
-
-@dataclass(slots=True)
 class Body:
-    """The CSV bytes of a request, and the parameters that come with them.
+    """The CSV bytes of a request, and its parameters.
 
-    In a multipart body, parameters may also follow the file: ``form`` is whole only when all blocks have been read.
+    In a multipart body, form fields may follow the file: ``form`` is complete only once all blocks are read.
     """
 
     form: UploadForm
@@ -83,12 +64,12 @@ class Body:
 
 
 def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Body:
-    """The body of an upload request.
+    """Open the body of an upload request.
 
     Raises:
-        UploadRefused: here and while reading: ``unsupported_media_type``, ``malformed_body``, ``too_large``.
-        Busy: while reading, when too many uploads are under way; ``places`` counts them.
-        UploadForgotten: while reading, when the body comes too slowly.
+        UploadRefused: now or while reading: ``unsupported_media_type``, ``malformed_body``, ``too_large``.
+        Busy: while reading, if too many uploads are in progress; ``places`` limits them.
+        UploadForgotten: while reading, if the body arrives too slowly.
     """
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
@@ -100,7 +81,7 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
         )
     blocks = _read(request.stream, request.content_length or 0, max_bytes)
     if not has_arrived(request):
-        blocks = _in_a_place(blocks, places, request.remote_addr or "")
+        blocks = _limit_concurrency(blocks, places, request.remote_addr or "")
     if encoding != "identity":
         blocks = _gunzip(blocks)
     if request.mimetype == "multipart/form-data":
@@ -117,29 +98,29 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
 
 
 def _charset(request: Request) -> str | None:
-    """The charset parameter, unless it names what is found out anyway."""
+    """Return the charset parameter, unless it names an encoding that is detected anyway."""
     charset = request.mimetype_params.get("charset", "").lower()
     return charset if charset not in ("", "utf-8", "utf8", "us-ascii", "ascii") else None
 
 
 def has_arrived(request: Request) -> bool:
-    """Whether the body is so small that the server has waited for all of it: reading it holds up no thread."""
+    """Return whether the server has received all of a small body already, so that reading it cannot block."""
     small = request.content_length is not None and request.content_length <= SMALL_BODY_BYTES
     return small and "Expect" not in request.headers
 
 
-def _in_a_place(blocks: Iterator[bytes], places: ConcurrencyLimit, address: str) -> Iterator[bytes]:
+def _limit_concurrency(blocks: Iterator[bytes], places: ConcurrencyLimit, address: str) -> Iterator[bytes]:
     with places.held(address):
         yield from blocks
 
 
 def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
-    """The body's blocks; one that is shorter than announced is never taken for a whole one."""
+    """Yield the blocks of the body; raise if it is shorter than its Content-Length."""
     received = 0
     try:
         while block := stream.read(_BLOCK_BYTES):
             received += len(block)
-            if received > _MAX_OVERHEAD * max_bytes + _MAX_HELD_BYTES:
+            if received > _MAX_OVERHEAD * max_bytes + _MAX_BUFFERED_BYTES:
                 raise _too_large(max_bytes)
             yield block
     except TimeoutError as error:
@@ -152,7 +133,7 @@ def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
 
 
 def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress gzip of one or several members, at most a block at a time, so that a bomb stays small."""
+    """Decompress gzip of one or more members, a block at a time: a decompression bomb never fills the memory."""
     decoder, inside = zlib.decompressobj(31), False
     try:
         for block in blocks:
@@ -171,7 +152,7 @@ def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _checked(blocks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    """The blocks, refused when they grow too large or begin like something that is no CSV."""
+    """Yield the blocks; refuse them if they grow too large or begin like another file format."""
     size, head = 0, b""
     for block in blocks:
         size += len(block)
@@ -185,13 +166,13 @@ def _checked(blocks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
 
 
 def _refuse_other_formats(head: bytes) -> None:
-    found = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-    if found == "a .zip archive" and any(name in head for name in _WORKBOOK_NAMES):
-        found = "an Excel workbook (.xlsx)"
+    kind = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if kind == "a .zip archive" and any(name in head for name in _WORKBOOK_NAMES):
+        kind = "an Excel workbook (.xlsx)"
     text = head[:512].lstrip().lower()
-    found = found or next((name for mark, name in _MARKUP if text.startswith(mark)), None)
-    if found:
-        raise UploadRefused("unsupported_media_type", f"this looks like {found}; a CSV file is needed")
+    kind = kind or next((name for mark, name in _MARKUP if text.startswith(mark)), None)
+    if kind:
+        raise UploadRefused("unsupported_media_type", f"this looks like {kind}; a CSV file is needed")
 
 
 def _too_large(max_bytes: int) -> UploadRefused:
@@ -199,24 +180,24 @@ def _too_large(max_bytes: int) -> UploadRefused:
 
 
 class _FileParts:
-    """Reads a multipart body: its one file part as blocks, its fields into the form."""
+    """Reads a multipart body: yields its file part in blocks, and stores its fields in the form."""
 
     def __init__(self, form: UploadForm, boundary: str) -> None:
         if not boundary:
             raise UploadRefused("malformed_body", "multipart/form-data needs a boundary in its Content-Type")
         self._form = form
-        self._decoder = MultipartDecoder(boundary.encode(), _MAX_HELD_BYTES, max_parts=_MAX_PARTS)
+        self._decoder = MultipartDecoder(boundary.encode(), _MAX_BUFFERED_BYTES, max_parts=_MAX_PARTS)
         self._field: str | None = None
         self._text = b""
-        self._found = self._over = False
+        self._has_file = self._ended = False
         self._gzip = False
 
     def read(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """The bytes of the part ``file``, decompressed if its name ends in .gz."""
+        """Yield the part ``file``, decompressed if its name ends in .gz."""
         plain = self._parts(blocks)
         for block in plain:
             yield from self._gunzipped(block, plain) if self._gzip else (block,)
-        if not self._found:
+        if not self._has_file:
             raise UploadRefused("malformed_body", "no part named 'file' in the form")
 
     @staticmethod
@@ -239,8 +220,8 @@ class _FileParts:
                     self._take_field(event)
 
     def _events(self, block: bytes | None) -> Iterator[Event]:
-        """What the block completes; None is the end, which must not come in the middle of a part."""
-        if self._over:  # what follows the closing boundary counts for nothing
+        """Yield the events that a block completes; None is the end of the body, which must not be within a part."""
+        if self._ended:  # data after the closing boundary is ignored
             return
         try:
             self._decoder.receive_data(block)
@@ -250,15 +231,15 @@ class _FileParts:
             raise UploadRefused("malformed_body", "the multipart body has a part whose headers do not end") from error
         except ValueError as error:
             raise UploadRefused("malformed_body", f"the multipart body is malformed or breaks off: {error}") from error
-        self._over = self._decoder.state is State.EPILOGUE
+        self._ended = self._decoder.state is State.EPILOGUE
 
     def _begin(self, part: File | Field) -> bool:
         self._field, self._text = part.name, b""
         if part.name != "file":
             return False
-        if self._found:
+        if self._has_file:
             raise UploadRefused("malformed_body", "one file at a time: the form has two parts named 'file'")
-        self._found = True
+        self._has_file = True
         if isinstance(part, File):
             self._form.filename = self._form.filename or part.filename
             self._gzip = (part.filename or "").lower().endswith(".gz")
@@ -268,7 +249,7 @@ class _FileParts:
         if self._field not in UploadForm.NAMES:
             return
         self._text += event.data
-        if len(self._text) > _MAX_FIELDS_BYTES:
+        if len(self._text) > _MAX_FIELD_BYTES:
             raise UploadRefused("malformed_body", f"the form field {self._field!r} is too long")
         if not event.more_data and self._text:
             setattr(self._form, self._field, self._text.decode("utf-8", "replace"))

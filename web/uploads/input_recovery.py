@@ -1,8 +1,8 @@
-"""The records of a file from its results: the columns that scoring appended are taken off again. Pure.
+"""Recover the input records of a job from its results, by removing the appended columns. Pure.
 
-In the results a record that could not be read as one of the file's has as many fields as the header. Here it is written
-so that it is rejected again, with the same words: with the number of fields that it had, or with one too many that
-breaks the rules as it did.
+Rejected records were padded or cut to the header's width for the results. Here they are written so that they are
+rejected again for the same reason: with the number of fields that they had, or with an extra field that is malformed or
+undecodable.
 """
 
 import re
@@ -17,15 +17,15 @@ from jobs.csv.records import RecordIndex, index_records, read_record, unquote
 from jobs.messages import Rejects
 from model.schema import MAX_ECHO, FaultCode
 
-# As a field too many, each has its record rejected for the reason that it stands for.
-_BREAKERS = {FaultCode.MALFORMED: b'""x', FaultCode.UNDECODABLE: b"\xff"}
-_CODES = {code.encode(): code for code in (FaultCode.RAGGED, *_BREAKERS)}
-_BETWEEN = re.compile(", ")
+# Extra fields that cause a record to be rejected with the code.
+_INVALID_FIELDS = {FaultCode.MALFORMED: b'""x', FaultCode.UNDECODABLE: b"\xff"}
+_CODES = {code.encode(): code for code in (FaultCode.RAGGED, *_INVALID_FIELDS)}
+_FIELD_SEPARATOR = re.compile(", ")
 
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """Why a record was rejected as a whole: the code, and the value shown."""
+    """Why a whole record was rejected: code and value of the fault."""
 
     code: FaultCode
     value: str
@@ -33,9 +33,9 @@ class _Broken:
 
 @dataclass(slots=True)
 class InputRecovery:
-    """Turns the chunks of a job's results, taken in order, into the records that they were made from.
+    """Turns the chunks of a job's results, in order, back into the input records.
 
-    ``width`` is the number of columns of the file; ``rows`` counts the records so far.
+    ``width`` is the number of input columns; ``rows`` counts the records so far.
     """
 
     delimiter: str
@@ -43,7 +43,7 @@ class InputRecovery:
     rows: int = 0
 
     def feed(self, output: bytes, rejects: Rejects) -> bytes:
-        """The records of the next chunk, each with its own line end; ``rejects`` are the chunk's rejected rows."""
+        """Return the input records of the next chunk, each with its own line end."""
         index = index_records(output, ord(self.delimiter), final=True)
         starts, ends = index.starts.tolist(), index.ends.tolist()
         cuts = _ends_of_own_fields(index, self.width)
@@ -52,16 +52,15 @@ class InputRecovery:
         lengths = [len(record) for record in records]
         for number, broken in _broken_records(rejects.lines, self.delimiter, self.rows + 1, lengths):
             count = rejects.field_counts.get(number, 0)
-            records[number] = self._as_it_was(records[number], broken, count)
+            records[number] = self._restore(records[number], broken, count)
         self.rows += len(index)
         return b"".join(chain.from_iterable(zip(records, line_ends, strict=True)))
 
-    def _as_it_was(self, record: bytes, broken: _Broken, count: int) -> bytes:
-        """A record of the results, without what was appended, as one that is rejected for the same reason; ``count`` is
-        the number of fields that it had."""
+    def _restore(self, record: bytes, broken: _Broken, count: int) -> bytes:
+        """Return a record that is rejected for the same reason; ``count`` is its original number of fields."""
         separator = self.delimiter.encode()
-        if broken.code in _BREAKERS:
-            return record + separator + _BREAKERS[broken.code]
+        if broken.code in _INVALID_FIELDS:
+            return record + separator + _INVALID_FIELDS[broken.code]
         if count < self.width:
             return record[: read_record(record, 0, len(record), ord(self.delimiter)).fields[count - 1][1]]
         texts = _split(broken.value, count - self.width)
@@ -70,7 +69,7 @@ class InputRecovery:
 
 
 def _ends_of_own_fields(index: RecordIndex, width: int) -> list[int]:
-    """Where, in each record of the results, the file's own fields end and the first appended column begins."""
+    """Return the offset in each result record at which the input fields end."""
     delimiters = index.delimiter_offsets()
     places = np.searchsorted(delimiters, index.starts) + width - 1
     ends: list[int] = delimiters[places].tolist()
@@ -80,10 +79,10 @@ def _ends_of_own_fields(index: RecordIndex, width: int) -> list[int]:
 def _broken_records(
     rejects: bytes, delimiter: str, first_row: int, lengths: list[int]
 ) -> Iterator[tuple[int, _Broken]]:
-    """The numbers of the records of a chunk that were rejected as a whole, and why.
+    """Yield index and fault of the records of a chunk that were rejected as a whole.
 
-    A line of the rejects is read as it was written: row, column, value, code and reason, then the record as it stands
-    in the results, whose length is known.
+    A line of the rejects consists of row, column, value, code, reason and the record as in the results, whose length is
+    known. So the record is skipped without parsing it, which may be ambiguous.
     """
     position = 0
     while position < len(rejects):
@@ -99,24 +98,25 @@ def _broken_records(
 
 @cache
 def _head(delimiter: str) -> re.Pattern[bytes]:
-    """What stands before the record in a line of the rejects file: five fields, quoted where they have to be."""
+    """Return the pattern of the five fields before the record in a line of the rejects file."""
     stop = re.escape(delimiter.encode())
     field = rb'("(?:[^"]|"")*+"|[^"\r\n' + stop + rb"]*+)"
     return re.compile(rb"([0-9]+)" + 4 * (stop + field) + stop)
 
 
-def _split(value: str, most: int) -> list[str]:
-    """At most ``most`` fields, at least one, that are shown as ``value`` when they are one surplus too many.
+def _split(value: str, limit: int) -> list[str]:
+    """Split a fault's value into 1 to ``limit`` surplus fields, for which scoring reports the same value again.
 
-    What is shown is joined by commas and cut to its usual length; where a field ended is not known, and need not be.
-    But a backslash and a quote before a comma end a field in any case: within one they could not be written.
+    The value lists the fields separated by commas, cut to its usual length. Where exactly a field ended is unknown and
+    does not matter, except that ``\\"`` before a comma always ends one: such a field could not be written otherwise.
     """
     cut = len(value) == MAX_ECHO and value.endswith("…")
     text = f"{value[:-1]} .." if cut else value
     places = sorted(
-        (match.start() for match in _BETWEEN.finditer(text)), key=lambda place: not text.endswith('\\"', 0, place)
+        (match.start() for match in _FIELD_SEPARATOR.finditer(text)),
+        key=lambda place: not text.endswith('\\"', 0, place),
     )
-    bounds = sorted(places[: most - 1])
+    bounds = sorted(places[: limit - 1])
     return [text[start:end] for start, end in zip([0, *(at + 2 for at in bounds)], [*bounds, len(text)], strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""What an upload asks for: one model, or two to be compared, a threshold, and how many features to explain."""
+"""Options of an upload, validated against its models: models to score with, threshold, explanations, warnings."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +11,20 @@ from jobs.errors import Detail, UploadRefused
 from model.card import Card
 from model.catalog import Catalog
 from model.schema import ColumnMatch, Schema, normalise_name
-from web.uploads.bodies import UploadForm
+from web.uploads.parameters import UploadForm
 
 _THRESHOLD = pydantic.TypeAdapter(float)
 _FLAG = pydantic.TypeAdapter(bool)
 _MAX_MODELS = 2
-_MAX_NUMBER = 9
+_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringOptions:
-    """The cards of one model or of two to be compared, the threshold of those that have one, how many of the strongest
-    features of each row are to be told, and whether its warnings are."""
+    """The cards of one model, or of two to compare, and how to score with them.
+
+    ``explain`` is the number of features to explain per row; ``warnings`` asks for a column of warnings.
+    """
 
     cards: tuple[Card, ...]
     threshold: float | None
@@ -31,10 +33,10 @@ class ScoringOptions:
 
     @classmethod
     def of(cls, form: UploadForm, catalog: Catalog) -> Self:
-        """What the form asks for.
+        """Return the options in the form.
 
         Raises:
-            UnknownModel, BrokenModel: of a model.
+            UnknownModel, BrokenModel: a model does not exist or cannot be used.
             UploadRefused: ``bad_threshold``, ``bad_parameter``.
         """
         cards = parse_models(form.model, catalog, form.version)
@@ -47,27 +49,27 @@ class ScoringOptions:
 
     @property
     def compared(self) -> Card | None:
-        """The second of two models."""
+        """The second of two models; None if there is one."""
         return self.cards[1] if len(self.cards) > 1 else None
 
     @property
     def added(self) -> int:
-        """How many columns the results have more, up to ``error``."""
+        """Number of result columns up to and including ``error``."""
         return sum(len(card.result_columns) - 1 for card in self.cards) + 1
 
     @property
     def result_columns(self) -> list[str]:
-        """Names of the columns that scoring appends to a file; of two models, each has the model's name after it."""
-        told = ["warnings"] if self.warnings else []
-        told += [f"explain_{n}_{part}" for n in range(1, (self.explain or 0) + 1) for part in ("feature", "effect")]
+        """Names of the columns appended to a file; with two models, each is suffixed with the model's name."""
+        extra = ["warnings"] if self.warnings else []
+        extra += [f"explain_{n}_{part}" for n in range(1, (self.explain or 0) + 1) for part in ("feature", "effect")]
         if not self.compared:
-            return [*self.cards[0].result_columns, *told]
+            return [*self.cards[0].result_columns, *extra]
         labels = model_labels([(card.name, card.version) for card in self.cards])
         pairs = zip(self.cards, labels, strict=True)
-        return [*(f"{name}_{label}" for card, label in pairs for name in card.result_columns[:-1]), "error", *told]
+        return [*(f"{name}_{label}" for card, label in pairs for name in card.result_columns[:-1]), "error", *extra]
 
     def match_header(self, header: Header) -> ColumnMatch:
-        """Which column holds which feature, of all models.
+        """Map the features of all models to columns.
 
         Raises:
             UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
@@ -101,13 +103,13 @@ class ScoringOptions:
 
 
 def model_labels(models: Sequence[tuple[str, str]]) -> list[str]:
-    """What tells (name, version) pairs apart: the names, or, where these are the same, name and version."""
-    alike = len({name for name, _ in models}) < len(models)
-    return [f"{name}@{version}" if alike else name for name, version in models]
+    """Return labels of (name, version) pairs: the names or, if these are equal, names with versions."""
+    same_name = len({name for name, _ in models}) < len(models)
+    return [f"{name}@{version}" if same_name else name for name, version in models]
 
 
 def joint_schema(cards: Sequence[Card]) -> Schema:
-    """The features of all the models, each once."""
+    """Return a schema with the features of all models, each once."""
     if len(cards) == 1:
         return cards[0].record_schema
     features = {normalise_name(feature.name): feature for card in reversed(cards) for feature in card.features[::-1]}
@@ -115,24 +117,25 @@ def joint_schema(cards: Sequence[Card]) -> Schema:
 
 
 def count_matches(cards: Sequence[Card]) -> CountMatches:
-    """What tells how many of the models' columns a header holds, and how many there are."""
+    """Return a function that counts the models' columns in a header (see ``CountMatches``)."""
     schema = joint_schema(cards)
     return lambda names: (len(schema.match_columns(names).columns), len(schema.features))
 
 
 def match_columns(cards: Sequence[Card], columns: Sequence[str]) -> ColumnMatch:
-    """Which of the columns holds which feature of any of the models, and what is missing, doubled or extra."""
+    """Map the features of all models to columns; find missing, duplicate and extra columns."""
     match = joint_schema(cards).match_columns(columns)
     own = (card.record_schema.match_columns(columns).columns for card in cards[1:])
     return replace(match, columns=match.columns | {name: at for found in own for name, at in found.items()})
 
 
 def parse_models(text: str | None, catalog: Catalog, version: str | None = None) -> tuple[Card, ...]:
-    """The cards of the models that a request names: none (the default one), one, or two with a comma between; a name
-    may have ``@`` and a version after it. ``version`` is that of the one model, where it is said beside its name.
+    """Return the cards of the models named in a request: none (the default model), one, or two separated by a comma.
+
+    A name may be followed by ``@`` and a version. ``version`` is an alternative for a single model.
 
     Raises:
-        UnknownModel, BrokenModel: of a model.
+        UnknownModel, BrokenModel: a model does not exist or cannot be used.
         UploadRefused: ``bad_parameter``.
     """
     names = (text or "").split(",")
@@ -149,10 +152,10 @@ def parse_models(text: str | None, catalog: Catalog, version: str | None = None)
 
 
 def parse_model(text: str | None, catalog: Catalog, version: str | None = None) -> Card:
-    """The card of the one model that a request names, as ``parse_models`` reads it.
+    """Return the card of the only model named in a request; see ``parse_models``.
 
     Raises:
-        UnknownModel, BrokenModel: of the model.
+        UnknownModel, BrokenModel: the model does not exist or cannot be used.
         UploadRefused: ``bad_parameter``.
     """
     card, *others = parse_models(text, catalog, version)
@@ -167,7 +170,7 @@ def _card(text: str, catalog: Catalog, version: str | None) -> Card:
 
 
 def parse_threshold(text: str | None, *cards: Card) -> float | None:
-    """The threshold of a request, or the models' own; None where there is none, or each of two has another.
+    """Return the requested threshold, or the models' own; None if they have none, or two different ones.
 
     Raises:
         UploadRefused: ``bad_threshold``.
@@ -188,7 +191,7 @@ def parse_threshold(text: str | None, *cards: Card) -> float | None:
 
 
 def parse_flag(name: str, text: str | None) -> bool:
-    """Whether a parameter says yes.
+    """Parse a boolean parameter.
 
     Raises:
         UploadRefused: ``bad_parameter``.
@@ -201,10 +204,10 @@ def parse_flag(name: str, text: str | None) -> bool:
 
 
 def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:
-    """How many features of each row are to be explained; None for none.
+    """Parse the number of features to explain per row; None if there is none.
 
     Raises:
-        UploadRefused: ``bad_parameter``, for a number that is not in 1..features, or models that are not explained.
+        UploadRefused: ``bad_parameter``, if it is not in 1..features or the models cannot be explained.
     """
     if not text:
         return None
@@ -214,7 +217,7 @@ def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:
     if not card.is_explained:
         why = card.obstacle_to_explanation
         raise _bad_explain(f"model {card.name!r} cannot explain its predictions: {why}; leave it out")
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < _MAX_NUMBER else 0
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < _MAX_DIGITS else 0
     if not 1 <= number <= len(card.features):
         raise _bad_explain(f"{text[:40]!r} is not a whole number in 1..{len(card.features)}, the number of features")
     return number

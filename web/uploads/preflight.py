@@ -1,4 +1,4 @@
-"""A look at the first bytes of a file before it is uploaded: how its columns map, and what its rows would meet."""
+"""Preflight: check the first bytes of a file before it is uploaded."""
 
 import base64
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from jobs.errors import UploadRefused
 from model.card import Card
 from model.schema import ColumnMatch
 from web.problems import Problem
+from web.request_limits import PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
 from web.uploads.options import ScoringOptions, count_matches, match_columns
 
-SAMPLE_BYTES = 64 * 1024
 _WAIT_SECONDS = 10.0
 
 
 def preflight(body: Body, services: Services) -> dict[str, Any]:
-    """What an upload that begins like this body would meet.
+    """Return how an upload that begins like this body would be read, the members of ``PreflightDocument``.
 
     Raises:
-        UploadRefused: when no header can be read.
-        Problem: when no worker answers in time.
+        UploadRefused: no header can be read.
+        Problem: no worker answers in time.
     """
     sample = _sample(body)
     options = ScoringOptions.of(body.form, services.catalog)
@@ -34,17 +34,17 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     header = _header(data if b"\n" in data else data + text.finish(), cards)
     match = match_columns(cards, header.columns)
     rows, count = _whole_records(data[header.size :], text, header)
-    seen: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
+    preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
-        # Of two models, the rows are looked at with the first.
-        seen = _ask(services, cards[0], header, match, rows, options.threshold)
+        # Of two models, the first previews the rows.
+        preview = _preview(services, cards[0], header, match, rows, options.threshold)
     return {
         "encoding": text.encoding,
         "delimiter": header.delimiter,
         "columns": _columns(header, match),
         "missing_columns": [{"name": column.name, "did_you_mean": column.did_you_mean} for column in match.missing],
         "extra_columns": list(match.extra),
-        **seen,
+        **preview,
     }
 
 
@@ -52,16 +52,16 @@ def _sample(body: Body) -> bytes:
     data = b""
     for block in body.blocks:
         data += block
-        if len(data) > SAMPLE_BYTES:
+        if len(data) > PREFLIGHT_BYTES:
             break
-    return data[:SAMPLE_BYTES]
+    return data[:PREFLIGHT_BYTES]
 
 
 def _whole_records(data: bytes, text: Utf8Decoder, header: Header) -> tuple[bytes, int]:
-    """The records that end within the sample, and how many; one without a line end counts if it is the only one.
+    """Return the records that end within the sample, and their number; a single one needs no line end.
 
     Raises:
-        UploadRefused: as an upload that begins like this would be.
+        UploadRefused: as for an upload that begins like this.
     """
     chunks = list(Cutter(header.delimiter, chunk_bytes=1).feed(data))
     if not chunks:
@@ -75,7 +75,7 @@ def _only_record(data: bytes, header: Header) -> list[Chunk]:
     try:
         return [*cutter.feed(data), *cutter.finish()]
     except UploadRefused as refused:
-        if refused.code == "open_quote":  # the sample may just be too short to show the closing one
+        if refused.code == "open_quote":  # the closing quote may follow after the sample
             return []
         raise
 
@@ -99,7 +99,7 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
     ]
 
 
-def _ask(
+def _preview(
     services: Services, card: Card, header: Header, match: ColumnMatch, rows: bytes, threshold: float | None
 ) -> dict[str, Any]:
     request = {

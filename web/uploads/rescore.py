@@ -1,4 +1,4 @@
-"""The rows of a job once more, as an upload: read from its results, since the file itself is not kept."""
+"""Score the rows of a job again: its file is not kept, so the rows are recovered from its results."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,71 +9,71 @@ from jobs.state import Job
 from jobs.store.job_store import JobStore
 from model.catalog import Catalog
 from web.ids import unknown_job
-from web.uploads.bodies import Body, UploadForm
+from web.uploads.bodies import Body
 from web.uploads.input_recovery import InputRecovery
 from web.uploads.options import model_labels, parse_models
+from web.uploads.parameters import UploadForm
 
 
 def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
-    """What a person asks for: another model or threshold, else those of the job. The file keeps its name.
+    """Return the parameters for scoring again: those given, otherwise the job's own.
 
-    The form has one threshold for whichever model is chosen; one that decides without has no use for it. Explanations
-    are kept where the model gives them.
+    The threshold is dropped if no chosen model decides by one. Explanations are kept if the model supports them.
 
     Raises:
-        UnknownModel, BrokenModel: there is no such model, or it cannot be used.
-        UploadRefused: it is not one model or two.
+        UnknownModel, BrokenModel: a model does not exist or cannot be used.
+        UploadRefused: not one or two models are named.
     """
-    asked = UploadForm.of(given)
-    model = asked.model or models_of(job)
-    cards = parse_models(model, catalog, asked.version)
+    form = UploadForm.of(given)
+    model = form.model or models_of(job)
+    cards = parse_models(model, catalog, form.version)
     own = None if job.threshold is None else repr(job.threshold)
     decides = any(card.decides_by_threshold for card in cards)
     explained = len(cards) == 1 and cards[0].is_explained and job.explain is not None
     return replace(
-        asked,
+        form,
         model=model,
-        threshold=(asked.threshold or own) if decides else None,
-        explain=asked.explain or (str(min(job.explain or 1, len(cards[0].features))) if explained else None),
-        warnings=asked.warnings or ("true" if job.warnings else None),
+        threshold=(form.threshold or own) if decides else None,
+        explain=form.explain or (str(min(job.explain or 1, len(cards[0].features))) if explained else None),
+        warnings=form.warnings or ("true" if job.warnings else None),
         filename=job.filename,
         encoding="utf-8",
     )
 
 
 def models_of(job: Job) -> str:
-    """The models of a job as an upload names them: their current versions, or, of one model, the two compared."""
+    """Return the value of ``model`` for a job's models: their current versions, or two versions of one model."""
     return ",".join(model_labels(job.models))
 
 
 def choices(job: Job, catalog: Catalog) -> dict[str, str]:
-    """The models with which a job may be scored again, in words by what names them: each, or its own beside another."""
+    """Return the choices of ``model`` for scoring again, with labels: each model, or the job's own and another."""
     names = catalog.names()
-    found = {name: name for name in names}
+    labels = {name: name for name in names}
     if job.model in names:
-        found |= {f"{job.model},{name}": f"{job.model} and {name}, compared" for name in names if name != job.model}
+        labels |= {f"{job.model},{name}": f"{job.model} and {name}, compared" for name in names if name != job.model}
     if job.compared:
-        found.setdefault(models_of(job), " and ".join(model_labels(job.models)) + ", compared")
-    return found
+        labels.setdefault(models_of(job), " and ".join(model_labels(job.models)) + ", compared")
+    return labels
 
 
 def body_of(store: JobStore, job: Job, form: UploadForm) -> Body:
-    """The file of a job that has succeeded, a chunk at a time.
+    """Return the input of a succeeded job, recovered chunk by chunk.
 
     Raises:
-        Problem: while it is read: ``unknown_job``, when the results have expired or were deleted in between.
+        Problem: while reading, ``unknown_job`` if the results have expired or were deleted meanwhile.
     """
     return Body(form, _blocks(store, job))
 
 
 def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
-    # The first line says how the file was read, so that it is read in the same way.
+    # A first line `sep=` makes sure that the file is read with the same delimiter.
     yield b"sep=" + job.delimiter.encode() + b"\n" + job.input_header + job.line_end.encode()
     header = read_record(job.input_header, 0, len(job.input_header), ord(job.delimiter))
-    unscorer = InputRecovery(job.delimiter, header.count)
+    recovery = InputRecovery(job.delimiter, header.count)
     for number in range(job.chunks):
-        # In this order: where the results are there, the rejects that belong to them were.
+        # In this order: if the results still exist, the rejects did before.
         rejects, output = store.rejects(job.id, number), store.output(job.id, number)
         if output is None:
             raise unknown_job(job.id)
-        yield unscorer.feed(decompress(output), Rejects.decode(rejects) if rejects else Rejects(b"", {}))
+        yield recovery.feed(decompress(output), Rejects.decode(rejects) if rejects else Rejects(b"", {}))

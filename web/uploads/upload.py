@@ -1,13 +1,12 @@
-"""Turning an upload into a job while it comes in: header checked at once, chunks stored and sent as they are cut."""
+"""Receiving an upload: the header is checked at once, chunks are stored and sent for scoring as they are cut."""
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
-import pydantic
 import structlog
 from redis.exceptions import RedisError
 
@@ -24,18 +23,19 @@ from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
 from model.errors import ModelError
 from web.problems import to_problem
-from web.uploads.bodies import Body, UploadForm
+from web.request_limits import MAX_FILENAME
+from web.uploads.bodies import Body
 from web.uploads.options import ScoringOptions, count_matches
+from web.uploads.parameters import UploadForm
 
 log = structlog.stdlib.get_logger(__name__)
 
-_MAX_NAME = 255
 _TOUCH_SECONDS = 5.0
 
 
 @contextmanager
 def refusals_logged() -> Iterator[None]:
-    """Log whatever turns an upload away, by its code: the text may hold what was in the file."""
+    """Log a refused upload by its code; the message may quote the file."""
     try:
         yield
         redis_availability.record_success()
@@ -46,22 +46,23 @@ def refusals_logged() -> Iterator[None]:
 
 
 def fingerprint(digest: Any, form: UploadForm) -> str:
-    """What tells whether two uploads are the same: their CSV bytes, hashed before, and their parameters."""
-    whole = digest.copy()
-    whole.update(repr([getattr(form, name) for name in UploadForm.NAMES]).encode())
-    return str(whole.hexdigest())
+    """Return the hash that identifies an upload: of its CSV bytes (``digest``) and its parameters."""
+    combined = digest.copy()
+    combined.update(repr([getattr(form, name) for name in UploadForm.NAMES]).encode())
+    return str(combined.hexdigest())
 
 
 def clean_name(name: str | None) -> str:
-    """The last part of a file's name, without control characters; ``upload.csv`` where there is none."""
+    """Return the last part of a file name, without control characters; ``upload.csv`` if there is none."""
     plain = "".join(letter for letter in (name or "") if letter.isprintable()).replace("\\", "/")
-    return PurePath(plain).name[-_MAX_NAME:] or "upload.csv"
+    return PurePath(plain).name[-MAX_FILENAME:] or "upload.csv"
 
 
 class Upload:
-    """One upload on its way to becoming a job.
+    """Receives one upload and turns it into a job.
 
-    Fed with the body's blocks, it stores chunks and sends them to the workers; a refusal leaves nothing behind.
+    The bytes of the body are decoded (``Utf8Decoder``), cut at record ends (``Cutter``) and stored chunk by chunk
+    (``JobStore.append``), which says which chunks to send to the workers. A refusal leaves nothing behind.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Upload:
         self._digest = hashlib.sha256()
         if not body.fields_may_follow:
             self._read_form()
-        self._head, self._tried = b"", 0
+        self._head, self._parsed_bytes = b"", 0
         self._header: Header | None = None
         self._cutter: Cutter | None = None
         self._size = self._chunks = 0
@@ -89,21 +90,21 @@ class Upload:
         store.check_room()
 
     def _read_form(self) -> None:
-        """Take over what the client says; of a form when its file begins, since fields stand before it."""
+        """Evaluate the parameters; of a form when its file begins, since form fields may precede it."""
         self._options = ScoringOptions.of(self._form, self._catalog)
-        self._encoding_asked = self._form.encoding
+        self._initial_encoding = self._form.encoding
         self._text = Utf8Decoder(self._form.encoding)
 
     @property
     def chunks(self) -> int:
-        """How many chunks are stored by now."""
+        """Number of chunks stored so far."""
         return self._chunks
 
     def receive(self) -> Iterator[None]:
-        """Take the body block by block; the job is durable when this is through.
+        """Receive the body, yielding after each block. The job is durable once the iteration ends.
 
         Raises:
-            UploadRefused, UploadForgotten, StoreFull: and nothing is left behind.
+            UploadRefused, UploadForgotten, StoreFull: nothing is left behind.
         """
         try:
             for block in self._body.blocks:
@@ -112,31 +113,31 @@ class Upload:
                 self._size += len(block)
                 if self._idempotency:
                     self._digest.update(block)
-                self._take(self._text.feed(block), final=False)
+                self._feed(self._text.feed(block), final=False)
                 yield
             if not self._size and self._body.fields_may_follow:
                 self._read_form()
-            self._take(self._text.finish(), final=True)
+            self._feed(self._text.finish(), final=True)
             self._seal()
         except BaseException:
             self.abandon()
             raise
 
     def receive_all(self) -> str:
-        """Take the whole body; answers the job's id. Raises as ``receive`` does."""
+        """Receive the whole body and return the job's id. Raises as ``receive`` does."""
         for _ in self.receive():
             pass
         assert self.job_id is not None
         return self.job_id
 
     def abandon(self) -> None:
-        """Leave nothing behind; a job that shows and has ended, canceled or failed, stays to say so."""
+        """Remove what was stored, except a visible job that has ended: it says why."""
         if self.job_id:
             self._store.abandon(self.job_id)
         if self._idempotency:
             self._idempotency.give_up()
 
-    def _take(self, text: bytes, final: bool) -> None:
+    def _feed(self, text: bytes, final: bool) -> None:
         if self._cutter is None:
             self._head += text
             text = self._begin(final)
@@ -153,34 +154,18 @@ class Upload:
             self._stored = time.monotonic()
 
     def _begin(self, final: bool) -> bytes:
-        """Read the header if it is there, and begin the job; answers the text after it."""
-        if not final and b"\n" not in self._head and len(self._head) < 2 * self._tried:
+        """Read the header once it is complete and begin the job; return the text after it."""
+        # A long header is parsed again only when it has doubled, so that the work stays linear.
+        if not final and b"\n" not in self._head and len(self._head) < 2 * self._parsed_bytes:
             return b""
-        self._tried = len(self._head)
+        self._parsed_bytes = len(self._head)
         header = read_header(self._head, count_matches(self._options.cards), final)
         if header is None:
             self._head = self._head.lstrip(b"\r\n")
             return b""
         match, options = self._options.match_header(header), self._options
         self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
-        new = NewJob(
-            model=options.cards[0].name,
-            version=options.cards[0].version,
-            compared=(options.compared.name, options.compared.version) if options.compared else None,
-            filename=clean_name(self._form.filename),
-            encoding=self._text.encoding,
-            delimiter=header.delimiter,
-            line_end=header.line_end.decode(),
-            threshold=options.threshold,
-            explain=options.explain,
-            warnings=options.warnings,
-            header=header.with_columns(options.result_columns),
-            input_header=header.raw,
-            columns=match.columns,
-            width=len(header.columns),
-            added=options.added,
-            shown=self._shown,
-        )
+        new = self._new_job(options, match.columns)
         self._store.begin(new)
         self.job_id, self._stored = new.id, time.monotonic()
         rest, self._head = self._head[header.size :], b""
@@ -203,18 +188,16 @@ class Upload:
         assert self._cutter is not None
         if not self._cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
-        fields: dict[str, str | bytes | int | float] = {
-            "total": self._cutter.rows,
-            "size": self._size,
-            "encoding": self._text.encoding,
-        }
-        if self._body.fields_may_follow:
-            fields |= self._late_fields()
-        idempotency_key = None
-        if self._idempotency:
-            idempotency_key = self._idempotency.key
-            fields["fingerprint"] = fingerprint(self._digest, self._form)
-        sent = self._store.seal(self.job_id, idempotency_key, **fields)
+        idempotency_key = self._idempotency.key if self._idempotency else None
+        sent = self._store.seal(
+            self.job_id,
+            idempotency_key,
+            total=self._cutter.rows,
+            size=self._size,
+            encoding=self._text.encoding,
+            fingerprint=fingerprint(self._digest, self._form) if idempotency_key else None,
+            options=self._final_options() if self._body.fields_may_follow else None,
+        )
         seconds = round(time.monotonic() - self._began, 3)
         known = {
             "job_id": self.job_id,
@@ -224,24 +207,33 @@ class Upload:
         log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
         self._sender.score_chunks(self.job_id, sent)
 
-    def _late_fields(self) -> dict[str, str | bytes | int | float]:
-        """What form fields after the file say: nothing has been scored yet, so all of it still counts."""
+    def _final_options(self) -> NewJob:
+        """Return the job with the options of all form fields: nothing is scored before the last of them."""
         assert self._header is not None
-        if self._form.encoding != self._encoding_asked:
+        if self._form.encoding != self._initial_encoding:
             raise UploadRefused(
                 "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
             )
         options = ScoringOptions.of(self._form, self._catalog)
-        columns = options.match_header(self._header).columns
-        return {
-            "model": options.cards[0].name,
-            "version": options.cards[0].version,
-            "compared": f"{options.compared.name}@{options.compared.version}" if options.compared else "",
-            "columns": pydantic.TypeAdapter(dict[str, int]).dump_json(columns).decode(),
-            "filename": clean_name(self._form.filename),
-            "threshold": "" if options.threshold is None else repr(options.threshold),
-            "explain": options.explain or 0,
-            "warnings": int(options.warnings),
-            "header": self._header.with_columns(options.result_columns),
-            "added": options.added,
-        }
+        return self._new_job(options, options.match_header(self._header).columns)
+
+    def _new_job(self, options: ScoringOptions, columns: Mapping[str, int]) -> NewJob:
+        assert self._header is not None
+        return NewJob(
+            model=options.cards[0].name,
+            version=options.cards[0].version,
+            compared=(options.compared.name, options.compared.version) if options.compared else None,
+            filename=clean_name(self._form.filename),
+            encoding=self._text.encoding,
+            delimiter=self._header.delimiter,
+            line_end=self._header.line_end.decode(),
+            threshold=options.threshold,
+            explain=options.explain,
+            warnings=options.warnings,
+            header=self._header.with_columns(options.result_columns),
+            input_header=self._header.raw,
+            columns=columns,
+            width=len(self._header.columns),
+            added=options.added,
+            shown=self._shown,
+        )

@@ -1,4 +1,4 @@
-"""Explaining what is scored, so that no failure of an explainer costs a prediction."""
+"""Explain predictions so that no failure of an explainer costs a prediction."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -17,23 +17,23 @@ log = structlog.stdlib.get_logger(__name__)
 
 Rows = NDArray[np.int64]
 
-# An explainer that has failed on so many single rows, and explained none, is not asked about the others.
-_FAILURES_IN_A_ROW = 16
+# An explainer that has failed on this many single rows, and explained none, is not tried on the others.
+_MAX_FAILURES = 16
 
 
 def effects_of(scorer: Scorer, rows: int, columns_of: Callable[[Rows], Mapping[str, Column]]) -> Floats:
-    """Return the effects, shape (n, features), on so many rows; NaN on those that cannot be explained.
+    """Return the effects, shape (n, features); NaN for rows that cannot be explained.
 
-    `columns_of` gives the dictionary-coded columns of some of the rows, by their places.
+    ``columns_of`` returns the dictionary-coded columns of some of the rows, by index.
     """
-    found = explain_each(scorer, rows, lambda part: scorer.explain_coded(columns_of(part)))
-    return np.full((rows, len(scorer.card.features)), np.nan) if found is None else found.effects
+    explanation = explain_each(scorer, rows, lambda part: scorer.explain_coded(columns_of(part)))
+    return np.full((rows, len(scorer.card.features)), np.nan) if explanation is None else explanation.effects
 
 
 def predict_and_explain(
     scorer: Scorer, records: Sequence[Mapping[str, Value]], threshold: float | None
 ) -> tuple[Predictions, Explanation | None]:
-    """Return what ``Scorer.predict_and_explain_records`` does; effects are NaN where only the prediction succeeds."""
+    """Like ``Scorer.predict_and_explain_records``, but effects are NaN where only the prediction succeeds."""
     try:
         return scorer.predict_and_explain_records(records, threshold)
     except ExplanationFailed:
@@ -43,9 +43,9 @@ def predict_and_explain(
 
 
 def explain_each(scorer: Scorer, rows: int, explain: Callable[[Rows], Explanation | None]) -> Explanation | None:
-    """Explain rows by halves, down to the single ones that fail: these get NaN. None where all fail."""
+    """Explain rows by bisection; single rows that fail get NaN. Return None if all fail."""
     waiting, done, failures = [np.arange(rows)], list[tuple[Rows, Explanation]](), 0
-    while waiting and (done or failures < _FAILURES_IN_A_ROW):
+    while waiting and (done or failures < _MAX_FAILURES):
         part = waiting.pop()
         try:
             if (found := explain(part)) is None:
@@ -56,10 +56,10 @@ def explain_each(scorer: Scorer, rows: int, explain: Callable[[Rows], Explanatio
             _warn_once(scorer.card.name, scorer.card.version, type(error.__cause__ or error).__name__)
             failures += len(part) == 1
             waiting += np.array_split(part, 2)[::-1] if len(part) > 1 else []
-    return _put_together(rows, done) if done else None
+    return _join_parts(rows, done) if done else None
 
 
-def _put_together(rows: int, done: Sequence[tuple[Rows, Explanation]]) -> Explanation:
+def _join_parts(rows: int, done: Sequence[tuple[Rows, Explanation]]) -> Explanation:
     baseline = np.full(rows, np.nan)
     effects = np.full((rows, done[0][1].effects.shape[1]), np.nan)
     for part, found in done:

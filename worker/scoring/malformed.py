@@ -1,4 +1,4 @@
-"""Records that break the grammar or have another number of fields: what is wrong, and how they can be kept. Pure."""
+"""Malformed, ragged and undecodable records: their faults, and their texts for the results. Pure."""
 
 from dataclasses import dataclass
 
@@ -24,22 +24,22 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class BrokenRecords:
-    """What is wrong with the broken records of a chunk, and their texts for the results.
+    """The faults of a chunk's broken records, and their texts for the results.
 
-    These have the header's number of fields and are readable as one record. `field_counts` are the numbers of fields
-    that the ragged ones had, by their place in the chunk.
+    Each text has the header's number of fields and reads as one record. ``field_counts`` maps the index of each ragged
+    record in the chunk to its number of fields.
     """
 
     faults: FaultColumn
-    mended: RepairedRecords
+    repaired: RepairedRecords
     field_counts: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """Where the fields of n records stand: delimiters outside quotes, the first of each record, shape (n,), and counts.
+    """The fields of n records: delimiters outside quotes, the first one of each record and field counts, shape (n,).
 
-    One more delimiter stands at the end of the data, so that there is always one that follows.
+    An extra delimiter at the end of the data makes sure that every field has one after it.
     """
 
     index: RecordIndex
@@ -55,7 +55,7 @@ class _Fields:
 
 
 def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
-    """The records that cannot be validated under a header of `width` fields, or None where all can."""
+    """Return the records that cannot be validated under a header of ``width`` fields; None if all can."""
     fields = _Fields.of(index)
     undecodable = _undecodable(index)
     kinds = np.zeros(len(index), np.uint8)
@@ -69,7 +69,7 @@ def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
     faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, [_MALFORMED, _UNDECODABLE])])
     codes = kinds[rows].astype(np.int64) + len(ragged) - 2
     codes[kinds[rows] == 1] = np.arange(len(ragged))
-    texts = _mended(fields, rows, width)
+    texts = _repair(fields, rows, width)
     if len(undecodable):
         texts = _decoded(texts)
     counts = dict(zip(ragged.tolist(), fields.counts[ragged].tolist(), strict=True))
@@ -77,10 +77,10 @@ def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
 
 
 def _undecodable(index: RecordIndex) -> Numbers:
-    """Numbers of the records that are not UTF-8."""
+    """Return the indexes of the records that are not UTF-8."""
     if is_utf8(index.data):
         return np.empty(0, np.int64)
-    # Each byte that does not decode becomes a lone surrogate, of three bytes, and no text has one otherwise.
+    # Each undecodable byte becomes a lone surrogate of three bytes, which no valid text contains.
     escaped = index.data.decode("utf-8", "surrogateescape").encode("utf-8", "surrogatepass")
     raw = np.frombuffer(escaped, np.uint8)
     found = np.flatnonzero((raw[:-1] == 0xED) & (raw[1:] >= 0xA0))
@@ -92,7 +92,7 @@ def _decoded(texts: pa.BinaryArray) -> pa.BinaryArray:
 
 
 def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:
-    """A fault for each of the rows: how many fields it has, and those that are too many."""
+    """Return a fault per row, with its number of fields and its surplus fields."""
     counts, places = np.unique(fields.counts[rows], return_inverse=True)
     words = text_array([f"{count} field{'s'[: count > 1]} where the header has {width}" for count in counts.tolist()])
     ends = fields.index.ends[rows]
@@ -103,7 +103,7 @@ def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:
 
 
 def _kept_until(fields: _Fields, rows: Numbers, width: int) -> Numbers:
-    """Where the fields that fit end."""
+    """Return the offsets at which the fields that fit end."""
     wide = fields.counts[rows] > width
     until = fields.index.ends[rows]
     until[wide] = fields.delimiters[fields.first[rows[wide]] + width - 1]
@@ -111,7 +111,7 @@ def _kept_until(fields: _Fields, rows: Numbers, width: int) -> Numbers:
 
 
 def _shown_fields(surplus: pa.BinaryArray, delimiter: str) -> pa.StringArray:
-    """Fields, as they stand side by side, as one text for a message, cut to its usual length."""
+    """Return adjacent fields as one text for a message, cut to its usual length."""
     simple = pc.less_equal(pc.binary_length(surplus), 2 * MAX_ECHO)
     simple = pc.and_not(simple, pc.match_substring(surplus, b'"'))
     words = all_shown(pc.replace_substring(pc.if_else(simple, surplus, b"").cast(pa.string()), delimiter, ", "))
@@ -126,37 +126,37 @@ def _shown_one(surplus: bytes, delimiter: str) -> str:
     return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
 
 
-def _mended(fields: _Fields, rows: Numbers, width: int) -> pa.BinaryArray:
-    """The fields that fit, padded to the header's width; those that other readers would misread get quotes."""
+def _repair(fields: _Fields, rows: Numbers, width: int) -> pa.BinaryArray:
+    """Return the fields that fit, padded to the header's width; fields that readers would misread are quoted."""
     data, starts, until = fields.index.data, fields.index.starts[rows], _kept_until(fields, rows, width)
     lacking = np.maximum(width - fields.counts[rows], 0)
     paddings = pa.array([bytes([fields.index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
-    begins, ends = _misread(fields, width)
+    begins, ends = _malformed_fields(fields, width)
     if not len(begins):
         return join(slices(data, starts, until), paddings.take(pa.array(lacking)))
-    # What is kept falls into stretches, each before a field that gets quotes or before the padding.
+    # The kept bytes are split into stretches, each followed by a field to be quoted or by the padding.
     stretches, stops = np.sort(np.concatenate([starts, ends])), np.concatenate([until, begins])
     order = np.argsort(stops, kind="stable")
     tails = pa.concat_arrays([paddings.take(pa.array(lacking)), in_quotes(slices(data, begins, ends))])
     parts = join(slices(data, stretches, stops[order]), tails.take(pa.array(order)))
-    return _regrouped(parts, np.searchsorted(stretches, starts))
+    return _regroup(parts, np.searchsorted(stretches, starts))
 
 
-def _misread(fields: _Fields, width: int) -> tuple[Numbers, Numbers]:
-    """Where the fields begin and end that break the grammar, of those that fit."""
+def _malformed_fields(fields: _Fields, width: int) -> tuple[Numbers, Numbers]:
+    """Return the offsets of the malformed fields among those that fit."""
     index = fields.index
     owners = index.owners(index.broken_at)
     following = np.searchsorted(fields.delimiters, index.broken_at)
-    places = following - fields.first[owners]
-    begins = np.where(places == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
+    positions = following - fields.first[owners]
+    begins = np.where(positions == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
     ends = np.minimum(index.ends[owners], fields.delimiters[following])
-    fit = places < width
+    fit = positions < width
     begins, chosen = np.unique(begins[fit], return_index=True)
     return begins, ends[fit][chosen]
 
 
-def _regrouped(parts: pa.BinaryArray, firsts: Numbers) -> pa.BinaryArray:
-    """The parts joined to texts, each of which begins with one of `firsts`."""
+def _regroup(parts: pa.BinaryArray, firsts: Numbers) -> pa.BinaryArray:
+    """Join consecutive parts into texts, each starting at one of ``firsts``."""
     _, offsets, data = parts.buffers()
     bounds = np.frombuffer(offsets, np.int32)[parts.offset : parts.offset + len(parts) + 1]
     return binary_array(np.append(bounds[firsts], bounds[-1]), data)

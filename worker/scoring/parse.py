@@ -1,4 +1,4 @@
-"""Parsing a chunk: from bytes to dictionary-coded columns and the records that break the grammar. Pure."""
+"""Parse a chunk: from bytes to dictionary-coded columns and malformed records. Pure."""
 
 import codecs
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ Texts = tuple[pa.StringArray, NDArray[np.int32]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the model's features stand in a file: delimiter, number of columns, column of each feature.
+    """The layout of a file and its results: delimiter, number of columns, column of each feature.
 
-    `added` is the number of columns that the results have more, `error` the last of them; with `warnings` there is one
-    more, and then come `explained` features, each with its effect.
+    ``added`` is the number of result columns up to and including ``error``. A ``warnings`` column may follow, then
+    ``explained`` pairs of columns (feature, effect).
     """
 
     delimiter: str
@@ -36,10 +36,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class ParsedChunk:
-    """A chunk's records, n in all.
+    """A chunk of n records.
 
-    `good`, shape (m,): numbers of the records that can be validated; `columns` holds per feature the distinct texts
-    and, shape (m,), the index of each good record's. `broken` are the others.
+    ``good``, shape (m,), are the indexes of the records that can be validated. ``columns`` holds, per feature, the
+    distinct texts and the codes of the good records, shape (m,). ``broken`` are the other records.
     """
 
     index: RecordIndex
@@ -54,23 +54,23 @@ class ParsedChunk:
 def parse_chunk(data: bytes, layout: Layout) -> ParsedChunk:
     """Parse a chunk of whole records."""
     index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
-    if (columns := _columns_if_sound(index, layout)) is not None:
+    if (columns := _columns_if_regular(index, layout)) is not None:
         return ParsedChunk(index, np.arange(len(index)), columns, None)
     broken = broken_records(index, layout.width)
     good = np.arange(len(index))
     if broken:
-        good = np.delete(good, broken.mended.rows)
+        good = np.delete(good, broken.repaired.rows)
     return ParsedChunk(index, good, _columns(index, good, layout), broken)
 
 
 def read_records(data: bytes, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
-    """The records of a chunk, and those among them that break the grammar."""
+    """Return the records of a chunk, and those among them that cannot be validated."""
     index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
     return index, broken_records(index, layout.width)
 
 
-def _columns_if_sound(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
-    """The model's columns if no record breaks the grammar: Arrow then finds as many, and each as wide as the header."""
+def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
+    """Return the columns if Arrow finds as many records as the index, each as wide as the header; else None."""
     if len(index.broken_at) or not len(index) or not is_utf8(index.data):
         return None
     return _read_csv(index.data, len(index), layout)
@@ -83,7 +83,7 @@ def _without_blank_lines(index: RecordIndex) -> RecordIndex:
 
 
 def _lines_of(index: RecordIndex, rows: NDArray[np.int64]) -> bytes:
-    """The given records, each with its line end, if it has one."""
+    """Return the given records, each with its line end if it has one."""
     raw = np.frombuffer(index.data + b"\n\n", np.uint8)
     ends = index.ends[rows]
     ends = np.minimum(ends + 1 + (raw[ends] == ord("\r")), len(index.data))
@@ -91,7 +91,7 @@ def _lines_of(index: RecordIndex, rows: NDArray[np.int64]) -> bytes:
 
 
 def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
-    """The model's columns of the good records, dictionary-coded."""
+    """Return the dictionary-coded columns of the good records."""
     if not len(good):
         return {name: (pa.array([], pa.string()), np.empty(0, np.int32)) for name in layout.columns}
     columns = _read_csv(_lines_of(index, good), len(good), layout)
@@ -99,10 +99,10 @@ def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dic
 
 
 def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None:
-    """The model's columns as Arrow reads them, or None where it finds another number of records or of fields."""
-    if text.startswith(codecs.BOM_UTF8):  # Arrow would take it for a mark, though it stands within the file
+    """Read the columns with Arrow; return None if it finds another number of records or fields."""
+    if text.startswith(codecs.BOM_UTF8):  # Arrow would drop it as a byte order mark, but it is data here
         return None
-    coded = pa.dictionary(pa.int32(), pa.string())
+    coded_type = pa.dictionary(pa.int32(), pa.string())
     names = [str(at) for at in range(layout.width)]
     wanted = list({names[at]: None for at in layout.columns.values()})
     try:
@@ -112,7 +112,7 @@ def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None
             pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
             pa_csv.ConvertOptions(
                 include_columns=wanted,
-                column_types=dict.fromkeys(wanted, coded),
+                column_types=dict.fromkeys(wanted, coded_type),
                 strings_can_be_null=False,
                 check_utf8=False,
             ),
@@ -121,19 +121,19 @@ def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None
         return None
     if table.num_rows != rows:
         return None
-    return {name: _coded(table.column(names[at])) for name, at in layout.columns.items()}
+    return {name: _dictionary_coded(table.column(names[at])) for name, at in layout.columns.items()}
 
 
 def _read_slowly(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
-    """The same, field by field: for text in which Arrow sees other records than the contract does."""
+    """Read the columns field by field, where Arrow would split the text into other records."""
     rows = [index.fields(number) for number in good.tolist()]
     columns = {}
     for name, at in layout.columns.items():
         texts = [unquote(fields[at]).decode("utf-8", "replace") for fields in rows]
-        columns[name] = _coded(pa.chunked_array([pa.array(texts, pa.string()).dictionary_encode()]))
+        columns[name] = _dictionary_coded(pa.chunked_array([pa.array(texts, pa.string()).dictionary_encode()]))
     return columns
 
 
-def _coded(column: Any) -> Texts:
+def _dictionary_coded(column: Any) -> Texts:
     coded = column.chunk(0) if column.num_chunks == 1 else column.unify_dictionaries().combine_chunks()
     return coded.dictionary, coded.indices.to_numpy()

@@ -1,4 +1,4 @@
-"""The faults of a chunk: texts of the `error` column, lines of the rejects file, counts for the summary. Pure."""
+"""The faults of a chunk: ``error`` fields, lines of the rejects file, counts for the summary. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from jobs.csv.records import as_field
 from model.faults import Faults
+from model.monitoring.counts import FAULT
 from worker.scoring.render import all_quoted, join, text_of
 
 
 @dataclass(frozen=True, slots=True)
 class FaultColumn:
-    """Faults of one kind of place: `rows`, shape (k,), ascending, with `codes`, shape (k,), into `faults`."""
+    """Faults of one column or of whole records: ascending ``rows`` and ``codes`` into ``faults``, shape (k,)."""
 
     rows: NDArray[np.int64]
     codes: NDArray[np.int64]
@@ -23,13 +24,13 @@ class FaultColumn:
 
 
 def error_texts(columns: Sequence[FaultColumn], rows: NDArray[np.int64]) -> pa.BinaryArray:
-    """The `error` field of each of the given rows, shape (k,), quoted; faults of several columns joined by `; `."""
-    places = [_placed(column, rows) for column in columns]
+    """Return the quoted ``error`` field of each of the given rows, shape (k,); several faults are joined by ``; ``."""
+    places = [_reasons_by_row(column, rows) for column in columns]
     joined = pc.binary_join_element_wise(*places, pa.scalar(b"; ", pa.binary()), null_handling="skip")
     return join(b'"', joined, b'"')
 
 
-def _placed(column: FaultColumn, rows: NDArray[np.int64]) -> pa.BinaryArray:
+def _reasons_by_row(column: FaultColumn, rows: NDArray[np.int64]) -> pa.BinaryArray:
     if len(column.rows) == len(rows):
         return _reasons(column.faults).take(pa.array(column.codes))
     places = np.full(len(rows), -1)
@@ -38,7 +39,7 @@ def _placed(column: FaultColumn, rows: NDArray[np.int64]) -> pa.BinaryArray:
 
 
 def _reasons(faults: Faults) -> pa.BinaryArray:
-    """Faults in the words of the `error` column, their stable code first, as a quoted field's content."""
+    """Return the faults as content of a quoted ``error`` field, each with its code first."""
     where = f" in {faults.column}: " if faults.column else ": "
     texts = join(faults.codes.cast(pa.binary()), where.encode("utf-8", "replace"), faults.details.cast(pa.binary()))
     for special, harmless in ((b'"', b'""'), (b"\r", b" "), (b"\n", b" ")):
@@ -47,7 +48,7 @@ def _reasons(faults: Faults) -> pa.BinaryArray:
 
 
 def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_row: int, delimiter: str) -> bytes:
-    """The chunk's part of the rejects file: row, column, value, code, reason, then the record; a line per fault."""
+    """Return the chunk's part of the rejects file, a line per fault: row, column, value, code, reason, record."""
     rows = np.concatenate([column.rows for column in columns])
     starts = np.cumsum([0, *(len(column.faults) for column in columns[:-1])])
     codes = np.concatenate([column.codes + start for column, start in zip(columns, starts, strict=True)])
@@ -67,13 +68,13 @@ def _heads(faults: Faults, delimiter: str) -> pa.BinaryArray:
     return join(column, values, separator, codes, separator, details)
 
 
-def count_faults(columns: Sequence[FaultColumn], what: str = "fault") -> dict[str, int]:
-    """How often each code occurs in each column, as counts for the summary, in the order in which they occur first."""
+def count_faults(columns: Sequence[FaultColumn], kind: str = FAULT) -> dict[str, int]:
+    """Count each code in each column, for the summary, in order of first occurrence."""
     counts: dict[str, int] = {}
     for column in columns:
         coded = column.faults.codes.dictionary_encode()
         kinds = coded.indices.to_numpy()[column.codes]
-        names = [f"{what}:{code}:{column.faults.column or ''}" for code in coded.dictionary.to_pylist()]
-        for kind in sorted(set(kinds.tolist()), key=lambda kind: int(np.argmax(kinds == kind))):
-            counts[names[kind]] = counts.get(names[kind], 0) + int(np.count_nonzero(kinds == kind))
+        names = [f"{kind}:{code}:{column.faults.column or ''}" for code in coded.dictionary.to_pylist()]
+        for number in sorted(set(kinds.tolist()), key=lambda number: int(np.argmax(kinds == number))):
+            counts[names[number]] = counts.get(names[number], 0) + int(np.count_nonzero(kinds == number))
     return counts

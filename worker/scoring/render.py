@@ -1,4 +1,4 @@
-"""Putting a chunk's results together: texts appended to each record's own bytes, in a few calls to Arrow. Pure."""
+"""Append texts to the records' own bytes, in a few Arrow calls per chunk. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ _NOTHING = pa.scalar(b"", pa.binary())
 
 
 def six_decimals(probabilities: NDArray[np.float64]) -> pa.BinaryArray:
-    """Probabilities, shape (n,), from 0 to 1, as text with 6 decimals."""
+    """Format probabilities, shape (n,), with 6 decimals."""
     millionths = np.rint(probabilities * 1e6).astype(np.uint32)
     text = np.empty((len(millionths), 8), np.uint8)
     thousandths = millionths // 1000
@@ -28,17 +28,17 @@ def six_decimals(probabilities: NDArray[np.float64]) -> pa.BinaryArray:
 
 
 def shortest(numbers: NDArray[np.float64]) -> pa.BinaryArray:
-    """Numbers, shape (n,), in the fewest digits that read as the same numbers again."""
+    """Format numbers, shape (n,), with the fewest digits that parse to the same numbers."""
     return pc.cast(pa.array(np.ascontiguousarray(numbers)), pa.string()).cast(pa.binary())
 
 
 def binary_array(offsets: NDArray[np.int32], data: bytes | NDArray[np.uint8]) -> pa.BinaryArray:
-    """Arrow array of the slices of `data` between neighbouring offsets, without a copy."""
+    """Return an Arrow array of the slices of ``data`` between consecutive offsets, without copying."""
     return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
 def slices(data: bytes, starts: NDArray[np.signedinteger[Any]], ends: NDArray[np.signedinteger[Any]]) -> pa.BinaryArray:
-    """Arrow array of slices of `data` that follow one another, gaps between them."""
+    """Return an Arrow array of ascending slices of ``data`` with gaps between them."""
     offsets = np.empty(2 * len(starts), np.int32)
     offsets[0::2], offsets[1::2] = starts, ends
     if not len(offsets):
@@ -47,13 +47,13 @@ def slices(data: bytes, starts: NDArray[np.signedinteger[Any]], ends: NDArray[np
 
 
 def join(*columns: pa.Array | bytes) -> pa.BinaryArray:
-    """Row by row, the columns' texts one after the other; `bytes` stand for the same text in every row."""
+    """Concatenate the columns row by row; ``bytes`` stand for the same text in every row."""
     parts = [pa.scalar(part, pa.binary()) if isinstance(part, bytes) else part for part in columns]
     return pc.binary_join_element_wise(*parts, _NOTHING)
 
 
 def text_of(column: pa.BinaryArray) -> bytes:
-    """All texts of an array, one after the other."""
+    """Concatenate all texts of an array."""
     if not len(column):
         return b""
     _, offsets, data = column.buffers()
@@ -62,7 +62,7 @@ def text_of(column: pa.BinaryArray) -> bytes:
 
 
 def all_quoted(texts: pa.StringArray, delimiter: str) -> pa.BinaryArray:
-    """What `as_field` makes of each text."""
+    """Encode each text as a CSV field, as ``as_field`` does."""
     plain = texts.cast(pa.binary())
     special = pc.match_substring_regex(texts, rf'["\r\n{delimiter}]')
     if not pc.any(special).as_py():
@@ -71,46 +71,46 @@ def all_quoted(texts: pa.StringArray, delimiter: str) -> pa.BinaryArray:
 
 
 def in_quotes(texts: pa.BinaryArray) -> pa.BinaryArray:
-    """The texts as quoted fields."""
+    """Return the texts as quoted fields."""
     return join(b'"', pc.replace_substring(texts, b'"', b'""'), b'"')
 
 
 @dataclass(frozen=True, slots=True)
 class RepairedRecords:
-    """Records that go into the results otherwise than they stand: `rows`, shape (k,), ascending, and their texts."""
+    """Records that are changed for the results: ``rows``, shape (k,), ascending, and their texts."""
 
     rows: NDArray[np.int64]
     texts: pa.BinaryArray
 
 
-def scored_text(index: RecordIndex, mended: RepairedRecords | None, suffixes: pa.BinaryArray) -> bytes:
-    """The records, each with its suffix before its own line end."""
+def scored_text(index: RecordIndex, repaired: RepairedRecords | None, suffixes: pa.BinaryArray) -> bytes:
+    """Return the records, each with its suffix before its own line end."""
     offsets = np.zeros(len(index) + 1, np.int32)
     offsets[1:] = index.ends
-    # Each slice begins with the line end of the record before it.
+    # Each slice begins with the line end of the previous record, so that the suffix goes before its own.
     bodies = binary_array(offsets, index.data)
-    if mended:
-        begins = slices(index.data, offsets[mended.rows], index.starts[mended.rows])
-        bodies = _replace(bodies, mended.rows, join(begins, mended.texts))
+    if repaired:
+        begins = slices(index.data, offsets[repaired.rows], index.starts[repaired.rows])
+        bodies = _replace(bodies, repaired.rows, join(begins, repaired.texts))
     return text_of(join(bodies, suffixes)) + index.data[int(offsets[-1]) :]
 
 
-def records_with_line_ends(index: RecordIndex, mended: RepairedRecords | None, line_end: bytes) -> pa.BinaryArray:
-    """The records, each with the line end after it; the last one gets `line_end` if it has none."""
+def records_with_line_ends(index: RecordIndex, repaired: RepairedRecords | None, line_end: bytes) -> pa.BinaryArray:
+    """Return the records with their line ends; the last one gets ``line_end`` if it has none."""
     data = index.data if index.data.endswith(b"\n") else index.data + line_end
     offsets = np.full(len(index) + 1, len(data), np.int32)
     offsets[:-1] = index.starts
     lines = binary_array(offsets, data)
-    if mended is None:
+    if repaired is None:
         return lines
-    ends = slices(data, index.ends[mended.rows], offsets[mended.rows + 1])
-    return _replace(lines, mended.rows, join(mended.texts, ends))
+    ends = slices(data, index.ends[repaired.rows], offsets[repaired.rows + 1])
+    return _replace(lines, repaired.rows, join(repaired.texts, ends))
 
 
 def _replace(column: pa.BinaryArray, rows: NDArray[np.int64], texts: pa.BinaryArray) -> pa.BinaryArray:
-    """The array with the texts at the given rows instead of its own."""
+    """Return the array with the texts at the given rows replaced."""
     if len(rows) == len(column):
         return texts
-    places = np.arange(len(column))
-    places[rows] = np.arange(len(column), len(column) + len(rows))
-    return pa.concat_arrays([column, texts]).take(pa.array(places))
+    indexes = np.arange(len(column))
+    indexes[rows] = np.arange(len(column), len(column) + len(rows))
+    return pa.concat_arrays([column, texts]).take(pa.array(indexes))

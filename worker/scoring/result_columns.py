@@ -1,4 +1,4 @@
-"""What is appended to each record: predictions, scores, the reason of a rejection, the strongest effects. Pure."""
+"""The columns appended to each record: predictions, scores, error, warnings and the largest effects. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,12 +19,12 @@ from worker.scoring.row_predictions import RowPredictions
 _EFFECT_DECIMALS = 6
 
 
-def fine_suffixes(
+def answer_suffixes(
     answers: RowPredictions, cards: Sequence[Card], layout: Layout, warnings: pa.BinaryArray | None = None
 ) -> pa.BinaryArray:
-    """What follows the records that were scored: each model's prediction and scores, no error, the effects.
+    """Return what is appended to scored records: each model's prediction and scores, an empty error, the effects.
 
-    `warnings`, where there is a column for them, holds the text for each record.
+    ``warnings`` holds the text of the ``warnings`` column for each record, if there is one.
     """
     separator = layout.delimiter.encode()
     parts: list[pa.Array | bytes] = []
@@ -35,32 +35,32 @@ def fine_suffixes(
     if answers.effects is not None:
         fields = [as_field(feature.name, layout.delimiter) for feature in cards[0].features]
         names = [separator + field + separator for field in (*fields, b"")]
-        parts += _strongest(answers.effects, pa.array(names, pa.binary()), layout.explained)
+        parts += _largest_effects(answers.effects, pa.array(names, pa.binary()), layout.explained)
     return join(*parts)
 
 
 def suffixes(
     count: int,
     scored: NDArray[np.int64],
-    fine: pa.BinaryArray,
+    answers: pa.BinaryArray,
     faults: list[FaultColumn],
     rejected: NDArray[np.int64],
     layout: Layout,
 ) -> pa.BinaryArray:
-    """What follows each of `count` records: those of the scored rows as given, the rejected ones' reasons."""
+    """Return what is appended to each of ``count`` records: ``answers`` of scored rows, errors of rejected ones."""
     if not len(rejected):
-        return fine
+        return answers
     separator = layout.delimiter.encode()
     after = (2 * layout.explained + layout.warnings) * separator
-    wrong = join(layout.added * separator, error_texts(faults, rejected), after)
+    errors = join(layout.added * separator, error_texts(faults, rejected), after)
     places = np.empty(count, np.int64)
     places[scored] = np.arange(len(scored))
     places[rejected] = np.arange(len(scored), count)
-    return pa.concat_arrays([fine, wrong]).take(pa.array(places))
+    return pa.concat_arrays([answers, errors]).take(pa.array(places))
 
 
 def _answer(predictions: Predictions, card: Card, delimiter: str, before: bytes) -> list[pa.Array | bytes]:
-    """A model's prediction and scores, each with a delimiter after it, and `before` before the first."""
+    """Return a model's prediction and scores, each followed by a delimiter, with ``before`` in front."""
     separator = delimiter.encode()
     parts: list[pa.Array | bytes] = [before]
     for values, classes in predictions.by_target(card):
@@ -73,14 +73,16 @@ def _answer(predictions: Predictions, card: Card, delimiter: str, before: bytes)
     return parts + [part for column in predictions.scores.T for part in (write(column), separator)]
 
 
-def _strongest(effects: Floats, names: pa.BinaryArray, most: int) -> Iterator[pa.Array]:
-    """The names of each row's strongest features, and after each its effect; of equals, the first feature.
+def _largest_effects(effects: Floats, names: pa.BinaryArray, count: int) -> Iterator[pa.Array]:
+    """Yield the features with the largest effects of each row, each followed by its effect; ties keep feature order.
 
-    The last of the names is that of no feature: rows whose effects are NaN have neither names nor effects.
+    The last of ``names`` stands for no feature: rows whose effects are NaN get neither names nor effects.
     """
     known = np.asarray(np.isfinite(effects).all(axis=1))
-    rounded = np.round(np.where(known[:, np.newaxis], effects, 0), _EFFECT_DECIMALS) + 0.0  # no negative zero
-    order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :most]
+    rounded = (
+        np.round(np.where(known[:, np.newaxis], effects, 0), _EFFECT_DECIMALS) + 0.0
+    )  # adding 0.0 turns -0.0 into 0.0
+    order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :count]
     for places in order.T:
         yield names.take(pa.array(np.where(known, places, len(names) - 1)))
         written = shortest(rounded[np.arange(len(rounded)), places])

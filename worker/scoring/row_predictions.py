@@ -1,4 +1,4 @@
-"""What the models of a job say of the valid rows of a chunk: each one's predictions, and how they come about."""
+"""Predictions of a chunk's valid rows by each model of its job, as a whole, by bisection or in a sandbox."""
 
 import io
 import math
@@ -24,9 +24,9 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class RowPredictions:
-    """Predictions of n records by each model, and, where they are explained, each feature's effect, (n, features).
+    """Predictions of n records by each model and, if explained, the features' effects, shape (n, features).
 
-    The effects on a record that cannot be explained are NaN.
+    Effects on a record that cannot be explained are NaN.
     """
 
     predictions: tuple[Predictions, ...]
@@ -34,7 +34,7 @@ class RowPredictions:
 
     @classmethod
     def joined(cls, parts: Sequence[Self], order: Rows) -> Self:
-        """The answers of all parts, of which there is at least one, in the given order of their rows."""
+        """Join at least one part, with the rows in the given order."""
         by_model = zip(*(part.predictions for part in parts), strict=True)
         effects = [part.effects for part in parts if part.effects is not None]
         return cls(
@@ -43,7 +43,7 @@ class RowPredictions:
         )
 
     def encode(self) -> bytes:
-        """The answers as bytes, without pickle: whoever made them may not be trusted."""
+        """Encode without pickle: the process that made the predictions may not be trusted."""
         arrays = [part for made in self.predictions for part in (made.values, made.scores)]
         buffer = io.BytesIO()
         for array in (*arrays, *([] if self.effects is None else [self.effects])):
@@ -52,7 +52,7 @@ class RowPredictions:
 
     @classmethod
     def decode(cls, encoded: bytes) -> Self:
-        """The answers that `encode` made this from."""
+        """Decode what ``encode`` returned."""
         buffer, arrays = io.BytesIO(encoded), []
         while buffer.tell() < len(encoded):
             arrays.append(np.load(buffer, allow_pickle=False))
@@ -62,7 +62,7 @@ class RowPredictions:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """The rows that were scored, shape (k,), ascending, with the answers, and those that a model failed on."""
+    """Rows that were scored, shape (k,), ascending, their predictions, and rows that a model failed on."""
 
     rows: Rows
     answers: RowPredictions
@@ -71,9 +71,9 @@ class ScoredRows:
 
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
-    """Valid rows, by number, whose columns each of the models takes, and what is asked of them.
+    """Valid rows to score with one model or two.
 
-    `columns` holds, per model, its dictionary-coded columns by feature.
+    ``columns`` holds, per model, its dictionary-coded columns by feature.
     """
 
     scorers: Sequence[Scorer]
@@ -82,11 +82,11 @@ class ScoringRequest:
     explained: bool
 
     def of(self, rows: Rows) -> "ScoringRequest":
-        """The same about some of the rows, by their places."""
+        """Return a request for some of the rows, by index."""
         return ScoringRequest(self.scorers, [select(own, rows) for own in self.columns], self.threshold, self.explained)
 
-    def ask(self) -> RowPredictions:
-        """The models' answers; raises ScoringFailed as they do."""
+    def run(self) -> RowPredictions:
+        """Predict, and explain if requested; raise ``ScoringFailed`` as the models do."""
         pairs = list(zip(self.scorers, self.columns, strict=True))
         predictions = tuple(scorer.predict_coded(own, self.threshold) for scorer, own in pairs)
         return RowPredictions(predictions, self._effects() if self.explained else None)
@@ -97,31 +97,31 @@ class ScoringRequest:
 
 
 def score(request: ScoringRequest, rows: Rows, bisect: bool, isolated_seconds: float | None = None) -> ScoredRows:
-    """Ask about the rows with these numbers; `apart` finds those that a model fails on.
+    """Score the rows with these numbers.
 
-    With `isolated_seconds`, which all of it may take, also those that take their process down or never end, and nothing
-    is explained.
+    With ``bisect``, rows that a model fails on are found by halving. With ``isolated_seconds``, a limit for all of the
+    work, rows that crash or hang their process are found as well; nothing is explained then.
 
     Raises:
-        ScoringFailed: when a model fails, without `apart`.
-        OSError: when the system has no process to give.
+        ScoringFailed: a model failed, without ``bisect``.
+        OSError: the system could not start a process.
     """
     if isolated_seconds:
-        # Without explanations, which may be what takes a process down, or too long.
+        # Without explanations, which may be what crashes the process or takes too long.
         scored = _score_isolated(replace(request, explained=False), rows, isolated_seconds)
         return _unexplained(scored, request) if request.explained else scored
     if bisect:
         return _score_bisecting(request, rows)
-    return ScoredRows(rows, request.ask(), failed(rows[:0]))
+    return ScoredRows(rows, request.run(), failed(rows[:0]))
 
 
 def failed(rows: Rows, why: str = "the model could not score it") -> FaultColumn:
-    """The rows with these numbers, rejected since they were not scored."""
+    """Return the fault of rows that could not be scored."""
     return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
 
 
 def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
-    """The given rows, ascending, of dictionary-coded columns, without the distinct values that none of them has."""
+    """Select rows, ascending, of dictionary-coded columns; drop distinct values that none of them has."""
     if all(len(codes) == len(rows) for _, codes in columns.values()):
         return dict(columns)
     selected = {}
@@ -138,29 +138,32 @@ def _unexplained(scored: ScoredRows, request: ScoringRequest) -> ScoredRows:
 
 
 def _score_bisecting(request: ScoringRequest, rows: Rows) -> ScoredRows:
-    """Ask by halves: a part that a model fails on is halved, down to the single rows that it cannot score."""
-    waiting, done, wrong = [np.arange(len(rows))], [], []
+    """Score by bisection: halve each part that a model fails on, down to the single rows that it cannot score."""
+    waiting, done, failed_rows = [np.arange(len(rows))], [], []
     while waiting:
         part = waiting.pop()
         try:
-            done.append((part, request.of(part).ask()))
-        except Exception:  # noqa: BLE001 - a model may raise anything; the row it fails on is rejected with a reason
+            done.append((part, request.of(part).run()))
+        except Exception:  # noqa: BLE001 - a model may raise anything; the row that it fails on is rejected
             if len(part) == 1:
-                wrong.append(int(part[0]))
+                failed_rows.append(int(part[0]))
             else:
                 waiting += np.array_split(part, 2)
-    return _put_together(request, rows, done, wrong)
+    return _join_parts(request, rows, done, failed_rows)
 
 
 def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> ScoredRows:
-    """Ask by parts in another process, and where one takes it down, about that part row by row."""
-    request.of(rows[:0]).ask()  # what cannot be asked at all is found here
+    """Score by parts in another process; score a part that crashes it row by row.
+
+    √n parts of √n rows keep both costs low: of the forks after a crash, and of the rows that are scored alone.
+    """
+    request.of(rows[:0]).run()  # a request that fails without any row fails here
     parts = np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1)
     waiting = deque(part for part in parts if len(part))
     left, kills = TimeLeft(seconds, len(rows)), Counter[int]()
-    done, wrong = [], []
+    done, failed_rows = [], []
     while waiting:
-        made = isolated([partial(_work, request, part) for part in waiting], left.share())
+        made = isolated([partial(_score_part, request, part) for part in waiting], left.share())
         for answer in made.answers:
             done.append((waiting.popleft(), RowPredictions.decode(answer)))
         if not waiting:
@@ -172,19 +175,19 @@ def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> Scor
             kills[int(part[0])] += 1
             waiting.appendleft(part)
         else:
-            wrong.append(int(part[0]))
-    return _put_together(request, rows, done, wrong)
+            failed_rows.append(int(part[0]))
+    return _join_parts(request, rows, done, failed_rows)
 
 
-def _work(request: ScoringRequest, part: Rows) -> bytes:
-    return request.of(part).ask().encode()
+def _score_part(request: ScoringRequest, part: Rows) -> bytes:
+    return request.of(part).run().encode()
 
 
-def _put_together(
-    request: ScoringRequest, rows: Rows, done: list[tuple[Rows, RowPredictions]], wrong: list[int]
+def _join_parts(
+    request: ScoringRequest, rows: Rows, done: list[tuple[Rows, RowPredictions]], failed_rows: list[int]
 ) -> ScoredRows:
-    done = done or [(rows[:0], request.of(rows[:0]).ask())]
+    done = done or [(rows[:0], request.of(rows[:0]).run())]
     places = np.concatenate([part for part, _ in done])
     order = np.argsort(places)
     answers = RowPredictions.joined([answer for _, answer in done], order)
-    return ScoredRows(rows[places[order]], answers, failed(rows[np.sort(np.array(wrong, np.int64))]))
+    return ScoredRows(rows[places[order]], answers, failed(rows[np.sort(np.array(failed_rows, np.int64))]))

@@ -1,4 +1,4 @@
-"""Answering single predictions, and previews of files, from a loaded model."""
+"""Answer requests for single predictions and for previews of files."""
 
 import base64
 import csv
@@ -18,6 +18,7 @@ from jobs.messages import InputChunk
 from jobs.store.prediction_store import WaitingPrediction
 from model.card import Card, ModelKind, Scores
 from model.errors import ModelError, ScoringFailed
+from model.monitoring.counts import FAULT
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
 from worker.models import scorer
@@ -31,25 +32,25 @@ log = structlog.stdlib.get_logger(__name__)
 Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
 _DECIMALS = 6
-_EXAMPLES = 5
-# A request whose holds were lost that often is scored in processes of its own, and is given up in the end.
+_MAX_EXAMPLES = 5
+# Lost holds after which a request is scored in processes of its own, and after which it is given up.
 _SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
 
 
 def answer_all(
     waiting: Sequence[WaitingPrediction], max_attempts: int, seconds: float
 ) -> list[tuple[WaitingPrediction, Answer]]:
-    """Each request with its answer. Requests of one model that come for the first time are scored together.
+    """Return each request with its answer. First attempts for the same model are scored together.
 
-    One that has twice taken its process down, or too long, or was lost with it, is scored in processes of its own, for
-    the given seconds at the most. Whatever goes wrong with one of them costs the others nothing.
+    A request that has crashed its process, run out of time or been lost twice is scored in processes of its own, for at
+    most ``seconds``. A failure of one request does not affect the others.
     """
     answers: dict[str, Answer] = {}
     together: dict[str, list[WaitingPrediction]] = {}
     for prediction in waiting:
         request = prediction.request
         if prediction.attempt > max_attempts or prediction.lost > _MAX_LOSSES:
-            answers[prediction.id] = _answer_no_more(request)
+            answers[prediction.id] = _give_up(request)
         elif prediction.attempt > 1 or prediction.lost or request.get("kind") != "predict":
             isolated = prediction.attempt > 2 or prediction.lost >= _SUSPICIOUS_LOSSES
             answers[prediction.id] = _answer_alone(request, seconds if isolated else None)
@@ -58,10 +59,10 @@ def answer_all(
             together.setdefault(key, []).append(prediction)
     for group in together.values():
         answers |= _answer_group(group)
-    return [(prediction, _identified(answers[prediction.id], prediction.request)) for prediction in waiting]
+    return [(prediction, _with_model(answers[prediction.id], prediction.request)) for prediction in waiting]
 
 
-def _identified(answer: Answer, request: Mapping[str, Any]) -> Answer:
+def _with_model(answer: Answer, request: Mapping[str, Any]) -> Answer:
     if request.get("kind") == "preview":
         return answer
     several = bool(request.get("several"))
@@ -71,12 +72,12 @@ def _identified(answer: Answer, request: Mapping[str, Any]) -> Answer:
 def _answer_group(group: Sequence[WaitingPrediction]) -> dict[str, Answer]:
     try:
         items = iter(_predict([record for waiting in group for record in waiting.request["records"]], group[0].request))
-    except Exception:  # noqa: BLE001 - one of them is at fault, and each is told alone what is wrong with it
+    except Exception:  # noqa: BLE001 - one of the requests is at fault; each is answered alone to find out which
         return {waiting.id: _answer_alone(waiting.request) for waiting in group}
     return {waiting.id: {"items": [next(items) for _ in waiting.request["records"]]} for waiting in group}
 
 
-def _answer_no_more(request: Mapping[str, Any]) -> Answer:
+def _give_up(request: Mapping[str, Any]) -> Answer:
     records = request.get("records")
     if not isinstance(records, Sequence):
         return {"error": _FAILED}
@@ -88,11 +89,11 @@ def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = N
     try:
         return _ANSWERS[request["kind"]](request, isolated_seconds)
     except OSError:
-        raise  # the system is short of something, and the request may be innocent
+        raise  # the system lacks resources, which is not the request's fault
     except Exception as error:
-        # Not as the web of this version asks; without an answer it would be sent again and again.
+        # Perhaps sent by another version of the web. Without an answer, it would be sent again and again.
         log.warning("request not answered", exc_info=error)
-        return _answer_no_more(request)
+        return _give_up(request)
 
 
 def _predict_records(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
@@ -102,9 +103,9 @@ def _predict_records(request: Mapping[str, Any], isolated_seconds: float | None)
 
 
 def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], seconds: float) -> list[Answer]:
-    """Answers to records; those that take their process down or never end get an error."""
+    """Predict records in a sandbox; those that crash or hang their process get an error."""
     with suppress(ModelError):
-        scorer(request["model"], request["version"])  # loaded here, once, and not in each of the processes
+        scorer(request["model"], request["version"])  # loaded once here, not in each forked process
     left, kills = TimeLeft(seconds, len(records)), Counter[int]()
     answers: list[Answer] = []
     while len(answers) < len(records):
@@ -120,7 +121,7 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
 
 
 def _predict_one_as_json(record: Mapping[str, Any], request: Mapping[str, Any]) -> bytes:
-    # Without an explanation, which goes through all of the model and may be what takes the process down.
+    # Without an explanation, which may be what crashes the process.
     return orjson.dumps(_predict_one(record, request, explained=False))
 
 
@@ -135,15 +136,15 @@ def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any], explaine
 
 
 def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], explained: bool = True) -> list[Answer]:
-    """Predictions of records as the schema validates them; a record that holds an error keeps it."""
+    """Predict validated records; a record that carries an error keeps it."""
     model = scorer(request["model"], request["version"])
     values = [record["values"] for record in records if "values" in record]
     answers = iter(_documents(values, model, request["threshold"], explained) if values else ())
-    return [_answered(record, answers) for record in records]
+    return [_answer_record(record, answers) for record in records]
 
 
-def _answered(record: Mapping[str, Any], answers: Iterator[Answer]) -> Answer:
-    """The next answer, with the warnings of its record, or the error that the record came with."""
+def _answer_record(record: Mapping[str, Any], answers: Iterator[Answer]) -> Answer:
+    """Return the next answer with the warnings of its record, or the error that the record carries."""
     if "values" not in record:
         return {"error": record["error"]}
     return next(answers) | ({"warnings": record["warnings"]} if record.get("warnings") else {})
@@ -180,7 +181,7 @@ def _shown(value: Value, feature: Feature) -> Scalar:
 
 
 def prediction_documents(predictions: Predictions, card: Card, threshold: float | None) -> list[Answer]:
-    """Predictions as the contract shows them: what is predicted, and the scores; probabilities in 6 decimals."""
+    """Return predictions and scores as the API shows them, probabilities with 6 decimals."""
     own = card.threshold if card.decides_by_threshold else None
     limit = own if threshold is None else threshold
     documents: list[Answer] = [{"prediction": value, "threshold": limit} for value in _predicted(predictions, card)]
@@ -197,14 +198,14 @@ def prediction_documents(predictions: Predictions, card: Card, threshold: float 
 
 
 def _predicted(predictions: Predictions, card: Card) -> list[Any]:
-    """What is predicted of each record: a class or a number; of several targets, one for each by name."""
+    """Return the prediction of each record: a class or a number, or one per target by name."""
     told = predictions.by_record(card)
     if not card.kind.has_several_targets:
         return [row[0] for row in told]
     return [dict(zip(card.targets, row, strict=False)) for row in told]
 
 
-def _preview_safely(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
+def _answer_preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
     try:
         return _preview(request, isolated_seconds)
     except ScoringFailed:
@@ -214,7 +215,7 @@ def _preview_safely(request: Mapping[str, Any], isolated_seconds: float | None) 
 
 
 def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
-    """What scoring the first records of a file gives: counts of faults, and a few predictions."""
+    """Score the first records of a file: fault counts and a few sample predictions."""
     model = scorer(request["model"], request["version"])
     data = base64.b64decode(request["sample"])
     added = len(model.card.result_columns)
@@ -224,11 +225,12 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
     faults = [
         {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}
         for name, count in scored.summary.items()
-        if name.startswith("fault:")
+        if name.startswith(f"{FAULT}:")
     ]
     rows = csv.reader(io.StringIO(scored.output.decode(), newline=""), delimiter=layout.delimiter, strict=False)
     examples = [
-        _example(row, number, layout, model.card) for number, row in zip(range(1, _EXAMPLES + 1), rows, strict=False)
+        _example(row, number, layout, model.card)
+        for number, row in zip(range(1, _MAX_EXAMPLES + 1), rows, strict=False)
     ]
     return {"rows_seen": scored.scored + scored.rejected, "faults": faults, "examples": examples}
 
@@ -246,4 +248,4 @@ def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Ans
     }
 
 
-_ANSWERS = {"predict": _predict_records, "preview": _preview_safely}
+_ANSWERS = {"predict": _predict_records, "preview": _answer_preview}

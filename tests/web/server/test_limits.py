@@ -7,47 +7,47 @@ from web.server.limits import Busy, ConcurrencyLimit, ConcurrencyLimits
 
 def take(slots: ConcurrencyLimit, address: str, times: int) -> None:
     for _ in range(times):
-        slots.take(address)
+        slots.acquire(address)
 
 
 def test_one_client_gets_its_share_and_leaves_the_rest() -> None:
     slots = ConcurrencyLimit(4, "uploads", 3)
     take(slots, "192.0.2.1", 3)
     with pytest.raises(Busy):
-        slots.take("192.0.2.1")
-    slots.take("192.0.2.2")
+        slots.acquire("192.0.2.1")
+    slots.acquire("192.0.2.2")
     with pytest.raises(Busy):
-        slots.take("192.0.2.3")
-    slots.give_back("192.0.2.1")
-    slots.take("192.0.2.3")
+        slots.acquire("192.0.2.3")
+    slots.release("192.0.2.1")
+    slots.acquire("192.0.2.3")
 
 
 def test_clients_of_ipv4_are_apart_where_both_come_to_one_socket() -> None:
     slots = ConcurrencyLimit(3, "uploads", 1)
-    slots.take("::ffff:192.0.2.1")
+    slots.acquire("::ffff:192.0.2.1")
     with pytest.raises(Busy):
-        slots.take("192.0.2.1")
-    slots.take("::ffff:192.0.2.2")
-    slots.take("fe80::1%eth0")
-    slots.give_back("fe80::1%eth0")
-    slots.take("fe80::1%eth0")
+        slots.acquire("192.0.2.1")
+    slots.acquire("::ffff:192.0.2.2")
+    slots.acquire("fe80::1%eth0")
+    slots.release("fe80::1%eth0")
+    slots.acquire("fe80::1%eth0")
 
 
 def test_a_network_of_ipv6_is_one_client() -> None:
     slots = ConcurrencyLimit(10, "uploads", 2)
-    slots.take("2001:db8::1")
-    slots.take("2001:db8::ffff:2")
+    slots.acquire("2001:db8::1")
+    slots.acquire("2001:db8::ffff:2")
     with pytest.raises(Busy):
-        slots.take("2001:db8:0:0:9::3")
-    slots.take("2001:db8:0:1::1")
+        slots.acquire("2001:db8:0:0:9::3")
+    slots.acquire("2001:db8:0:1::1")
 
 
 def test_a_place_that_is_given_back_is_free() -> None:
     slots = ConcurrencyLimit(1, "uploads")
     for address in ("192.0.2.1", "::1", ""):
         with slots.held(address), pytest.raises(Busy):
-            slots.take(address)
-    slots.take()
+            slots.acquire(address)
+    slots.acquire()
 
 
 @pytest.mark.parametrize("threads", [16, 32, 2048])
@@ -57,4 +57,4 @@ def test_slow_senders_at_one_address_never_get_all_places(threads: int) -> None:
         with pytest.raises(Busy):
             take(slots, "192.0.2.1", threads)
         if threads >= 32:
-            slots.take("192.0.2.2")
+            slots.acquire("192.0.2.2")

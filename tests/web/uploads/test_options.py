@@ -11,8 +11,8 @@ from model.card import Scores
 from model.catalog import Catalog
 from model.errors import UnknownModel
 from tests import second_model
-from web.uploads.bodies import UploadForm
 from web.uploads.options import ScoringOptions, parse_explain, parse_models, parse_threshold
+from web.uploads.parameters import UploadForm
 
 NAMES = ["age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week"]
 

@@ -26,7 +26,7 @@ def readable(field: str) -> str:
     return field if sound or plain else '"' + field.replace('"', '""') + '"'
 
 
-def mended(record: Record) -> str:
+def repaired(record: Record) -> str:
     fields = record.fields[:WIDTH] + [""] * (WIDTH - len(record.fields))
     return ",".join(map(readable, fields)) if is_broken(record) else record.text
 
@@ -40,10 +40,10 @@ def test_what_fits_is_kept_and_can_be_read_again(text: str) -> None:
         return
     parsed = parse_chunk(text.encode(), LAYOUT)
     numbers = [number for number, record in enumerate(expected.records) if is_broken(record)]
-    assert (parsed.broken.mended.rows.tolist() if parsed.broken else []) == numbers
-    lines = records_with_line_ends(parsed.index, parsed.broken.mended if parsed.broken else None, b"\n").to_pylist()
+    assert (parsed.broken.repaired.rows.tolist() if parsed.broken else []) == numbers
+    lines = records_with_line_ends(parsed.index, parsed.broken.repaired if parsed.broken else None, b"\n").to_pylist()
     assert [line.decode().removesuffix("\n").removesuffix("\r") for line in lines] == [
-        mended(record).removesuffix("\r") for record in expected.records
+        repaired(record).removesuffix("\r") for record in expected.records
     ]
     assert [len(record.fields) for record in read(b"".join(lines).decode(), ",").records] == [WIDTH] * len(lines)
     good = [record for record in expected.records if not is_broken(record)]

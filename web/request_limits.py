@@ -1,0 +1,17 @@
+"""Limits on what one request may contain or ask for. Upload sizes are settings; CSV limits are in ``jobs.csv``."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+MAX_JSON_BYTES = 16 * MIB
+MAX_RECORDS = 1000
+"""Records in one request for predictions."""
+
+MAX_IDEMPOTENCY_KEY = 255
+MAX_FILENAME = 255
+MAX_PAGE_SIZE = 200
+MAX_WAIT_SECONDS = 60.0
+"""Longest wait that ``Prefer: wait=N`` can ask for."""
+
+PREFLIGHT_BYTES = 64 * KIB
+"""A preflight reads this much of the body."""
