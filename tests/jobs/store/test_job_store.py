@@ -206,7 +206,7 @@ def test_an_upload_whose_job_failed_before_it_was_whole_is_that_job(store: JobSt
     store.begin(NEW)
     store.append(NEW.id, 0, InputChunk(1, 1, b"1,2\n"))
     store.fail(NEW.id, "the model is broken")
-    with pytest.raises(UploadEnded, match="the job failed before all of the file had come: the model is broken"):
+    with pytest.raises(UploadEnded, match="the job failed before the upload was complete: the model is broken"):
         store.append(NEW.id, 1, InputChunk(2, 1, b"1,2\n"))
     idempotency_key = keys.idempotency("failed early")
     assert store.seal(NEW.id, idempotency_key, total=1, fingerprint="f") == []
