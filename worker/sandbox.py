@@ -20,7 +20,7 @@ MAX_KILLS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Isolated:
+class SandboxResult:
     """Answers up to the first piece of work without one, and whether its process was killed from outside."""
 
     answers: list[bytes]
@@ -39,7 +39,7 @@ class TimeLeft:
         return max(_MIN_SECONDS, (self._until - time.monotonic()) / self._shares)
 
 
-def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
+def run_isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> SandboxResult:
     """Run each piece of work in a fork of this process; return the answers up to the first crash or timeout.
 
     Raises:
@@ -58,7 +58,7 @@ def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
     with os.fdopen(read_end, "rb") as pipe:
         answers = _read(pipe)
     _, status = os.waitpid(process, 0)
-    return Isolated(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _EXTERNAL_SIGNALS)
+    return SandboxResult(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _EXTERNAL_SIGNALS)
 
 
 def _run_and_exit(works: Iterable[Callable[[], bytes]], write_end: int, seconds: float) -> NoReturn:

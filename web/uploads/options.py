@@ -126,7 +126,9 @@ def match_columns(cards: Sequence[Card], columns: Sequence[str]) -> ColumnMatch:
     """Map the features of all models to columns; find missing, duplicate and extra columns."""
     match = joint_schema(cards).match_columns(columns)
     own = (card.record_schema.match_columns(columns).columns for card in cards[1:])
-    return replace(match, columns=match.columns | {name: at for found in own for name, at in found.items()})
+    return replace(
+        match, columns=match.columns | {name: at for columns_of_card in own for name, at in columns_of_card.items()}
+    )
 
 
 def parse_models(text: str | None, catalog: Catalog, version: str | None = None) -> tuple[Card, ...]:

@@ -22,7 +22,7 @@ from model.monitoring.counts import FAULT
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
 from worker.models import scorer
-from worker.sandbox import MAX_KILLS, TimeLeft, isolated
+from worker.sandbox import MAX_KILLS, TimeLeft, run_isolated
 from worker.scoring.explanations import predict_and_explain
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import score_chunk
@@ -110,10 +110,10 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
     answers: list[Answer] = []
     while len(answers) < len(records):
         works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]
-        made = isolated(works, left.share())
-        answers += map(orjson.loads, made.answers)
+        result = run_isolated(works, left.share())
+        answers += map(orjson.loads, result.answers)
         place = len(answers)
-        if made.killed and kills[place] < MAX_KILLS - 1:
+        if result.killed and kills[place] < MAX_KILLS - 1:
             kills[place] += 1
         elif place < len(records):
             answers.append({"error": _FAILED})
