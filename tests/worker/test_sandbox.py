@@ -1,4 +1,4 @@
-"""Work in a process of its own: what it answers, and what happens when it dies of it."""
+"""The sandbox: answers of forked processes, and what happens when they die."""
 
 import itertools
 import os
@@ -44,12 +44,12 @@ def test_what_was_done_before_the_end_is_kept(fatal: Callable[[], bytes]) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT])
-def test_whoever_was_killed_from_outside_may_be_innocent(number: signal.Signals) -> None:
+def test_a_kill_from_outside_is_reported_as_such(number: signal.Signals) -> None:
     works = [lambda: b"one", partial(killed_by, number), lambda: b"after"]
     assert run_isolated(works, 60) == SandboxResult([b"one"], killed=True)
 
 
-def test_however_many_never_end_the_time_for_all_suffices() -> None:
+def test_any_number_of_hanging_works_ends_within_the_time_limit() -> None:
     seconds = 100.0
     for _ in range(20):
         seconds -= TimeLeft(seconds, works=20).share()
