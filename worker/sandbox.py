@@ -17,6 +17,8 @@ _MIN_SECONDS = 0.05
 _EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
 # Work whose process is killed may not be at fault: the system may be short of memory. It is tried this often.
 MAX_KILLS = 3
+# Lost leases after which a chunk or request is scored in a sandbox, and after which it is given up.
+SUSPICIOUS_LOSSES, MAX_LOSSES = 2, 20
 
 
 @dataclass(frozen=True, slots=True)
