@@ -14,7 +14,7 @@ Document = BaseModel | Mapping[str, Any]
 def encode_json(document: Document) -> bytes:
     """Encode a document as JSON. Of a model, members that were never set are left out."""
     if isinstance(document, BaseModel):
-        document = document.model_dump(exclude_unset=True, warnings=False)
+        document = document.model_dump(exclude_unset=True)
     return orjson.dumps(document)
 
 

@@ -36,7 +36,7 @@ _SINGLE_RECORDS = 20
 _MAX_DIFFERENCES = 5
 _DELIMITER = ","
 
-Found = list[str | float] | str
+Answer = list[str | float] | str
 """What Scoreline answers for a record: predictions, then scores; or the reason why there are none."""
 
 
@@ -52,16 +52,16 @@ class Comparison:
     def __post_init__(self) -> None:
         self._indexes = np.cumsum(self.expected.answered) - 1
 
-    def add(self, way: str, row: int, found: Found) -> None:
+    def add(self, way: str, row: int, actual: Answer) -> None:
         """Compare an answer of Scoreline with the pipeline's; ``row`` counts from 0."""
         expected = self._expected(row)
-        if _agree(expected, found):
+        if _agree(expected, actual):
             return
         self.different.add(row)
         if len(self.differences) < _MAX_DIFFERENCES:
-            self.differences.append(Difference(way, row + 1, _describe(expected), _describe(found)))
+            self.differences.append(Difference(way, row + 1, _describe(expected), _describe(actual)))
 
-    def _expected(self, row: int) -> Found:
+    def _expected(self, row: int) -> Answer:
         if not self.expected.answered[row]:
             return "nothing: it fails on this record"
         place = self._indexes[row]
@@ -85,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     comparison = Comparison(ExpectedAnswers.load(options.folder / ANSWERS_FILE))
     content = (options.folder / RECORDS_FILE).read_bytes()
     for way, answers in (("a CSV file", by_chunks(scorer, content)), ("a record", by_records(scorer, content))):
-        for row, found in enumerate(answers):
-            comparison.add(way, row, found)
+        for row, actual in enumerate(answers):
+            comparison.add(way, row, actual)
             if row % 1000 == 999:
                 _print({"way": way, "done": row + 1})
     differences = [asdict(difference) for difference in comparison.differences]
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Found]:
+def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Answer]:
     """Yield the answers for the records of an uploaded file."""
     header, _, body = content.partition(b"\n")
     while header.count(b'"') % 2:  # a column name with a line break
@@ -112,7 +112,7 @@ def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Found]:
             yield _read_fields(row[len(names) : len(names) + added], scorer)
 
 
-def by_records(scorer: Scorer, content: bytes) -> Iterator[Found]:
+def by_records(scorer: Scorer, content: bytes) -> Iterator[Answer]:
     """Yield the answers for single predictions: the first records one by one, the others in batches."""
     rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
     features = scorer.card.features
@@ -131,7 +131,7 @@ def _json_value(feature: Feature, text: str) -> Any:
     return text
 
 
-def _answers_to(records: Sequence[dict[str, Any]], scorer: Scorer) -> Iterator[Found]:
+def _answers_to(records: Sequence[dict[str, Any]], scorer: Scorer) -> Iterator[Answer]:
     validated = [scorer.schema.validate_record(record) for record in records]
     values = [values for values, faults, _ in validated if not faults]
     answers = iter(_documents(values, scorer))
@@ -148,7 +148,7 @@ def _documents(values: Sequence[dict[str, Any]], scorer: Scorer) -> list[dict[st
         return [document for record in values for document in _documents([record], scorer)]
 
 
-def _read_document(document: dict[str, Any], scorer: Scorer) -> Found:
+def _read_document(document: dict[str, Any], scorer: Scorer) -> Answer:
     if "error" in document:
         return str(document["error"]["detail"])
     card = scorer.card
@@ -159,7 +159,7 @@ def _read_document(document: dict[str, Any], scorer: Scorer) -> Found:
     return [*predictions, *scores]
 
 
-def _read_fields(fields: Sequence[str], scorer: Scorer) -> Found:
+def _read_fields(fields: Sequence[str], scorer: Scorer) -> Answer:
     *answer, error = fields
     if error:
         return error
@@ -170,13 +170,13 @@ def _read_fields(fields: Sequence[str], scorer: Scorer) -> Found:
     return [*predicted, *map(float, answer[several:])]
 
 
-def _agree(expected: Found, found: Found) -> bool:
-    if isinstance(expected, str) or isinstance(found, str):
-        return isinstance(expected, str) and isinstance(found, str)
-    return same_answers(expected, found)
+def _agree(expected: Answer, actual: Answer) -> bool:
+    if isinstance(expected, str) or isinstance(actual, str):
+        return isinstance(expected, str) and isinstance(actual, str)
+    return same_answers(expected, actual)
 
 
-def _describe(answer: Found) -> str:
+def _describe(answer: Answer) -> str:
     if isinstance(answer, str):
         return answer
     return format_answer(answer)

@@ -17,10 +17,12 @@ _MIN_SECONDS = 0.05
 _EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
 # Work whose process is killed may not be at fault: the system may be short of memory. It is tried this often.
 MAX_KILLS = 3
+# Lost leases after which a chunk or request is scored in a sandbox, and after which it is given up.
+SUSPICIOUS_LOSSES, MAX_LOSSES = 2, 20
 
 
 @dataclass(frozen=True, slots=True)
-class Isolated:
+class SandboxResult:
     """Answers up to the first piece of work without one, and whether its process was killed from outside."""
 
     answers: list[bytes]
@@ -39,7 +41,7 @@ class TimeLeft:
         return max(_MIN_SECONDS, (self._until - time.monotonic()) / self._shares)
 
 
-def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
+def run_isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> SandboxResult:
     """Run each piece of work in a fork of this process; return the answers up to the first crash or timeout.
 
     Raises:
@@ -58,7 +60,7 @@ def isolated(works: Iterable[Callable[[], bytes]], seconds: float) -> Isolated:
     with os.fdopen(read_end, "rb") as pipe:
         answers = _read(pipe)
     _, status = os.waitpid(process, 0)
-    return Isolated(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _EXTERNAL_SIGNALS)
+    return SandboxResult(answers, os.WIFSIGNALED(status) and os.WTERMSIG(status) in _EXTERNAL_SIGNALS)
 
 
 def _run_and_exit(works: Iterable[Callable[[], bytes]], write_end: int, seconds: float) -> NoReturn:

@@ -28,6 +28,7 @@ from jobs.store.task_sender import TaskSender
 from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.models import scorer
+from worker.sandbox import MAX_LOSSES, SUSPICIOUS_LOSSES
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import reject_chunk, score_chunk
 from worker.scoring.single import answer_all
@@ -36,8 +37,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Fraction of an attempt's time limit for sandboxed work, so that it ends before Celery kills the process.
 _SANDBOX_TIME_RATIO = 0.9
-# Lost leases after which a chunk is scored in a sandbox, and after which its job fails.
-_SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
 # Characters of a host's reason in the error of a job.
 _MAX_REASON = 300
 # Signals by which a process crashes on its own. Any other end may have come from outside: a person, a reboot, or a
@@ -72,7 +71,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
     if claimed is None:
         return
-    if claimed.lost > _MAX_LOSSES:
+    if claimed.lost > MAX_LOSSES:
         _give_up(message, claimed)
         return
     try:
@@ -129,7 +128,7 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
     if attempt > settings.max_attempts:
         return reject_chunk(claimed.chunk, layout)
     models = [scorer(name, version) for name, version in claimed.models]
-    is_suspicious = attempt > 2 or claimed.lost >= _SUSPICIOUS_LOSSES
+    is_suspicious = attempt > 2 or claimed.lost >= SUSPICIOUS_LOSSES
     seconds = settings.task_seconds * _SANDBOX_TIME_RATIO if is_suspicious else None
     return score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
 

@@ -75,7 +75,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
     best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
     if best and (final or len(headers) == len(parsed) or _has_all(*count_matches(best.columns))):
         if b"\0" in best.raw:
-            detail = "the header holds a NUL byte, which no CSV text has; a UTF-16 file needs a byte order mark"
+            detail = "the header holds a NUL byte, which CSV cannot contain; a UTF-16 file needs a byte order mark"
             raise UploadRefused("undecodable", detail, row=0)
         if len(best.columns) > MAX_COLUMNS:
             raise UploadRefused("too_wide", f"the header has more than {MAX_COLUMNS} columns")
@@ -180,7 +180,7 @@ class Cutter:
         data, rest = index.data, len(index.data) - index.consumed
         if (nul := data.find(b"\0")) >= 0:
             row = self.rows + int(np.searchsorted(index.ends, nul, side="right")) + 1
-            raise UploadRefused("undecodable", f"row {row} holds a NUL byte, which no CSV text has", row=row)
+            raise UploadRefused("undecodable", f"row {row} contains a NUL byte, which CSV cannot contain", row=row)
         lengths = index.ends - index.starts
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
             self._check_long(index.record(int(number)), self.rows + int(number) + 1)

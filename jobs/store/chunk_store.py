@@ -15,11 +15,9 @@ from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
 from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
-from jobs.store.scripts import register_script
+from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
 
-# Upper bound of the doubling interval after which an unclaimed chunk is sent again.
-_MAX_RESEND_SECONDS = 60
 # Delay before a chunk whose model could not be loaded is sent again.
 _MODEL_RETRY_SECONDS = 2
 
@@ -119,7 +117,7 @@ class ChunkStore:
         all_queued = int(self._all_queued(ids))
         for job_id in ids:
             grace = self._settings.lease_seconds
-            due = self._run("overdue", job_id, grace, _MAX_RESEND_SECONDS, all_queued, self._window())
+            due = self._run("overdue", job_id, grace, MAX_RESEND_SECONDS, all_queued, self._window())
             yield from ((job_id, int(chunk)) for chunk in due)
             if not due and not self.redis.exists(JobKeys.of(job_id).job):
                 self.redis.zrem(keys.UNFINISHED, job_id)

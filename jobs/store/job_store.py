@@ -212,10 +212,10 @@ class JobStore(ChunkStore):
 def _check_upload(answer: Any) -> list[Any]:
     """Return a script's reply about an upload, or raise if the upload cannot go on."""
     if answer is None:
-        raise UploadForgotten("the upload stood still for too long")
+        raise UploadForgotten("the upload timed out")
     if isinstance(answer, bytes):
         how, _, reason = answer.decode().partition(": ")
-        raise UploadEnded(f"the job {how} before all of the file had come{reason and ': '}{reason}")
+        raise UploadEnded(f"the job {how} before the upload was complete{reason and ': '}{reason}")
     return list(answer)
 
 

@@ -14,10 +14,9 @@ from jobs.messages import Predict, Queue, Task
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.celery_message import encode
-from jobs.store.scripts import register_script
+from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
 
-_MAX_RESEND_SECONDS = 60
 _GRACE_SECONDS = 3.0
 # Larger requests are fetched by the worker, so that messages stay small.
 _MAX_BYTES_IN_MESSAGE = 64 * 1024
@@ -86,7 +85,7 @@ class PredictionStore:
         waited = self._scripts["submit"](keys=names, args=arguments)
         if waited is not None:
             # A new request would wait about as long as the first in the queue has.
-            seconds = math.ceil(min(max(float(waited), 1), _MAX_RESEND_SECONDS))
+            seconds = math.ceil(min(max(float(waited), 1), MAX_RESEND_SECONDS))
             raise TooManyPredictions(f"{self._max_waiting} predictions are waiting already", seconds)
 
     def waiting(self, message: Predict) -> list[WaitingPrediction]:
@@ -147,7 +146,7 @@ class PredictionStore:
 
     def overdue(self) -> list[str]:
         """Return the ids of unanswered requests to send again."""
-        arguments: list[str | float] = [keys.prediction(""), _MAX_RESEND_SECONDS, _GRACE_SECONDS]
+        arguments: list[str | float] = [keys.prediction(""), MAX_RESEND_SECONDS, _GRACE_SECONDS]
         return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS, keys.TOTALS], args=arguments)]
 
 

@@ -14,6 +14,9 @@ SHORTEST_BUCKET_MS = 10
 BUCKETS = 21
 """Histograms of durations have this many buckets, each twice as wide as the one before, and one for what is longer."""
 
+MAX_RESEND_SECONDS = 60
+"""Upper bound of the doubling interval after which an unclaimed chunk or request is sent again."""
+
 _CONSTANTS = f"""\
 local CHANGES = '{keys.CHANGES}'
 local SHORTEST_BUCKET_MS, BUCKETS = {SHORTEST_BUCKET_MS}, {BUCKETS}

@@ -1,4 +1,4 @@
-"""Sending tasks to the workers."""
+"""Sending tasks to the workers. ``celery_message`` says why not through Celery's ``send_task``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,27 +18,32 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class TaskSender:
-    """Sends tasks by name. A task that cannot be sent is left to the reconciler, since the store remembers it."""
+    """Sends tasks by name. A task that cannot be sent is left to the reconciler, since the store knows of it."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._send_script = register_script(redis, "send")
         self._seconds = settings.retention_seconds
 
     def score_chunks(self, job_id: str, chunks: Iterable[int]) -> None:
-        """Ask for these chunks of a job, in one round trip."""
+        """Send a task for each of these chunks of a job, in one round trip."""
         self._send(Task.SCORE_CHUNK, [ScoreChunk(job_id, chunk).encode() for chunk in chunks])
 
     def predict(self, messages: Iterable[Predict]) -> None:
-        """Ask for single predictions, in one round trip."""
+        """Send tasks for single predictions, in one round trip."""
         self._send(Task.PREDICT, [message.encode() for message in messages])
 
-    def _send(self, task: Task, several: Sequence[Mapping[str, Any]]) -> None:
-        if not several:
+    def _send(self, task: Task, all_arguments: Sequence[Mapping[str, Any]]) -> None:
+        if not all_arguments:
             return
         queue = keys.queue(QUEUE_OF[task])
         try:
-            self._send_script(keys=[queue], args=[self._seconds, *(encode(task, arguments) for arguments in several)])
+            self._send_script(
+                keys=[queue], args=[self._seconds, *(encode(task, arguments) for arguments in all_arguments)]
+            )
         except RedisError as error:
             log.warning(
-                "tasks not sent, left to the reconciler", task=task.value, tasks=len(several), error=describe(error)
+                "tasks not sent, left to the reconciler",
+                task=task.value,
+                tasks=len(all_arguments),
+                error=describe(error),
             )

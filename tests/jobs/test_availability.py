@@ -1,4 +1,4 @@
-"""A store that is away is told of once, however many ask it meanwhile."""
+"""An outage of the store is logged once, however many commands fail meanwhile."""
 
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from jobs.availability import StoreAvailability
 
 
-def test_away_and_back_are_told_once_each() -> None:
+def test_an_outage_and_its_end_are_logged_once_each() -> None:
     store, error = StoreAvailability(), RedisTimeoutError("Timeout reading from socket")
     with capture_logs() as lines:
         store.record_success()

@@ -1,4 +1,4 @@
-"""What a process writes: one line an event, and of other people's texts no more than is known to be harmless."""
+"""Logging: one line per event, and of libraries' messages no more than is known to be harmless."""
 
 import json
 import subprocess
@@ -71,7 +71,7 @@ def lines() -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]]) -> None:
+def test_each_line_has_time_level_event_and_logger(lines: list[dict[str, Any]]) -> None:
     assert list(lines[0])[:6] == ["time", "level", "event", "logger", "role", "job_id"]
     assert (lines[0]["level"], lines[0]["logger"], lines[0]["role"]) == ("warning", "ours", "bulk")
     assert [line["event"] for line in lines] == [
@@ -91,23 +91,23 @@ def test_each_line_says_when_how_bad_what_and_where(lines: list[dict[str, Any]])
     ]
 
 
-def test_of_an_exception_the_type_and_the_place_are_told(lines: list[dict[str, Any]]) -> None:
+def test_exceptions_are_logged_by_type_and_location(lines: list[dict[str, Any]]) -> None:
     for line in (lines[0], lines[1], lines[2], lines[-1]):
         assert (line["error"], line["cause"]) == ("ValueError", "KeyError")
         assert line["raised_at"][-1].endswith(" fail")
     assert lines[-2]["thread"] == "lease"
 
 
-def test_what_the_system_says_of_a_connection_is_told(lines: list[dict[str, Any]]) -> None:
+def test_messages_of_connection_errors_are_logged(lines: list[dict[str, Any]]) -> None:
     assert lines[5]["error"] == "ConnectionError: connection refused"
 
 
-def test_of_our_own_exceptions_that_hold_no_value_the_first_line_is_told(lines: list[dict[str, Any]]) -> None:
+def test_the_first_line_of_loggable_exceptions_is_logged(lines: list[dict[str, Any]]) -> None:
     assert [line["error"] for line in lines[3:5]] == ["UnknownModel: there is no model 'x'", "ScoringFailed"]
 
 
-def test_every_error_of_ours_says_whether_its_text_may_be_logged() -> None:
-    """One that is added is logged, or not, since somebody has thought of it."""
+def test_every_error_class_declares_whether_its_message_may_be_logged() -> None:
+    """Whoever adds a class must decide."""
     found = {kind.__name__: kind.loggable for base in (JobsError, ModelError) for kind in heirs(base)}
     assert {name for name, loggable in found.items() if not loggable} == {
         "ScoringFailed", "ExplanationFailed", "RefusedModel", "UploadRefused",
@@ -124,12 +124,12 @@ def heirs(base: type[Any]) -> Iterator[type[Any]]:
         yield from heirs(kind)
 
 
-def test_people_get_the_same_without_braces() -> None:
+def test_the_console_format_has_the_same_content_without_braces() -> None:
     text = run()
     assert SECRET not in text
     assert "ours failed" in text
     assert "{" not in text.partition("raised_at")[0]
 
 
-def test_what_is_less_than_the_level_is_left_out() -> None:
+def test_events_below_the_level_are_dropped() -> None:
     assert "ours failed" not in run(SCORELINE_LOG_LEVEL="ERROR")

@@ -1,4 +1,4 @@
-"""What the workers' connection to the broker does when the store is away."""
+"""The workers' broker connection during an outage of the store."""
 
 import pytest
 
@@ -11,7 +11,7 @@ class Enough(Exception):
     """Raised by the test when it has seen what it wanted."""
 
 
-def test_a_worker_looks_for_the_store_every_second_however_long_it_is_away() -> None:
+def test_a_worker_reconnects_every_second_however_long_the_store_is_away() -> None:
     waits: list[float] = []
 
     def note(_: Exception, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The last attempt at a chunk finds the one row that takes its process down or never ends."""
+"""The last attempt at a chunk finds the row that crashes or hangs its process."""
 
 import faulthandler
 import os
@@ -42,7 +42,7 @@ def test_the_last_attempt_rejects_the_poisonous_row_alone(kind: str) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_however_many_rows_never_end_the_others_are_scored_within_the_time() -> None:
+def test_any_number_of_hanging_rows_leaves_the_others_scored_in_time() -> None:
     records = [poison.HARMLESS] * 30
     for at in (3, 4, 17):
         records[at] = poison.POISON["never ends"]
@@ -77,7 +77,7 @@ class Marked:
 
 
 @pytest.mark.parametrize(("times", "rejected"), [(3, 0), (10**6, 1)])
-def test_a_row_whose_process_was_killed_is_asked_again_before_it_is_blamed(
+def test_a_row_whose_process_was_killed_is_retried_before_it_is_rejected(
     tmp_path: Path, times: int, rejected: int
 ) -> None:
     """Once with its part and twice alone by the system's need of memory; or always, and then the row eats it."""

@@ -1,4 +1,4 @@
-"""Work in a process of its own: what it answers, and what happens when it dies of it."""
+"""The sandbox: answers of forked processes, and what happens when they die."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from worker.sandbox import Isolated, TimeLeft, isolated
+from worker.sandbox import SandboxResult, TimeLeft, run_isolated
 
 LARGE = b"x" * 1_000_000
 
@@ -33,23 +33,23 @@ def never_ends() -> bytes:
 
 
 def test_the_answers_come_in_order_whatever_their_size() -> None:
-    assert isolated([lambda: b"", lambda: LARGE, lambda: b"last"], 60).answers == [b"", LARGE, b"last"]
-    assert isolated([], 60) == Isolated([], killed=False)
+    assert run_isolated([lambda: b"", lambda: LARGE, lambda: b"last"], 60).answers == [b"", LARGE, b"last"]
+    assert run_isolated([], 60) == SandboxResult([], killed=False)
 
 
 @pytest.mark.parametrize("fatal", [dies, raises, never_ends])
 def test_what_was_done_before_the_end_is_kept(fatal: Callable[[], bytes]) -> None:
     works = [lambda: b"one", lambda: LARGE, fatal, lambda: b"after"]
-    assert isolated(works, 1) == Isolated([b"one", LARGE], killed=False)
+    assert run_isolated(works, 1) == SandboxResult([b"one", LARGE], killed=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT])
-def test_whoever_was_killed_from_outside_may_be_innocent(number: signal.Signals) -> None:
+def test_a_kill_from_outside_is_reported_as_such(number: signal.Signals) -> None:
     works = [lambda: b"one", partial(killed_by, number), lambda: b"after"]
-    assert isolated(works, 60) == Isolated([b"one"], killed=True)
+    assert run_isolated(works, 60) == SandboxResult([b"one"], killed=True)
 
 
-def test_however_many_never_end_the_time_for_all_suffices() -> None:
+def test_any_number_of_hanging_works_ends_within_the_time_limit() -> None:
     seconds = 100.0
     for _ in range(20):
         seconds -= TimeLeft(seconds, works=20).share()

@@ -1,4 +1,4 @@
-"""What becomes of the work that a process had in hand when it died, and of a chunk whose store is away for a moment."""
+"""What happens to the work of a process that dies, and to a chunk during a short outage of the store."""
 
 import json
 import socket
@@ -51,14 +51,14 @@ def messages(redis: Any, queue: Queue) -> list[dict[str, Any]]:
 
 
 def lose(task: Any, exception: Exception, **arguments: Any) -> None:
-    """As Celery's main process does where a task's process has died, or was ended."""
+    """Report a failure as Celery's main process does when a task's process has died or was killed."""
     task_failure.send(sender=task, task_id="task", exception=exception, args=(), kwargs=arguments)
 
 
 @pytest.mark.parametrize(("exception", "failures"), [
     (WorkerLostError(SEGFAULT), b"1"), (TimeLimitExceeded(10), b"1"), (WorkerLostError(KILL), None),
 ])  # fmt: skip
-def test_lost_predictions_are_asked_for_again_one_by_one(redis: Any, exception: Exception, failures: Any) -> None:
+def test_lost_predictions_are_sent_again_one_by_one(redis: Any, exception: Exception, failures: Any) -> None:
     tasks._predictions().submit({"one": {"large": "x" * 100_000}, "two": {}})
     [sent] = messages(redis, Queue.INTERACTIVE)
     tasks._predictions().take(["one", "two"])
@@ -125,7 +125,7 @@ def score(job_id: str) -> None:
     tasks.score_chunk_task.apply(kwargs={"job_id": job_id, "chunk": 0}, throw=False)
 
 
-def test_a_chunk_that_is_lost_for_ever_ends_its_job_and_blames_no_row(redis: Any) -> None:
+def test_a_chunk_that_is_lost_again_and_again_fails_its_job_and_rejects_no_row(redis: Any) -> None:
     job_id = upload(tasks._store(), 1)
     redis.hset(JobKeys.of(job_id).counts, "lost:0", 21)
     score(job_id)
@@ -138,7 +138,7 @@ def test_a_chunk_that_is_lost_for_ever_ends_its_job_and_blames_no_row(redis: Any
     )
 
 
-def test_what_the_system_does_not_give_uses_no_attempt_up(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_system_resources_uses_up_no_attempt(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def has_no_process_to_give(_: ClaimedChunk) -> None:
         raise BlockingIOError("Resource temporarily unavailable")
 

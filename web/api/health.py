@@ -56,17 +56,17 @@ def readyz() -> Response:
 )
 def metrics() -> Response:
     """Metrics for Prometheus. While the store is away, those of the web alone."""
-    found = services()
-    return exposition(found.request_metrics, found.service_metrics)
+    current = services()
+    return exposition(current.request_metrics, current.service_metrics)
 
 
 def missing_parts() -> list[str]:
     """Return the names of the parts of the service that do not answer."""
-    found = services()
+    current = services()
     missing = ["model"] if _broken_default() else []
     try:
-        missing += [f"{role} worker" for role in _REQUIRED_ROLES if not living(found.store.redis, role)]
-        missing += [f"a suitable store: {fault}" for fault in found.store.check.faults()]
+        missing += [f"{role} worker" for role in _REQUIRED_ROLES if not living(current.store.redis, role)]
+        missing += [f"a suitable store: {fault}" for fault in current.store.check.faults()]
         redis_availability.record_success()
     except RedisError:
         missing.append("redis")

@@ -146,7 +146,7 @@ def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
 @api.put("/score", operation_id="score_by_put", **_SCORE)  # what `curl -T` sends
 def score() -> Response:
     """The results are streamed while the upload still runs. A failure after the first byte aborts the transfer."""
-    found = services()
+    current = services()
     with refusals_logged():
         body = _body()
         upload = _upload(body, shown=True)
@@ -158,7 +158,7 @@ def score() -> Response:
                 threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
                 break
     job = found_job(str(upload.job_id))
-    blocks = downloads.followed_results(found.store, found.notifications, job, downloads.as_it_is)
+    blocks = downloads.followed_results(current.store, current.notifications, job, downloads.as_it_is)
     response = _download(blocks, job, "scored")
     response.headers["Location"] = job_url(job.id)
     return downloads.unbuffered(response)
@@ -250,17 +250,17 @@ def delete_job(path: JobPath) -> Response:
 def get_results(path: JobPath) -> Response:
     """One record per input record, in input order."""
     query = parse(ResultsQuery, request.args.to_dict())
-    found, job = services(), found_job(path.job_id)
+    current, job = services(), found_job(path.job_id)
     transform = _transform(job, query.escape)
     if query.follow and not (query.partial and job.state is JobState.CANCELED):
         if job.state in (JobState.FAILED, JobState.CANCELED):
             raise no_results(job)
-        blocks = downloads.followed_results(found.store, found.notifications, job, transform)
+        blocks = downloads.followed_results(current.store, current.notifications, job, transform)
         return downloads.unbuffered(_download(blocks, job, "scored"))
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
         raise no_results(job)
     return downloads.csv_response(
-        downloads.finished_results(found.store, job, transform), job.filename, "scored", found.limits.downloads
+        downloads.finished_results(current.store, job, transform), job.filename, "scored", current.limits.downloads
     )
 
 
@@ -291,8 +291,8 @@ def get_rejects(path: JobPath) -> Response:
 def get_summary(path: JobPath) -> Response:
     """Prediction counts, a histogram of probabilities, rejects by column and code, and data drift, so far."""
     job = found_job(path.job_id)
-    found = services()
-    document = summary_document(found.store.summary(job.id), job, cards_of(found.catalog, job))
+    current = services()
+    document = summary_document(current.store.summary(job.id), job, cards_of(current.catalog, job))
     return json_response(SummaryDocument.model_validate({"rows": row_counts(job), **document}))
 
 
@@ -304,13 +304,13 @@ def get_summary(path: JobPath) -> Response:
 )
 def get_events(path: JobPath) -> Response:
     """Server-sent events: the job now, on each change, and when it ends."""
-    found, job = services(), found_job(path.job_id)
+    current, job = services(), found_job(path.job_id)
 
     def show(now: Job) -> JobDocument:
-        return job_document(now, found.store.queue_position(now))
+        return job_document(now, current.store.queue_position(now))
 
-    events = job_events(found.store, found.notifications, job.id, show, request.headers.get("Last-Event-ID"))
-    blocks = LimitedResponseBody(found.limits.waiting, stream_with_context(events))
+    events = job_events(current.store, current.notifications, job.id, show, request.headers.get("Last-Event-ID"))
+    blocks = LimitedResponseBody(current.limits.waiting, stream_with_context(events))
     response = Response(blocks, mimetype="text/event-stream", direct_passthrough=True)
     response.headers["Cache-Control"] = "no-cache"
     return downloads.unbuffered(response)
@@ -335,8 +335,8 @@ def _body() -> Body:
 
 
 def _upload(body: Body, shown: bool = False, idempotency: IdempotencyKey | None = None) -> Upload:
-    found = services()
-    return Upload(body, found.store, found.sender, found.catalog, found.settings, shown, idempotency)
+    current = services()
+    return Upload(body, current.store, current.sender, current.catalog, current.settings, shown, idempotency)
 
 
 def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:

@@ -96,7 +96,7 @@ def get_prediction(path: PredictionPath) -> Response:
 
 def _read_body() -> PredictionRequest:
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-        raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not read; send application/json")
+        raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not supported; send application/json")
     request.max_content_length = MAX_JSON_BYTES
     try:
         with nullcontext() if has_arrived(request) else services().limits.records.held(request.remote_addr or ""):
@@ -105,7 +105,7 @@ def _read_body() -> PredictionRequest:
             raise _too_large()
         document = parse_object(text)
     except ClientDisconnected as error:
-        raise UploadRefused("malformed_body", "the body broke off before its end, or came too slowly") from error
+        raise UploadRefused("malformed_body", "the connection was lost, or the body arrived too slowly") from error
     except RequestEntityTooLarge as error:
         raise _too_large() from error
     try:
@@ -120,7 +120,7 @@ def _read_body() -> PredictionRequest:
 
 
 def _too_large() -> UploadRefused:
-    return UploadRefused("too_large", f"less than {MAX_JSON_BYTES} bytes of JSON are taken")
+    return UploadRefused("too_large", f"the JSON body must be smaller than {MAX_JSON_BYTES} bytes")
 
 
 def parse_object(text: bytes) -> dict[str, Any]:

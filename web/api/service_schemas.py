@@ -6,7 +6,7 @@ from web.schemas import Described
 
 
 class ErrorDocument(Described):
-    """An error code: its HTTP statuses (none: it occurs only within `errors`), its meaning and its remedy."""
+    """An error code: its HTTP statuses (none: it occurs only within ``errors``), its meaning and its remedy."""
 
     code: str
     title: str
@@ -23,7 +23,7 @@ class ErrorList(Described):
 
 
 class VersionDocument(Described):
-    """A version of a model; `broken` is the reason if it cannot be used."""
+    """A version of a model; ``broken`` is the reason if it cannot be used."""
 
     version: str
     trained_at: str | None
@@ -46,7 +46,7 @@ class Health(Described):
 
 
 class Readiness(Described):
-    """Whether all parts of the service answer, and which do not; `broken`: why the default model cannot be used."""
+    """Whether all parts of the service answer, and which do not; ``broken``: why the default model cannot be used."""
 
     ready: bool
     missing: list[str]

@@ -78,7 +78,7 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
         if self._received >= _PACE_BYTES:
             self.begin()
         elif self._left <= 0:
-            raise TimeoutError("the body comes too slowly")
+            raise TimeoutError("the body arrives too slowly")
         return data
 
     def _await_data(self) -> None:
@@ -88,7 +88,7 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
         poller = select.poll()
         poller.register(self.sock, select.POLLIN)
         if not poller.poll(max(0.0, seconds) * 1000):
-            raise TimeoutError("nothing has come")
+            raise TimeoutError("no data arrived")
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn has no types

@@ -43,7 +43,7 @@ _TOTALS = {
 # Current numbers, by their name in ``ServiceStats.now``.
 _NOW = {
     "age": ("scoreline_oldest_job_seconds", "Age of the oldest job that has not ended."),
-    "silence": ("scoreline_longest_silence_seconds", "Longest time for which a job that has not ended stood still."),
+    "silence": ("scoreline_longest_silence_seconds", "Longest time without progress of a job that has not ended."),
     "predictions": ("scoreline_predictions_waiting", "Requests for predictions that wait for an answer."),
 }
 

@@ -77,7 +77,7 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
     encoding = (request.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise UploadRefused(
-            "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none"
+            "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not supported; send gzip or none"
         )
     blocks = _read(request.stream, request.content_length or 0, max_bytes)
     if not has_arrived(request):
@@ -89,7 +89,7 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
         return Body(form, _checked(parts.read(blocks), max_bytes), fields_may_follow=True)
     if request.mimetype not in _CSV_TYPES:
         raise UploadRefused(
-            "unsupported_media_type", f"{request.mimetype!r} is not read; send text/csv or multipart/form-data"
+            "unsupported_media_type", f"{request.mimetype!r} is not supported; send text/csv or multipart/form-data"
         )
     form.encoding = form.encoding or _charset(request)
     if encoding == "identity" and (form.filename or "").lower().endswith(".gz"):
@@ -124,12 +124,12 @@ def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
                 raise _too_large(max_bytes)
             yield block
     except TimeoutError as error:
-        raise UploadForgotten("the body came too slowly") from error
+        raise UploadForgotten("the body arrived too slowly") from error
     except (OSError, ClientDisconnected, ParseException) as error:
-        detail = "the body broke off before its end, or its chunks are malformed"
+        detail = "the connection was lost, or the chunks of the body are malformed"
         raise UploadRefused("malformed_body", detail) from error
     if received < announced:
-        raise UploadRefused("malformed_body", f"the body broke off after {received} of {announced} bytes")
+        raise UploadRefused("malformed_body", f"the connection was lost after {received} of {announced} bytes")
 
 
 def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -148,7 +148,7 @@ def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
     except zlib.error as error:
         raise UploadRefused("malformed_body", "the body is not valid gzip") from error
     if inside and not decoder.eof:
-        raise UploadRefused("malformed_body", "the gzip data breaks off before its end")
+        raise UploadRefused("malformed_body", "the gzip data is incomplete")
 
 
 def _checked(blocks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
@@ -176,7 +176,7 @@ def _refuse_other_formats(head: bytes) -> None:
 
 
 def _too_large(max_bytes: int) -> UploadRefused:
-    return UploadRefused("too_large", f"at most {max_bytes} bytes are taken, counted after decompression")
+    return UploadRefused("too_large", f"an upload must not be larger than {max_bytes} bytes after decompression")
 
 
 class _FileParts:
@@ -228,9 +228,9 @@ class _FileParts:
             while not isinstance(event := self._decoder.next_event(), NeedData | Epilogue):
                 yield event
         except RequestEntityTooLarge as error:
-            raise UploadRefused("malformed_body", "the multipart body has a part whose headers do not end") from error
+            raise UploadRefused("malformed_body", "a part of the multipart body has incomplete headers") from error
         except ValueError as error:
-            raise UploadRefused("malformed_body", f"the multipart body is malformed or breaks off: {error}") from error
+            raise UploadRefused("malformed_body", f"the multipart body is malformed or incomplete: {error}") from error
         self._ended = self._decoder.state is State.EPILOGUE
 
     def _begin(self, part: File | Field) -> bool:

@@ -82,10 +82,10 @@ class ScoringOptions:
             raise self._missing_columns(match, header)
         if match.duplicates:
             errors = [
-                Detail("duplicate_columns", f"{name!r} is a second column for the same feature", name)
+                Detail("duplicate_columns", f"{name!r} is a duplicate column: another one holds the same feature", name)
                 for name in match.duplicates
             ]
-            raise UploadRefused("duplicate_columns", f"columns that stand twice: {', '.join(match.duplicates)}", errors)
+            raise UploadRefused("duplicate_columns", f"duplicate columns: {', '.join(match.duplicates)}", errors)
         return match
 
     def _missing_columns(self, match: ColumnMatch, header: Header) -> UploadRefused:
@@ -126,7 +126,9 @@ def match_columns(cards: Sequence[Card], columns: Sequence[str]) -> ColumnMatch:
     """Map the features of all models to columns; find missing, duplicate and extra columns."""
     match = joint_schema(cards).match_columns(columns)
     own = (card.record_schema.match_columns(columns).columns for card in cards[1:])
-    return replace(match, columns=match.columns | {name: at for found in own for name, at in found.items()})
+    return replace(
+        match, columns=match.columns | {name: at for columns_of_card in own for name, at in columns_of_card.items()}
+    )
 
 
 def parse_models(text: str | None, catalog: Catalog, version: str | None = None) -> tuple[Card, ...]:
@@ -140,11 +142,13 @@ def parse_models(text: str | None, catalog: Catalog, version: str | None = None)
     """
     names = (text or "").split(",")
     if len(names) > 1 and not all(name.strip() for name in names):
-        raise UploadRefused("bad_parameter", "between commas, a model's name is missing")
+        raise UploadRefused("bad_parameter", "a model name is missing next to a comma")
     if len(names) > _MAX_MODELS:
         raise UploadRefused("bad_parameter", f"at most {_MAX_MODELS} models are compared, not {len(names)}")
     if version and (len(names) > 1 or "@" in names[0]):
-        raise UploadRefused("bad_parameter", "say a version once: after a name's @, or beside the name of one model")
+        raise UploadRefused(
+            "bad_parameter", "give the version once: after the name and @, or as the parameter version of one model"
+        )
     cards = tuple(_card(name.strip(), catalog, version) for name in names)
     if len({(card.name, card.version) for card in cards}) < len(cards):
         raise UploadRefused("bad_parameter", f"model {cards[0].name!r} is not compared with itself; name another one")
@@ -160,7 +164,7 @@ def parse_model(text: str | None, catalog: Catalog, version: str | None = None) 
     """
     card, *others = parse_models(text, catalog, version)
     if others:
-        raise UploadRefused("bad_parameter", "a prediction is made by one model; two are compared on a file")
+        raise UploadRefused("bad_parameter", "predictions take one model; only files can be compared with two")
     return card
 
 
@@ -213,7 +217,7 @@ def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:
         return None
     card, *others = cards
     if others:
-        raise _bad_explain("predictions are explained of one model at a time; leave it out to compare two")
+        raise _bad_explain("only one model can be explained; leave it out to compare two")
     if not card.is_explained:
         why = card.obstacle_to_explanation
         raise _bad_explain(f"model {card.name!r} cannot explain its predictions: {why}; leave it out")

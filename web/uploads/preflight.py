@@ -93,7 +93,7 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
         {
             "header": name,
             "feature": features.get(at),
-            "note": "a second column for a feature" if name in match.duplicates and at not in features else None,
+            "note": "duplicate column" if name in match.duplicates and at not in features else None,
         }
         for at, name in enumerate(header.columns)
     ]

@@ -211,9 +211,7 @@ class Upload:
         """Return the job with the options of all form fields: nothing is scored before the last of them."""
         assert self._header is not None
         if self._form.encoding != self._initial_encoding:
-            raise UploadRefused(
-                "malformed_body", "the field 'encoding' must come before the file, or stand in the query"
-            )
+            raise UploadRefused("malformed_body", "the field 'encoding' must precede the file, or be in the query")
         options = ScoringOptions.of(self._form, self._catalog)
         return self._new_job(options, options.match_header(self._header).columns)
 

@@ -38,8 +38,10 @@ def predict_and_explain(
         return scorer.predict_and_explain_records(records, threshold)
     except ExplanationFailed:
         predictions = scorer.predict_records(records, threshold)
-        found = explain_each(scorer, len(records), lambda part: scorer.explain_records([records[row] for row in part]))
-        return predictions, found
+        explanation = explain_each(
+            scorer, len(records), lambda part: scorer.explain_records([records[row] for row in part])
+        )
+        return predictions, explanation
 
 
 def explain_each(scorer: Scorer, rows: int, explain: Callable[[Rows], Explanation | None]) -> Explanation | None:
@@ -48,10 +50,10 @@ def explain_each(scorer: Scorer, rows: int, explain: Callable[[Rows], Explanatio
     while waiting and (done or failures < _MAX_FAILURES):
         part = waiting.pop()
         try:
-            if (found := explain(part)) is None:
+            if (explanation := explain(part)) is None:
                 _warn_once(scorer.card.name, scorer.card.version, scorer.card.obstacle_to_explanation)
                 return None
-            done.append((part, found))
+            done.append((part, explanation))
         except ExplanationFailed as error:
             _warn_once(scorer.card.name, scorer.card.version, type(error.__cause__ or error).__name__)
             failures += len(part) == 1
@@ -62,8 +64,8 @@ def explain_each(scorer: Scorer, rows: int, explain: Callable[[Rows], Explanatio
 def _join_parts(rows: int, done: Sequence[tuple[Rows, Explanation]]) -> Explanation:
     baseline = np.full(rows, np.nan)
     effects = np.full((rows, done[0][1].effects.shape[1]), np.nan)
-    for part, found in done:
-        baseline[part], effects[part] = found.baseline, found.effects
+    for part, explanation in done:
+        baseline[part], effects[part] = explanation.baseline, explanation.effects
     return Explanation(baseline, effects, done[0][1].unit)
 
 

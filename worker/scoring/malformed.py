@@ -83,8 +83,8 @@ def _undecodable(index: RecordIndex) -> Numbers:
     # Each undecodable byte becomes a lone surrogate of three bytes, which no valid text contains.
     escaped = index.data.decode("utf-8", "surrogateescape").encode("utf-8", "surrogatepass")
     raw = np.frombuffer(escaped, np.uint8)
-    found = np.flatnonzero((raw[:-1] == 0xED) & (raw[1:] >= 0xA0))
-    return np.unique(index.owners(found - 2 * np.arange(len(found))))
+    surrogates = np.flatnonzero((raw[:-1] == 0xED) & (raw[1:] >= 0xA0))
+    return np.unique(index.owners(surrogates - 2 * np.arange(len(surrogates))))
 
 
 def _decoded(texts: pa.BinaryArray) -> pa.BinaryArray:

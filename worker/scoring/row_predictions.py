@@ -15,7 +15,7 @@ from model.columns import Column, Floats
 from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
-from worker.sandbox import MAX_KILLS, TimeLeft, isolated
+from worker.sandbox import MAX_KILLS, TimeLeft, run_isolated
 from worker.scoring.explanations import effects_of
 from worker.scoring.rejects import FaultColumn
 
@@ -163,15 +163,15 @@ def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> Scor
     left, kills = TimeLeft(seconds, len(rows)), Counter[int]()
     done, failed_rows = [], []
     while waiting:
-        made = isolated([partial(_score_part, request, part) for part in waiting], left.share())
-        for answer in made.answers:
+        result = run_isolated([partial(_score_part, request, part) for part in waiting], left.share())
+        for answer in result.answers:
             done.append((waiting.popleft(), RowPredictions.decode(answer)))
         if not waiting:
             break
         part = waiting.popleft()
         if len(part) > 1:
             waiting.extendleft(np.split(part, len(part))[::-1])
-        elif made.killed and kills[int(part[0])] < MAX_KILLS - 1:
+        elif result.killed and kills[int(part[0])] < MAX_KILLS - 1:
             kills[int(part[0])] += 1
             waiting.appendleft(part)
         else:

@@ -22,7 +22,7 @@ from model.monitoring.counts import FAULT
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
 from worker.models import scorer
-from worker.sandbox import MAX_KILLS, TimeLeft, isolated
+from worker.sandbox import MAX_KILLS, MAX_LOSSES, SUSPICIOUS_LOSSES, TimeLeft, run_isolated
 from worker.scoring.explanations import predict_and_explain
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import score_chunk
@@ -33,8 +33,6 @@ Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
 _DECIMALS = 6
 _MAX_EXAMPLES = 5
-# Lost holds after which a request is scored in processes of its own, and after which it is given up.
-_SUSPICIOUS_LOSSES, _MAX_LOSSES = 2, 20
 
 
 def answer_all(
@@ -49,10 +47,10 @@ def answer_all(
     together: dict[str, list[WaitingPrediction]] = {}
     for prediction in waiting:
         request = prediction.request
-        if prediction.attempt > max_attempts or prediction.lost > _MAX_LOSSES:
+        if prediction.attempt > max_attempts or prediction.lost > MAX_LOSSES:
             answers[prediction.id] = _give_up(request)
         elif prediction.attempt > 1 or prediction.lost or request.get("kind") != "predict":
-            isolated = prediction.attempt > 2 or prediction.lost >= _SUSPICIOUS_LOSSES
+            isolated = prediction.attempt > 2 or prediction.lost >= SUSPICIOUS_LOSSES
             answers[prediction.id] = _answer_alone(request, seconds if isolated else None)
         else:
             key = repr([request.get(name) for name in ("model", "version", "threshold")])
@@ -110,10 +108,10 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
     answers: list[Answer] = []
     while len(answers) < len(records):
         works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]
-        made = isolated(works, left.share())
-        answers += map(orjson.loads, made.answers)
+        result = run_isolated(works, left.share())
+        answers += map(orjson.loads, result.answers)
         place = len(answers)
-        if made.killed and kills[place] < MAX_KILLS - 1:
+        if result.killed and kills[place] < MAX_KILLS - 1:
             kills[place] += 1
         elif place < len(records):
             answers.append({"error": _FAILED})

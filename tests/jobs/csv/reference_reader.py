@@ -1,4 +1,4 @@
-"""A slow, obvious reader of the contract's CSV, one character at a time, to hold the fast one against."""
+"""A slow reference reader of CSV, one character at a time, to compare the fast one with."""
 
 import math
 from dataclasses import dataclass, field

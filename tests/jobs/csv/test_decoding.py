@@ -40,7 +40,7 @@ def test_a_named_encoding_overrides_what_the_bytes_show() -> None:
 @pytest.mark.parametrize(
     "name", ["klingon", "base64", "hex", "rot13", "utf-7\0", "undefined", "idna", "punycode", "unicode_escape"]
 )
-def test_an_encoding_that_no_csv_has_is_refused(name: str) -> None:
+def test_unsupported_encodings_are_refused(name: str) -> None:
     with pytest.raises(UploadRefused) as refused:
         Utf8Decoder(name)
     assert refused.value.code == "unknown_encoding"
@@ -55,7 +55,7 @@ def test_an_encoding_that_no_csv_has_is_refused(name: str) -> None:
         "\ufeffcafé\n".encode("utf-16-le") + b"x",
     ],
 )
-def test_bytes_that_do_not_decode_stay_in_their_record_and_show(data: bytes) -> None:
+def test_undecodable_bytes_stay_invalid_and_within_their_record(data: bytes) -> None:
     first, _, second = decode(data)[0].partition(b"\n")
     assert first.decode() == "café"
     assert not is_utf8(second)

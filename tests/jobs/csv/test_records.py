@@ -1,4 +1,4 @@
-"""The record index reads any CSV as the obvious reader does, and however the upload is cut."""
+"""The record index reads any CSV as the reference reader does, wherever the upload is cut."""
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -31,7 +31,7 @@ RECORD = st.sampled_from(
 @example('"hi \\"",39\n38,4\n', ",")
 @example('"a\r\n', ",")
 @example('a,"b\r"\r\n', ",")
-def test_every_text_is_read_as_the_obvious_reader_reads_it(text: str, delimiter: str) -> None:
+def test_every_text_is_read_as_the_reference_reader_reads_it(text: str, delimiter: str) -> None:
     check_reading(text, delimiter, most=100)
 
 
@@ -52,7 +52,7 @@ def check_reading(text: str, delimiter: str, most: int) -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS)
-def test_fields_beyond_any_header_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_fields_beyond_the_widest_header_are_counted_too(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("jobs.csv.records.MAX_FIELDS", 2)
     check_reading(text, ",", most=2)
 
@@ -93,7 +93,7 @@ def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: i
     ],
 )
 @pytest.mark.parametrize("block", [1 << 16, 1 << 30])
-def test_what_no_record_may_be_is_refused_with_its_row(data: bytes, code: str, row: int, block: int) -> None:
+def test_records_beyond_the_limits_are_refused_with_their_row(data: bytes, code: str, row: int, block: int) -> None:
     cutter = Cutter(",", 1 << 20)
     with pytest.raises(UploadRefused) as refused:
         for start in range(0, len(data), block):

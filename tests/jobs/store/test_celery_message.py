@@ -27,7 +27,7 @@ def sent_by_celery(app: Celery, task: Task, arguments: dict[str, Any]) -> dict[s
     (Task.SCORE_CHUNK, ScoreChunk("job", 7).encode()),
     (Task.PREDICT, Predict(("one", "two")).encode()),
 ])  # fmt: skip
-def test_a_message_is_as_celery_makes_it(task: Task, arguments: dict[str, Any]) -> None:
+def test_a_message_equals_the_one_that_celery_makes(task: Task, arguments: dict[str, Any]) -> None:
     theirs = sent_by_celery(create_celery(Settings()), task, arguments)
     ours = json.loads(encode(task, arguments))
     assert body(ours) == body(theirs) == [[], json.loads(json.dumps(arguments)), body(theirs)[2]]

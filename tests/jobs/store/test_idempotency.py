@@ -1,4 +1,4 @@
-"""Idempotency keys on a real server: of the same upload sent twice there is one job, whoever dies in between."""
+"""Idempotency keys on a real server: an upload that is sent twice becomes one job, whatever dies in between."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.jobs.store.conftest import upload
 from tests.stack import wait_until
 
 
-def test_an_idempotency_key_is_known_from_the_moment_its_job_is_whole(store: JobStore, settings: Settings) -> None:
+def test_an_idempotency_key_leads_to_its_job_as_soon_as_that_is_complete(store: JobStore, settings: Settings) -> None:
     idempotency = IdempotencyKey(store.redis, settings, "key")
     assert idempotency.begin() is None
     with pytest.raises(StillUploading):
@@ -22,17 +22,15 @@ def test_an_idempotency_key_is_known_from_the_moment_its_job_is_whole(store: Job
     assert store.redis.ttl(idempotency.key) > 3600
 
 
-def test_a_question_for_an_idempotency_key_asked_twice_is_the_first_upload_both_times(
-    store: JobStore, settings: Settings
-) -> None:
-    """As when the answer to the first was lost on its way, and the client asked again."""
+def test_repeating_the_begin_of_an_upload_keeps_the_idempotency_key(store: JobStore, settings: Settings) -> None:
+    """As when the reply was lost on the way and the client repeats the command."""
     idempotency = IdempotencyKey(store.redis, settings, "key")
     assert [idempotency.begin(), idempotency.begin()] == [None, None]
     with pytest.raises(StillUploading):
         IdempotencyKey(store.redis, settings, "key").begin()
 
 
-def test_a_key_is_given_up_by_the_upload_that_holds_it_alone(store: JobStore, settings: Settings) -> None:
+def test_only_the_upload_that_holds_a_key_can_free_it(store: JobStore, settings: Settings) -> None:
     idempotency = IdempotencyKey(store.redis, settings, "key")
     idempotency.begin()
     IdempotencyKey(store.redis, settings, "key").give_up()
@@ -41,10 +39,10 @@ def test_a_key_is_given_up_by_the_upload_that_holds_it_alone(store: JobStore, se
     assert not store.redis.exists(idempotency.key)
 
 
-def test_a_key_that_nobody_renews_is_free_soon(
+def test_a_key_that_is_not_renewed_is_soon_free(
     store: JobStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of an upload whose process has died, or could not reach the store when it gave the upload up."""
+    """As after the process of an upload has died, or could not reach the store to free the key."""
     monkeypatch.setattr("jobs.store.idempotency.HOLD_SECONDS", 1)
     IdempotencyKey(store.redis, settings, "key").begin()
     second = IdempotencyKey(store.redis, settings, "key")
@@ -61,7 +59,7 @@ def test_a_key_that_nobody_renews_is_free_soon(
         IdempotencyKey(store.redis, settings, "key").begin()
 
 
-def test_a_key_is_renewed_while_its_upload_moves_but_not_for_ever(store: JobStore, settings: Settings) -> None:
+def test_a_key_is_renewed_while_its_upload_progresses_but_not_for_ever(store: JobStore, settings: Settings) -> None:
     quick = settings.model_copy(update={"upload_idle_seconds": 1})
     moving, standing = (IdempotencyKey(store.redis, quick, key) for key in ("moving", "standing"))
 

@@ -1,4 +1,4 @@
-"""The store's promises, on a real server: every chunk is recorded once, whoever comes twice or dies in between."""
+"""The job store on a real server: every chunk is recorded once, whatever is repeated or dies in between."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ SCORED = ScoredChunk(b"1,2,x\n", b"", 1, 0, summary={"prediction:x": 1})
 ONE, TWO = Node("one", 7, 2), Node("two", 7, 2)
 
 
-def test_an_upload_shows_only_when_it_is_whole(store: JobStore) -> None:
+def test_an_upload_is_visible_only_once_it_is_complete(store: JobStore) -> None:
     job_id = upload(store, 2, seal=False)
     assert store.get(job_id) is None
     assert store.page(10, None, None) == []
@@ -88,8 +88,8 @@ def test_a_task_that_comes_again_after_its_process_died_takes_its_own_lease_over
     assert (again.attempt, again.lost) == (1, 1)
 
 
-def test_a_question_asked_twice_is_one_hold(store: JobStore) -> None:
-    """As when the answer to the first was lost on its way, and the client asked again."""
+def test_a_claim_that_is_repeated_is_one_lease(store: JobStore) -> None:
+    """As when the reply was lost on the way and the client repeats the command."""
     job_id = upload(store, 1)
     answers = [store._run("claim", job_id, job_id, 0, "task", "delivery", 5) for _ in range(3)]
     assert [answer[1:3] for answer in answers] == [[1, 0]] * 3
@@ -101,7 +101,7 @@ def claim(store: JobStore, job_id: str, task: str) -> ClaimedChunk:
     return claimed
 
 
-def test_only_what_a_chunk_did_itself_uses_an_attempt_up(store: JobStore) -> None:
+def test_only_failures_by_the_chunk_itself_use_up_an_attempt(store: JobStore) -> None:
     job_id = upload(store, 1)
     assert store.release(job_id, 0, claim(store, job_id, "raised").owner)
     assert store.report_death(job_id, 0, claim(store, job_id, "died").owner.partition(" ")[0], failed=True)
@@ -113,7 +113,7 @@ def test_only_what_a_chunk_did_itself_uses_an_attempt_up(store: JobStore) -> Non
     assert (last.attempt, last.lost) == (3, 2)
 
 
-def test_several_that_were_at_the_same_attempt_fail_it_once(store: JobStore) -> None:
+def test_tasks_running_the_same_attempt_in_parallel_fail_it_once(store: JobStore) -> None:
     job_id = upload(store, 1)
     claim(store, job_id, "first")
     wait_until(lambda: list(store.overdue()))
@@ -124,7 +124,7 @@ def test_several_that_were_at_the_same_attempt_fail_it_once(store: JobStore) -> 
     assert claim(store, job_id, "third").attempt == 2
 
 
-def test_a_death_after_the_work_was_done_changes_nothing(store: JobStore) -> None:
+def test_a_process_that_dies_after_recording_changes_nothing(store: JobStore) -> None:
     job_id = upload(store, 1)
     claim(store, job_id, "task")
     store.record(job_id, 0, SCORED)
@@ -132,7 +132,7 @@ def test_a_death_after_the_work_was_done_changes_nothing(store: JobStore) -> Non
     assert found(store, job_id).state is JobState.SUCCEEDED
 
 
-def test_a_job_whose_model_no_living_worker_can_load_fails_and_says_why_of_each(
+def test_a_job_whose_model_no_live_worker_can_load_fails_with_the_reason_of_each(
     store: JobStore, settings: Settings
 ) -> None:
     impatient = JobStore(store.redis, settings.model_copy(update={"model_wait_seconds": 0}))
@@ -173,7 +173,7 @@ def test_messages_that_wait_in_the_queue_are_not_sent_again(store: JobStore) -> 
     assert sorted(store.overdue()) == [(job_id, 0), (job_id, 1)]
 
 
-def test_a_job_that_waits_for_long_outlives_its_retention(store: JobStore) -> None:
+def test_a_job_that_waits_longer_than_its_retention_is_kept(store: JobStore) -> None:
     job_id = upload(store, 1)
     store.redis.expire(JobKeys.of(job_id).job, 60)
     list(store.overdue())
@@ -202,11 +202,11 @@ def test_an_upload_whose_job_was_canceled_ends_and_the_job_stays(store: JobStore
     assert store.redis.ttl(JobKeys.of(new.id).job) > 3600
 
 
-def test_an_upload_whose_job_failed_before_it_was_whole_is_that_job(store: JobStore) -> None:
+def test_an_upload_whose_job_failed_meanwhile_becomes_that_job(store: JobStore) -> None:
     store.begin(NEW)
     store.append(NEW.id, 0, InputChunk(1, 1, b"1,2\n"))
     store.fail(NEW.id, "the model is broken")
-    with pytest.raises(UploadEnded, match="the job failed before all of the file had come: the model is broken"):
+    with pytest.raises(UploadEnded, match="the job failed before the upload was complete: the model is broken"):
         store.append(NEW.id, 1, InputChunk(2, 1, b"1,2\n"))
     idempotency_key = keys.idempotency("failed early")
     assert store.seal(NEW.id, idempotency_key, total=1, fingerprint="f") == []
@@ -229,7 +229,7 @@ def test_an_abandoned_upload_leaves_nothing(store: JobStore, failed: bool) -> No
     assert store.redis.zcard(keys.UNFINISHED) == 0
 
 
-def test_living_workers_widen_the_window(store: JobStore, settings: Settings) -> None:
+def test_live_workers_widen_the_window(store: JobStore, settings: Settings) -> None:
     for pid in (1, 2):
         Heartbeat(store.redis, "bulk", Node("here", pid, 3)).beat()
     assert [node.pid for node in living(store.redis, "bulk")] == [1, 2]
@@ -241,7 +241,7 @@ def test_living_workers_widen_the_window(store: JobStore, settings: Settings) ->
     assert [node.pid for node in living(store.redis, "bulk")] == [2]
 
 
-def test_a_process_that_could_not_count_the_workers_hands_chunks_out_all_the_same(store: JobStore) -> None:
+def test_chunks_are_handed_out_even_if_no_worker_is_known(store: JobStore) -> None:
     store.begin(NEW)
     there, store.redis = store.redis, connect(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
     with pytest.raises(RedisError):
@@ -250,14 +250,14 @@ def test_a_process_that_could_not_count_the_workers_hands_chunks_out_all_the_sam
     assert store.append(NEW.id, 0, InputChunk(1, 1, b"1,2\n")) == [0]
 
 
-def test_chunks_that_nobody_has_handed_out_are_sent_by_the_reconciler(store: JobStore, settings: Settings) -> None:
+def test_chunks_that_were_never_handed_out_are_sent_by_the_reconciler(store: JobStore, settings: Settings) -> None:
     nobody = JobStore(store.redis, settings.model_copy(update={"bulk_processes": 0}))
     job_id = upload(nobody, 3)
     assert list(store.overdue()) == [(job_id, 0), (job_id, 1)]
     assert list(store.overdue()) == []
 
 
-def test_a_chunk_given_back_can_be_claimed_at_once(store: JobStore) -> None:
+def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
     job_id = upload(store, 1)
     claimed = store.claim(job_id, 0, "first")
     assert claimed is not None
@@ -266,7 +266,7 @@ def test_a_chunk_given_back_can_be_claimed_at_once(store: JobStore) -> None:
     assert store.claim(job_id, 0, "second") is not None
 
 
-def test_a_chunk_whose_message_was_lost_is_sent_again_ever_more_seldom(store: JobStore) -> None:
+def test_a_chunk_whose_message_was_lost_is_sent_again_with_growing_intervals(store: JobStore) -> None:
     job_id = upload(store, 1)
     assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
     due = store.redis.zscore(JobKeys.of(job_id).inflight, "0")
@@ -324,7 +324,7 @@ def test_every_key_has_a_lifetime(store: JobStore) -> None:
     assert [key for key in store.redis.keys("*") if job_id.encode() in key] == []
 
 
-def test_one_at_a_time_reconciles(store: JobStore) -> None:
+def test_one_process_reconciles_at_a_time(store: JobStore) -> None:
     assert store.is_turn_to_reconcile("here")
     assert not store.is_turn_to_reconcile("there")
     assert store.is_turn_to_reconcile("here")
@@ -345,7 +345,7 @@ def test_a_full_store_takes_no_upload_and_finishes_what_it_has(store: JobStore, 
         store.redis.config_set("maxmemory", 0)
 
 
-def test_too_many_jobs_turn_the_next_away(store: JobStore, settings: Settings) -> None:
+def test_beyond_the_maximum_number_of_jobs_uploads_are_refused(store: JobStore, settings: Settings) -> None:
     few = JobStore(store.redis, settings.model_copy(update={"max_unfinished_jobs": 2}))
     upload(store, 1)
     few.check_room()

@@ -1,4 +1,4 @@
-"""Single predictions in the store: taken once, answered once, sent again when nobody took them."""
+"""Single predictions in the store: taken once, answered once, sent again if no worker took them."""
 
 import json
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_large_requests_stay_in_the_store_until_they_are_taken(store: Prediction
     assert store.waiting(sent(store)) == [WaitingPrediction(name, 1, request)]
 
 
-def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
+def test_an_answered_request_is_not_taken_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
     [first] = store.take([name])
@@ -70,7 +70,7 @@ def test_what_is_answered_is_not_taken_again(store: PredictionStore) -> None:
     assert store.overdue() == []
 
 
-def test_what_is_in_a_workers_hands_is_not_taken_by_another(store: PredictionStore) -> None:
+def test_a_held_request_is_not_taken_by_another_worker(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
     store.redis.zadd(keys.PREDICTIONS, {name: 0})
@@ -83,7 +83,7 @@ def test_what_is_in_a_workers_hands_is_not_taken_by_another(store: PredictionSto
     assert (second.attempt, second.lost) == (first.attempt, 1)
 
 
-def test_what_nobody_took_is_sent_again(store: PredictionStore) -> None:
+def test_a_request_that_no_worker_took_is_sent_again(store: PredictionStore) -> None:
     name = new_id()
     store.submit({name: {"a": 1}})
     assert store.overdue() == []

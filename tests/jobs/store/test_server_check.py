@@ -1,4 +1,4 @@
-"""A server that would lose jobs is refused wherever it is met: by launcher, web, workers and reconciler."""
+"""A server that would lose jobs is refused by launcher, web, workers and reconciler."""
 
 import os
 import subprocess
@@ -71,9 +71,7 @@ RISKS = [
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), RISKS)
-def test_what_would_lose_jobs_is_told_until_it_is_mended(
-    redis: Any, own: Settings, name: str, value: str, reason: str
-) -> None:
+def test_risks_are_reported_until_they_are_fixed(redis: Any, own: Settings, name: str, value: str, reason: str) -> None:
     check = StoreCheck(redis, own)
     redis.config_set(name, value)
     [found] = check.faults()
@@ -82,7 +80,7 @@ def test_what_would_lose_jobs_is_told_until_it_is_mended(
     assert check.faults() == []
 
 
-def test_a_server_that_tells_no_settings_is_judged_by_what_it_says_of_itself(redis: Any, own: Settings) -> None:
+def test_a_server_without_config_is_judged_by_info(redis: Any, own: Settings) -> None:
     redis.acl_setuser("guest", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+@all", "-config"])
     guest = own.model_copy(update={"redis_url": own.store_url.replace("unix://", "unix://guest:x@")})
     with connect(guest) as limited:
@@ -101,7 +99,7 @@ def test_a_cluster_is_refused_even_where_risks_are_accepted(tmp_path: Path) -> N
     ({"redis_version": "6.2.14", "role": "master"}, "it speaks as Redis 6.2.14, and at least 7.0 is needed"),
     ({"redis_version": "7.2.4", "role": "slave"}, "it is a replica, which takes no writes"),
 ])  # fmt: skip
-def test_what_no_server_here_is_like_is_refused_too(info: dict[str, str], reason: str) -> None:
+def test_other_unsuitable_servers_are_refused_too(info: dict[str, str], reason: str) -> None:
     assert _faults(info) == [reason]
 
 
@@ -112,7 +110,7 @@ def test_risks_can_be_accepted_with_a_warning(lossy: Settings) -> None:
     assert [line["event"] for line in lines] == ["the store may lose jobs"]
 
 
-def test_nothing_is_promised(lossy: Settings) -> None:
+def test_no_upload_or_prediction_is_accepted(lossy: Settings) -> None:
     with connect(lossy) as redis:
         with pytest.raises(UnsuitableStore):
             JobStore(redis, lossy).check_room()
@@ -121,7 +119,7 @@ def test_nothing_is_promised(lossy: Settings) -> None:
         assert redis.dbsize() == 0
 
 
-def test_the_web_says_so(lossy: Settings, models: Path) -> None:
+def test_the_web_reports_it(lossy: Settings, models: Path) -> None:
     services = replace(create_services(lossy), catalog=Catalog(models, "income"))
     client = create_app(lossy, services).test_client()
     missing = client.get("/readyz").get_json()["missing"]

@@ -1,4 +1,4 @@
-"""What the store counts, on a real server: each row, chunk and job once, however often somebody comes back to it."""
+"""Service stats on a real server: each row, chunk and job is counted once, however often a command is repeated."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -51,7 +51,7 @@ def stats(store: JobStore) -> ServiceStats:
     return read_service_stats(store.redis)
 
 
-def test_a_service_that_has_done_nothing_has_nothing_to_say(store: JobStore) -> None:
+def test_an_unused_service_has_empty_stats(store: JobStore) -> None:
     found = stats(store)
     assert (found.totals, found.queued) == ({}, {"bulk": 0, "interactive": 0})
     assert set(found.now.values()) == {0}
@@ -96,7 +96,7 @@ def test_a_chunk_whose_worker_died_shows_as_sent_again_and_retried(store: JobSto
     assert (found["chunks:sent_again"], found["chunks:retried"], found["chunks:recorded"]) == (1, 1, 1)
 
 
-def test_a_question_asked_twice_is_no_retry(store: JobStore) -> None:
+def test_a_repeated_claim_is_not_counted_as_a_retry(store: JobStore) -> None:
     job_id = upload(store, 1)
     for _ in range(2):
         store._run("claim", job_id, job_id, 0, "task", "delivery", 5)
@@ -117,7 +117,7 @@ def test_times_fall_into_the_bucket_that_holds_them(store: JobStore) -> None:
     assert stats(store).histogram("job").counts[-1] == 1
 
 
-def test_what_waits_is_counted_where_it_waits(store: JobStore) -> None:
+def test_waiting_work_is_counted_where_it_waits(store: JobStore) -> None:
     job_id, _ = upload(store, 4), upload(store, 1, seal=False)
     store.claim(job_id, 0, "task")
     store.redis.lpush(keys.queue(Queue.BULK), "message", "message")

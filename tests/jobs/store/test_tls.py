@@ -44,7 +44,7 @@ WAYS = pytest.mark.parametrize("reach", [by_us, by_celery])
 
 
 @WAYS
-def test_a_certificate_of_the_given_authority_is_taken(
+def test_a_certificate_of_the_configured_authority_is_accepted(
     address: str, authority: Path, reach: Callable[[Settings], None]
 ) -> None:
     reach(Settings(redis_url=address, redis_ca=authority))
@@ -52,13 +52,13 @@ def test_a_certificate_of_the_given_authority_is_taken(
 
 
 @WAYS
-def test_a_certificate_of_an_unknown_authority_is_not_taken(address: str, reach: Callable[[Settings], None]) -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused(address: str, reach: Callable[[Settings], None]) -> None:
     with pytest.raises(REFUSALS, match="certificate verify failed"):
         reach(Settings(redis_url=address))
 
 
 @WAYS
-def test_a_certificate_of_another_host_is_not_taken(
+def test_a_certificate_of_another_host_is_refused(
     server: Settings, tmp_path: Path, reach: Callable[[Settings], None]
 ) -> None:
     certificates = make_certificates(tmp_path, host="192.0.2.1")

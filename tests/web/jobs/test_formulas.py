@@ -1,4 +1,4 @@
-"""Formulas made harmless: each text that a spreadsheet would run, and nothing else."""
+"""Escaping formulas: each text that a spreadsheet would run, and nothing else."""
 
 import re
 
@@ -107,7 +107,7 @@ def test_numbers_are_left_alone_in_the_notation_of_the_file(delimiter: str, fiel
         (";", 'a,"-5,+cmd"', "a,\"'-5,'+cmd\""),
     ],
 )
-def test_what_would_run_is_not(delimiter: str, field: str, escaped: str) -> None:
+def test_formulas_are_escaped(delimiter: str, field: str, escaped: str) -> None:
     for before, after in (("", f"{delimiter}x\r\n"), (f"x{delimiter}", "\r\n"), (f"x{delimiter}", "")):
         assert formula_escaper(delimiter)(f"{before}{field}{after}".encode()) == f"{before}{escaped}{after}".encode()
 

@@ -1,4 +1,4 @@
-"""Waiting for jobs to change: whatever goes wrong with the subscription, whoever waits is woken."""
+"""Waiting for jobs to change: waiters are woken even if the subscription fails."""
 
 import pytest
 

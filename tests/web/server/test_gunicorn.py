@@ -1,4 +1,4 @@
-"""What gunicorn is told to do around the application."""
+"""gunicorn's settings."""
 
 import gc
 import runpy
@@ -9,7 +9,7 @@ from jobs.settings import get_settings
 from tests.stack import ROOT
 
 
-def test_what_is_loaded_for_good_is_no_garbage_to_look_for() -> None:
+def test_loaded_modules_are_exempt_from_garbage_collection() -> None:
     settings = runpy.run_path(str(ROOT / "web" / "server" / "gunicorn.conf.py"))
     try:
         settings["post_worker_init"](None)

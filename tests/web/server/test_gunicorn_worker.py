@@ -1,4 +1,4 @@
-"""How a slow client is read, while another thread writes to it."""
+"""Reading from a slow client while another thread writes to it."""
 
 import socket
 import threading
@@ -13,14 +13,14 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Our end of a connection, with the patience of the application, and the client's."""
+    """Our end of a connection, with the application's timeout, and the client's."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(PATIENCE)
         yield ours, theirs
 
 
-def test_reading_leaves_the_patience_of_writing_alone(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_reading_does_not_change_the_timeout_of_writing(ends: tuple[socket.socket, socket.socket]) -> None:
     """An upload that is scored while it comes in is read by one thread, and another writes the results."""
     ours, _ = ends
     errors = list[BaseException]()
@@ -39,7 +39,7 @@ def test_reading_leaves_the_patience_of_writing_alone(ends: tuple[socket.socket,
     assert len(errors) == 1
 
 
-def test_what_has_come_is_read(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_received_data_is_read(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     reader = PacedUnreader(ours, PATIENCE)
     theirs.sendall(b"abc")
@@ -48,7 +48,7 @@ def test_what_has_come_is_read(ends: tuple[socket.socket, socket.socket]) -> Non
     assert reader.chunk() == b""
 
 
-def test_the_shorter_patience_counts(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_the_shorter_timeout_applies(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, _ = ends
     ours.settimeout(0.01)
     with pytest.raises(TimeoutError):

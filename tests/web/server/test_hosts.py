@@ -27,7 +27,7 @@ def test_loopback_is_always_its_own(host: str, listens_on: str) -> None:
 
 @pytest.mark.parametrize("host", STRANGE)
 @pytest.mark.parametrize("listens_on", ["127.0.0.1", "0.0.0.0", "::", "localhost"])
-def test_what_is_strange_or_of_others_is_not(host: str, listens_on: str) -> None:
+def test_foreign_or_malformed_hosts_are_not_its_own(host: str, listens_on: str) -> None:
     assert not OwnHosts(listens_on).own(host)
 
 

@@ -1,4 +1,4 @@
-"""ConcurrencyLimits for what may take long: some for everybody, and not all for one client."""
+"""Concurrency limits: a total, and a share for one client."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_network_of_ipv6_is_one_client() -> None:
     slots.acquire("2001:db8:0:1::1")
 
 
-def test_a_place_that_is_given_back_is_free() -> None:
+def test_a_released_place_is_free() -> None:
     slots = ConcurrencyLimit(1, "uploads")
     for address in ("192.0.2.1", "::1", ""):
         with slots.held(address), pytest.raises(Busy):

@@ -1,4 +1,4 @@
-"""/metrics of one process: what it says without a store, and that nobody can make it grow."""
+"""``/metrics`` of one process: without a store, and with a bounded number of series."""
 
 import signal
 import time
@@ -44,7 +44,7 @@ def scraped(client: FlaskClient) -> Samples:
     return samples(response.text)
 
 
-def test_a_frozen_store_is_told_of_and_the_webs_own_numbers_still_come(frozen_server: Settings) -> None:
+def test_while_the_store_is_frozen_the_webs_own_metrics_are_served(frozen_server: Settings) -> None:
     client = create_app(frozen_server).test_client()
     client.get("/healthz")
     began = time.monotonic()
@@ -56,7 +56,7 @@ def test_a_frozen_store_is_told_of_and_the_webs_own_numbers_still_come(frozen_se
     assert not [name for name, _ in found if name.startswith("scoreline_jobs")]
 
 
-def test_a_store_that_is_not_there_is_told_of_at_once() -> None:
+def test_an_unreachable_store_is_reported_at_once() -> None:
     client = create_app(Settings(redis_url="redis://127.0.0.1:1")).test_client()
     assert value(scraped(client), "scoreline_store_up") == 0
 

@@ -1,4 +1,4 @@
-"""What scoring appended to a file is taken off again without a trace."""
+"""The input of a job is recovered from its results."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What an upload asks for: which models, which threshold, what explained."""
+"""Options of an upload: models, threshold, explanations."""
 
 import shutil
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_model_beside_itself_and_more_than_two_are_refused(catalog: Catalog, m
 
 
 @pytest.mark.parametrize("model", ["income,nothing", "income@nothing", "../income", "income@../x"])
-def test_what_there_is_not_is_unknown(catalog: Catalog, model: str) -> None:
+def test_missing_models_are_unknown(catalog: Catalog, model: str) -> None:
     with pytest.raises(UnknownModel):
         asked(catalog, model=model)
 

@@ -147,7 +147,7 @@ def test_the_page_offers_it_with_what_the_job_had(service: Stack) -> None:
         ({"model": "nothing"}, "Model not found", "0.5"),
     ],
 )
-def test_what_is_refused_shows_the_page_again_with_what_to_do(
+def test_a_refusal_shows_the_page_again_with_the_remedy(
     service: Stack, form: dict[str, str], words: str, kept: str
 ) -> None:
     job = service.upload(file_of(",", "\n")).json()

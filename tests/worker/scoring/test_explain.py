@@ -1,4 +1,4 @@
-"""The strongest features of each row, beside its prediction."""
+"""The features with the largest effects on each row, beside its prediction."""
 
 import csv
 import io
@@ -118,7 +118,7 @@ class Moody(Scorer):
 
 @pytest.mark.parametrize("kind", [Mute, Speechless])
 @pytest.mark.parametrize("bisect", [False, True])
-def test_what_cannot_be_explained_is_scored_all_the_same(scorer: Scorer, bisect: bool, kind: type[Scorer]) -> None:
+def test_rows_that_cannot_be_explained_are_scored_too(scorer: Scorer, bisect: bool, kind: type[Scorer]) -> None:
     text = ages(*range(20, 60))
     scored, rows = run(kind(scorer.card, scorer.pipeline), text, bisect=bisect)
     _, expected = run(scorer, text)

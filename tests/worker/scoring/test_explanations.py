@@ -1,4 +1,4 @@
-"""Single predictions survive whatever their explanations do."""
+"""Single predictions survive failures of their explanations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -60,6 +60,6 @@ def test_where_nothing_can_be_explained_everything_is_predicted_and_it_is_logged
     assert [(line["event"], line["model"]) for line in lines] == [("predictions not explained", "income")]
 
 
-def test_what_cannot_be_scored_is_said_to_be_so(moody: Scorer) -> None:
+def test_records_that_cannot_be_scored_get_an_error(moody: Scorer) -> None:
     with pytest.raises(ScoringFailed):
         predict_and_explain(moody, [RECORDS[1] | {"hours_per_week": None}], None)

@@ -34,7 +34,7 @@ def repaired(record: Record) -> str:
 @settings(max_examples=800, deadline=None)
 @given(TEXTS)
 @example('"\\"",2,"x\\"",4\n1,2,3')
-def test_what_fits_is_kept_and_can_be_read_again(text: str) -> None:
+def test_fields_that_fit_are_kept_and_can_be_read_again(text: str) -> None:
     expected = read(text, ",")
     if expected.open_quote_row is not None:
         return

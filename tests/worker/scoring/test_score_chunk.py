@@ -111,7 +111,7 @@ def test_a_byte_order_mark_within_a_file_belongs_to_its_field(scorer: Scorer) ->
         assert sorted(bool(row[-1]) for row in rows) == [False, True]
 
 
-def test_values_that_never_occurred_in_training_are_scored_and_told(scorer: Scorer) -> None:
+def test_values_that_did_not_occur_in_training_are_scored_with_warnings(scorer: Scorer) -> None:
     features = [
         feature.model_copy(update={"unseen": UnseenPolicy.WARN}) if feature.name == "age" else feature
         for feature in scorer.card.features

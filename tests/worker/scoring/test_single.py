@@ -1,4 +1,4 @@
-"""Answering single predictions: a request that makes no sense is answered too, and costs the others nothing."""
+"""Answering single predictions: malformed requests are answered too, and do not affect others."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ UNKNOWN: dict[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize("kind", UNKNOWN)
 @pytest.mark.parametrize(("attempt", "lost"), [(1, 0), (2, 0), (3, 0), (4, 0), (1, 21)])
-def test_a_request_that_cannot_be_understood_is_answered_at_each_attempt(kind: str, attempt: int, lost: int) -> None:
+def test_a_malformed_request_is_answered_at_each_attempt(kind: str, attempt: int, lost: int) -> None:
     asked = [
         WaitingPrediction("bad", attempt, dict(UNKNOWN[kind]), lost),
         WaitingPrediction("good", 1, request()),
@@ -58,7 +58,7 @@ def test_a_request_that_cannot_be_understood_is_answered_at_each_attempt(kind: s
     assert error["code"] in ("scoring_failed", "broken_model")
 
 
-def test_a_record_whose_process_was_killed_is_asked_again_before_it_is_blamed(
+def test_a_record_whose_process_was_killed_is_retried_before_it_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = predict._predict_one_as_json
