@@ -23,7 +23,7 @@ DEPLOYMENT = [
 # What a worker has before it scores: its libraries and models, loaded once and shared, and its main process.
 WORKER_BASE_MIB = 512
 PIN = re.compile(
-    r"[a-z0-9][a-z0-9._-]*==[0-9][A-Za-z0-9.!+]*( ; [a-z_]+ (<|>=|==|!=) '[^']+'( or [a-z_]+ (==|!=) '[^']+')*)?"
+    r"[a-z0-9][a-z0-9._-]*==[0-9][A-Za-z0-9.!+]*( ; [a-z_]+ (<|>=|==|!=) '[^']+'( (or|and) [a-z_]+ (==|!=) '[^']+')*)?"
 )
 
 

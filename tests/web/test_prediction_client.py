@@ -110,10 +110,10 @@ def test_whose_time_is_over_leaves_and_the_others_go_on(worker: Worker, ask: Any
 class Interrupted(PredictionClient):
     """Its answers come between a look whether there is one and the wait for it."""
 
-    def _takes_the_lead(self, pending: _Pending) -> bool:
+    def _becomes_leader(self, pending: _Pending) -> bool:
         if pending.stored:
             self._hand_out({pending.id: {"of": "just then"}})
-        return super()._takes_the_lead(pending)
+        return super()._becomes_leader(pending)
 
 
 def test_an_answer_that_comes_between_looking_and_waiting_wakes_whoever_asked(worker: Worker, server: Settings) -> None:
