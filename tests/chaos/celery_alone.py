@@ -72,7 +72,7 @@ class Alone:
         self.worker = self._keep(sys.executable, *command)
 
     def _keep(self, *command: str) -> psutil.Process:
-        keeper = [sys.executable, "-m", "ops.respawn", "--", *command]
+        keeper = [sys.executable, "-m", "tests.supervise", *command]
         started = subprocess.Popen(keeper, cwd=ROOT, env=self._environment, stdout=self._log, stderr=self._log)
         return psutil.Process(started.pid)
 

@@ -78,7 +78,7 @@ class Cluster:
 
     def _start(self) -> None:
         environment = {"SCORELINE_DATA_DIR": str(self._data), **self._with_faults, **self._settings}
-        self._keeper = self._helper("ops.respawn", "--", sys.executable, "-m", "ops.embedded", **environment)
+        self._keeper = self._helper("tests.supervise", sys.executable, "-m", "ops.embedded", **environment)
         self._running.callback(self._stop_store)
         wait_until(self._listens)
         settings = {**self._settings, **self._with_faults}

@@ -2,17 +2,16 @@
 
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from honcho.environ import parse_procfile
 
+from ops.launch import read_procfile
 from tests.ops.conftest import ROOT
 
-PROCFILE: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+PROCFILE = read_procfile(ROOT / "Procfile")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name in SERVICES if name != "redis"]
@@ -39,7 +38,7 @@ def test_compose_has_the_procfiles_services() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_compose_runs_the_procfiles_commands(name: str) -> None:
-    assert SERVICES[name]["command"] == shlex.split(PROCFILE[name])
+    assert SERVICES[name]["command"] == PROCFILE[name]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -131,7 +130,7 @@ def test_images_are_pinned_by_version() -> None:
 
 def test_the_image_runs_the_web_and_not_as_root() -> None:
     assert [int(number) > 0 for number in dockerfile("USER")[-1].split(":")] == [True, True]
-    assert json.loads(dockerfile("CMD")[-1]) == shlex.split(PROCFILE["web"])
+    assert json.loads(dockerfile("CMD")[-1]) == PROCFILE["web"]
     assert any("/healthz" in line for line in dockerfile("HEALTHCHECK"))
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -8,10 +9,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.settings import Settings
-from ops import launch
+from ops import launch, readiness
 from tests.ops.conftest import Start, environment, lives, numbers, wait_for
 
 # Ready at once; asked to end, it takes its time and then notes whether the store still answers.
@@ -44,6 +46,7 @@ IDLER = """
 import os, pathlib, time
 with (pathlib.Path(__file__).parent / "idler.pids").open("a") as pids:
     print(os.getpid(), file=pids)
+print('{"event": "An object", "role": "idler", "number": 7}', flush=True)
 print("Hello, idling", flush=True)
 time.sleep(300)
 """
@@ -67,6 +70,11 @@ def procfile(tmp_path: Path) -> Path:
 def launcher(start: Start, procfile: Path, port: int, **others: str) -> "subprocess.Popen[str]":
     env = environment(procfile.parent / "var", port, **others)
     return start("-m", "ops.launch", "--procfile", str(procfile), env=env)
+
+
+def guards(pid: int) -> list[psutil.Process]:
+    """The shells that end what the launcher runs when it can no longer do so itself."""
+    return [child for child in psutil.Process(pid).children() if "kill -KILL 0" in " ".join(child.cmdline())]
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
@@ -137,6 +145,44 @@ def test_nothing_outlives_a_killed_launcher(start: Start, procfile: Path, free_p
     process.communicate(timeout=30)
 
 
+def test_nothing_outlives_a_launcher_whose_guards_were_killed_first(
+    start: Start, procfile: Path, free_port: int
+) -> None:
+    process = launcher(start, procfile, free_port)
+    read_until(process, "Scoreline is ready")
+    wait_for(lambda: len(pids(procfile)) == 2)
+    before = pids(procfile)
+    for guard in guards(process.pid):
+        guard.kill()
+    wait_for(lambda: len(pids(procfile)) == 4)
+    assert not any(lives(pid) for pid in before)
+    process.kill()
+    wait_for(lambda: not any(lives(pid) for pid in pids(procfile)))
+    process.communicate(timeout=30)
+
+
+def test_a_reader_that_is_gone_stops_everything(start: Start, procfile: Path, free_port: int) -> None:
+    process = launcher(start, procfile, free_port)
+    read_until(process, "Scoreline is ready")
+    wait_for(lambda: len(pids(procfile)) == 2)
+    assert process.stdout is not None
+    process.stdout.close()
+    os.kill(pids(procfile)[1], signal.SIGKILL)  # so that there is something to write
+    assert process.wait(30) == 1
+    assert not any(lives(pid) for pid in pids(procfile))
+
+
+def test_json_lines_stay_as_they_are_and_others_become_objects(start: Start, procfile: Path, free_port: int) -> None:
+    process = launcher(start, procfile, free_port, SCORELINE_LOG_FORMAT="json")
+    output = read_until(process, "Scoreline is ready")
+    wait_for(lambda: len(pids(procfile)) == 2)
+    process.terminate()
+    lines = [json.loads(line) for line in (output + process.communicate(timeout=30)[0]).splitlines()]
+    assert [line["role"] for line in lines if line["event"] == "Hello, idling"] == ["worker"]
+    assert [line["role"] for line in lines if line["event"].startswith("Scoreline is ready")] == ["launcher"]
+    assert {"event": "An object", "role": "idler", "number": 7} in lines
+
+
 def test_a_taken_port_is_told_in_one_line(start: Start, procfile: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -205,7 +251,8 @@ def test_a_wrong_setting_is_told_in_one_line(
 
 
 def test_no_store_is_started_if_the_settings_name_one(procfile: Path) -> None:
-    assert list(launch._commands(procfile, Settings(redis_url="redis://127.0.0.1:1"))) == ["web", "worker"]
+    commands = launch.read_commands(procfile, Settings(redis_url="redis://127.0.0.1:1"))
+    assert list(commands) == ["web", "worker"]
 
 
 class Readiness(BaseHTTPRequestHandler):
@@ -225,18 +272,18 @@ class Readiness(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def readiness() -> Iterator[int]:
+def slow_web() -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Readiness) as server:
         threading.Thread(target=server.serve_forever).start()
         yield server.server_address[1]
         server.shutdown()
 
 
-def test_what_is_missing_is_told_once(readiness: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "READY_SECONDS", -1.0)
+def test_what_is_missing_is_told_once(slow_web: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "READY_SECONDS", -1.0)
     lines: list[str] = []
-    launch._announce(Settings(host="0.0.0.0", port=readiness), lines.append)
+    readiness.announce(Settings(host="0.0.0.0", port=slow_web), lines.append)
     assert lines == [
         "Scoreline is not ready after -1 s: missing: bulk worker, model",
-        f"Scoreline is ready at http://127.0.0.1:{readiness}",
+        f"Scoreline is ready at http://127.0.0.1:{slow_web}",
     ]

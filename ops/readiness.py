@@ -1,0 +1,46 @@
+"""Wait until the web says that everything is there, and tell the user."""
+
+import http
+import http.client
+import json
+import math
+import time
+from collections.abc import Callable
+
+from jobs.settings import Settings
+
+READY_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+# Where to ask a web that listens on every address of this machine.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def announce(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Tell once that Scoreline is ready, and before that, once, what is missing if it takes too long."""
+    host = _LOOPBACK.get(settings.host, settings.host)
+    too_late = time.monotonic() + READY_SECONDS
+    while missing := _missing(host, settings.port):
+        if time.monotonic() > too_late:
+            tell(f"Scoreline is not ready after {READY_SECONDS:g} s: {missing}")
+            too_late = math.inf
+        time.sleep(_POLL_SECONDS)
+    tell(f"Scoreline is ready at http://{f'[{host}]' if ':' in host else host}:{settings.port}")
+
+
+def _missing(host: str, port: int) -> str | None:
+    """Return in one line what ``/readyz`` misses, None if it is ready."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"the web does not answer ({error})"
+    finally:
+        connection.close()
+    if response.status == http.HTTPStatus.OK:
+        return None
+    try:
+        return f"missing: {', '.join(json.loads(body)['missing'])}"
+    except (ValueError, TypeError, KeyError):
+        return f"/readyz answers {response.status}"
