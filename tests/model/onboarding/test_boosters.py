@@ -145,6 +145,15 @@ def test_a_booster_of_lightgbm_predicts_as_it_does_by_itself(tumours: Data, tmp_
     assert np.array_equal(model.predict_proba(tumours[0])[:, 1], booster.predict(tumours[0]))
 
 
+def test_a_bare_model_of_catboost_becomes_a_classifier(tumours: Data, tmp_path: Path) -> None:
+    bare = cat(lambda **options: catboost.CatBoost({"loss_function": "Logloss", "cat_features": ["size"], **options}))
+    bare.fit(*tumours)
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(bare))
+    model = load_pipeline(tmp_path / "m.pkl", (EVERYTHING,)).pipeline
+    scores = bare.predict(tumours[0], prediction_type="Probability")
+    assert np.allclose(model.predict_proba(tumours[0]), scores)
+
+
 def test_what_is_stored_is_the_librarys_own_format(tumours: Data) -> None:
     """The archive of a booster holds data alone: a state, a model in bytes or text, and no call of anything."""
     frame, target = tumours

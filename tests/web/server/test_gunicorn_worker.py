@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from web.server.gunicorn_worker import PacedUnreader
+from web.server.gunicorn_worker import PacedUnreader, _Threads
 
 PATIENCE = 60.0
 
@@ -53,3 +53,19 @@ def test_the_shorter_patience_counts(ends: tuple[socket.socket, socket.socket]) 
     ours.settimeout(0.01)
     with pytest.raises(TimeoutError):
         PacedUnreader(ours, PATIENCE).chunk()
+
+
+def test_where_the_system_gives_no_more_threads_the_work_waits_for_those_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    go_on = threading.Event()
+    with _Threads(4) as threads:
+        first = threads.submit(go_on.wait)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        second = threads.submit(go_on.is_set)
+        go_on.set()
+        assert first.result(PATIENCE)
+        assert second.result(PATIENCE)
