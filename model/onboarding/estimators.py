@@ -57,7 +57,7 @@ def _without_predict(found: Any) -> str:
         return f"{name} with refit=False, which keeps no model; fit it with refit=True"
     if name == "LocalOutlierFactor" or (type(last).__name__ == "LocalOutlierFactor"):
         return f"{inside} for its own rows only; fit it with novelty=True"
-    if hasattr(last, "fit_predict") or getattr(last, "_estimator_type", None) == "clusterer":
+    if hasattr(last, "fit_predict"):
         return (
             f"{inside}, which labels the rows that it was fitted on and cannot predict others; KMeans, MiniBatchKMeans "
             "and GaussianMixture can"
