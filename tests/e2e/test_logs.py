@@ -90,7 +90,7 @@ def test_a_poisonous_record_is_told_of_without_what_is_in_it(service: Stack, tou
     events = {line["event"]: line for line in of_job(service, job["id"])}
     failed, poison = events["chunk attempt failed"], events["poison: rows rejected"]
     assert (failed["error"], failed["cause"], failed["attempt"]) == ("ScoringFailed", "ValueError", 1)
-    assert any("answers.py" in place for place in failed["raised_at"])
+    assert any("row_predictions.py" in place for place in failed["raised_at"])
     assert (poison["rows"], poison["attempt"]) == (1, 2)
     single = service.request("POST", "/api/v1/predictions", json={"model": touchy, "record": RECORD | {"race": SECRET}})
     assert problem_of(single) == (422, "scoring_failed")
