@@ -7,8 +7,8 @@ PROBABILITY_BINS = 20
 """Equal bins of 0..1 in which probabilities are counted."""
 
 PREDICTION, PROBABILITY, VALUE, FAULT, WARNING = "prediction", "probability", "value", "fault", "warning"
-"""Kinds of counts: ``prediction:<class>``, ``probability:<bin>``, ``value:<bin>`` (regressors), ``fault:<code>:<column>``
-and ``warning:<code>:<column>``; the column is empty for faults of whole records."""
+"""Kinds of counts: ``prediction:<class>``, ``probability:<bin>``, ``value:<bin>`` (regressors),
+``fault:<code>:<column>`` and ``warning:<code>:<column>``; the column is empty for faults of whole records."""
 
 SECOND_MODEL = "second:"
 """Prefix of the counts of the second of two models."""
