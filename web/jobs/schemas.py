@@ -118,7 +118,7 @@ class SummaryDocument(Described):
     probability: Histogram
     values: Histogram | None = Field(None, description="a regressor's predictions by their bins, the outer ones open")
     models: list[ModelSummary] | None = Field(None, description="each of two models that are compared")
-    agreement: Agreement | None = Field(None, description="how far these agree")
+    agreement: Agreement | None = Field(None, description="agreement of the two")
     rejects: list[RejectCount]
     warnings: list[WarningCount] = Field(description="values that never occurred in training and were scored")
     drift: dict[str, FeatureDrift] | None = Field(

@@ -197,10 +197,10 @@ def prediction_documents(predictions: Predictions, card: Card, threshold: float 
 
 def _predicted(predictions: Predictions, card: Card) -> list[Any]:
     """Return the prediction of each record: a class or a number, or one per target by name."""
-    told = predictions.by_record(card)
+    rows = predictions.by_record(card)
     if not card.kind.has_several_targets:
-        return [row[0] for row in told]
-    return [dict(zip(card.targets, row, strict=False)) for row in told]
+        return [row[0] for row in rows]
+    return [dict(zip(card.targets, row, strict=False)) for row in rows]
 
 
 def _answer_preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
