@@ -170,12 +170,15 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
 
     pace_seconds = 120.0
 
-    def init_process(self) -> None:
-        """Serve until shutdown."""
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         # Connections without a complete request, and connections being closed; oldest first.
         self._incoming: dict[Connection, None] = {}
         self._closing: dict[Connection, None] = {}
         self._next_check = 0.0
+
+    def init_process(self) -> None:
+        """Serve until shutdown."""
         self.cfg.set("graceful_timeout", _RELOAD_SECONDS)
         super().init_process()
 
@@ -209,7 +212,11 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
             self._close_incoming(next(iter(self._incoming)))
         conn = Connection(self.pace_seconds, self.cfg, client, address, listener.getsockname())
         conn.await_request(b"")
-        self._listen(conn)
+        try:
+            self._listen(conn)
+        except OSError:
+            self.log.exception("a connection could not be watched")
+            self._close(conn)
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """Handle data on a kept-alive connection: mostly a complete request."""
@@ -218,12 +225,14 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
 
     def _listen(self, conn: Connection) -> None:
         conn.sock.setblocking(False)
-        self._incoming[conn] = None
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_readable, conn))
+        self._incoming[conn] = None
 
     def _on_readable(self, conn: Connection, _client: socket.socket) -> None:
-        self._forget_incoming(conn)
-        self.enqueue_req(conn)
+        # The event is stale if ``accept`` has closed the connection since the poll.
+        if conn in self._incoming:
+            self._forget_incoming(conn)
+            self.enqueue_req(conn)
 
     def handle(self, conn: Connection) -> object:
         """Read what has arrived and handle the request if it is complete. Runs in a thread, without blocking."""
@@ -306,13 +315,13 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
         except OSError:
             self._close(conn)
             return
         now = time.monotonic()
         conn.timeout, conn.closes_at = now + _LINGER_SECONDS, now + _MAX_LINGER_SECONDS
         self._closing[conn] = None
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
 
     def _drain(self, conn: Connection, _client: socket.socket) -> None:
         data = conn.receive()
