@@ -14,6 +14,7 @@ from web.api.openapi import INFO, register_docs
 from web.compression import configure_compression
 from web.pages.views import pages
 from web.problems import Problem
+from web.server.broken_responses import reset_broken_responses
 from web.server.hosts import OwnHosts, target_host
 from web.services import Services, create_services, services
 
@@ -66,6 +67,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.before_request(_refuse_foreign_requests)
     app.after_request(_add_security_headers)
     app.extensions["scoreline"].request_metrics.watch(app)
+    reset_broken_responses(app)
     return app
 
 
