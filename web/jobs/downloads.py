@@ -56,7 +56,7 @@ def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterato
     for number in range(job.chunks):
         frame = store.output(job.id, number)
         if frame is None:
-            if job.state is JobState.CANCELED:
+            if job.state is JobState.CANCELED and store.get(job.id):
                 return
             raise TransferBroken(f"chunk {number} of job {job.id} is gone")
         yield transform(decompress(frame))
@@ -92,6 +92,9 @@ def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
         frame = store.rejects(job.id, number)
         if frame is not None:
             yield transform(decompress(frame))
+    # What a job that was deleted meanwhile had in rejects is not known.
+    if store.get(job.id) is None:
+        raise TransferBroken(f"job {job.id} is gone")
 
 
 def as_it_is(block: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Has the connection reset where a response breaks off.
+"""Has the connection reset where a response over HTTP/1.0 breaks off.
 
-Without a length and without chunks, as over HTTP/1.0, the end of the connection is the end of the response: were it
-closed as usual, part of a file would pass for the whole. A reset says otherwise, to clients and to proxies.
+Without chunks, the end of the connection is the end of a streamed response: were it closed as usual,
+part of a file would pass for the whole. A reset says otherwise, to clients and to proxies.
 """
 
 import socket
@@ -20,16 +20,16 @@ _RESET, _NO_RESET = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 def reset_broken_responses(app: Flask) -> None:
-    """Let clients of the application see a reset where a response ends before it is whole."""
+    """Let clients that speak HTTP/1.0 see a reset where a response ends before it is whole."""
     application = app.wsgi_app
 
     def resetting(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         body = application(environ, start_response)
         connection = environ.get("gunicorn.socket")
-        # A file that is sent by the system has a length.
-        if connection is None or isinstance(body, environ["wsgi.file_wrapper"]):
+        if connection is None or environ["SERVER_PROTOCOL"] != "HTTP/1.0":
             return body
-        return ResettingBody(body, connection)
+        # A file that is sent by the system has a length.
+        return body if isinstance(body, environ["wsgi.file_wrapper"]) else ResettingBody(body, connection)
 
     app.wsgi_app = resetting  # type: ignore[method-assign]  # as Flask's documentation has it
 
