@@ -93,6 +93,17 @@ def test_more_uploads_than_have_a_place_are_told_to_come_again(small: Stack) -> 
     wait_until(lambda: small.upload(FILE).status_code == 200)
 
 
+def test_forms_that_stop_in_the_middle_leave_threads_to_others(small: Stack) -> None:
+    """Of 32 threads of each process, two are for forms and records that come slowly."""
+    page = small.upload(FILE).json()["links"]["page"]
+    begin = head("POST", f"{page}/again", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 20000")
+    with clients(small, 80, begin + b"m") as connections:
+        assert small.ready()
+        answers = [connection.recv(4096) for connection in connections]
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 503", b"HTTP/1.1 408"}
+    assert all(b"Retry-After: 5" in answer for answer in answers if b" 503 " in answer)
+
+
 def dribble(connection: socket.socket) -> bytes:
     """What is answered to a byte now and then."""
     connection.settimeout(0.2)
