@@ -104,6 +104,23 @@ def test_forms_that_stop_in_the_middle_leave_threads_to_others(small: Stack) -> 
     assert all(b"Retry-After: 5" in answer for answer in answers if b" 503 " in answer)
 
 
+def test_downloads_of_one_address_leave_places_to_others(small: Stack) -> None:
+    """Of 32 threads, four of each process are for downloads, and two of those for one address."""
+    ended = small.upload(FILE).json()
+    with small.frozen("-m worker bulk"):
+        job = small.upload(FILE, wait=0).json()
+        follow = head("GET", f"{job['links']['results']}?follow=true")
+        with clients(small, 40, follow, address="127.0.0.2") as downloads:
+            answers = [connection.recv(4096) for connection in downloads]
+            assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+            assert all(b"Retry-After: 5" in answer for answer in answers if b" 503 " in answer)
+            for _ in range(10):  # of whichever process
+                assert small.get(ended["links"]["results"]).status_code == 200
+            with small.client() as client, client.stream("POST", "/api/v1/score", content=FILE, headers=CSV) as scored:
+                assert scored.status_code == 200
+    small.ended(job)
+
+
 def dribble(connection: socket.socket) -> bytes:
     """What is answered to a byte now and then."""
     connection.settimeout(0.2)
