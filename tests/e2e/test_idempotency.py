@@ -29,6 +29,23 @@ def test_the_same_upload_sent_twice_is_one_job(service: Stack) -> None:
     assert "Idempotent-Replayed" not in first.headers
 
 
+def test_a_repeated_upload_waits_for_the_job_as_the_first_does(service: Stack) -> None:
+    with service.frozen("-m worker bulk"), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = with_key(service, "waits", wait=0)
+        at_once = with_key(service, "waits", wait=0)
+        assert (at_once.status_code, at_once.json()["state"]) == (200, first.json()["state"])
+        headers = {**CSV, "Idempotency-Key": "waits", "Prefer": "wait=60, until=ended"}
+        later = pool.submit(service.request, "POST", "/api/v1/jobs", content=FILE, headers=headers)
+        for process in service.processes("-m worker bulk"):
+            process.resume()
+        again = later.result()
+    assert (again.status_code, again.json()["state"]) == (200, "succeeded")
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["Preference-Applied"] == "wait=60, until=ended"
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert at_once.headers["Preference-Applied"] == "wait=0"
+
+
 @pytest.mark.parametrize(
     "other", [{"data": FILE + FILE}, {"threshold": "0.4"}, {"filename": "b.csv"}, {"explain": "1"}]
 )

@@ -93,6 +93,34 @@ def test_more_uploads_than_have_a_place_are_told_to_come_again(small: Stack) -> 
     wait_until(lambda: small.upload(FILE).status_code == 200)
 
 
+def test_forms_that_stop_in_the_middle_leave_threads_to_others(small: Stack) -> None:
+    """Of 32 threads of each process, two are for forms and records that come slowly."""
+    page = small.upload(FILE).json()["links"]["page"]
+    begin = head("POST", f"{page}/again", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 20000")
+    with clients(small, 80, begin + b"m") as connections:
+        assert small.ready()
+        answers = [connection.recv(4096) for connection in connections]
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 503", b"HTTP/1.1 408"}
+    assert all(b"Retry-After: 5" in answer for answer in answers if b" 503 " in answer)
+
+
+def test_downloads_of_one_address_leave_places_to_others(small: Stack) -> None:
+    """Of 32 threads, four of each process are for downloads, and two of those for one address."""
+    ended = small.upload(FILE).json()
+    with small.frozen("-m worker bulk"):
+        job = small.upload(FILE, wait=0).json()
+        follow = head("GET", f"{job['links']['results']}?follow=true")
+        with clients(small, 40, follow, address="127.0.0.2") as downloads:
+            answers = [connection.recv(4096) for connection in downloads]
+            assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+            assert all(b"Retry-After: 5" in answer for answer in answers if b" 503 " in answer)
+            for _ in range(10):  # of whichever process
+                assert small.get(ended["links"]["results"]).status_code == 200
+            with small.client() as client, client.stream("POST", "/api/v1/score", content=FILE, headers=CSV) as scored:
+                assert scored.status_code == 200
+    small.ended(job)
+
+
 def dribble(connection: socket.socket) -> bytes:
     """What is answered to a byte now and then."""
     connection.settimeout(0.2)

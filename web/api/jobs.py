@@ -83,11 +83,8 @@ def create_job() -> Response:
         job_id = _receive(idempotency)
     except Overtaken as other:
         return _first_upload(other.first, other.fingerprint)
-    seconds = preferred_wait(request.headers.get("Prefer"))
-    job = wait_for_change(services().notifications, services().store, job_id, None, seconds or 0.0)
-    if job is None:
-        raise unknown_job(job_id)
-    ended = seconds is not None and job.state.ended
+    job = _awaited(job_id)
+    ended = preferred_wait(request.headers.get("Prefer")) is not None and job.state.ended
     response = job_response(job, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED)
     response.headers["Location"] = job_url(job_id)
     return _with_preference(response)
@@ -136,10 +133,19 @@ def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
     if own_fingerprint != first.fingerprint:
         detail = "the first upload with this idempotency key had another body or other parameters"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
-    response = job_response(found_job(first.job_id), HTTPStatus.OK)
+    response = job_response(_awaited(first.job_id), HTTPStatus.OK)
     response.headers["Location"] = job_url(first.job_id)
     response.headers["Idempotent-Replayed"] = "true"
-    return response
+    return _with_preference(response)
+
+
+def _awaited(job_id: str, revision: int | None = None) -> Job:
+    """Return the job after the wait that the client prefers; raise Problem ``unknown_job`` if there is none."""
+    seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
+    job = wait_for_change(services().notifications, services().store, job_id, revision, seconds)
+    if job is None:
+        raise unknown_job(job_id)
+    return job
 
 
 @api.post("/score", **_SCORE)
@@ -200,13 +206,8 @@ def list_jobs() -> Response:
 )
 def get_job(path: JobPath) -> Response:
     """With ``Prefer: wait=N``, answers as soon as the job has changed; with ``until=ended``, once it has ended."""
-    prefer = request.headers.get("Prefer")
-    seconds = preferred_wait(prefer) or 0.0
-    known = None if prefers_end(prefer) else _known_revision()
-    job = wait_for_change(services().notifications, services().store, path.job_id, known, seconds)
-    if job is None:
-        raise unknown_job(path.job_id)
-    response = _with_preference(job_response(job, HTTPStatus.OK))
+    known = None if prefers_end(request.headers.get("Prefer")) else _known_revision()
+    response = _with_preference(job_response(_awaited(path.job_id, known), HTTPStatus.OK))
     response.make_conditional(request)
     return response
 

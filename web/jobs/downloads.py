@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, request
 
 from jobs.messages import decompress
 from jobs.state import Job, JobState
@@ -31,7 +31,8 @@ def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Co
     disposition = f'attachment; filename="{plain}"'
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name)}"
-    response = Response(LimitedResponseBody(places, _pieces(blocks)), mimetype="text/csv", direct_passthrough=True)
+    body = LimitedResponseBody(places, _pieces(blocks), request.remote_addr or "")
+    response = Response(body, mimetype="text/csv", direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
     return response

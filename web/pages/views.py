@@ -1,17 +1,15 @@
 """The endpoints of the pages, which are rendered on the server and work without JavaScript."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from jobs.errors import JobsError, TooManyPredictions, UploadRefused
+from jobs.errors import JobsError, TooManyPredictions
 from jobs.state import Job, JobState, timestamp
 from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
@@ -27,21 +25,20 @@ from web.jobs.listing import list_page
 from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
 from web.pages.evaluation import evaluation
 from web.pages.jobs import view as job_view
+from web.pages.posted_form import read_form
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
 from web.request_limits import PREFLIGHT_BYTES
 from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
-from web.uploads.bodies import Body, has_arrived, open_body
+from web.uploads.bodies import Body, open_body
 from web.uploads.parameters import UploadForm
 from web.uploads.upload import Upload, refusals_logged
 
 pages = Blueprint("pages", __name__)
 
 _CHANGES_WAIT_SECONDS = 1.0
-_MAX_FORM_BYTES = 16 * 1024 * 1024
-_MAX_FORM_PARTS = 10_000
 _MAX_LISTED_COLUMNS = 40
 
 
@@ -60,6 +57,13 @@ def _configure_templates(state: Any) -> None:
         PREFLIGHT_BYTES=PREFLIGHT_BYTES,
         describe_problem_errors=error_texts.describe_problem_errors,
     )
+
+
+@pages.before_request
+def _read_form() -> None:
+    """Read a form before any view acts on it, as ``g.form``; only an upload is read by its view, as a stream."""
+    if request.method == "POST" and request.endpoint != "pages.create_job":
+        g.form = read_form(request, services().limits.records)
 
 
 @pages.after_request
@@ -163,23 +167,8 @@ def _prediction_page(card: Card, action: str, names: Mapping[str, str], pinned: 
 
 
 def _parameters() -> Mapping[str, str]:
-    """Return the form's parameters, from the query or the body.
-
-    Raises:
-        UploadRefused: ``too_large``, ``malformed_body``.
-        Busy: if too many bodies are being read.
-    """
-    if request.method != "POST":
-        return request.args
-    request.max_content_length = request.max_form_memory_size = _MAX_FORM_BYTES
-    request.max_form_parts = _MAX_FORM_PARTS
-    try:
-        with nullcontext() if has_arrived(request) else services().limits.records.held(request.remote_addr or ""):
-            return request.form
-    except RequestEntityTooLarge as error:
-        raise UploadRefused("too_large", f"a form must not be larger than {_MAX_FORM_BYTES} bytes") from error
-    except ClientDisconnected as error:
-        raise UploadRefused("malformed_body", "the form is incomplete: the connection was lost or too slow") from error
+    """Return the form's parameters, from the query or the body."""
+    return g.form if request.method == "POST" else request.args
 
 
 def _largest_changes(
@@ -341,9 +330,9 @@ def score_again(job_id: str) -> BaseResponse:
     job = found_job(job_id)
     if job.state is not JobState.SUCCEEDED:
         raise no_results(job)
-    form = UploadForm.of(request.form)
+    form = UploadForm.of(g.form)
     try:
-        form = rescore.form_of(job, request.form, services().catalog)
+        form = rescore.form_of(job, g.form, services().catalog)
         body = rescore.body_of(services().store, job, form)
         with refusals_logged():
             new_id = _upload(body).receive_all()

@@ -65,9 +65,9 @@ def _client(address: str) -> str:
 class LimitedResponseBody:
     """A response body that holds a place until the server closes it, whether or not anything was sent."""
 
-    def __init__(self, limit: ConcurrencyLimit, blocks: Iterator[bytes]) -> None:
-        limit.acquire()
-        self._limit, self._blocks = limit, blocks
+    def __init__(self, limit: ConcurrencyLimit, blocks: Iterator[bytes], address: str = "") -> None:
+        limit.acquire(address)
+        self._limit, self._blocks, self._address = limit, blocks, address
         self._closed = False
 
     def __iter__(self) -> Self:
@@ -80,7 +80,7 @@ class LimitedResponseBody:
         """Release the place."""
         if not self._closed:
             self._closed = True
-            self._limit.release()
+            self._limit.release(self._address)
             if close := getattr(self._blocks, "close", None):
                 close()
 
@@ -99,12 +99,13 @@ class ConcurrencyLimits:
     def among(cls, threads: int) -> "ConcurrencyLimits":
         """Divide the threads: half for waiting for jobs, which is what most concurrent clients do.
 
-        A slow sender can occupy a place for minutes, so one client gets at most half of the places for bodies.
+        Who sends or reads slowly can occupy a place for minutes, so one client gets at most half of the places for
+        bodies, and of those for downloads.
         """
         return cls(
             waiting=ConcurrencyLimit(max(1, threads // 2), "followers of jobs"),
             records=ConcurrencyLimit(max(1, threads // 16), "large requests", max(1, threads // 32)),
             predictions=ConcurrencyLimit(max(1, threads // 8), "predictions"),
             uploads=ConcurrencyLimit(max(1, threads // 8), "uploads", max(1, threads // 16)),
-            downloads=ConcurrencyLimit(max(1, threads // 8), "downloads"),
+            downloads=ConcurrencyLimit(max(1, threads // 8), "downloads", max(1, threads // 16)),
         )

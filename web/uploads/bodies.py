@@ -79,7 +79,7 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
         raise UploadRefused(
             "unsupported_media_type", f"Content-Encoding {encoding[:40]!r} is not supported; send gzip or none"
         )
-    blocks = _read(request.stream, request.content_length or 0, max_bytes)
+    blocks = read_body(request.stream, request.content_length or 0, max_bytes)
     if not has_arrived(request):
         blocks = _limit_concurrency(blocks, places, request.remote_addr or "")
     if encoding != "identity":
@@ -114,8 +114,13 @@ def _limit_concurrency(blocks: Iterator[bytes], places: ConcurrencyLimit, addres
         yield from blocks
 
 
-def _read(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
-    """Yield the blocks of the body; raise if it is shorter than its Content-Length."""
+def read_body(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[bytes]:
+    """Yield the blocks of the body; raise if it is shorter than its Content-Length.
+
+    Raises:
+        UploadRefused: ``malformed_body``, ``too_large``.
+        UploadForgotten: if the body arrives too slowly.
+    """
     received = 0
     try:
         while block := stream.read(_BLOCK_BYTES):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.server.limits import Busy, ConcurrencyLimit, ConcurrencyLimits
+from web.server.limits import Busy, ConcurrencyLimit, ConcurrencyLimits, LimitedResponseBody
 
 
 def take(slots: ConcurrencyLimit, address: str, times: int) -> None:
@@ -51,10 +51,23 @@ def test_a_released_place_is_free() -> None:
 
 
 @pytest.mark.parametrize("threads", [16, 32, 2048])
-def test_slow_senders_at_one_address_never_get_all_places(threads: int) -> None:
+def test_slow_clients_at_one_address_never_get_all_places(threads: int) -> None:
     places = ConcurrencyLimits.among(threads)
-    for slots in (places.uploads, places.records):
+    for slots in (places.uploads, places.records, places.downloads):
         with pytest.raises(Busy):
             take(slots, "192.0.2.1", threads)
         if threads >= 32:
             slots.acquire("192.0.2.2")
+
+
+def test_a_download_holds_a_place_of_its_own_address_until_it_is_closed() -> None:
+    slots = ConcurrencyLimit(2, "downloads", 1)
+    body = LimitedResponseBody(slots, iter([b"a"]), "192.0.2.1")
+    with pytest.raises(Busy):
+        LimitedResponseBody(slots, iter([b"a"]), "192.0.2.1")
+    LimitedResponseBody(slots, iter([b"a"]), "192.0.2.2")
+    body.close()
+    body.close()
+    LimitedResponseBody(slots, iter([b"a"]), "192.0.2.1")
+    with pytest.raises(Busy):
+        LimitedResponseBody(slots, iter([b"a"]), "192.0.2.3")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,6 +12,8 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
+from tests.e2e.test_lying_uploads import sent
+from tests.e2e.test_slow_clients import head
 from tests.stack import Stack
 from tests.web.reading import Page, ended_job, page_of
 from tests.web.records import HEADER, ROW
@@ -223,4 +226,45 @@ def test_a_form_of_another_site_makes_no_job(service: Stack) -> None:
     address = f"{job['links']['page']}/again"
     assert service.request("POST", address, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert service.get(job["links"]["page"]).status_code == 200
+    delete(service, job)
+
+
+FIELD = b'--x\r\nContent-Disposition: form-data; name="threshold"\r\n\r\n0.9'
+URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "body"),
+    [
+        pytest.param(URLENCODED, "Content-Length: 20000", b"threshold=0.9", id="shorter than announced"),
+        pytest.param(URLENCODED, "Transfer-Encoding: chunked", b"d\r\nthreshold=0.9\r\n", id="without its last chunk"),
+        pytest.param(MULTIPART, "Content-Length: 20000", FIELD + b"\r\n--x--\r\n", id="parts shorter than announced"),
+        pytest.param(MULTIPART, f"Content-Length: {len(FIELD)}", FIELD, id="parts without an end"),
+        pytest.param("multipart/form-data", f"Content-Length: {len(FIELD)}", FIELD, id="parts without a boundary"),
+    ],
+)
+@pytest.mark.parametrize("action", ["again", "cancel", "delete"])
+def test_a_form_that_breaks_off_does_nothing(service: Stack, action: str, kind: str, length: str, body: bytes) -> None:
+    job = service.upload(file_of(",", "\n")).json()
+    before = page_of(service, "/jobs").links()
+    answer = sent(service, head("POST", f"{job['links']['page']}/{action}", f"Content-Type: {kind}", length) + body)
+    assert answer[:13] == b"HTTP/1.1 400 "
+    assert page_of(service, "/jobs").links() == before
+    delete(service, job)
+
+
+@pytest.mark.parametrize("action", ["again", "cancel", "delete"])
+def test_a_form_that_is_too_large_does_nothing(service: Stack, action: str) -> None:
+    job = service.upload(file_of(",", "\n")).json()
+    before = page_of(service, "/jobs").links()
+
+    def file_part() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        yield from [b"x" * 65536] * 300
+        yield b"\r\n--x--\r\n"
+
+    headers = {"Content-Type": MULTIPART}
+    answer = service.request("POST", f"{job['links']['page']}/{action}", content=file_part(), headers=headers)
+    assert answer.status_code == 413
+    assert page_of(service, "/jobs").links() == before
     delete(service, job)
