@@ -2,9 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 TOLERANCE = 1e-6
-"""Relative and absolute: probabilities are written with 6 decimals."""
+"""Relative; for a classifier's scores absolute, too: probabilities are written with 6 decimals."""
+SPREAD_SHARE = 1e-9
+"""Absolute for all other numbers, as a share of the largest: a target may be of any size. Of float32, TOLERANCE is."""
 
 Part = str | float
 
@@ -12,6 +18,14 @@ Part = str | float
 def same_answers(one: Sequence[Part], other: Sequence[Part]) -> bool:
     """Return whether two sequences of a record's predictions and scores are the same."""
     return len(one) == len(other) and all(map(_same, one, other))
+
+
+def absolute_tolerance(numbers: NDArray[Any]) -> float:
+    """Return how far numbers near 0 may differ, from all of a model's numbers of the same kind."""
+    largest = float(np.abs(numbers).max(initial=0.0))
+    with np.errstate(over="ignore"):
+        is_single = bool((numbers.astype(np.float32) == numbers).all())
+    return largest * (TOLERANCE if is_single else SPREAD_SHARE)
 
 
 def format_answer(answer: Sequence[Part]) -> str:
