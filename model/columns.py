@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.schema import Feature, FeatureKind, Value
@@ -16,6 +17,8 @@ Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
 
 CATEGORY_DTYPE = "category"
 _WHOLE_NUMBERS = ("int", "uint")
+_DATES = ("datetime64", "timestamp", "date32", "date64")
+_ARROW = "[pyarrow]"
 
 
 def column_of(feature: Feature, values: Any) -> pd.Series:
@@ -31,12 +34,12 @@ def column_of(feature: Feature, values: Any) -> pd.Series:
     match feature.kind:
         case FeatureKind.NUMBER:
             return _numbers(pd.Series(values, dtype=np.float64), dtype)
-        case FeatureKind.DATE if dtype is None or dtype.startswith("datetime64"):
+        case FeatureKind.DATE if dtype is None or dtype.startswith(_DATES):
             return _dates(values, dtype or "datetime64[us]")
         case _:
             column = pd.Series(values, dtype=object)
     if dtype not in (None, "object", "bool"):
-        return column.astype(dtype)
+        return column.astype(dtype_of(dtype))
     if _is_plain_boolean(feature) and column.notna().all():
         return column.astype(bool)
     return column.where(column.notna(), np.nan)
@@ -78,6 +81,14 @@ def in_order(parts: Sequence[tuple[NDArray[np.intp], NDArray[Any]]]) -> NDArray[
     return np.concatenate([answers for _, answers in parts])[np.argsort(np.concatenate([rows for rows, _ in parts]))]
 
 
+def dtype_of(name: str) -> Any:
+    """Return the pandas dtype of a name as a feature holds it; raise TypeError where no dtype can be made of it."""
+    # By this name, pandas means a dtype of its own, which is not the one that has the name.
+    if name == "string" + _ARROW:
+        return pd.ArrowDtype(pa.string())
+    return pd.api.types.pandas_dtype(name)
+
+
 def category_dtype(feature: Feature) -> pd.CategoricalDtype:
     """Return the pandas dtype of a column of categories, in the pipeline's own type and order."""
     _, _, of = (feature.pandas_dtype or "").rstrip("]").partition("[")
@@ -94,12 +105,14 @@ def _numbers(numbers: pd.Series, dtype: str | None) -> pd.Series:
     if dtype is None:
         return numbers
     if dtype.lower().startswith(_WHOLE_NUMBERS) and not _whole_numbers_fit(numbers, dtype).all():
+        if dtype.endswith(_ARROW):
+            return numbers.astype(dtype_of("double" + _ARROW))
         return numbers.astype("Float64") if _is_nullable(dtype) else numbers
-    return numbers.astype(dtype)
+    return numbers.astype(dtype_of(dtype))
 
 
 def _whole_numbers_fit(numbers: pd.Series, dtype: str) -> NDArray[np.bool_]:
-    limits = np.iinfo(dtype.lower())
+    limits = np.iinfo(dtype.lower().removesuffix(_ARROW))
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     # As a float, the largest number of 64 bits is one more, which does not fit.
     fitting = (values == np.round(values)) & (values >= float(limits.min)) & (values < float(limits.max) + 1)
@@ -107,7 +120,7 @@ def _whole_numbers_fit(numbers: pd.Series, dtype: str) -> NDArray[np.bool_]:
 
 
 def _is_nullable(dtype: str) -> bool:
-    return dtype[0].isupper()
+    return dtype[0].isupper() or dtype.endswith(_ARROW)
 
 
 def _is_whole(feature: Feature) -> bool:
@@ -125,6 +138,8 @@ def _is_widened(feature: Feature, frame: pd.DataFrame) -> bool:
 
 
 def _dates(values: Any, dtype: str) -> pd.Series:
+    if dtype.endswith(_ARROW):
+        return _dates(values, "datetime64[us]").astype(dtype_of(dtype))
     moments = pd.Series(pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601"))
     unit, _, zone = dtype.removeprefix("datetime64[").rstrip("]").partition(", ")
     if zone:
