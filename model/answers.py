@@ -15,9 +15,13 @@ SPREAD_SHARE = 1e-9
 Part = str | float
 
 
-def same_answers(one: Sequence[Part], other: Sequence[Part]) -> bool:
-    """Return whether two sequences of a record's predictions and scores are the same."""
-    return len(one) == len(other) and all(map(_same, one, other))
+def same_answers(one: Sequence[Part], other: Sequence[Part], absolute: Sequence[float] = ()) -> bool:
+    """Return whether two sequences of a record's predictions and scores are the same.
+
+    ``absolute``: how far each of them may differ near 0, as ``absolute_tolerance`` says; else a millionth.
+    """
+    tolerances = absolute or [TOLERANCE] * len(one)
+    return len(one) == len(other) == len(tolerances) and all(map(_same, one, other, tolerances))
 
 
 def absolute_tolerance(numbers: NDArray[Any]) -> float:
@@ -33,7 +37,7 @@ def format_answer(answer: Sequence[Part]) -> str:
     return ", ".join(repr(part) if isinstance(part, str) else f"{part:.6g}" for part in answer)
 
 
-def _same(one: Part, other: Part) -> bool:
+def _same(one: Part, other: Part, absolute: float) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return one == other
-    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=absolute)
