@@ -212,12 +212,13 @@ class Proof(_Part):
 
     ``rejected`` more were not compared, since the schema that the model's owner wrote rejects them. ``answers`` are the
     pipeline's to the card's ``sample``: the predictions of each record, then its scores. A worker that predicts
-    otherwise does not serve the version.
+    otherwise does not serve the version; ``tolerances`` say how far each part of an answer may differ near 0.
     """
 
     rows: int
     rejected: int = 0
     answers: tuple[tuple[str | float, ...], ...] = ()
+    tolerances: tuple[float, ...] = ()
 
 
 class Card(_Part):

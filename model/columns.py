@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.schema import Feature, FeatureKind, Value
@@ -16,14 +17,16 @@ Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
 
 CATEGORY_DTYPE = "category"
 _WHOLE_NUMBERS = ("int", "uint")
+_DATES = ("datetime64", "timestamp", "date32", "date64")
+_ARROW = "[pyarrow]"
 
 
 def column_of(feature: Feature, values: Any) -> pd.Series:
     """Return values as the column that the pipeline takes, missing ones as NaN (dates: NaT).
 
-    Numbers are float64, dates datetime64[us], booleans bool where none is missing, all others object; the feature's
-    ``pandas_dtype`` names another dtype. As when pandas reads a CSV file, a column of whole numbers in which one is
-    missing or has a fraction is one of floats.
+    Numbers are float64, dates datetime64[us], booleans bool, all others object; the feature's ``pandas_dtype`` names
+    another dtype. Where a value does not fit it (see ``fits``), the whole column is of a wider one, as when pandas
+    reads a CSV file: floats instead of whole numbers, objects instead of booleans. ``parts_of`` divides the rows.
     """
     dtype = feature.pandas_dtype
     if dtype and dtype.startswith(CATEGORY_DTYPE):
@@ -31,15 +34,59 @@ def column_of(feature: Feature, values: Any) -> pd.Series:
     match feature.kind:
         case FeatureKind.NUMBER:
             return _numbers(pd.Series(values, dtype=np.float64), dtype)
-        case FeatureKind.DATE if dtype is None or dtype.startswith("datetime64"):
+        case FeatureKind.DATE if dtype is None or dtype.startswith(_DATES):
             return _dates(values, dtype or "datetime64[us]")
         case _:
             column = pd.Series(values, dtype=object)
     if dtype not in (None, "object", "bool"):
-        return column.astype(dtype)
-    if feature.kind is FeatureKind.BOOLEAN and column.notna().all():
+        return column.astype(dtype_of(dtype))
+    if _is_plain_boolean(feature) and column.notna().all():
         return column.astype(bool)
     return column.where(column.notna(), np.nan)
+
+
+def fits(feature: Feature, column: pd.Series) -> NDArray[np.bool_]:
+    """Return which values of a column, shape (n,), the dtype that it had in training can hold."""
+    if _is_plain_boolean(feature):
+        return np.asarray(column.notna(), np.bool_)
+    if _is_whole(feature):
+        return _whole_numbers_fit(column.astype(np.float64), str(feature.pandas_dtype))
+    return np.ones(len(column), np.bool_)
+
+
+def parts_of(frame: pd.DataFrame, features: Sequence[Feature]) -> list[tuple[NDArray[np.intp], pd.DataFrame]]:
+    """Divide a frame of columns as ``column_of`` makes them, so that no row's dtypes depend on another row.
+
+    Return the places of each part's rows and these as a frame: first those that fit the dtypes of the training data,
+    then for each set of columns that have to be wider those that need it. Nearly always all rows are one part.
+    """
+    widened = [feature for feature in features if _is_widened(feature, frame)]
+    if not widened:
+        return [(np.arange(len(frame)), frame)]
+    misfits = np.column_stack([~fits(feature, frame[feature.name]) for feature in widened])
+    patterns, pattern_of = np.unique(misfits, axis=0, return_inverse=True)
+    parts = []
+    for number in range(len(patterns)):
+        rows = np.flatnonzero(pattern_of.reshape(-1) == number)
+        part = frame.iloc[rows].reset_index(drop=True)
+        columns = {feature.name: column_of(feature, part[feature.name].array) for feature in widened}
+        parts.append((rows, part.assign(**columns)))
+    return parts
+
+
+def in_order(parts: Sequence[tuple[NDArray[np.intp], NDArray[Any]]]) -> NDArray[Any]:
+    """Return the answers to parts of the rows, each given with its rows' places, in the order of the rows."""
+    if len(parts) == 1:
+        return parts[0][1]
+    return np.concatenate([answers for _, answers in parts])[np.argsort(np.concatenate([rows for rows, _ in parts]))]
+
+
+def dtype_of(name: str) -> Any:
+    """Return the pandas dtype of a name as a feature holds it; raise TypeError where no dtype can be made of it."""
+    # By this name, pandas means a dtype of its own, which is not the one that has the name.
+    if name == "string" + _ARROW:
+        return pd.ArrowDtype(pa.string())
+    return pd.api.types.pandas_dtype(name)
 
 
 def category_dtype(feature: Feature) -> pd.CategoricalDtype:
@@ -57,20 +104,42 @@ def _categories(feature: Feature, values: Any, dtype: str) -> pd.Series:
 def _numbers(numbers: pd.Series, dtype: str | None) -> pd.Series:
     if dtype is None:
         return numbers
-    if not dtype.lower().startswith(_WHOLE_NUMBERS):
-        return numbers.astype(dtype)
-    present = numbers.dropna()
-    nullable = dtype[0].isupper()
-    if len(present) < len(numbers) and not nullable:
-        return numbers
-    limits = np.iinfo(dtype.lower())
-    fits = (present == present.round()) & present.between(float(limits.min), float(limits.max), inclusive="left")
-    if not fits.all():
-        return numbers.astype("Float64") if nullable else numbers
-    return numbers.astype(dtype)
+    if dtype.lower().startswith(_WHOLE_NUMBERS) and not _whole_numbers_fit(numbers, dtype).all():
+        if dtype.endswith(_ARROW):
+            return numbers.astype(dtype_of("double" + _ARROW))
+        return numbers.astype("Float64") if _is_nullable(dtype) else numbers
+    return numbers.astype(dtype_of(dtype))
+
+
+def _whole_numbers_fit(numbers: pd.Series, dtype: str) -> NDArray[np.bool_]:
+    limits = np.iinfo(dtype.lower().removesuffix(_ARROW))
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    # As a float, the largest number of 64 bits is one more, which does not fit.
+    fitting = (values == np.round(values)) & (values >= float(limits.min)) & (values < float(limits.max) + 1)
+    return np.asarray(fitting | np.isnan(values) if _is_nullable(dtype) else fitting, np.bool_)
+
+
+def _is_nullable(dtype: str) -> bool:
+    return dtype[0].isupper() or dtype.endswith(_ARROW)
+
+
+def _is_whole(feature: Feature) -> bool:
+    return feature.kind is FeatureKind.NUMBER and (feature.pandas_dtype or "").lower().startswith(_WHOLE_NUMBERS)
+
+
+def _is_plain_boolean(feature: Feature) -> bool:
+    return feature.kind is FeatureKind.BOOLEAN and feature.pandas_dtype in (None, "bool")
+
+
+def _is_widened(feature: Feature, frame: pd.DataFrame) -> bool:
+    if _is_plain_boolean(feature):
+        return bool(frame[feature.name].dtype != bool)
+    return _is_whole(feature) and str(frame[feature.name].dtype) != feature.pandas_dtype
 
 
 def _dates(values: Any, dtype: str) -> pd.Series:
+    if dtype.endswith(_ARROW):
+        return _dates(values, "datetime64[us]").astype(dtype_of(dtype))
     moments = pd.Series(pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601"))
     unit, _, zone = dtype.removeprefix("datetime64[").rstrip("]").partition(", ")
     if zone:

@@ -14,7 +14,7 @@ from scipy.special import expit
 from model import artifact
 from model.card import Card, InputForm, LabelRule, ModelKind, Scores
 from model.catalog import Catalog
-from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of
+from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of, in_order, parts_of
 from model.errors import BrokenModel, ExplanationFailed, ScoringFailed
 from model.explanation.additive import AdditiveModel
 from model.explanation.explainer import explainer_of
@@ -240,7 +240,7 @@ class Scorer:
         if not len(frame):
             return np.empty(shape, np.int64)
         with self._failures(len(frame)):
-            labels = _dense(self.pipeline.predict(self._pipeline_input(frame)))
+            labels = self._ask("predict", frame)
         labels = labels.reshape(shape) if labels.shape == (*shape, 1) else labels
         self._check_shape(labels, shape)
         return labels
@@ -253,13 +253,18 @@ class Scorer:
         if not len(frame):
             return np.empty([length or 0 for length in shape])
         with self._failures(len(frame)):
-            answer = _dense(getattr(self.pipeline, method)(self._pipeline_input(frame))).astype(np.float64)
+            answer = self._ask(method, frame).astype(np.float64)
         if answer.ndim == len(shape) + 1 and answer.shape[-1] == 1:
             answer = answer[..., 0]
         expected = tuple(
             actual if length is None else length for length, actual in zip(shape, answer.shape, strict=False)
         )
         return self._checked(answer, expected)
+
+    def _ask(self, method: str, frame: pd.DataFrame) -> NDArray[Any]:
+        """Return what a method of the pipeline gives for a prepared frame, for each row by that row alone."""
+        ask, parts = getattr(self.pipeline, method), parts_of(frame, self.card.features)
+        return in_order([(rows, _dense(ask(self._pipeline_input(part)))) for rows, part in parts])
 
     def pipeline_input(self, frame: pd.DataFrame) -> Any:
         """Return a frame of validated values in the form that the pipeline takes: a frame, an array or texts."""
@@ -318,8 +323,11 @@ class Scorer:
         with self._explanation_failures(rows):
             if (explainer := self._explainer) is None:
                 return None
-            explanation = explainer.explain(self._pipeline_input(frame), self._positive_classes(rows))
-            return self._checked_explanation(explanation, rows)
+            explained = [
+                (places, explainer.explain(self._pipeline_input(part), self._positive_classes(len(part))))
+                for places, part in parts_of(frame, self.card.features)
+            ]
+            return self._checked_explanation(Explanation.joined(explained), rows)
 
     def _checked_explanation(self, explanation: Explanation, rows: int) -> Explanation:
         self._checked(explanation.effects, (rows, len(self.card.features)))

@@ -42,9 +42,10 @@ Answer = list[str | float] | str
 
 @dataclass(slots=True)
 class Comparison:
-    """The pipeline's answer for each record, and the records for which Scoreline's differs."""
+    """The pipeline's answer for each record, and the records for which Scoreline's differs; see ``same_answers``."""
 
     expected: ExpectedAnswers
+    tolerances: tuple[float, ...]
     different: set[int] = field(default_factory=set)
     differences: list[Difference] = field(default_factory=list)
     _indexes: Any = field(init=False)
@@ -55,7 +56,7 @@ class Comparison:
     def add(self, way: str, row: int, actual: Answer) -> None:
         """Compare an answer of Scoreline with the pipeline's; ``row`` counts from 0."""
         expected = self._expected(row)
-        if _agree(expected, actual):
+        if _agree(expected, actual, self.tolerances):
             return
         self.different.add(row)
         if len(self.differences) < _MAX_DIFFERENCES:
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModelError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 1
-    comparison = Comparison(ExpectedAnswers.load(options.folder / ANSWERS_FILE))
+    expected = ExpectedAnswers.load(options.folder / ANSWERS_FILE)
+    comparison = Comparison(expected, expected.tolerances(scorer.card))
     content = (options.folder / RECORDS_FILE).read_bytes()
     for way, answers in (("a CSV file", by_chunks(scorer, content)), ("a record", by_records(scorer, content))):
         for row, actual in enumerate(answers):
@@ -170,10 +172,10 @@ def _read_fields(fields: Sequence[str], scorer: Scorer) -> Answer:
     return [*predicted, *map(float, answer[several:])]
 
 
-def _agree(expected: Answer, actual: Answer) -> bool:
+def _agree(expected: Answer, actual: Answer, tolerances: Sequence[float]) -> bool:
     if isinstance(expected, str) or isinstance(actual, str):
         return isinstance(expected, str) and isinstance(actual, str)
-    return same_answers(expected, actual)
+    return same_answers(expected, actual, tolerances)
 
 
 def _describe(answer: Answer) -> str:

@@ -22,7 +22,7 @@ def check_sample(scorer: Scorer) -> None:
     except (ScoringFailed, KeyError) as error:
         raise BrokenModel(f"{_describe(card)} fails here on records of its own sample") from error
     for row, (expected, actual) in enumerate(zip(card.proof.answers, predictions.by_record(card), strict=True), 1):
-        if not same_answers(expected, actual):
+        if not same_answers(expected, actual, card.proof.tolerances):
             raise BrokenModel(
                 f"{_describe(card)} answers otherwise here than when it was added, to record {row} of its sample: "
                 "another processor, other libraries or an exchanged artifact; add it again here"

@@ -1,5 +1,6 @@
 """The command group, what its commands share, and how a refusal is reported."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from model.errors import ModelError
 from model.trust import EVERYTHING
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_ROOT = Path(__file__).parent.parent.parent
 
 FILE = click.Path(path_type=Path)
 """A file that the command opens itself, since its error says more than that a path does not exist."""
@@ -40,6 +43,11 @@ class ModelGroup(click.Group):
             return super().invoke(ctx)
         except (ModelError, OSError) as error:
             raise Refusal(str(error)) from error
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            # Pipelines and tables are others' and may fail anywhere.
+            raise Refusal(f"an unexpected {type(error).__name__} {_place_of(error)}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,17 @@ class Session:
         self.progress.clear()
         for line in lines:
             click.echo(line)
+
+
+def _place_of(error: Exception) -> str:
+    """Return where in this program an exception came from."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_ROOT)
+    ]
+    own = [frame for frame in frames if ".venv" not in Path(frame.filename).relative_to(_ROOT).parts]
+    return (
+        f"in {Path(own[-1].filename).relative_to(_ROOT)}, line {own[-1].lineno}" if own else "in no file of Scoreline"
+    )
 
 
 pass_session = click.make_pass_decorator(Session)

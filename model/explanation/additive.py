@@ -25,7 +25,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from model.columns import Column, Floats, column_of, is_missing
+from model.columns import Column, Floats, column_of, in_order, is_missing, parts_of
 from model.explanation.explanation import Explanation, Unit
 from model.schema import Feature, FeatureKind, Value
 
@@ -43,9 +43,12 @@ class _Term:
 
     def compute(self, values: Sequence[Value]) -> Floats:
         """Return the effects of values by the transformer."""
-        column = column_of(self.feature, values)
-        basis = self.transformer.transform(pd.DataFrame({self.feature.name: column}))
-        return np.asarray(basis @ self.coefficients, dtype=np.float64)
+        frame = pd.DataFrame({self.feature.name: column_of(self.feature, values)})
+        effects = [
+            (rows, np.asarray(self.transformer.transform(part) @ self.coefficients, dtype=np.float64))
+            for rows, part in parts_of(frame, [self.feature])
+        ]
+        return in_order(effects)
 
     def effects(self, values: Sequence[Value]) -> Floats:
         """Return the effects of values, from the table where they are in it."""

@@ -1,13 +1,14 @@
 """The types of explanations, and the protocols of what computes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.columns import Floats
+from model.columns import Floats, in_order
 
 Classes = NDArray[np.int64]
 
@@ -50,6 +51,12 @@ class Explanation:
     def output(self) -> Floats:
         """The model's raw output, shape (n,)."""
         return np.asarray(self.baseline + self.effects.sum(axis=1), dtype=np.float64)
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[NDArray[np.intp], Self]]) -> Self:
+        """Return the explanations of parts of the records, each given with its records' places, as one."""
+        baseline = in_order([(rows, part.baseline) for rows, part in parts])
+        return cls(baseline, in_order([(rows, part.effects) for rows, part in parts]), parts[0][1].unit)
 
 
 class Explainer(Protocol):

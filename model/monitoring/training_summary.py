@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from model.card import FeatureSummary, Histogram
 from model.columns import is_missing
@@ -66,7 +67,7 @@ def _of_number(column: pd.Series) -> FeatureSummary:
     values = column.dropna().to_numpy(dtype=np.float64)
     if not len(values):
         return FeatureSummary(missing=len(column))
-    counts, edges = np.histogram(values, bins=BINS)
+    counts, edges = np.histogram(values, bins=BINS, range=_range_of_bins(values))
     return FeatureSummary(
         missing=int(column.isna().sum()),
         minimum=float(values.min()),
@@ -75,3 +76,14 @@ def _of_number(column: pd.Series) -> FeatureSummary:
         quantiles={f"{share:g}": float(np.quantile(values, share)) for share in QUANTILES},
         histogram=Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist())),
     )
+
+
+def _range_of_bins(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the range of the values, widened where floats of their size are too far apart for so many bins."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    step = float(np.spacing(max(abs(low), abs(high))))
+    if high - low >= 2 * BINS * step:
+        return low, high
+    return low - BINS * step, high + BINS * step

@@ -92,7 +92,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         declared = [feature.name for feature in schema.features] if schema else list(dtypes)
         scorer = Scorer(card, loaded.pipeline)
         check_answers(staged, card, findings, expected, scorer, request.data, progress, declared)
-        card = card.model_copy(update={"proof": _proof(expected, rejected)})
+        card = card.model_copy(update={"proof": _proof(expected, rejected, card)})
         catalog.publish(card, artifact, text, loaded.module)
     all_notes = [*loaded.notes, *notes, *_failure_notes(findings), *_user_notes(card, findings, schema)]
     return AddModelResult(card, replaced, all_notes, catalog.schema_path(card))
@@ -181,11 +181,13 @@ def _inspect(
     return findings.accepted(), int((~findings.read.faultless).sum())
 
 
-def _proof(answers: ExpectedAnswers, rejected: int) -> Proof:
+def _proof(answers: ExpectedAnswers, rejected: int, card: Card) -> Proof:
     """Return what the card keeps: how many records were compared, and the pipeline's answers to those of its sample."""
     places = sample_places(len(answers.predicted))
     sample = [(*answers.predicted[place].tolist(), *answers.scores[place].tolist()) for place in places]
-    return Proof(rows=len(answers.answered), rejected=rejected, answers=tuple(sample))
+    return Proof(
+        rows=len(answers.answered), rejected=rejected, answers=tuple(sample), tolerances=answers.tolerances(card)
+    )
 
 
 def _with_class_names(predicted: NDArray[Any], card: Card) -> NDArray[Any]:

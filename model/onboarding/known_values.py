@@ -57,17 +57,21 @@ def known_values(pipeline: Any, names: Sequence[str]) -> dict[str, KnownValues]:
 
 
 def inner_estimator(estimator: Any) -> Any | None:
-    """Return the fitted estimator inside a meta-estimator, such as the best of a search, or None."""
+    """Return the fitted estimator inside a meta-estimator, such as the best of a search, or the first; or None."""
+    return next(iter(inner_estimators(estimator)), None)
+
+
+def inner_estimators(estimator: Any) -> list[Any]:
+    """Return the fitted estimators inside a meta-estimator: all members of a vote or a stack, else one; or none."""
     for attribute in _INNER:
         inner = getattr(estimator, attribute, None)
         if inner is not None and _is_fitted(inner):
-            return inner
+            return [inner]
     for attribute in _SEVERAL:
         several = getattr(estimator, attribute, None)
         if isinstance(several, list) and several:
-            first = several[0]
-            return first if hasattr(first, "fit") else inner_estimator(first)
-    return None
+            return [inner for each in several for inner in ([each] if hasattr(each, "fit") else inner_estimators(each))]
+    return []
 
 
 def _is_fitted(estimator: Any) -> bool:
@@ -98,7 +102,8 @@ def _walk(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownVal
     elif (encoder := getattr(step, "_preprocessor", None)) is not None:  # of boosting, which takes missing values
         yield from _walk(encoder, names, filled=True)
     else:
-        yield from _walk(inner_estimator(step), names, filled)
+        for inner in inner_estimators(step):
+            yield from _walk(inner, names, filled)
 
 
 def _of_steps(pipeline: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from model.card import InputForm, ModelKind
 from model.errors import RefusedModel
-from model.onboarding.known_values import inner_estimator
+from model.onboarding.known_values import inner_estimator, inner_estimators
 from model.onboarding.training_data import TrainingData
 
 _NAMED = 20
@@ -163,16 +163,25 @@ def _first_inner(estimator: Any) -> Any | None:
     return inner_estimator(estimator)
 
 
-def _used_columns(pipeline: Any) -> tuple[set[str], set[str]]:
-    """Return the columns that a leading ColumnTransformer uses (none: all), and those that it takes as texts."""
-    first = pipeline
-    while first is not None and not isinstance(first, ColumnTransformer):
-        first = _first_inner(first)
-    if first is None:
-        return set(), set()
+def _used_columns(estimator: Any) -> tuple[set[str], set[str]]:
+    """Return the columns that leading ColumnTransformers use (none: all), and those that they take as texts.
+
+    A vote or a stack uses what any of its members uses.
+    """
+    if isinstance(estimator, ColumnTransformer):
+        return _selected_columns(estimator)
+    firsts = [estimator.steps[0][1]] if hasattr(estimator, "steps") else inner_estimators(estimator)
+    by_first = [_used_columns(first) for first in firsts]
+    texts = set[str]().union(*(texts for _, texts in by_first))
+    if getattr(estimator, "passthrough", False) is True or not all(used for used, _ in by_first):
+        return set(), texts
+    return set[str]().union(*(used for used, _ in by_first)), texts
+
+
+def _selected_columns(columns: ColumnTransformer) -> tuple[set[str], set[str]]:
     used: set[str] = set()
     texts: set[str] = set()
-    for _, transformer, selected in first.transformers_:
+    for _, transformer, selected in columns.transformers_:
         if isinstance(transformer, str) and transformer == "drop":
             continue
         if isinstance(selected, str):

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model.card import Card
+from model.answers import TOLERANCE, absolute_tolerance
+from model.card import Card, Scores
 from model.columns import Floats
 from model.errors import RefusedModel
 
@@ -43,6 +44,21 @@ class ExpectedAnswers:
     answered: NDArray[np.bool_]
     predicted: NDArray[Any]
     scores: Floats
+
+    def tolerances(self, card: Card) -> tuple[float, ...]:
+        """Return how far each part of an answer may differ near 0: see ``same_answers``.
+
+        A distance is the root of a difference of squares, so that near 0 half of its digits are rounding.
+        """
+        predicted = [absolute_tolerance(column) if column.dtype.kind == "f" else 0.0 for column in self.predicted.T]
+        match card.scores:
+            case Scores.PROBABILITY | Scores.DECISION:
+                scores = [TOLERANCE for _ in self.scores.T]
+            case Scores.DISTANCE:
+                scores = [TOLERANCE * float(np.abs(column).max(initial=0.0)) for column in self.scores.T]
+            case _:
+                scores = [absolute_tolerance(column) for column in self.scores.T]
+        return (*predicted, *scores)
 
     def save(self, path: Path) -> None:
         """Write the predictions, without pickle."""

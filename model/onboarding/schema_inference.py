@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from model.columns import dtype_of
 from model.errors import RefusedModel
 from model.parsing import DAY_DIGITS, parse_date
 from model.schema import Feature, FeatureKind, UnseenPolicy
@@ -29,6 +30,8 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
     occurred in training. Raise RefusedModel where the column holds values of a kind that no record could hold.
     """
     present = values.dropna()
+    if isinstance(values.dtype, pd.ArrowDtype):
+        _check_dtype(name, values)
     # Whether the pipeline accepts missing and unseen values is tried later: see ``tolerance``.
     common: dict[str, Any] = {
         "name": name, "title": title_of(name), "missing_allowed": True, "unseen": UnseenPolicy.WARN,
@@ -48,6 +51,19 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
         kinds = ", ".join(sorted({type(value).__name__ for value in present.unique()})[:3])
         raise RefusedModel(f"column {name!r} holds values of the kinds {kinds}; say one with --dtypes {name}=…")
     return _of_texts(common, texts, values, free_text)
+
+
+def _check_dtype(name: str, values: pd.Series) -> None:
+    """Raise RefusedModel where a column's Arrow dtype cannot be made again from its name, as each call has to."""
+    try:
+        is_same = dtype_of(_dtype_name(values)) == values.dtype
+    except (TypeError, NotImplementedError, ValueError):
+        is_same = False
+    if not is_same:
+        raise RefusedModel(
+            f"column {name!r} is of the dtype {values.dtype}, which is not supported; convert it before "
+            "the pipeline is fitted, for example to float64 or str"
+        )
 
 
 def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:
@@ -139,7 +155,7 @@ def _holds_booleans(present: pd.Series) -> bool:
 
 
 def _last_date(present: pd.Series) -> str:
-    moment = present.max()
+    moment = pd.Timestamp(present.max())
     moment = moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo else moment
     text = str(moment.isoformat())
     return text.removesuffix("T00:00:00")

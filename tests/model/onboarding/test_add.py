@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -347,6 +348,16 @@ def test_probabilities_that_are_no_numbers_are_left_out(run: Run, folder: Path, 
     skops.io.dump(fitted, folder / "churn.skops")
     assert run(*ADD, "--trust", "tests.model.odd_models.AnswersNaN")[0] == 0
     assert catalog_of(folder).card("churn").scores is Scores.NONE
+
+
+def test_a_failure_that_nobody_foresaw_is_one_line_with_its_place(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise LookupError("two\nlines")
+
+    monkeypatch.setattr("model.onboarding.add.describe", fail)
+    status, said, error = run(*ADD)
+    assert (status, said, error.count("\n")) == (1, "", 1)
+    assert re.fullmatch(r"scoreline: an unexpected LookupError in \S+\.py, line \d+: two lines\n", error)
 
 
 def test_a_module_that_is_not_there_is_named(run: Run, folder: Path) -> None:
