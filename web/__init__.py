@@ -63,8 +63,9 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.extensions["refuse"] = partial(problems.refusal, app)
     app.extensions["stop_waiting"] = app.extensions["scoreline"].notifications.stop
     app.before_request(_limit_silence)
-    app.before_request(partial(_refuse_foreign_hosts, OwnHosts(settings.host, settings.listed_hosts)))
-    app.before_request(_refuse_foreign_requests)
+    hosts = OwnHosts(settings.host, settings.listed_hosts)
+    app.before_request(partial(_refuse_foreign_hosts, hosts))
+    app.before_request(partial(_refuse_foreign_requests, hosts))
     app.after_request(_add_security_headers)
     app.extensions["scoreline"].request_metrics.watch(app)
     reset_broken_responses(app)
@@ -86,18 +87,19 @@ def _refuse_foreign_hosts(hosts: OwnHosts) -> None:
         raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", detail)
 
 
-def _refuse_foreign_requests() -> None:
+def _refuse_foreign_requests(hosts: OwnHosts) -> None:
     """Refuse requests that a page of another site makes on behalf of its visitor (CSRF)."""
-    if request.method not in _SAFE_METHODS and not _is_same_origin():
+    if request.method not in _SAFE_METHODS and not _is_same_origin(hosts):
         raise Problem(HTTPStatus.FORBIDDEN, "foreign_request", "the request comes from a page of another site")
 
 
-def _is_same_origin() -> bool:
+def _is_same_origin(hosts: OwnHosts) -> bool:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site in _OWN_SITES
     # Browsers always send one of these headers; a request without is made by a program.
-    return origin is None or target_host(origin) == request.environ.get("HTTP_HOST")
+    # A proxy may have put a Host of its own: the name that the browser knows is then in the origin alone.
+    return origin is None or target_host(origin) == request.environ.get("HTTP_HOST") or hosts.lists_origin(origin)
 
 
 def _add_security_headers(response: Response) -> Response:

@@ -104,5 +104,10 @@ def test_a_service_for_others_says_once_that_there_is_no_login_and_knows_its_nam
         assert len([line for line in lines if "no login" in line]) == 1
         for host in ("scoreline.example", "203.0.113.9:80", "[2001:db8::1]", "localhost"):
             assert stack.get("/healthz", headers={"Host": host}).status_code == 200
+        # A proxy may put its own Host; the page's Origin is under the name that is listed.
+        origins = {"http://scoreline.example": 303, "http://evil.example": 403, "http://scoreline.example.evil": 403}
+        for origin, status in (origins | {"http://localhost": 403, "http://192.0.2.7": 403, "x://x": 403}).items():
+            headers = {"Host": f"127.0.0.1:{stack.port}", "Origin": origin}
+            assert stack.request("POST", f"/jobs/{'0' * 32}/delete", headers=headers).status_code == status
         for host in ("evil.example", "scoreline.example.evil.example", "scoreline"):
             assert problem_of(stack.get("/healthz", headers={"Host": host})) == (421, "unknown_host")

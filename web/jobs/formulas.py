@@ -28,15 +28,19 @@ _GROUPED = (
     rb"|(?:\.[0-9]{3})+(?:,[0-9]+)?|(?:,[0-9]{3})+(?:\.[0-9]+)?)"
 )
 _NUMBER = rb"[+-](?:" + _PLAIN + rb"|" + _GROUPED + rb")(?:[eE][+-]?[0-9]+)?(?:%(space)s?%%)?"
-_PHONE_NUMBER = rb"\+[0-9](?:[ ./()-]{0,2}[0-9]){6,14}"
+# A spreadsheet computes digits between dashes and slashes, unless two numbers stand beside one another. What is written
+# like `+1-555-123-4567` counts as a phone number all the same.
+_NOT_COMPUTED = rb"(?=\+(?:[0-9 .()]{7,44}(?![0-9 ./()-])|[0-9 ./()-]{0,44}[0-9.][ ()]{1,2}[0-9.]))"
+_PHONE_NUMBER = rb"(?:" + _NOT_COMPUTED + rb"\+[0-9](?:[ ./()-]{0,2}[0-9]){6,14}|\+[0-9]{1,3}(?:-[0-9]{2,4}){2,4})"
+_AFTER_LINE_FEEDS = re.compile(rb"\n+[=+\-@\t\r]")
 
 
 def formula_escaper(delimiter: str) -> Callable[[bytes], bytes]:
     """Return a function that puts an apostrophe before each formula in a block of whole records.
 
     A formula is a field that begins, after its quote if any, with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
-    return, and likewise text after another delimiter than the file's. Numbers are left alone: signed, grouped, with a
-    point or comma, percentages and phone numbers.
+    return, also after line feeds, and likewise text after another delimiter than the file's. Numbers are left alone:
+    signed, grouped, with a point or comma, percentages and phone numbers.
     """
 
     def escape(block: bytes) -> bytes:
@@ -59,7 +63,8 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     own = _begins_field(raw, found, delimiter, quoted)
     kept = own | _follows_other(raw, found, delimiter)
     found, own = found[kept], own[kept]
-    harmless = np.zeros(len(found), np.bool_)
+    harmless = raw[found] == ord("\n")
+    harmless[harmless] = [_AFTER_LINE_FEEDS.match(block, at) is None for at in found[harmless].tolist()]
     signed = np.isin(raw[found], (ord("+"), ord("-")))
     in_quotes = (raw[found - 1] == _QUOTE) & (found > 0)
     for whole, quotes in product((True, False), repeat=2):
@@ -72,7 +77,7 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
 def _candidates(raw: Bytes) -> Positions:
     """Return offsets at which a formula may begin, judged by the byte there and the one before."""
     leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
-    leads[[ord(lead) for lead in _FORMULA_STARTS]] = True
+    leads[[ord(lead) for lead in f"{_FORMULA_STARTS}\n"]] = True
     befores[[ord(before) for before in f'{_DELIMITERS}\n"']] = True
     found = np.flatnonzero(leads[raw])
     begins: Flags = befores[raw[found - 1]] | (found == 0)
@@ -82,7 +87,7 @@ def _candidates(raw: Bytes) -> Positions:
 def _separates(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
     """Return whether the byte is the file's delimiter, or a carriage return that ends a line."""
     ends: Flags = (raw[found] == ord("\r")) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
-    ends |= raw[found] == ord(delimiter)
+    ends |= (raw[found] == ord(delimiter)) | (raw[found] == ord("\n"))
     if quoted is not None:
         ends &= ~quoted[found]
     return ends

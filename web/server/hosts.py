@@ -20,7 +20,9 @@ class OwnHosts:
     """The hosts under which the service answers: loopback, the address it listens on, and those in the settings."""
 
     def __init__(self, listens_on: str, listed: Iterable[str] = ()) -> None:
+        listed = tuple(listed)
         self._names = {_LOOPBACK_NAME, *(_normalise(name) for name in (listens_on, *listed))}
+        self._listed = {name for name in map(_normalise, listed) if not _is_loopback(name)}
         address = _address(_normalise(listens_on))
         self._any_address = address is not None and address.is_unspecified
 
@@ -35,6 +37,12 @@ class OwnHosts:
             return True
         return name in self._names
 
+    def lists_origin(self, origin: str) -> bool:
+        """Return whether an ``Origin`` is of a host in the settings, at any port; of loopback ones it never is."""
+        match = _HOST.fullmatch(target_host(origin) or "")
+        web = origin.startswith(("http://", "https://"))
+        return web and match is not None and _normalise(match["name"]) in self._listed
+
 
 def target_host(target: str) -> str | None:
     """Return the host of a request target in absolute form; None if the target is a path."""
@@ -47,6 +55,11 @@ def _normalise(name: str) -> str:
     plain = name.strip("[]").lower().removesuffix(".")
     address = _address(plain)
     return plain if address is None else str(address)
+
+
+def _is_loopback(name: str) -> bool:
+    address = _address(name)
+    return name == _LOOPBACK_NAME or (address is not None and address.is_loopback)
 
 
 def _address(name: str) -> Address | None:

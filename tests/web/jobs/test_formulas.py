@@ -13,6 +13,7 @@ DELIMITERS = [",", ";", "\t", "|"]
 GROUPED = r"[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?|[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]{1,3}([ '][0-9]{3})+([.,][0-9]+)?"
 NUMBER = re.compile(rf"[+-]({GROUPED}|[0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?( ?%)?")
 PHONE = re.compile(r"\+[0-9]([ ./()-]{0,2}[0-9]){6,14}")
+DASHED_PHONE = re.compile(r"\+[0-9]{1,3}(-[0-9]{2,4}){2,4}")
 FIELD = st.sampled_from([
     "=1+1", "-5", "+1.5e3", "-x", "@", "\t", "a=b", '6" nail', "-", "+.5", "5", "", "é=", " =", "-1e", "-1.234,56",
     "-5 %", "a;=b", "a,-5", "a|@x", "x;-5;=1", "a\t+49 30 1234567", "=a;=b", "a,;=b", 'a;"=b', 'a;""=b', "a;b",
@@ -20,6 +21,7 @@ FIELD = st.sampled_from([
 QUOTED = st.sampled_from([
     "=1", "a,\n=b", "-5", '""=""', "+x", "", "=a,b", ",-7", '"","=1', "\r=1", "\r\n=1", "\r", "a;=b", 'a;""=b""',
     "-1,5", "a,=b", "-1,234.56", "a|\r=b", "a;\r\n", "-5\n+x", "-5,+x", "a;-5\n+x", "\t=1",
+    "\n=1", "\n\n-5", "\nx", "a;\n=1",
 ])  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def expected(field: str, delimiter: str) -> str:
 
 def runs(content: str, at: int, delimiter: str, quoted: bool) -> bool:
     """Whether a spreadsheet would take for a formula what begins there: as a field, or behind another delimiter."""
-    if content[at] not in "=+-@\t\r" or (content[at] == delimiter and not quoted):
+    if not re.match(r"\n*[=+\-@\t\r]", content[at:]) or (content[at] == delimiter and not quoted):
         return False
     others = re.escape("".join(other for other in DELIMITERS if other != delimiter))
     behind = re.search(rf'[{others}]("{{0,2}})\Z', content[:at])
@@ -67,7 +69,8 @@ def runs(content: str, at: int, delimiter: str, quoted: bool) -> bool:
 
 
 def is_number(text: str) -> bool:
-    return bool(NUMBER.fullmatch(text) or PHONE.fullmatch(text))
+    phone = PHONE.fullmatch(text) and (not re.search("[-/]", text) or re.search(r"[0-9.][ ()]{1,2}[0-9.]", text))
+    return bool(NUMBER.fullmatch(text) or phone or DASHED_PHONE.fullmatch(text))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,12 @@ def test_numbers_are_left_alone_in_the_notation_of_the_file(delimiter: str, fiel
         (";", "-1.23.456,5", "'-1.23.456,5"),
         (",", "-1+cmd|' /C calc'!A0", "'-1+cmd|' /C calc'!A0"),
         (",", "+49 30 12345 =1", "'+49 30 12345 =1"),
+        (",", "+12345-67890", "'+12345-67890"),
+        (",", "+1/2/3456789", "'+1/2/3456789"),
+        (",", "+1 - 2 - 3456789", "'+1 - 2 - 3456789"),
+        (",", "+1-(555)-123-4567", "'+1-(555)-123-4567"),
+        (",", '"\n=1+1"', '"\'\n=1+1"'),
+        (",", '"\n\n@SUM(1)"', '"\'\n\n@SUM(1)"'),
         (",", '"\r=1+1"', '"\'\r=1+1"'),
         (",", '"\r\n=1+1"', '"\'\r\n=1+1"'),
         (",", "a;=HYPERLINK(1)", "a;'=HYPERLINK(1)"),
