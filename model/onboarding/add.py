@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.card import Card, InputForm, LabelRule, ModelKind, Proof
 from model.catalog import ARTIFACT_FILE, Catalog
 from model.errors import BrokenModel, RefusedModel, ScoringFailed, UnknownModel
+from model.monitoring.training_summary import sample_rows
 from model.onboarding.describe import describe, evaluate_model, sample_places
 from model.onboarding.findings import Findings, gather_findings, read_records, written_features
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
@@ -92,7 +93,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         declared = [feature.name for feature in schema.features] if schema else list(dtypes)
         scorer = Scorer(card, loaded.pipeline)
         check_answers(staged, card, findings, expected, scorer, request.data, progress, declared)
-        card = card.model_copy(update={"proof": _proof(expected, rejected, card)})
+        card = _with_sample(card, findings, expected, rejected)
         catalog.publish(card, artifact, text, loaded.module)
     all_notes = [*loaded.notes, *notes, *_failure_notes(findings), *_user_notes(card, findings, schema)]
     return AddModelResult(card, replaced, all_notes, catalog.schema_path(card))
@@ -181,13 +182,15 @@ def _inspect(
     return findings.accepted(), int((~findings.read.faultless).sum())
 
 
-def _proof(answers: ExpectedAnswers, rejected: int, card: Card) -> Proof:
-    """Return what the card keeps: how many records were compared, and the pipeline's answers to those of its sample."""
-    places = sample_places(len(answers.predicted))
-    sample = [(*answers.predicted[place].tolist(), *answers.scores[place].tolist()) for place in places]
-    return Proof(
-        rows=len(answers.answered), rejected=rejected, answers=tuple(sample), tolerances=answers.tolerances(card)
+def _with_sample(card: Card, findings: Findings, expected: ExpectedAnswers, rejected: int) -> Card:
+    """Return the card with a sample of the records, the pipeline's answers to these, and how many were compared."""
+    places = sample_places(findings)
+    answers = [(*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places]
+    proof = Proof(
+        rows=len(expected.answered), rejected=rejected, answers=tuple(answers), tolerances=expected.tolerances(card)
     )
+    sample = sample_rows(findings.answered_values.iloc[places], card.features, len(places))
+    return card.model_copy(update={"proof": proof, "sample": sample})
 
 
 def _with_class_names(predicted: NDArray[Any], card: Card) -> NDArray[Any]:

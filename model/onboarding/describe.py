@@ -17,7 +17,7 @@ from model.explanation.additive import is_additive
 from model.explanation.check import explanation_fields
 from model.explanation.effects import effects_of, importance_of
 from model.files import sha256_of
-from model.monitoring.training_summary import library_versions, sample_rows, summarise
+from model.monitoring.training_summary import library_versions, summarise
 from model.onboarding.findings import Findings
 from model.onboarding.formats import Format
 from model.onboarding.hold_out import hold_out
@@ -27,10 +27,10 @@ from model.onboarding.reference import decide
 from model.onboarding.schema_file import SchemaFile
 from model.onboarding.tolerance import with_tolerance
 from model.onboarding.truth import check_targets
-from model.schema import Feature
+from model.schema import Feature, FeatureKind
 from model.scorer import Predictions, Scorer
 
-SAMPLE_ROWS = 20
+SAMPLE_ROWS, MAX_SAMPLE_ROWS = 20, 100
 # A booster's own format holds its trees, not the parameters with which they were grown.
 _REFITTABLE = (Format.SKOPS, Format.PICKLE)
 _EDGES = 21
@@ -91,7 +91,6 @@ def describe(
             "trained_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "training_rows": len(values),
             "summary": summarise(values, features),
-            "sample": sample_rows(values, features, min(SAMPLE_ROWS, len(values))),
             "additive": is_additive(loaded.pipeline, features),
             "prediction_edges": _prediction_edges(findings),
             "trusted": loaded.trusted,
@@ -102,9 +101,22 @@ def describe(
     )
 
 
-def sample_places(rows: int) -> NDArray[np.int64]:
-    """Return the indices of the answered records that the card's sample holds."""
-    return np.linspace(0, rows - 1, min(SAMPLE_ROWS, rows)).astype(np.int64)
+def sample_places(findings: Findings) -> NDArray[np.int64]:
+    """Return the indices of the answered records that the card's sample holds.
+
+    They are spread evenly, followed by records of each predicted class and each category that these lack: what only
+    a rare value shows is then found, too, when an artifact was exchanged.
+    """
+    values, predicted = findings.answered_values, findings.reference.predicted
+    places = np.linspace(0, len(values) - 1, min(SAMPLE_ROWS, len(values))).astype(np.int64).tolist()
+    by_class = list(predicted.reshape(len(predicted), -1).T) if predicted.dtype.kind in "iu" else []
+    kinds = (FeatureKind.CATEGORY, FeatureKind.BOOLEAN)
+    for column in [*by_class, *(values[feature.name] for feature in findings.features if feature.kind in kinds)]:
+        codes, distinct = pd.factorize(np.asarray(column, dtype=object), use_na_sentinel=False)
+        firsts = np.unique(codes, return_index=True)[1]
+        covered = set(codes[places].tolist())
+        places += [int(firsts[code]) for code in range(len(distinct)) if code not in covered]
+    return np.array(places[:MAX_SAMPLE_ROWS], np.int64)
 
 
 def evaluate_model(
