@@ -34,7 +34,7 @@ def data_folder(settings: Settings) -> Path:
     except OSError as error:
         raise CannotStart(f"cannot make the data folder {path}: {error.strerror}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise CannotStart(f"cannot write to the data folder {path}: SCORELINE_DATA_DIR names another")
+        raise CannotStart(f"cannot write to the data folder {path}; set SCORELINE_DATA_DIR to use another")
     return path
 
 

@@ -81,7 +81,7 @@ async def _run(settings: Settings, commands: dict[str, list[str]], lock: int) ->
         tell = partial(output.write, prefix=False)
         supervisor = Supervisor(output, {**_DEFAULTS, **os.environ, "PATH": path}, [lock])
         training = [*_TRAIN, str(settings.models_dir)]
-        later = None
+        background_training = None
         if not (settings.models_dir / DEFAULT_MODEL / "current").exists():
             tell("Training the model, once")
             status = await supervisor.run_once(_TRAINING, [*training, DEFAULT_MODEL], stop)
@@ -90,11 +90,13 @@ async def _run(settings: Settings, commands: dict[str, list[str]], lock: int) ->
             if status:
                 raise CannotStart(f"training the model failed with status {status}")
             # The other model that ships is trained while the service starts, which goes first.
-            later = asyncio.create_task(supervisor.run_once(_TRAINING, ["nice", "-n", "19", *training], stop))
+            background_training = asyncio.create_task(
+                supervisor.run_once(_TRAINING, ["nice", "-n", "19", *training], stop)
+            )
         threading.Thread(target=announce, args=(settings, tell), daemon=True).start()
         await supervisor.run(commands, stop, last=STORE)
-        if later is not None:
-            await asyncio.wait([later])
+        if background_training is not None:
+            await asyncio.wait([background_training])
     return 1 if output.broken else 0
 
 

@@ -1,4 +1,4 @@
-"""What can keep Scoreline from starting: looked at before anything is started, and said in one line."""
+"""Startup checks: settings, data folder, address and store. Each failure is reported in one line."""
 
 import socket
 from contextlib import suppress
@@ -17,15 +17,15 @@ def load_settings() -> Settings:
     """Return the settings.
 
     Raises:
-        CannotStart: if the environment holds a wrong one.
+        CannotStart: if the environment contains an invalid setting.
     """
     try:
         return get_settings()
     except ValidationError as error:
-        raise CannotStart("; ".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+        raise CannotStart("; ".join(_setting_error(fault["loc"], fault["msg"]) for fault in error.errors())) from None
 
 
-def _fault(place: tuple[int | str, ...], message: str) -> str:
+def _setting_error(place: tuple[int | str, ...], message: str) -> str:
     if not place:
         return message
     name = ".".join(map(str, place))
@@ -33,44 +33,46 @@ def _fault(place: tuple[int | str, ...], message: str) -> str:
 
 
 def lock_data_folder(settings: Settings) -> int:
-    """Hold the data folder for as long as the returned descriptor is open, here or in a process that inherits it.
+    """Lock the data folder until the returned descriptor, and each copy that a child inherits, is closed.
 
     Raises:
-        CannotStart: if it cannot be used, or another launcher holds it.
+        CannotStart: if the folder cannot be used, or another launcher has locked it.
     """
     folder = data_folder(settings)
     try:
         return lock_file(folder / "lock")
     except BlockingIOError:
         raise CannotStart(
-            f"Scoreline already runs on the data folder {folder}; SCORELINE_DATA_DIR names another"
+            f"Scoreline is already running with the data folder {folder}; set SCORELINE_DATA_DIR to use another"
         ) from None
     except OSError as error:
         raise CannotStart(f"cannot use the data folder {folder}: {error.strerror}") from error
 
 
 def check_address(settings: Settings) -> None:
-    """Bind the address once.
+    """Check that the web can listen on its address.
 
     Raises:
-        CannotStart: if it is taken, or not an address of this machine.
+        CannotStart: if the address is in use, or does not belong to this machine.
     """
     host, port = settings.host, settings.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As gunicorn does: a connection of an earlier run in TIME_WAIT is no hindrance.
+            # As gunicorn does, so that connections of an earlier run in TIME_WAIT do not block the port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; HOST and PORT name another") from error
+        raise CannotStart(
+            f"cannot listen on {host}:{port}: {error.strerror}; set HOST and PORT to use another"
+        ) from error
 
 
 def check_store(settings: Settings) -> None:
-    """Check a server of the user's own; one that does not answer yet is checked again by the web and the workers.
+    """Check an external server. One that does not answer yet is skipped; the web and the workers check it again.
 
     Raises:
-        CannotStart: if it may lose jobs, or ``SCORELINE_REDIS_URL`` is not an address.
+        CannotStart: if it may lose jobs, or ``SCORELINE_REDIS_URL`` is not a valid URL.
     """
     if settings.redis_url is None:
         return
@@ -78,6 +80,6 @@ def check_store(settings: Settings) -> None:
         with connect(settings) as redis, suppress(RedisError):
             StoreCheck(redis, settings).require()
     except UnsuitableStore as error:
-        raise CannotStart(f"{error}; SCORELINE_REDIS_URL names another") from error
+        raise CannotStart(f"{error}; set SCORELINE_REDIS_URL to use another server") from error
     except ValueError as error:
-        raise CannotStart(f"SCORELINE_REDIS_URL is no address: {error}") from error
+        raise CannotStart(f"SCORELINE_REDIS_URL is not a valid URL: {error}") from error

@@ -143,13 +143,13 @@ def _through_steps(pipeline: Pipeline, inputs: Origins, width: int | None) -> Or
 def _through_column_transformer(columns: ColumnTransformer, inputs: Origins) -> Origins:
     names = getattr(columns, "feature_names_in_", np.arange(columns.n_features_in_))
     by_name = pd.Series(inputs, index=names)
-    made: dict[int, int] = {}
+    origin_by_output: dict[int, int] = {}
     for name, step, selected in columns.transformers_:
         place = columns.output_indices_[name]
         if place.stop > place.start and not (isinstance(step, str) and step == "drop"):
             origins = origins_of(step, _selected(by_name, selected), place.stop - place.start)
-            made.update(zip(range(place.start, place.stop), origins, strict=True))
-    return [made[place] for place in sorted(made)]
+            origin_by_output.update(zip(range(place.start, place.stop), origins, strict=True))
+    return [origin_by_output[place] for place in sorted(origin_by_output)]
 
 
 def _selected(by_name: pd.Series, columns: Any) -> Origins:

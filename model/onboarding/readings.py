@@ -154,10 +154,10 @@ def _categories(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) 
 
 
 def _dates(frame: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame | None:
-    return _changed(frame, _texts_of(frame, names), lambda name: _moments(frame[name]))
+    return _changed(frame, _texts_of(frame, names), lambda name: _parsed_dates(frame[name]))
 
 
-def _moments(column: pd.Series) -> pd.Series | None:
+def _parsed_dates(column: pd.Series) -> pd.Series | None:
     present = column.dropna().unique()
     if not len(present) or not all(parse_date(str(text)) for text in present):
         return None

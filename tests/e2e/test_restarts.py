@@ -1,4 +1,4 @@
-"""The web, then all workers are replaced under load, and nobody notices."""
+"""Rolling restarts: the web and the workers are replaced under load, and no request fails."""
 
 import signal
 import threading
@@ -14,8 +14,8 @@ from tests.e2e.test_slow_clients import RECORD, clients, head, last_of, unfinish
 from tests.stack import CSV, Stack, wait_until
 
 
-def parent(service: Stack, *words: str) -> psutil.Process:
-    """The process of a kind that is not the child of another one of the kind."""
+def main_process(service: Stack, *words: str) -> psutil.Process:
+    """Return the matching process whose parent does not match."""
     found = service.processes(*words)
     return next(process for process in found if process.ppid() not in {other.pid for other in found})
 
@@ -41,53 +41,53 @@ def predict(client: httpx.Client) -> None:
     assert answer.json()["prediction"] == "<=50K"
 
 
-def look(client: httpx.Client) -> None:
+def browse(client: httpx.Client) -> None:
     client.get("/api/v1/jobs?limit=5").raise_for_status()
     assert client.get("/").status_code == 200
 
 
 @contextmanager
-def load(service: Stack) -> Iterator[Counter[str]]:
-    """Clients that do what clients do all the time; fails if anything of it failed. What is yielded counts it."""
-    over, done, errors = threading.Event(), Counter[str](), list[str]()
+def running_clients(service: Stack) -> Iterator[Counter[str]]:
+    """Run clients that upload, predict and browse; yield a count of what they have done; fail on any error."""
+    stopping, done, errors = threading.Event(), Counter[str](), list[str]()
 
-    def keep_on(act: Callable[[httpx.Client], None]) -> None:
+    def repeat(action: Callable[[httpx.Client], None]) -> None:
         with service.client() as client:
-            # As people do, not as fast as can be: the processes that start meanwhile need time, too.
-            while not over.wait(0.05):
+            # A pause between requests leaves processor time to the processes that are starting.
+            while not stopping.wait(0.05):
                 try:
-                    act(client)
-                    done[act.__name__] += 1
-                except Exception as error:  # noqa: BLE001 - whatever it is, the client has noticed
-                    errors.append(f"{act.__name__}: {error!r}")
+                    action(client)
+                    done[action.__name__] += 1
+                except Exception as error:  # noqa: BLE001 - any error means that a client was affected
+                    errors.append(f"{action.__name__}: {error!r}")
 
-    threads = [threading.Thread(target=keep_on, args=[act]) for act in (upload, predict, predict, look)]
+    threads = [threading.Thread(target=repeat, args=[action]) for action in (upload, predict, predict, browse)]
     for thread in threads:
         thread.start()
     try:
         yield done
     finally:
-        over.set()
+        stopping.set()
         for thread in threads:
             thread.join()
     assert errors == []
 
 
-def more(done: Counter[str]) -> None:
-    """Wait until each kind of client has got something done again."""
+def wait_for_progress(done: Counter[str]) -> None:
+    """Wait until each kind of client has completed two more actions."""
     before = Counter(done)
-    wait_until(lambda: all(done[name] > before[name] + 1 for name in ("upload", "predict", "look")), 120)
+    wait_until(lambda: all(done[name] > before[name] + 1 for name in ("upload", "predict", "browse")), 120)
 
 
 def reload_web(service: Stack) -> None:
-    old = parent(service, "gunicorn", "web.wsgi")
+    old = main_process(service, "gunicorn", "web.wsgi")
     children = {child.pid for child in old.children()}
     old.send_signal(signal.SIGHUP)
     wait_until(lambda: len({child.pid for child in old.children()} - children) >= len(children))
 
 
 def replace_workers(service: Stack) -> None:
-    old = [parent(service, f"-m worker {kind}") for kind in ("bulk", "interactive")]
+    old = [main_process(service, f"-m worker {kind}") for kind in ("bulk", "interactive")]
     for worker in old:
         worker.terminate()
     psutil.wait_procs(old, timeout=60)
@@ -95,15 +95,15 @@ def replace_workers(service: Stack) -> None:
 
 
 def test_web_and_workers_are_replaced_under_load_and_no_request_fails(service: Stack) -> None:
-    with load(service) as done:
-        more(done)
+    with running_clients(service) as done:
+        wait_for_progress(done)
         reload_web(service)
-        more(done)
+        wait_for_progress(done)
         replace_workers(service)
-        more(done)
+        wait_for_progress(done)
 
 
-def test_a_reload_answers_who_waits_and_finishes_what_is_being_sent(service: Stack) -> None:
+def test_a_reload_answers_long_polls_and_completes_an_upload(service: Stack) -> None:
     with unfinished(service) as (job, sender):
         poll = head("GET", job["links"]["self"], "Prefer: wait=60")
         events = head("GET", job["links"]["events"])

@@ -190,7 +190,7 @@ def test_a_taken_port_is_told_in_one_line(start: Start, procfile: Path) -> None:
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (1, "")
     assert errors == (
-        f"scoreline: cannot listen on 127.0.0.1:{port}: Address already in use; HOST and PORT name another\n"
+        f"scoreline: cannot listen on 127.0.0.1:{port}: Address already in use; set HOST and PORT to use another\n"
     )
     assert pids(procfile) == []
 
@@ -202,8 +202,8 @@ def test_a_second_start_is_told_in_one_line(start: Start, procfile: Path, free_p
     output, errors = second.communicate(timeout=30)
     assert (second.returncode, output) == (1, "")
     assert errors == (
-        f"scoreline: Scoreline already runs on the data folder {procfile.parent / 'var'}; "
-        "SCORELINE_DATA_DIR names another\n"
+        f"scoreline: Scoreline is already running with the data folder {procfile.parent / 'var'}; "
+        "set SCORELINE_DATA_DIR to use another\n"
     )
     assert first.poll() is None
 

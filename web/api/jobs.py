@@ -32,7 +32,7 @@ from web.ids import unknown_job
 from web.jobs import downloads
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
 from web.jobs.events import job_events
-from web.jobs.formulas import formula_escaper
+from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
 from web.jobs.notifications import wait_for_change
 from web.jobs.schemas import JobDocument, JobList, SummaryDocument

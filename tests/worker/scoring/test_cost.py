@@ -15,7 +15,7 @@ from jobs.messages import InputChunk
 from model.schema import Feature
 from model.scorer import Scorer
 from tests.worker.scoring.test_score_chunk import LAYOUT
-from web.jobs.formulas import formula_escaper
+from web.jobs.formula_escaping import formula_escaper
 from worker.scoring.score_chunk import score_chunk
 
 Kind = Callable[[int], str]

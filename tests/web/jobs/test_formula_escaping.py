@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.jobs.csv.reference_reader import read
-from web.jobs.formulas import formula_escaper
+from web.jobs.formula_escaping import formula_escaper
 
 DELIMITERS = [",", ";", "\t", "|"]
 GROUPED = r"[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?|[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]{1,3}([ '][0-9]{3})+([.,][0-9]+)?"
