@@ -261,7 +261,7 @@ def test_following_a_job_that_is_canceled_breaks_off(service: Stack) -> None:
         job = begin_large(service)
         with client.stream("GET", job["links"]["results"], params={"follow": "true"}) as response:
             service.request("DELETE", job["links"]["self"])
-            with pytest.raises(httpx.RemoteProtocolError):
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 response.read()
 
 
@@ -310,7 +310,7 @@ def test_what_follows_a_form_and_endless_headers_of_a_part_cost_no_memory(servic
 
 
 def test_a_late_fault_breaks_a_scoring_request_off(service: Stack) -> None:
-    with service.client() as client, pytest.raises(httpx.RemoteProtocolError):
+    with service.client() as client, pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         client.post("/api/v1/score", content=blocks(LARGE + b"\0\n"), headers=CSV)
     wait_until(lambda: all(job["state"] != "running" for job in service.get("/api/v1/jobs?limit=5").json()["jobs"]))
 

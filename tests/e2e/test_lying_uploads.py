@@ -81,7 +81,7 @@ def test_a_gzip_bomb_is_refused_with_flat_memory(small: Stack, path: str) -> Non
     try:
         packed = small.request("POST", path, content=data, headers={**CSV, "Content-Encoding": "gzip"})
         assert packed.status_code in (413, 422, 200 if path.endswith("preflight") else 413)
-    except httpx.RemoteProtocolError:
+    except (httpx.RemoteProtocolError, httpx.ReadError):
         assert path.endswith("score")  # the response has begun, so the connection is reset
     assert web_memory(small) - before < MAX_GROWTH
 
