@@ -17,7 +17,7 @@ from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pip
 from model.onboarding.readings import user_frame
 from model.onboarding.reference import Reference, ask_pipeline, failure_reason, predicts_all, with_several_targets
 from model.onboarding.schema_inference import infer_feature, with_distinct_titles
-from model.onboarding.training_data import TrainingData, with_dtypes
+from model.onboarding.training_data import TrainingData, with_dtypes, with_missing_words
 from model.onboarding.truth import Truth, name_classes, truth_of
 from model.schema import Feature, FeatureKind
 from model.validate import parse_distinct
@@ -109,7 +109,8 @@ def gather_findings(
         raise RefusedModel(f"the pipeline takes {clashing[0]!r} itself, so that it cannot be the target: see --target")
     known = known_values(pipeline, columns)
     data = with_dtypes(data, written_dtypes(data, features or (), known))
-    frame = user_frame(data, columns, known, predicts_all(inspection))
+    words = {data.name_of(feature.name): feature.missing_words for feature in features or ()}
+    frame = user_frame(with_missing_words(data, words), columns, known, predicts_all(inspection))
     if frame is None:
         detail = failure_reason(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))
         advice = "give the dtypes of its columns with --dtypes column=str,… or the data as Parquet"

@@ -7,8 +7,9 @@ from typing import Any
 
 from catboost import CatBoostClassifier
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.models import tables
 from tests.models.case import Case, Refused, TrainedModel, bring
@@ -50,9 +51,27 @@ def not_said(make: Any, folder: Path) -> Refused:
     return Refused(make((), folder).words)
 
 
+def sentinels(folder: Path) -> TrainedModel:
+    """Tenures and charges of -999 were missing, as their owner says in a schema."""
+    table = tables.telco()[["tenure", "MonthlyCharges", "Churn"]]
+    table.loc[::5, "tenure"] = -999
+    table.loc[::7, "MonthlyCharges"] = -999.0
+    model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), logistic())
+    features = [
+        f'[[features]]\nname = "{name}"\ntitle = "{name}"\nkind = "number"\nmissing_allowed = true\nunseen = "warn"\n'
+        'missing_words = ["", "-999", "-999.0"]\n'
+        for name in ("tenure", "MonthlyCharges")
+    ]
+    path = folder / "schema.toml"
+    path.write_text('title = "Churn"\ndescription = ""\ntarget = "Churn"\npositive_class = "Yes"\n' + "".join(features))
+    read = {"na_values": ["-999", "-999.0"]}
+    return bring(folder, model, table, "Churn", read=read, words=("--schema", str(path)))
+
+
 CASES = (
     Case("codes-boosted", partial(not_said, boosted_codes), refused=("'zip'", "row 2", "--dtypes zip=str")),
     Case("codes-boosted-said", partial(boosted_codes, SAID)),
     Case("codes-by-first-digit", partial(not_said, first_digits), refused=("'zip'", "--dtypes zip=str")),
     Case("codes-by-first-digit-said", partial(first_digits, SAID)),
+    Case("codes-for-missing-numbers", sentinels),
 )
