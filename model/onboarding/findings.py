@@ -16,7 +16,7 @@ from model.onboarding.known_values import known_values
 from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
 from model.onboarding.readings import user_frame
 from model.onboarding.reference import Reference, ask_pipeline, failure_reason, predicts_all, with_several_targets
-from model.onboarding.schema_inference import infer_feature, with_distinct_titles
+from model.onboarding.schema_inference import infer_feature, with_distinct_titles, with_missing_words_of
 from model.onboarding.training_data import TrainingData, with_dtypes, with_missing_words
 from model.onboarding.truth import Truth, name_classes, truth_of
 from model.schema import Feature, FeatureKind
@@ -128,7 +128,10 @@ def gather_findings(
         settled = data.dtypes | known.keys()
         undecided = [name for name, own in zip(inspection.names, columns, strict=True) if own not in settled]
         check_codes(inspection, texts[reference.answered], frame[reference.answered], undecided)
-    features = tuple(features or _inferred(inspection, texts, frame))
+    if features is None:
+        kept = [name for name, own in zip(inspection.names, columns, strict=True) if own in known]
+        features = _inferred(inspection, texts, frame, kept)
+    features = tuple(features)
     return Findings(
         inspection=inspection,
         texts=texts,
@@ -181,7 +184,12 @@ def written_dtypes(data: TrainingData, features: Sequence[Feature], known: Conta
     return dtypes
 
 
-def _inferred(inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame) -> list[Feature]:
-    return with_distinct_titles(
-        [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]
-    )
+def _inferred(
+    inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame, kept: Container[str]
+) -> list[Feature]:
+    """Return the features that the columns show; ``kept`` are those whose values the pipeline keeps."""
+    features = []
+    for name in inspection.names:
+        feature = infer_feature(name, texts[name], frame[name], name in inspection.text_columns)
+        features.append(with_missing_words_of(feature, texts[name], frame[name]) if name in kept else feature)
+    return with_distinct_titles(features)

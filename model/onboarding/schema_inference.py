@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from model.errors import RefusedModel
-from model.parsing import DAY_DIGITS, parse_date
+from model.parsing import DAY_DIGITS, MISSING_MARKERS, parse_date
 from model.schema import Feature, FeatureKind, UnseenPolicy
 
 # With more distinct texts than this, nobody could choose among them; in a short table, fewer.
@@ -48,6 +48,16 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
         kinds = ", ".join(sorted({type(value).__name__ for value in present.unique()})[:3])
         raise RefusedModel(f"column {name!r} holds values of the kinds {kinds}; say one with --dtypes {name}=…")
     return _of_texts(common, texts, values, free_text)
+
+
+def with_missing_words_of(feature: Feature, texts: pd.Series, values: pd.Series) -> Feature:
+    """Return a feature with the words that are missing values in a column, where these are not only the usual ones."""
+    unusual = any(text.strip().casefold() not in MISSING_MARKERS for text in texts[values.isna()].unique())
+    if not unusual or feature.kind not in (FeatureKind.NUMBER, FeatureKind.CATEGORY):
+        return feature
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return feature
+    return feature.model_copy(update={"missing_words": _missing_words(texts, values)})
 
 
 def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:

@@ -15,7 +15,7 @@ from tests.models import tables
 from tests.models.case import Case, Refused, TrainedModel, bring
 from tests.models.cases_boosters import CAT
 from tests.models.cases_files import own_module
-from tests.models.pipelines import logistic, one_hot
+from tests.models.pipelines import logistic, one_hot, prepared
 
 CODES = {"zip": str, "depot": str}
 SAID = ("--dtypes", "zip=str,depot=str")
@@ -68,10 +68,19 @@ def sentinels(folder: Path) -> TrainedModel:
     return bring(folder, model, table, "Churn", read=read, words=("--schema", str(path)))
 
 
+def unknown_was_missing(folder: Path) -> TrainedModel:
+    """``Unknown`` was read as missing, so that the encoder has never seen it."""
+    table = tables.telco()[["Contract", "tenure", "Churn"]]
+    table.loc[::4, "Contract"] = "Unknown"
+    model = prepared(["tenure"], ["Contract"], logistic())
+    return bring(folder, model, table, "Churn", read={"na_values": ["Unknown"]})
+
+
 CASES = (
     Case("codes-boosted", partial(not_said, boosted_codes), refused=("'zip'", "row 2", "--dtypes zip=str")),
     Case("codes-boosted-said", partial(boosted_codes, SAID)),
     Case("codes-by-first-digit", partial(not_said, first_digits), refused=("'zip'", "--dtypes zip=str")),
     Case("codes-by-first-digit-said", partial(first_digits, SAID)),
     Case("codes-for-missing-numbers", sentinels),
+    Case("codes-for-missing-words", unknown_was_missing),
 )
