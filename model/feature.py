@@ -335,6 +335,8 @@ class Feature(BaseModel):
         except OverflowError:
             return self._fault(FaultCode.NOT_A_NUMBER, "a whole number of over 308 digits is not a finite number", None)
         text = digits_of(value)
+        if text in self.missing_words:
+            return self._missing(text)
         if not math.isfinite(number):
             return self._fault(FaultCode.NOT_A_NUMBER, f"{text} is not a finite number", text)
         return self._within_limits(number, text)

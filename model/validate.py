@@ -96,6 +96,8 @@ def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float6
     """Return the plain numbers (NaN for other texts), and masks of the texts that are wrong in a usual way."""
     short = pc.less_equal(pc.binary_length(texts), _MAX_PLAIN_NUMBER)
     plain = pc.and_(pc.match_substring_regex(texts, _PLAIN_NUMBER), short)
+    if feature.missing_words:
+        plain = pc.and_not(plain, pc.is_in(texts, value_set=pa.array(feature.missing_words, pa.string())))
     numbers = pc.cast(pc.if_else(plain, texts, pa.scalar(None, pa.string())), pa.float64())
     values = numbers.to_numpy(zero_copy_only=False).copy()
     is_known = np.isfinite(values)

@@ -22,6 +22,7 @@ from model.onboarding.proof import ExpectedAnswers, Progress, explain_difference
 from model.onboarding.reference import decide, depends_on_others, expected_scores
 from model.onboarding.schema_file import SchemaFile
 from model.onboarding.training_data import read_training_data
+from model.schema import FeatureKind
 from model.scorer import Scorer
 
 
@@ -223,6 +224,11 @@ def _user_notes(card: Card, findings: Findings, schema: SchemaFile | None) -> li
         notes.append(
             f"its labels are decided by the schema's threshold {card.threshold:g}, not by the pipeline's predict"
         )
+    for feature in card.features if schema is None else ():
+        if feature.missing_words and feature.kind is not FeatureKind.TEXT:
+            absent = findings.texts[feature.name][findings.frame[feature.name].isna().to_numpy()]
+            words = ", ".join(map(repr, sorted(set(absent) - {""})))
+            notes.append(f"{words} in {feature.name!r} mean missing: the pipeline does not know them as values")
     if findings.decimal_commas:
         notes.append("its data has decimal commas; files to be scored need decimal points")
     return notes

@@ -1,6 +1,6 @@
 """What is found out about a pipeline before it becomes a model: how it reads the user's table, and its predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 
 from model.card import ModelKind
 from model.errors import RefusedModel
+from model.onboarding.codes import check_codes
 from model.onboarding.known_values import known_values
 from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
 from model.onboarding.readings import user_frame
 from model.onboarding.reference import Reference, ask_pipeline, failure_reason, predicts_all, with_several_targets
-from model.onboarding.schema_inference import infer_feature, with_distinct_titles
-from model.onboarding.training_data import TrainingData
+from model.onboarding.schema_inference import infer_feature, with_distinct_titles, with_missing_words_of
+from model.onboarding.training_data import TrainingData, with_dtypes, with_missing_words
 from model.onboarding.truth import Truth, name_classes, truth_of
-from model.schema import Feature
+from model.schema import Feature, FeatureKind
 from model.validate import parse_distinct
+
+_TEXT_DTYPES = ("str", "object", "string", "category")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,10 @@ def gather_findings(
     columns = [data.name_of(name) for name in inspection.names]
     if clashing := [target for target in targets if data.name_of(target) in columns]:
         raise RefusedModel(f"the pipeline takes {clashing[0]!r} itself, so that it cannot be the target: see --target")
-    frame = user_frame(data, columns, known_values(pipeline, columns), predicts_all(inspection))
+    known = known_values(pipeline, columns)
+    data = with_dtypes(data, written_dtypes(data, features or (), known))
+    words = {data.name_of(feature.name): feature.missing_words for feature in features or ()}
+    frame = user_frame(with_missing_words(data, words), columns, known, predicts_all(inspection))
     if frame is None:
         detail = failure_reason(inspection, data.frame[columns].set_axis(list(inspection.names), axis=1))
         advice = "give the dtypes of its columns with --dtypes column=str,… or the data as Parquet"
@@ -117,12 +123,20 @@ def gather_findings(
     if inspection.classes and inspection.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
         named = name_classes(inspection, data, targets[0] if targets else None, classes)
         inspection = replace(inspection, class_names=tuple(named))
-    features = tuple(features or _inferred(inspection, texts, frame))
+    reference = ask_pipeline(inspection, frame)
+    if features is None and not data.exact:
+        settled = data.dtypes | known.keys()
+        undecided = [name for name, own in zip(inspection.names, columns, strict=True) if own not in settled]
+        check_codes(inspection, texts[reference.answered], frame[reference.answered], undecided)
+    if features is None:
+        kept = [name for name, own in zip(inspection.names, columns, strict=True) if own in known]
+        features = _inferred(inspection, texts, frame, kept)
+    features = tuple(features)
     return Findings(
         inspection=inspection,
         texts=texts,
         frame=frame,
-        reference=ask_pipeline(inspection, frame),
+        reference=reference,
         features=features,
         read=read_records(texts, features),
         truth=truth_of(inspection, data, targets) if targets else None,
@@ -155,7 +169,27 @@ def written_features(features: Sequence[Feature], names: Sequence[str]) -> tuple
     return tuple(given[name] for name in names)
 
 
-def _inferred(inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame) -> list[Feature]:
-    return with_distinct_titles(
-        [infer_feature(name, texts[name], frame[name], name in inspection.text_columns) for name in inspection.names]
-    )
+def written_dtypes(data: TrainingData, features: Sequence[Feature], known: Container[str]) -> dict[str, str]:
+    """Return the dtypes of columns that look like numbers and are texts by a schema.
+
+    Those whose values the pipeline knows are left out: these tell more.
+    """
+    dtypes = {}
+    for feature in features:
+        name, dtype = data.name_of(feature.name), feature.pandas_dtype or "object"
+        is_text = feature.kind in (FeatureKind.CATEGORY, FeatureKind.TEXT) and dtype in _TEXT_DTYPES
+        is_open = not data.exact and name not in data.dtypes and name not in known
+        if is_text and is_open and pd.api.types.is_numeric_dtype(data.frame[name]):
+            dtypes[name] = dtype
+    return dtypes
+
+
+def _inferred(
+    inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame, kept: Container[str]
+) -> list[Feature]:
+    """Return the features that the columns show; ``kept`` are those whose values the pipeline keeps."""
+    features = []
+    for name in inspection.names:
+        feature = infer_feature(name, texts[name], frame[name], name in inspection.text_columns)
+        features.append(with_missing_words_of(feature, texts[name], frame[name]) if name in kept else feature)
+    return with_distinct_titles(features)

@@ -29,12 +29,14 @@ class KnownValues:
 
     ``values`` are those that it was fitted on, without missing ones; empty where it has not kept them. ``missing``
     tells whether it knows missing values or imputes them. With ``as_category``, it takes the column as pandas
-    categories, in the order of ``values``.
+    categories, in the order of ``values``. With ``learnt``, they are all that occurred in training, not a list that its
+    owner wrote.
     """
 
     values: tuple[Any, ...] = ()
     missing: bool = False
     as_category: bool = False
+    learnt: bool = False
 
     def match(self, column: pd.Series) -> tuple[float, float]:
         """Return the share of a column's values that are known, and the share of the known values that occur in it.
@@ -96,7 +98,8 @@ def _walk(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownVal
         for _, transformer in step.transformer_list:
             yield from _walk(transformer, names, filled)
     elif (categories := getattr(step, "categories_", None)) is not None:
-        yield from _of_encoder(names, categories, filled)
+        learnt = isinstance(getattr(step, "categories", None), str)
+        yield from _of_encoder(names, categories, filled, learnt)
     elif (reader := _OWN_CATEGORIES.get(type(step).__module__.partition(".")[0])) is not None:
         yield from reader(step, names)
     elif (encoder := getattr(step, "_preprocessor", None)) is not None:  # of boosting, which takes missing values
@@ -135,12 +138,12 @@ def _selected_names(names: Sequence[str], selected: Any) -> list[str]:
     return list(by_name.iloc[labels])
 
 
-def _of_encoder(names: Sequence[str], categories: Any, filled: bool) -> Iterator[tuple[str, KnownValues]]:
+def _of_encoder(names: Sequence[str], categories: Any, filled: bool, learnt: bool) -> Iterator[tuple[str, KnownValues]]:
     if isinstance(categories, str) or len(categories) != len(names):
         return
     for name, known in zip(names, categories, strict=True):
         values = [value for value in pd.Series(known).tolist() if not pd.isna(value)]
-        yield name, KnownValues(tuple(values), filled or len(values) < len(known))
+        yield name, KnownValues(tuple(values), filled or len(values) < len(known), learnt=learnt)
 
 
 def _of_lightgbm(model: Any, names: Sequence[str]) -> Iterator[tuple[str, KnownValues]]:

@@ -21,6 +21,9 @@ Reading = Callable[[Sequence[str]], pd.Series]
 _TRIED_ROWS = 500
 # Columns with more distinct texts are not read as categories.
 _MAX_CATEGORIES = 1000
+# So few words stand for missing values, each in so many rows at least.
+_MAX_UNKNOWN = 5
+_OFTEN = 10
 
 
 def _stripped(texts: Sequence[str]) -> list[str]:
@@ -99,7 +102,22 @@ def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> p
         column = pd.Series(values.array.take(codes), index=texts.index)
         if (match := known.match(column)) > most:
             best, most = column, match
+    best = _without_unknown(best, known)
     return _as_categories(best, known.values) if known.as_category else best
+
+
+def _without_unknown(column: pd.Series, known: KnownValues) -> pd.Series:
+    """Return a column with the few frequent values as missing that training would have shown, had they been values.
+
+    So it is after ``read_csv(na_values=…)``. A rare value may be one of records that were held out.
+    """
+    if not (known.learnt and known.missing):
+        return column
+    counts = column.value_counts(dropna=True)
+    unknown = counts[~counts.index.isin(list(known.values))]
+    if not 0 < len(unknown) <= _MAX_UNKNOWN or unknown.min() < _OFTEN:
+        return column
+    return column.mask(column.isin(unknown.index))
 
 
 def _as_categories(column: pd.Series, values: Sequence[Any]) -> pd.Series:

@@ -127,6 +127,16 @@ def ask_pipeline(inspection: PipelineInspection, frame: pd.DataFrame) -> Referen
     return reference
 
 
+def answers_to(inspection: PipelineInspection, rows: pd.DataFrame) -> tuple[NDArray[Any], Floats]:
+    """Return what a ``Reference`` calls ``predicted`` and ``answers``, for rows that the pipeline may not predict.
+
+    It may raise anything.
+    """
+    if error := _exception_of(inspection, rows):
+        raise error
+    return _predict(inspection, rows), _find_scores(inspection, rows)[1]
+
+
 def depends_on_others(inspection: PipelineInspection, frame: pd.DataFrame, reference: Reference, place: int) -> bool:
     """Return whether the pipeline predicts a record otherwise when it is given that one alone."""
     if not reference.answered[place]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from model.columns import dtype_of
 from model.errors import RefusedModel
-from model.parsing import DAY_DIGITS, parse_date
+from model.parsing import DAY_DIGITS, MISSING_MARKERS, parse_date
 from model.schema import Feature, FeatureKind, UnseenPolicy
 
 # With more distinct texts than this, nobody could choose among them; in a short table, fewer.
@@ -64,6 +64,16 @@ def _check_dtype(name: str, values: pd.Series) -> None:
             f"column {name!r} is of the dtype {values.dtype}, which is not supported; convert it before "
             "the pipeline is fitted, for example to float64 or str"
         )
+
+
+def with_missing_words_of(feature: Feature, texts: pd.Series, values: pd.Series) -> Feature:
+    """Return a feature with the words that are missing values in a column, where these are not only the usual ones."""
+    unusual = any(text.strip().casefold() not in MISSING_MARKERS for text in texts[values.isna()].unique())
+    if not unusual or feature.kind not in (FeatureKind.NUMBER, FeatureKind.CATEGORY):
+        return feature
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return feature
+    return feature.model_copy(update={"missing_words": _missing_words(texts, values)})
 
 
 def with_distinct_titles(features: Sequence[Feature]) -> list[Feature]:

@@ -103,6 +103,20 @@ def with_dtypes(data: TrainingData, dtypes: Mapping[str, str]) -> TrainingData:
     return replace(data, frame=frame, dtypes=data.dtypes | declared)
 
 
+def with_missing_words(data: TrainingData, words: Mapping[str, Sequence[str]]) -> TrainingData:
+    """Return the table with some exact texts of columns as missing values, as ``read_csv(na_values=…)`` reads them."""
+    texts, frame = data.texts, data.frame
+    for name, absent in words.items():
+        masked = texts[name].isin(absent) & (texts[name] != "")
+        if not masked.any():
+            continue
+        texts = texts.assign(**{name: texts[name].mask(masked, "")})
+        is_given = data.exact or name in data.dtypes
+        column = frame[name].mask(masked) if is_given else as_pandas_reads(texts[name].tolist())
+        frame = frame.assign(**{name: column})
+    return replace(data, texts=texts, frame=frame)
+
+
 def as_pandas_reads(
     texts: Sequence[str], *, dtype: str | None = None, missing: Sequence[str] = (), no_missing: bool = False
 ) -> pd.Series:

@@ -18,7 +18,8 @@ COUNT = Feature(name="count", title="Count", kind=FeatureKind.NUMBER, integer=Tr
 KINDS = Feature(name="kinds", title="Kinds", kind=FeatureKind.CATEGORY, categories=(" Private", "none", "9"), **WARNED)
 GAPS = COUNT.model_copy(update={"name": "gaps", "unseen": UnseenPolicy.MISSING, "missing_allowed": True})
 SMALL = Feature(name="small", title="Small", kind=FeatureKind.NUMBER, maximum=10)
-FEATURES = [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS]
+SENTINEL = ANY.model_copy(update={"name": "sentinel", "missing_words": ("", "99", "-1.0", "?")})
+FEATURES = [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS, SENTINEL]
 PIECES = ["39", "0", "1", ".", "-", "+", "e", "E5", ",", " ", "'", '"', "\\", "\n", "é", "ß", "٣", "…", "a", "N/A", "?"]
 WORDS = ["Bachelors", "bachelors ", "BACHELOR", "Private", "none", "NaN", "99", "many", "1e999", "1" * 400, "x" * 150]
 TEXTS = st.sampled_from(WORDS) | st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
@@ -40,11 +41,12 @@ def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int,
 
 
 @pytest.mark.parametrize(
-    "feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS], ids=lambda feature: feature.name
+    "feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS, SENTINEL], ids=lambda feature: feature.name
 )
 @settings(max_examples=150, deadline=None)
 @given(st.lists(TEXTS | NUMBERS, unique=True, max_size=30), st.booleans())
 @example([str(number) for number in range(300)], False)
+@example(["-1.0", "-1", "99", "99.0", ""], False)
 @example([f"Bachelor {number}" for number in range(150)] + ["masters", "?", "'", "x" * 101], True)
 def test_a_column_is_parsed_as_its_texts_are(feature: Feature, texts: list[str], filled: bool) -> None:
     if filled:

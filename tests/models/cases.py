@@ -3,6 +3,7 @@
 from tests.models import (
     cases_bad,
     cases_boosters,
+    cases_codes,
     cases_columns,
     cases_estimators,
     cases_files,
@@ -18,6 +19,7 @@ MODULES = (
     cases_targets,
     cases_columns,
     cases_boosters,
+    cases_codes,
     cases_files,
     cases_onnx,
     cases_bad,

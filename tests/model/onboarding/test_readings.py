@@ -108,6 +108,47 @@ def test_a_parquet_file_says_what_its_columns_are(tmp_path: Path) -> None:
     assert kinds == {"zip": (FeatureKind.CATEGORY, "str"), "n": (FeatureKind.NUMBER, "int32")}
 
 
+@pytest.mark.parametrize("rows_of_it", [30, 3])
+def test_a_frequent_word_that_the_encoder_never_saw_was_missing(tmp_path: Path, rows_of_it: int) -> None:
+    """A rare one may come from records that were held out, and stays a value that it does not know."""
+    path = tmp_path / "train.csv"
+    jobs = ["clerk", "nurse", "nurse"] * 30 + ["Unknown"] * rows_of_it
+    table = pd.DataFrame({"job": jobs, "x": range(len(jobs)), "y": ["p", "n", "n"] * (len(jobs) // 3)})
+    table.to_csv(path, index=False)
+    frame = pd.read_csv(path, na_values=["Unknown"])
+    encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = make_column_transformer((encoder, ["job"]), ("passthrough", ["x"]))
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(frame[["job", "x"]], frame["y"])
+    found = gather_findings(pipeline, read_training_data(path), ["y"])
+    if rows_of_it == 3:
+        assert found.frame["job"].tolist() == jobs
+        return
+    pd.testing.assert_frame_equal(found.frame, frame[["job", "x"]])
+    job = found.features[0]
+    assert job.categories == ("clerk", "nurse")
+    assert job.parse("Unknown") is job.parse("") is None
+    assert found.read.values["job"].isna().sum() == rows_of_it
+
+
+def test_words_that_a_schema_calls_missing_are_missing_in_the_frame(tmp_path: Path) -> None:
+    """No pipeline tells that -999 was missing: its owner does, in the schema."""
+    path = tmp_path / "train.csv"
+    table = pd.DataFrame({"age": [20, -999, 40, 50] * 10, "income": [1.5, 2.5, -999.0, 4.5] * 10, "y": range(40)})
+    table.to_csv(path, index=False)
+    frame = pd.read_csv(path, na_values={"age": ["-999"], "income": ["-999.0"]})
+    inputs = frame[["age", "income"]]
+    pipeline = make_pipeline(SimpleImputer(), LinearRegression()).fit(inputs, frame["y"])
+    data = read_training_data(path)
+    words = {"missing_words": ("", "-999", "-999.0")}
+    features = [feature.model_copy(update=words) for feature in gather_findings(pipeline, data, ["y"]).features]
+    found = gather_findings(pipeline, data, ["y"], features=features)
+    pd.testing.assert_frame_equal(found.frame, inputs)
+    assert np.array_equal(found.reference.predicted, pipeline.predict(inputs))
+    # The product reads the file alike.
+    assert found.read.faultless.all()
+    pd.testing.assert_frame_equal(found.read.values, inputs)
+
+
 @pytest.mark.parametrize(
     ("dtypes", "words"),
     [({"zap": "str"}, "has no column 'zap'"), ({"zip": "float64"}, "cannot be read as float64")],
