@@ -12,7 +12,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
-from tests.e2e.test_lying_uploads import sent
+from tests.e2e.test_lying_uploads import response_to
 from tests.e2e.test_slow_clients import head
 from tests.stack import Stack
 from tests.web.reading import Page, ended_job, page_of
@@ -247,7 +247,9 @@ URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-dat
 def test_a_form_that_breaks_off_does_nothing(service: Stack, action: str, kind: str, length: str, body: bytes) -> None:
     job = service.upload(file_of(",", "\n")).json()
     before = page_of(service, "/jobs").links()
-    answer = sent(service, head("POST", f"{job['links']['page']}/{action}", f"Content-Type: {kind}", length) + body)
+    answer = response_to(
+        service, head("POST", f"{job['links']['page']}/{action}", f"Content-Type: {kind}", length) + body
+    )
     assert answer[:13] == b"HTTP/1.1 400 "
     assert page_of(service, "/jobs").links() == before
     delete(service, job)
