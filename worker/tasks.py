@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Task as CeleryTask
-from celery.signals import task_failure
+from celery.signals import task_failure, worker_before_create_process
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -37,11 +37,14 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Fraction of an attempt's time limit for sandboxed work, so that it ends before Celery kills the process.
 _SANDBOX_TIME_RATIO = 0.9
+# The longest wait for the report of a dead process before the next process is forked, while the store is away.
+_MAX_REPORT_SECONDS = 1.0
 # Characters of a host's reason in the error of a job.
 _MAX_REASON = 300
 # Signals by which a process crashes on its own. Any other end may have come from outside: a person, a reboot, or a
 # system short of memory. A chunk that ends its process in another way is noticed once it has been lost a few times.
 _CRASH_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
+_reports: list[threading.Thread] = []
 
 
 @cache
@@ -179,7 +182,20 @@ def _handle_dead_process(
         release = partial(_retry_one_by_one, Predict.decode(kwargs), failed)
     else:
         release = partial(_report_death, ScoreChunk.decode(kwargs), task_id, failed)
-    threading.Thread(target=_ignore_outage, args=(release,), name="dead process", daemon=True).start()
+    report = threading.Thread(target=_ignore_outage, args=(release,), name="dead process", daemon=True)
+    _reports[:] = [*(other for other in _reports if other.is_alive()), report]
+    report.start()
+
+
+@worker_before_create_process.connect
+def _finish_reports(**_: Any) -> None:
+    """Let reports of dead processes end before the next process is forked.
+
+    A process is forked right after one has died. It would inherit the locks that the report's thread holds just then,
+    such as those of the log's stream, and wait for them forever.
+    """
+    for report in _reports:
+        report.join(_MAX_REPORT_SECONDS)
 
 
 def _ignore_outage(release: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.signals import task_failure
+from celery.signals import task_failure, worker_before_create_process
 from redis import Redis
 from structlog.testing import capture_logs
 
@@ -85,6 +85,15 @@ def test_a_lost_chunk_is_sent_again_at_once(redis: Any, exception: Exception, at
     wait_until(lambda: messages(redis, Queue.BULK))
     again = claim(job_id, "another")
     assert (again.attempt, again.lost) == (attempt, lost)
+
+
+def test_a_death_is_reported_before_the_next_process_is_forked(redis: Any) -> None:
+    """The next one would inherit the locks that the report holds, and never work."""
+    job_id = upload(tasks._store(), 1)
+    claim(job_id)
+    lose(tasks.score_chunk_task, WorkerLostError(KILL), job_id=job_id, chunk=0)
+    worker_before_create_process.send(sender=None)
+    assert [message["chunk"] for message in messages(redis, Queue.BULK)] == [0]
 
 
 def test_a_task_that_failed_by_a_fault_of_its_own_is_left_to_the_reconciler(redis: Any) -> None:
