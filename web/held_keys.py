@@ -5,10 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
 from jobs.store.idempotency import HOLD_SECONDS, IdempotencyKey
+
+log = structlog.stdlib.get_logger(__name__)
 
 _RENEW_SECONDS = HOLD_SECONDS / 5
 
@@ -45,3 +48,6 @@ class HeldKeys:
                     key.renew()
                 except RedisError as error:
                     redis_availability.record_failure(error)
+                except Exception:
+                    # The thread must survive: nothing else renews the keys of this process.
+                    log.exception("idempotency key not renewed")
