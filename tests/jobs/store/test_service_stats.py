@@ -1,6 +1,5 @@
 """Service stats on a real server: each row, chunk and job is counted once, however often a command is repeated."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,7 +8,6 @@ from jobs.messages import InputChunk, Predict, Queue
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.chunks import NewJob, ScoredChunk
-from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore, new_id
@@ -23,14 +21,6 @@ SCORED = ScoredChunk(b"1,2,x\n", b"", 3, 2, scoring_failed=1)
 @pytest.fixture
 def settings(server: Settings) -> Settings:
     return server.model_copy(update={"lease_seconds": 0.1, "bulk_processes": 1})
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[JobStore]:
-    redis = connect(settings)
-    redis.flushall()
-    yield JobStore(redis, settings)
-    redis.close()
 
 
 def upload(store: JobStore, chunks: int, seal: bool = True) -> str:
