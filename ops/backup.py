@@ -1,7 +1,7 @@
-"""Copies the data folder of a running service: ``python -m ops.backup FOLDER`` makes a folder to start from.
+"""Back up the data folder of a running service: ``python -m ops.backup FOLDER`` makes a copy to start from.
 
-The embedded server only adds to the files that its manifest names, and replaces the manifest when it begins others. So
-a copy made between two looks at the same manifest holds all that was acknowledged before the copy began.
+The embedded server only appends to the files named in its manifest, and replaces the manifest when it begins new files.
+So if the manifest is the same before and after copying, the copy holds everything acknowledged before it began.
 """
 
 import argparse
@@ -21,23 +21,23 @@ _TRIES = 10
 
 
 class CannotBackUp(JobsError):
-    """Raised when there is nothing to copy, or no place for the copy; says what to change."""
+    """Raised when there is nothing to copy, or no place to copy it to; the message says what to change."""
 
 
 def back_up(settings: Settings, target: Path) -> int:
-    """Copy jobs and models into a folder that is not there yet; answers the bytes of the append-only files.
+    """Copy jobs and models into a new folder; return the size of the append-only files in bytes.
 
     Raises:
-        CannotBackUp: there is no data, or it is elsewhere, or the target is there.
+        CannotBackUp: there is no data, it is on another server, or the target exists.
     """
     if settings.redis_url is not None:
         raise CannotBackUp(
-            "SCORELINE_REDIS_URL names the server that holds the jobs: back that up by its own means, "
-            f"and the folder {settings.models_dir} beside it"
+            "SCORELINE_REDIS_URL names the server that holds the jobs: back that server up by its own means, "
+            f"and copy the folder {settings.models_dir} as well"
         )
     source = data_folder(settings)
     if target.exists():
-        raise CannotBackUp(f"{target} is there already: name a folder that is not")
+        raise CannotBackUp(f"{target} exists already: name a new folder")
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     if (source / _MODELS).is_dir():
@@ -60,7 +60,7 @@ def _copy_log(source: Path, target: Path) -> int:
         if _read_manifest(source) == manifest:
             (target / _MANIFEST).write_text(manifest)
             return sum(path.stat().st_size for path in target.iterdir())
-    raise CannotBackUp(f"{source} is rewritten all the time: try again later")
+    raise CannotBackUp(f"the files in {source} kept changing while they were copied: try again later")
 
 
 def _read_manifest(folder: Path) -> str:
@@ -71,17 +71,17 @@ def _read_manifest(folder: Path) -> str:
 
 
 def _names(manifest: str) -> list[str]:
-    """Files that the manifest's lines name, ``file NAME seq NUMBER type b|i|h``, without those that are to go (h)."""
+    """Return the files named in the manifest (``file NAME seq NUMBER type b|i|h``), without those to be deleted (h)."""
     lines = [line.split() for line in manifest.splitlines()]
     return [words[1] for words in lines if words and words[-1] != "h"]
 
 
 def main() -> int:
-    """Make the copy; the exit status is 1, after one line, if that cannot be done."""
+    """Make the copy; exit with 1, after one line, if that is not possible."""
     parser = argparse.ArgumentParser(
-        prog="python -m ops.backup", description="Copies the data folder while it is used."
+        prog="python -m ops.backup", description="Back up the data folder of a running service."
     )
-    parser.add_argument("folder", type=Path, help="where to; it must not be there yet")
+    parser.add_argument("folder", type=Path, help="where to; must not exist yet")
     target = parser.parse_args().folder.resolve()
     os.umask(0o077)
     try:

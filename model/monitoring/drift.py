@@ -17,6 +17,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from model.card import Card, FeatureSummary
+from model.monitoring.counts import FAULT
 from model.schema import FaultCode, Feature
 
 SOME, FAR = 0.1, 0.25
@@ -144,7 +145,7 @@ class _FeatureCounts:
 
 def _feature_counts(feature: Feature, summary: FeatureSummary, counts: Mapping[str, int]) -> _FeatureCounts:
     bins = [counts.get(count_name(feature.name, name), 0) for name in bin_names(summary)]
-    faults = {code.value: counts.get(f"fault:{code}:{feature.name}", 0) for code in FaultCode}
+    faults = {code.value: counts.get(f"{FAULT}:{code}:{feature.name}", 0) for code in FaultCode}
     return _FeatureCounts(bins, faults)
 
 
