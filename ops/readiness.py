@@ -1,4 +1,4 @@
-"""Wait until the web says that everything is there, and tell the user."""
+"""Wait until the service is ready, and tell the user."""
 
 import http
 import http.client
@@ -11,12 +11,12 @@ from jobs.settings import Settings
 
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
-# Where to ask a web that listens on every address of this machine.
+# The address to ask when the web listens on all addresses.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def announce(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Tell once that Scoreline is ready, and before that, once, what is missing if it takes too long."""
+    """Announce that Scoreline is ready; if that takes too long, say once what is missing."""
     host = _LOOPBACK.get(settings.host, settings.host)
     too_late = time.monotonic() + READY_SECONDS
     while missing := _missing(host, settings.port):
@@ -28,7 +28,7 @@ def announce(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 def _missing(host: str, port: int) -> str | None:
-    """Return in one line what ``/readyz`` misses, None if it is ready."""
+    """Return what ``/readyz`` reports as missing, in one line; None if the service is ready."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/readyz")

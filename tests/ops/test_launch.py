@@ -231,7 +231,7 @@ def test_two_run_side_by_side(start: Start, procfile: Path, free_port: int, tmp_
         ),
         ("SCORELINE_WEB_PROCESSES", "0", "scoreline: SCORELINE_WEB_PROCESSES: Input should be greater"),
         ("HOST", "192.0.2.1", "scoreline: cannot listen on 192.0.2.1:"),
-        ("SCORELINE_DATA_DIR", "/dev/null/var", "scoreline: cannot make the data folder /dev/null/var: "),
+        ("SCORELINE_DATA_DIR", "/dev/null/var", "scoreline: cannot create the data folder /dev/null/var: "),
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line(
