@@ -76,7 +76,7 @@ def test_a_copy_never_takes_the_place_of_another(tmp_path: Path) -> None:
     with running(tmp_path / "data") as store:
         finished_job(store, b"")
         back_up(Settings(data_dir=tmp_path / "data"), tmp_path / "copy")
-        with pytest.raises(CannotBackUp, match="there already"):
+        with pytest.raises(CannotBackUp, match="exists already"):
             back_up(Settings(data_dir=tmp_path / "data"), tmp_path / "copy")
 
 
