@@ -15,7 +15,7 @@ from model import artifact
 from model.card import Card, InputForm, LabelRule, ModelKind, Scores
 from model.catalog import Catalog
 from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of, in_order, parts_of
-from model.errors import BrokenModel, ExplanationFailed, ScoringFailed
+from model.errors import BrokenModel, ExplanationFailed, ScoringFailed, failure_reason
 from model.explanation.additive import AdditiveModel
 from model.explanation.explainer import explainer_of
 from model.explanation.explanation import Explainer, Explanation
@@ -66,8 +66,8 @@ class Scorer:
     """A model's card with its fitted pipeline. Frames have one column per feature; NaN or None is missing.
 
     The constructor raises BrokenModel where the pipeline's classes are not the card's. Every method raises
-    ScoringFailed where the pipeline raises, or returns NaN or another number of rows; those that explain raise
-    ExplanationFailed.
+    ScoringFailed where the pipeline raises, or returns NaN, infinity or another number of rows; those that explain
+    raise ExplanationFailed.
     """
 
     def __init__(self, card: Card, pipeline: Any) -> None:
@@ -285,7 +285,8 @@ class Scorer:
         try:
             yield
         except Exception as error:
-            raise ScoringFailed(f"model {self.card.name!r} could not score {rows} rows: {error}") from error
+            text = f"model {self.card.name!r} could not score {rows} rows: {error}"
+            raise ScoringFailed(text, failure_reason(error)) from error
 
     def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a frame of validated values with the columns that the pipeline takes, in its dtypes and order."""
@@ -348,8 +349,9 @@ class Scorer:
 
     def _checked(self, answer: Floats, shape: tuple[int, ...]) -> Floats:
         self._check_shape(answer, shape)
-        if np.isnan(answer).any():
-            raise ScoringFailed(f"model {self.card.name!r} answered NaN for {int(np.isnan(answer).sum())} values")
+        if wrong := int((~np.isfinite(answer)).sum()):
+            text = f"model {self.card.name!r} answered NaN or infinity for {wrong} values"
+            raise ScoringFailed(text, "its answer is NaN or infinite")
         return answer
 
     def _check_shape(self, answer: NDArray[Any], shape: tuple[int, ...]) -> None:

@@ -122,7 +122,7 @@ def ask_pipeline(inspection: PipelineInspection, frame: pd.DataFrame) -> Referen
         raise RefusedModel("the pipeline's prediction for a record depends on the others in the call")
     scores, answers = _find_scores(inspection, rows)
     reference = Reference(answered, predicted, answers, scores, refusal)
-    if np.isnan(answers).any():
+    if not np.isfinite(answers).all():
         return reference.without_scores()
     return reference
 

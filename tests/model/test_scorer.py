@@ -185,7 +185,7 @@ def test_unusable_values_may_be_listed_but_not_used(scorer: Scorer, held_out: pd
     listed = {name: (np.append(distinct, [None]), codes) for name, (distinct, codes) in columns.items()}
     assert np.array_equal(scorer.predict_coded(listed).positive, expected)
     distinct, codes = listed["age"]
-    with pytest.raises(ScoringFailed, match="NaN for 5 values"):
+    with pytest.raises(ScoringFailed, match="NaN or infinity for 5 values"):
         scorer.predict_coded(listed | {"age": (distinct, codes * 0 + len(distinct) - 1)})
 
 

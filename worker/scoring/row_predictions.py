@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.columns import Column, Floats
+from model.errors import failure_reason
 from model.faults import Faults
 from model.schema import Fault, FaultCode
 from model.scorer import Predictions, Scorer
@@ -19,7 +20,12 @@ from worker.sandbox import MAX_KILLS, TimeLeft, run_isolated
 from worker.scoring.explanations import effects_of
 from worker.scoring.rejects import FaultColumn
 
+NO_ANSWER = "its process ended or took too long"
+"""Why a record is rejected that crashes or hangs the process that scores it."""
+
 Rows = NDArray[np.int64]
+# What an isolated process sends before the reason for which it has no predictions; these begin otherwise.
+_RAISED = b"raised:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,15 @@ def failed(rows: Rows, why: str = "the model could not score it") -> FaultColumn
     return FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [Fault(FaultCode.SCORING_FAILED, why)]))
 
 
+def _failed_with_reasons(reasons: Mapping[int, str]) -> FaultColumn:
+    """Return the faults of rows that could not be scored, each with the reason."""
+    rows = np.array(sorted(reasons), np.int64)
+    distinct = sorted(set(reasons.values()))
+    codes = np.array([distinct.index(reasons[row]) for row in rows.tolist()], np.int64)
+    details = [Fault(FaultCode.SCORING_FAILED, f"the model could not score it: {reason}") for reason in distinct]
+    return FaultColumn(rows, codes, Faults.of(None, details))
+
+
 def select(columns: Mapping[str, Column], rows: Rows) -> dict[str, Column]:
     """Select rows, ascending, of dictionary-coded columns; drop distinct values that none of them has."""
     if all(len(codes) == len(rows) for _, codes in columns.values()):
@@ -139,17 +154,18 @@ def _unexplained(scored: ScoredRows, request: ScoringRequest) -> ScoredRows:
 
 def _score_bisecting(request: ScoringRequest, rows: Rows) -> ScoredRows:
     """Score by bisection: halve each part that a model fails on, down to the single rows that it cannot score."""
-    waiting, done, failed_rows = [np.arange(len(rows))], [], []
+    waiting, done = [np.arange(len(rows))], []
+    reasons: dict[int, str] = {}
     while waiting:
         part = waiting.pop()
         try:
             done.append((part, request.of(part).run()))
-        except Exception:  # noqa: BLE001 - a model may raise anything; the row that it fails on is rejected
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; the row that it fails on is rejected
             if len(part) == 1:
-                failed_rows.append(int(part[0]))
+                reasons[int(part[0])] = failure_reason(error)
             else:
                 waiting += np.array_split(part, 2)
-    return _join_parts(request, rows, done, failed_rows)
+    return _join_parts(request, rows, done, reasons)
 
 
 def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> ScoredRows:
@@ -161,13 +177,21 @@ def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> Scor
     parts = np.array_split(np.arange(len(rows)), math.isqrt(len(rows)) + 1)
     waiting = deque(part for part in parts if len(part))
     left, kills = TimeLeft(seconds, len(rows)), Counter[int]()
-    done, failed_rows = [], []
+    done = []
+    reasons: dict[int, str] = {}
     while waiting:
+        asked = len(waiting)
         result = run_isolated([partial(_score_part, request, part) for part in waiting], left.share())
         for answer in result.answers:
-            done.append((waiting.popleft(), RowPredictions.decode(answer)))
-        if not waiting:
-            break
+            part = waiting.popleft()
+            if not answer.startswith(_RAISED):
+                done.append((part, RowPredictions.decode(answer)))
+            elif len(part) > 1:
+                waiting.extend(np.split(part, len(part)))
+            else:
+                reasons[int(part[0])] = answer.removeprefix(_RAISED).decode()
+        if len(result.answers) == asked:
+            continue
         part = waiting.popleft()
         if len(part) > 1:
             waiting.extendleft(np.split(part, len(part))[::-1])
@@ -175,19 +199,24 @@ def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> Scor
             kills[int(part[0])] += 1
             waiting.appendleft(part)
         else:
-            failed_rows.append(int(part[0]))
-    return _join_parts(request, rows, done, failed_rows)
+            reasons[int(part[0])] = NO_ANSWER
+    return _join_parts(request, rows, done, reasons)
 
 
 def _score_part(request: ScoringRequest, part: Rows) -> bytes:
-    return request.of(part).run().encode()
+    """Return the encoded predictions of a part, or why the model fails on it."""
+    try:
+        return request.of(part).run().encode()
+    except Exception as error:  # noqa: BLE001 - a model may raise anything
+        return _RAISED + failure_reason(error).encode("utf-8", "replace")
 
 
 def _join_parts(
-    request: ScoringRequest, rows: Rows, done: list[tuple[Rows, RowPredictions]], failed_rows: list[int]
+    request: ScoringRequest, rows: Rows, done: list[tuple[Rows, RowPredictions]], reasons: Mapping[int, str]
 ) -> ScoredRows:
     done = done or [(rows[:0], request.of(rows[:0]).run())]
     places = np.concatenate([part for part, _ in done])
     order = np.argsort(places)
     answers = RowPredictions.joined([answer for _, answer in done], order)
-    return ScoredRows(rows[places[order]], answers, failed(rows[np.sort(np.array(failed_rows, np.int64))]))
+    failures = _failed_with_reasons({int(rows[place]): reason for place, reason in reasons.items()})
+    return ScoredRows(rows[places[order]], answers, failures)

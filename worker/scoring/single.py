@@ -25,12 +25,14 @@ from worker.models import scorer
 from worker.sandbox import MAX_KILLS, MAX_LOSSES, SUSPICIOUS_LOSSES, TimeLeft, run_isolated
 from worker.scoring.explanations import predict_and_explain
 from worker.scoring.parse import Layout
+from worker.scoring.row_predictions import NO_ANSWER
 from worker.scoring.score_chunk import score_chunk
 
 log = structlog.stdlib.get_logger(__name__)
 
 Answer = dict[str, Any]
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
+_NO_ANSWER = {**_FAILED, "detail": f"{_FAILED['detail']}: {NO_ANSWER}"}
 _DECIMALS = 6
 _MAX_EXAMPLES = 5
 
@@ -114,7 +116,7 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
         if result.killed and kills[place] < MAX_KILLS - 1:
             kills[place] += 1
         elif place < len(records):
-            answers.append({"error": _FAILED})
+            answers.append({"error": _NO_ANSWER})
     return answers
 
 
@@ -128,7 +130,7 @@ def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any], explaine
         return _predict([record], request, explained)[0]
     except ScoringFailed as error:
         log.warning("record not scored", model=request["model"], exc_info=error)
-        return {"error": _FAILED}
+        return {"error": {**_FAILED, "detail": f"{_FAILED['detail']}: {error.reason}"}}
     except ModelError as error:
         return {"error": {"code": "broken_model", "detail": str(error)}}
 
