@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from model.schema import Feature, FeatureKind, Value
+from model.feature import DATE_DTYPES, Feature, FeatureKind, Value
 
 Floats = NDArray[np.float64]
 Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
@@ -17,7 +17,6 @@ Column = tuple[NDArray[Any], NDArray[np.integer[Any]]]
 
 CATEGORY_DTYPE = "category"
 _WHOLE_NUMBERS = ("int", "uint")
-_DATES = ("datetime64", "timestamp", "date32", "date64")
 _ARROW = "[pyarrow]"
 
 
@@ -34,7 +33,7 @@ def column_of(feature: Feature, values: Any) -> pd.Series:
     match feature.kind:
         case FeatureKind.NUMBER:
             return _numbers(pd.Series(values, dtype=np.float64), dtype)
-        case FeatureKind.DATE if dtype is None or dtype.startswith(_DATES):
+        case FeatureKind.DATE if dtype is None or dtype.startswith(DATE_DTYPES):
             return _dates(values, dtype or "datetime64[us]")
         case _:
             column = pd.Series(values, dtype=object)

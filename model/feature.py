@@ -18,6 +18,7 @@ from model.parsing import (
     BOOLEANS,
     MAX_ECHO,
     MISSING_MARKERS,
+    TRUE_FALSE,
     digits_of,
     is_number,
     parse_date,
@@ -27,6 +28,10 @@ from model.parsing import (
 
 Value = float | bool | str | None
 Scalar = bool | int | float | str | None
+
+
+DATE_DTYPES = ("datetime64", "timestamp", "date32", "date64")
+"""How the names of pandas' dtypes of dates begin."""
 
 
 class FaultCode(StrEnum):
@@ -92,6 +97,8 @@ class Feature(BaseModel):
     ``minimum`` and ``maximum`` are inclusive and in ``unit``; ``categories`` are in their natural order, spelt as the
     pipeline knows them, and ``labels`` holds the text that people read for each. ``default`` prefills a form,
     ``example`` is a typical value. ``unseen`` says what happens to a value that never occurred in training.
+    Of a category, ``ignore_case`` and ``ignore_spaces`` say whether another letter case and spaces around it make no
+    difference; where unseen values are rejected, they never do.
     ``missing_words`` are the exact texts that mean "no value", where these are not the usual ones. ``pandas_dtype`` is
     the dtype in which the pipeline takes the column, where it is not the usual one of its kind (float64, object,
     datetime64): ``category``, ``category[int64]`` (categories that are whole numbers), ``str``, ``int64``, ``bool``, …
@@ -110,6 +117,8 @@ class Feature(BaseModel):
     labels: dict[str, str] = {}
     missing_allowed: bool = False
     unseen: UnseenPolicy = UnseenPolicy.REJECT
+    ignore_case: bool = True
+    ignore_spaces: bool = True
     missing_words: tuple[str, ...] = ()
     default: Scalar = None
     example: Scalar = None
@@ -138,10 +147,10 @@ class Feature(BaseModel):
         if text in self._category_names:
             return text
         stripped = text.strip()
-        folded = stripped.casefold()
-        if folded in self._spellings:
-            return self._spellings[folded]
-        if self._means_missing(text, folded):
+        key = self._key(text)
+        if key in self._spellings:
+            return self._spelt(self._spellings[key], text)
+        if self._means_missing(text, stripped.casefold()):
             return self._missing(stripped)
         if self.kind is FeatureKind.TEXT:
             return text
@@ -187,6 +196,12 @@ class Feature(BaseModel):
         """Whether the categories are numbers to the pipeline."""
         return (self.pandas_dtype or "").startswith(("category[int", "category[float"))
 
+    @property
+    def has_dates_as_texts(self) -> bool:
+        """Whether the pipeline takes dates as texts, which it reads itself."""
+        dtype = self.pandas_dtype
+        return self.kind is FeatureKind.DATE and dtype is not None and not dtype.startswith(DATE_DTYPES)
+
     @cached_property
     def _takes_empty_texts(self) -> bool:
         """Whether an empty text is a value, as where missing ones were filled with it in training."""
@@ -198,7 +213,7 @@ class Feature(BaseModel):
         """Casefolded texts that mean a category or a missing value."""
         missing = {word.casefold() for word in self.missing_words} if self.missing_words else MISSING_MARKERS
         exact = {category.casefold() for category in self.categories}
-        return frozenset(missing | exact | set(self._spellings))
+        return frozenset(missing | exact | {spelling.casefold() for spelling in self._spellings})
 
     def verdict(self, code: FaultCode) -> str:
         """Return what a fault with this code says after the text that it is about."""
@@ -215,12 +230,25 @@ class Feature(BaseModel):
 
     @cached_property
     def _spellings(self) -> Mapping[str, bool | str]:
-        """The values by their stripped and casefolded texts; without categories that differ in nothing else."""
+        """The values by their keys; without categories that have one in common."""
         if self.kind is FeatureKind.BOOLEAN:
             return BOOLEANS
-        folded = [category.strip().casefold() for category in self.categories]
-        counts = Counter(folded)
-        return {text: category for text, category in zip(folded, self.categories, strict=True) if counts[text] == 1}
+        keys = [self._key(category) for category in self.categories]
+        counts = Counter(keys)
+        return {key: category for key, category in zip(keys, self.categories, strict=True) if counts[key] == 1}
+
+    def _key(self, text: str) -> str:
+        """Return a text without what makes no difference to which value it means."""
+        is_strict = self.kind is FeatureKind.CATEGORY and self.unseen is UnseenPolicy.WARN
+        text = text if is_strict and not self.ignore_spaces else text.strip()
+        return text if is_strict and not self.ignore_case else text.casefold()
+
+    def _spelt(self, value: bool | str, text: str) -> Value | Warned:
+        """Return a value that another spelling means; words for booleans beside true and false with a warning."""
+        if isinstance(value, str) or self.unseen is not UnseenPolicy.WARN or text.strip().casefold() in TRUE_FALSE:
+            return value
+        detail = f"{shown(text)!r} is read as {str(value).lower()}, and was never in training"
+        return Warned(value, self._fault(FaultCode.NOT_A_BOOLEAN, detail, text))
 
     @cached_property
     def _by_number(self) -> Mapping[float | None, str]:
@@ -239,7 +267,7 @@ class Feature(BaseModel):
             case FeatureKind.NUMBER:
                 return self._number(text)
             case FeatureKind.DATE:
-                return self._date(text)
+                return self._date(text, as_given)
             case FeatureKind.BOOLEAN:
                 return self._fault(FaultCode.NOT_A_BOOLEAN, f"{shown(text)!r} is neither true nor false", text)
             case _:
@@ -295,12 +323,13 @@ class Feature(BaseModel):
             return self._unseen(self._verdict_fault(FaultCode.OUT_OF_RANGE, text), number)
         return number
 
-    def _date(self, text: str) -> str | Fault:
+    def _date(self, text: str, as_given: str) -> Value | Fault | Warned:
         date = parse_date(text)
-        if date is None:
-            detail = f"{shown(text)!r} is not a date as ISO 8601 writes it, such as 2024-01-31 or 2024-01-31T09:30:00"
-            return self._fault(FaultCode.NOT_A_DATE, detail, text)
-        return date
+        if date and (text == as_given or self.unseen is not UnseenPolicy.WARN or not self.has_dates_as_texts):
+            return text if self.has_dates_as_texts else date
+        detail = f"{shown(text)!r} is not a date as ISO 8601 writes it, such as 2024-01-31 or 2024-01-31T09:30:00"
+        fault = self._fault(FaultCode.NOT_A_DATE, detail, text)
+        return self._unseen(fault, as_given) if self.has_dates_as_texts else fault
 
     def _verdict_fault(self, code: FaultCode, text: str) -> Fault:
         return self._fault(code, shown(text) + self.verdict(code), text)
@@ -322,7 +351,8 @@ class Feature(BaseModel):
         if self.kind is FeatureKind.BOOLEAN:
             return value
         # A column of the words True and False may have held texts in training.
-        return self._spellings.get(str(value).casefold(), self._wrong_type(value))
+        words = (str(value), str(value).lower(), str(value).upper())
+        return next((self._spellings[word] for word in words if word in self._spellings), self._wrong_type(value))
 
     def _json_number(self, value: float) -> Value | Fault | Warned:
         if self.kind is not FeatureKind.NUMBER:

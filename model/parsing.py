@@ -15,6 +15,9 @@ BOOLEANS = {
     **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
 }
 
+TRUE_FALSE = frozenset({"true", "false"})
+"""Casefolded words that pandas, too, reads as booleans."""
+
 DAY_DIGITS = 10
 """The length of a date without a time of day: 2024-01-31."""
 

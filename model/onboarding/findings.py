@@ -1,6 +1,6 @@
 """What is found out about a pipeline before it becomes a model: how it reads the user's table, and its predictions."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.card import ModelKind
 from model.errors import RefusedModel
 from model.onboarding.codes import check_codes
-from model.onboarding.known_values import known_values
+from model.onboarding.known_values import KnownValues, known_values
 from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
 from model.onboarding.readings import user_frame
 from model.onboarding.reference import Reference, ask_pipeline, failure_reason, predicts_all, with_several_targets
@@ -129,7 +129,7 @@ def gather_findings(
         undecided = [name for name, own in zip(inspection.names, columns, strict=True) if own not in settled]
         check_codes(inspection, texts[reference.answered], frame[reference.answered], undecided)
     if features is None:
-        kept = [name for name, own in zip(inspection.names, columns, strict=True) if own in known]
+        kept = {name: known[own] for name, own in zip(inspection.names, columns, strict=True) if own in known}
         features = _inferred(inspection, texts, frame, kept)
     features = tuple(features)
     return Findings(
@@ -185,11 +185,12 @@ def written_dtypes(data: TrainingData, features: Sequence[Feature], known: Conta
 
 
 def _inferred(
-    inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame, kept: Container[str]
+    inspection: PipelineInspection, texts: pd.DataFrame, frame: pd.DataFrame, kept: Mapping[str, KnownValues]
 ) -> list[Feature]:
-    """Return the features that the columns show; ``kept`` are those whose values the pipeline keeps."""
+    """Return the features that the columns show; ``kept`` are the values that the pipeline keeps, by column."""
     features = []
     for name in inspection.names:
-        feature = infer_feature(name, texts[name], frame[name], name in inspection.text_columns)
+        values = kept[name].values if name in kept else ()
+        feature = infer_feature(name, texts[name], frame[name], name in inspection.text_columns, values)
         features.append(with_missing_words_of(feature, texts[name], frame[name]) if name in kept else feature)
     return with_distinct_titles(features)

@@ -16,6 +16,8 @@ _HEAD = """What the model is called, and what it takes. Edit it, then add the mo
 kind: number, category, boolean, date or text. missing_allowed: an empty value is given to the pipeline as missing.
 unseen: what happens to a number outside minimum and maximum, or to another category: "reject" the record, "warn" (score
 it with a warning) or "missing" (score it without the value, with a warning). labels: what people read for a category.
+ignore_case, ignore_spaces: whether another letter case, or spaces around it, make no difference to a category; with
+unseen = "reject", they never do.
 missing_words: the exact texts that mean "no value", in place of the usual ones, such as ["", "-999"].
 pandas_dtype: the dtype in which the pipeline gets a column, such as "category", "str" or "int64"."""
 _ALWAYS = ("name", "title", "kind", "missing_allowed")

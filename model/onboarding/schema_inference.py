@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from model.columns import dtype_of
+from model.columns import CATEGORY_DTYPE, dtype_of
 from model.errors import RefusedModel
-from model.parsing import DAY_DIGITS, MISSING_MARKERS, parse_date
+from model.parsing import DAY_DIGITS, MISSING_MARKERS, TRUE_FALSE, parse_date
 from model.schema import Feature, FeatureKind, UnseenPolicy
 
 # With more distinct texts than this, nobody could choose among them; in a short table, fewer.
@@ -22,12 +22,15 @@ _PANDAS_MISSING = frozenset(
 )
 
 
-def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: bool = False) -> Feature:
+def infer_feature(
+    name: str, texts: pd.Series, values: pd.Series, free_text: bool = False, known: Sequence[Any] = ()
+) -> Feature:
     """Return the feature that a column shows.
 
     ``texts``, shape (n,), are its values as a CSV file holds them, ``values``, shape (n,), as the pipeline was fitted
-    on them; ``free_text``: the pipeline splits them into words. Limits are the range of the data: values beyond never
-    occurred in training. Raise RefusedModel where the column holds values of a kind that no record could hold.
+    on them; ``free_text``: the pipeline splits them into words. ``known`` are values that the pipeline knows, whether
+    or not they occur in the data. Limits are the range of both: values beyond never occurred in training. Raise
+    RefusedModel where the column holds values of a kind that no record could hold.
     """
     present = values.dropna()
     if isinstance(values.dtype, pd.ArrowDtype):
@@ -39,18 +42,18 @@ def infer_feature(name: str, texts: pd.Series, values: pd.Series, free_text: boo
     if present.empty:
         return Feature(**common, kind=FeatureKind.NUMBER, pandas_dtype=_dtype_name(values))
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return _of_categories(common, values)
+        return _of_categories(common, texts, values)
     if pd.api.types.is_bool_dtype(present) or _holds_booleans(present):
-        return _boolean(common, values)
+        return _boolean(common, texts, values)
     if pd.api.types.is_numeric_dtype(values):
-        return _number(common, values)
+        return _number(common, values, known)
     if pd.api.types.is_datetime64_any_dtype(values):
         typical = {"default": _last_date(present), "example": _last_date(present)}
         return Feature(**common, **typical, kind=FeatureKind.DATE, pandas_dtype=str(values.dtype))
     if not all(isinstance(value, str) for value in present.unique()):
         kinds = ", ".join(sorted({type(value).__name__ for value in present.unique()})[:3])
         raise RefusedModel(f"column {name!r} holds values of the kinds {kinds}; say one with --dtypes {name}=…")
-    return _of_texts(common, texts, values, free_text)
+    return _of_texts(common, texts, values, free_text, known)
 
 
 def _check_dtype(name: str, values: pd.Series) -> None:
@@ -93,9 +96,11 @@ def title_of(name: str) -> str:
     return words[:1].upper() + words[1:] or name
 
 
-def _of_texts(common: dict[str, Any], texts: pd.Series, values: pd.Series, free_text: bool) -> Feature:
+def _of_texts(
+    common: dict[str, Any], texts: pd.Series, values: pd.Series, free_text: bool, known: Sequence[Any]
+) -> Feature:
     present = values.dropna()
-    distinct = sorted(map(str, present.unique()))
+    distinct = sorted({*map(str, present.unique()), *(value for value in known if isinstance(value, str))})
     dtype = _dtype_name(values)
     typical = str(present.mode()[0])
     dates = not free_text and all(len(text) == DAY_DIGITS and parse_date(text) for text in distinct)
@@ -103,8 +108,8 @@ def _of_texts(common: dict[str, Any], texts: pd.Series, values: pd.Series, free_
         return Feature(**common, kind=FeatureKind.DATE, default=distinct[-1], example=distinct[-1], pandas_dtype=dtype)
     if not free_text and _are_categories(distinct, len(present)):
         return Feature(
-            **common, kind=FeatureKind.CATEGORY, categories=tuple(distinct), default=typical, example=typical,
-            pandas_dtype=dtype,
+            **common, **_spelling(distinct, texts[values.notna()]), kind=FeatureKind.CATEGORY,
+            categories=tuple(distinct), default=typical, example=typical, pandas_dtype=dtype,
         )  # fmt: skip
     words = _missing_words(texts, values)
     example = next((text for text in map(str, present) if text.strip()), "")
@@ -118,27 +123,43 @@ def _missing_words(texts: pd.Series, values: pd.Series) -> tuple[str, ...]:
     return tuple(sorted(declared))
 
 
-def _of_categories(common: dict[str, Any], values: pd.Series) -> Feature:
+def _spelling(categories: Sequence[str], texts: pd.Series) -> dict[str, bool]:
+    """Return which differences from their category the texts of the data have, so that these make none."""
+    exact, stripped = set(categories), {category.strip() for category in categories}
+    others = [text.strip() for text in map(str, texts.unique()) if text not in exact]
+    folded = {category.casefold() for category in stripped}
+    return {
+        "ignore_spaces": any(text in stripped for text in others),
+        "ignore_case": any(text not in stripped and text.casefold() in folded for text in others),
+    }
+
+
+def _of_categories(common: dict[str, Any], texts: pd.Series, values: pd.Series) -> Feature:
     known = values.cat.categories
     typical = str(values.mode()[0])
     dtype = "category" if not pd.api.types.is_numeric_dtype(known) else f"category[{known.dtype}]"
     if pd.api.types.is_bool_dtype(known):
         dtype = "category[bool]"
     names = tuple(map(str, known.tolist()))
+    spelling = _spelling(names, texts[values.notna()]) if dtype == CATEGORY_DTYPE else {}
     return Feature(
-        **common, kind=FeatureKind.CATEGORY, categories=names, default=typical, example=typical, pandas_dtype=dtype
-    )
+        **common, **spelling, kind=FeatureKind.CATEGORY, categories=names, default=typical, example=typical,
+        pandas_dtype=dtype,
+    )  # fmt: skip
 
 
-def _boolean(common: dict[str, Any], values: pd.Series) -> Feature:
+def _boolean(common: dict[str, Any], texts: pd.Series, values: pd.Series) -> Feature:
     typical = bool(values.dropna().mode()[0])
+    if not texts[values.notna()].str.casefold().isin(TRUE_FALSE).all():  # its words in training were others, too
+        common = {**common, "unseen": UnseenPolicy.REJECT}
     dtype = None if values.dtype == bool else _dtype_name(values)
     return Feature(**common, kind=FeatureKind.BOOLEAN, default=typical, example=typical, pandas_dtype=dtype)
 
 
-def _number(common: dict[str, Any], values: pd.Series) -> Feature:
+def _number(common: dict[str, Any], values: pd.Series, known: Sequence[Any]) -> Feature:
     numbers = values.dropna().astype("float64")
-    low, high = float(numbers.min()), float(numbers.max())
+    others = [float(value) for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
+    low, high = min([float(numbers.min()), *others]), max([float(numbers.max()), *others])
     integer = bool((numbers == numbers.round()).all())
     median = float(numbers.quantile(0.5, interpolation="lower"))
     # It prefills the form, where nobody wants to read fifteen digits.

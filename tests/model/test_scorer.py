@@ -204,7 +204,7 @@ def test_negative_codes_are_refused(scorer: Scorer, held_out: pd.DataFrame) -> N
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (np.array([[0.5, np.nan], [0.5, 0.5]]), "NaN for 1 value"),
+        (np.array([[0.5, np.nan], [0.5, 0.5]]), "NaN or infinity for 1 value"),
         (np.array([[0.5, 0.5]]), r"\(1, 2\), not \(2, 2\)"),
         (np.array([[1.0], [1.0]]), r"\(2, 1\), not \(2, 2\)"),
         ("nonsense", "could not score 2 rows"),

@@ -62,7 +62,10 @@ def _changes(column: pd.Series) -> list[tuple[str, str]]:
             [*changes, ("between two whole numbers", f"{float(np.nanmedian(column)) + 0.5:.1f}")] if whole else changes
         )
     if is_string_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
-        return [("new", NEW_DATE if _are_dates(column) else NEW_CATEGORY), ("missing", "")]
+        if _are_dates(column):
+            return [("new", NEW_DATE), ("missing", "")]
+        known = str(column.dropna().iloc[0])
+        return [("new", NEW_CATEGORY), ("missing", ""), ("respelt", known.swapcase()), ("after a space", f" {known}")]
     return []
 
 

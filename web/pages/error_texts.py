@@ -106,6 +106,8 @@ WARNING_TEXTS = {
     FaultCode.NOT_AN_INTEGER.value: "not a whole number, unlike all values in training",
     FaultCode.OUT_OF_RANGE.value: "outside the range seen in training",
     FaultCode.UNKNOWN_CATEGORY.value: "not seen in training",
+    FaultCode.NOT_A_BOOLEAN.value: "not written as in training",
+    FaultCode.NOT_A_DATE.value: "not a date such as 2024-01-31, unlike all values in training",
 }
 """What is unusual about a value that is scored anyway, by the code of its warning."""
 ROW_SUBJECT = "Row"
