@@ -1,6 +1,7 @@
 """The command group, what its commands share, and how a refusal is reported."""
 
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +39,14 @@ class ModelGroup(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the chosen command."""
+        """Run the chosen command.
+
+        What libraries warn about is not shown: the pipeline is given odd values on purpose.
+        """
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return super().invoke(ctx)
         except (ModelError, OSError) as error:
             raise Refusal(str(error)) from error
         except (click.ClickException, click.Abort, click.exceptions.Exit):

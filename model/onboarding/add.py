@@ -14,6 +14,7 @@ from model.card import Card, InputForm, LabelRule, ModelKind, Proof
 from model.catalog import ARTIFACT_FILE, Catalog
 from model.errors import BrokenModel, RefusedModel, ScoringFailed, UnknownModel
 from model.monitoring.training_summary import sample_rows
+from model.onboarding.codes import wide_columns
 from model.onboarding.describe import describe, evaluate_model, sample_places
 from model.onboarding.findings import Findings, gather_findings, read_records, written_features
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
@@ -229,6 +230,11 @@ def _user_notes(card: Card, findings: Findings, schema: SchemaFile | None) -> li
             absent = findings.texts[feature.name][findings.frame[feature.name].isna().to_numpy()]
             words = ", ".join(map(repr, sorted(set(absent) - {""})))
             notes.append(f"{words} in {feature.name!r} mean missing: the pipeline does not know them as values")
+    for name in wide_columns(findings.frame):
+        notes.append(f"{name!r} holds whole numbers of over 16 digits, which are rounded; texts (--dtypes) are exact")
+    if findings.inspection.takes_all_columns:
+        count = len(card.features)
+        notes.append(f"the pipeline does not say which columns it takes; it gets all {count} beside the target")
     if findings.decimal_commas:
         notes.append("its data has decimal commas; files to be scored need decimal points")
     return notes

@@ -22,6 +22,8 @@ _SAMPLED_ROWS = 200
 _ROWS_OF_ZEROS = 20
 # Columns that are tried one by one, those of leading zeros and whole numbers first.
 _MAX_COLUMNS_ALONE = 32
+# Beyond, floats do not have every whole number.
+_MAX_EXACT = 2**53
 _LEADING_ZERO = r"\s*[+-]?0\d.*"
 
 
@@ -64,6 +66,35 @@ def check_codes(
             continue
         if zeros[name].any() or not _tells_only_numbers_apart(inspection, numbers, texts, name, as_numbers, as_texts):
             raise RefusedModel(_question(inspection, texts, numbers, name, rows[0], as_numbers, as_texts))
+
+
+def wide_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of whole numbers some of which have more digits than a float keeps."""
+    columns = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
+    return [name for name in columns if (frame[name].dropna().astype("float64").abs() > _MAX_EXACT).any()]
+
+
+def check_wide_numbers(inspection: PipelineInspection, frame: pd.DataFrame) -> None:
+    """Raise RefusedModel where the pipeline answers whole numbers otherwise once they are rounded to floats.
+
+    All numbers of records are floats.
+    """
+    columns = wide_columns(frame)
+    if not columns:
+        return
+    own = _answers(inspection, frame)
+    for name in columns:
+        rounded = _answers(inspection, frame.assign(**{name: _rounded(frame[name])}))
+        if own and (rounded is None or len(own.differing_rows(rounded))):
+            raise RefusedModel(
+                f"column {name!r} holds whole numbers of over 16 digits, which are rounded here, and the pipeline "
+                f"answers the rounded ones otherwise; read it as text in training (--dtypes {name}=str) or leave it out"
+            )
+
+
+def _rounded(column: pd.Series) -> pd.Series:
+    limit = np.iinfo(str(column.dtype).lower().partition("[")[0]).max
+    return column.map(lambda value: min(int(float(value)), limit), na_action="ignore").astype(column.dtype)
 
 
 def _tells_only_numbers_apart(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.card import ModelKind
 from model.errors import RefusedModel
-from model.onboarding.codes import check_codes
+from model.onboarding.codes import check_codes, check_wide_numbers
 from model.onboarding.known_values import KnownValues, known_values
 from model.onboarding.pipeline_inspection import PipelineInspection, inspect_pipeline
 from model.onboarding.readings import user_frame
@@ -124,6 +124,7 @@ def gather_findings(
         named = name_classes(inspection, data, targets[0] if targets else None, classes)
         inspection = replace(inspection, class_names=tuple(named))
     reference = ask_pipeline(inspection, frame)
+    check_wide_numbers(inspection, frame[reference.answered])
     if features is None and not data.exact:
         settled = data.dtypes | known.keys()
         undecided = [name for name, own in zip(inspection.names, columns, strict=True) if own not in settled]

@@ -23,6 +23,7 @@ from model.onboarding.estimators import check_model
 from model.onboarding.formats import Format
 from model.onboarding.mlflow_folder import is_mlflow, read_folder
 from model.onboarding.pickles import MODULE_ADVICE, RISK, unpickle
+from model.onboarding.unstorable import unstorable_part
 from model.onboarding.versions import MOVED, check_silent_changes, check_version
 from model.trust import EVERYTHING
 
@@ -242,6 +243,8 @@ def _archive(estimator: Any, source: _Source) -> bytes:
     try:
         content = artifact.dumps(estimator, source.module_names)
     except Exception as error:
+        if part := unstorable_part(estimator):
+            raise RefusedModel(f"{source.path} holds {part}, fit it again and save it") from error
         reason = " ".join(str(error).split())[:200]
         instead = next((f" with {other}" for name, other in _REPLACEMENTS.items() if name in reason), "")
         raise RefusedModel(

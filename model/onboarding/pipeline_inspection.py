@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.pipeline import Pipeline
 
 from model.card import InputForm, ModelKind
-from model.errors import RefusedModel
+from model.errors import RefusedModel, failure_reason
 from model.onboarding.known_values import inner_estimator, inner_estimators
 from model.onboarding.training_data import TrainingData
 
@@ -31,7 +33,8 @@ class PipelineInspection:
 
     ``classes`` are those of a classifier of one target, as text in the pipeline's order, ``target_classes`` those of
     one of several; ``class_names`` are what the classes are called. ``names`` are the columns that it takes, in order,
-    ``text_columns`` those that it takes as one-dimensional texts. ``targets`` is the number of targets that it
+    ``text_columns`` those that it takes as one-dimensional texts; with ``takes_all_columns``, it does not say which it
+    takes, and gets all those of the table. ``targets`` is the number of targets that it
     predicts.
     """
 
@@ -44,6 +47,18 @@ class PipelineInspection:
     text_columns: frozenset[str]
     class_names: tuple[str, ...] = ()
     targets: int = 1
+    takes_all_columns: bool = False
+
+
+def as_input(frame: pd.DataFrame, form: InputForm) -> Any:
+    """Return the user's frame in the form that the pipeline takes."""
+    match form:
+        case InputForm.FRAME:
+            return frame
+        case InputForm.ARRAY:
+            return frame.to_numpy()
+        case InputForm.TEXTS:
+            return frame.iloc[:, 0].to_numpy()
 
 
 def inspect_pipeline(
@@ -63,8 +78,9 @@ def inspect_pipeline(
         data.name_of(name)
     target_count = len(target_classes) or 1
     return PipelineInspection(
-        pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=target_count
-    )
+        pipeline, kind, classes, target_classes, names, form, frozenset(texts), targets=target_count,
+        takes_all_columns=form is not InputForm.TEXTS and features is None and not _declares_columns(pipeline),
+    )  # fmt: skip
 
 
 def last_step(pipeline: Any) -> Any:
@@ -130,7 +146,7 @@ def _inputs(
     if features is not None and count in (None, len(features)):
         return features, set(), InputForm.ARRAY
     if count is None:
-        return _single_text(others, data)
+        return _undeclared(pipeline, others, data)
     if count != len(others):
         detail = f"the pipeline takes {count} columns, whose names it does not know, and {data.path} has"
         hint = "keep only those that it takes, in their order, or fit it on a frame with named columns"
@@ -138,11 +154,47 @@ def _inputs(
     return others, set(), InputForm.ARRAY
 
 
-def _single_text(others: Sequence[str], data: TrainingData) -> tuple[Sequence[str], set[str], InputForm]:
-    if len(others) != 1:
+def _declares_columns(pipeline: Any) -> bool:
+    return _fitted_names(pipeline) is not None or getattr(pipeline, "n_features_in_", None) is not None
+
+
+def _undeclared(pipeline: Any, others: Sequence[str], data: TrainingData) -> tuple[Sequence[str], set[str], InputForm]:
+    """Return what a pipeline takes that says nothing about it: one text, or all columns in their order."""
+    forms = [InputForm.TEXTS] if len(others) == 1 else []
+    errors = {}
+    for form in (*forms, InputForm.FRAME, InputForm.ARRAY):
+        errors[form] = _error_on(pipeline, data.frame[list(others)], form)
+        if errors[form] is None:
+            return others, set(others) if form is InputForm.TEXTS else set(), form
+    if len(others) == 1:
+        return others, set(others), InputForm.TEXTS
+    first = _first_step(pipeline)
+    if isinstance(first, CountVectorizer | HashingVectorizer):
         detail = f"the pipeline reads one text, and {data.path} has {len(others)} columns beside the target"
         raise RefusedModel(f"{detail}: {', '.join(others[:_NAMED])}; keep only the one that it reads")
-    return others, set(others), InputForm.TEXTS
+    raise RefusedModel(
+        f"the pipeline's first step, a {type(first).__name__}, does not say which columns it takes, and the pipeline "
+        f"fails on all {len(others)} of {data.path} beside the target ({errors[InputForm.FRAME]}); keep only those "
+        "that it takes, in their order, or set feature_names_in_ in its fit and fit it again"
+    )
+
+
+def _error_on(pipeline: Any, frame: pd.DataFrame, form: InputForm) -> str | None:
+    """Return what a pipeline raises on some rows without missing values, where there are such, or None."""
+    complete = frame.dropna()
+    # Not as many rows as columns: a pipeline of texts takes the columns' names for its records.
+    rows = (frame if complete.empty else complete).head(frame.shape[1] + 1)
+    try:
+        answer = pipeline.predict(as_input(rows, form))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
+        return failure_reason(error)
+    return None if len(answer) == len(rows) else f"it answers {len(answer)} of {len(rows)} rows"
+
+
+def _first_step(pipeline: Any) -> Any:
+    while (inner := _first_inner(pipeline)) is not None:
+        pipeline = inner
+    return pipeline
 
 
 def _fitted_names(pipeline: Any) -> list[str] | None:

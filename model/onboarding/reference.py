@@ -18,10 +18,10 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.tree import DecisionTreeClassifier
 
 from model.answers import TOLERANCE, absolute_tolerance
-from model.card import Card, InputForm, LabelRule, ModelKind, Scores
+from model.card import Card, LabelRule, ModelKind, Scores
 from model.columns import Floats
 from model.errors import RefusedModel
-from model.onboarding.pipeline_inspection import PipelineInspection, last_step
+from model.onboarding.pipeline_inspection import PipelineInspection, as_input, last_step
 from model.scorer import label_places, score_method
 
 USUAL_THRESHOLD = 0.5
@@ -69,17 +69,6 @@ class Decision:
 
     labels_by: LabelRule
     threshold: float | None
-
-
-def as_input(frame: pd.DataFrame, form: InputForm) -> Any:
-    """Return the user's frame in the form that the pipeline takes."""
-    match form:
-        case InputForm.FRAME:
-            return frame
-        case InputForm.ARRAY:
-            return frame.to_numpy()
-        case InputForm.TEXTS:
-            return frame.iloc[:, 0].to_numpy()
 
 
 def predicts_all(inspection: PipelineInspection) -> Callable[[pd.DataFrame], bool]:

@@ -58,9 +58,7 @@ def _is_limited(feature: Feature) -> bool:
 def _unseen_values(feature: Feature) -> list[Any]:
     match feature.kind:
         case FeatureKind.NUMBER:
-            low, high = feature.minimum or 0, feature.maximum or 0
-            step = max(1, round(high - low))
-            return [float(high + step), float(low - step), *([(low + high) // 2 + 0.5] if feature.integer else [])]
+            return _unseen_numbers(feature)
         case FeatureKind.CATEGORY if _is_category(feature):
             return [None]
         case FeatureKind.CATEGORY:
@@ -68,6 +66,14 @@ def _unseen_values(feature: Feature) -> list[Any]:
         case _:
             day = date.fromisoformat(str(feature.default))
             return [_UNSEEN_TEXT, *(day.strftime(form) for form in _DATE_FORMATS)]
+
+
+def _unseen_numbers(feature: Feature) -> list[Any]:
+    """Return numbers far beyond the range, where the pipeline may answer NaN, just beyond it, and between others."""
+    low, high = feature.minimum or 0, feature.maximum or 0
+    far, near = max(1, round(high - low)), 1 if feature.integer else (high - low) / 100 or 0.01
+    beyond = [float(number) for number in (high + far, low - far, high + near, low - near)]
+    return [*beyond, (low + high) // 2 + 0.5] if feature.integer else beyond
 
 
 def _is_category(feature: Feature) -> bool:
