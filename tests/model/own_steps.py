@@ -1,5 +1,6 @@
 """Steps as people write them for their pipelines, without the conventions of scikit-learn."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,5 @@ class LastDigit(_Step):
 
 class Warns(_Step):
     def transform(self, frame: Any) -> Any:
-        import warnings  # noqa: PLC0415
-
         warnings.warn("this is of no use to anybody", UserWarning, stacklevel=1)
         return frame[["size"]].to_numpy()

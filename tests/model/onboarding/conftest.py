@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
+from click.testing import CliRunner
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from model.cli import cli
 from model.errors import RefusedModel
 from model.onboarding.load_pipeline import load_pipeline
 from model.trust import EVERYTHING
+from tests.model.onboarding.churn import ADD, Run
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +54,63 @@ def refused(tmp_path: Path) -> Callable[..., str]:
         return text.replace(f"{tmp_path}/", "")
 
     return refuse
+
+
+@pytest.fixture(scope="session")
+def customers() -> pd.DataFrame:
+    """Customers, some of whom have left: a float, an integer, a category, a boolean and a date."""
+    rng = np.random.default_rng(0)
+    rows = 300
+    months = rng.integers(1, 60, rows)
+    return pd.DataFrame(
+        {
+            "customer": [f"C{n:05}" for n in range(rows)],
+            "Monthly Fee": rng.normal(40, 10, rows).round(2),
+            "months": months,
+            "plan": rng.choice(["basic", "family", "gold"], rows),
+            "paperless": rng.random(rows) > 0.5,
+            "since": pd.date_range("2020-01-01", periods=rows).strftime("%Y-%m-%d"),
+            "churned": np.where(months + rng.normal(0, 10, rows) < 20, "yes", "no"),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def churn(customers: pd.DataFrame) -> Pipeline:
+    columns = make_column_transformer(
+        (OneHotEncoder(), ["plan"]), (StandardScaler(), ["Monthly Fee", "months"]), ("passthrough", ["paperless"])
+    )
+    return make_pipeline(columns, LogisticRegression()).fit(customers.drop(columns="churned"), customers["churned"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, customers: pd.DataFrame, churn: Any) -> Path:
+    customers.to_csv(tmp_path / "train.csv", index=False)
+    skops.io.dump(churn, tmp_path / "churn.skops")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    """Runs a command on a folder of models; arguments that name a file there become its path."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        found = [str(folder / word) if "." in word and (folder / word).exists() else word for word in words]
+        result = CliRunner().invoke(cli, ["--directory", str(folder / "models"), *found])
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def models_with_churn(tmp_path_factory: pytest.TempPathFactory, customers: pd.DataFrame, churn: Any) -> Path:
+    """A folder of models with the pipeline added, which tests copy."""
+    folder = tmp_path_factory.mktemp("added")
+    customers.to_csv(folder / "train.csv", index=False)
+    skops.io.dump(churn, folder / "churn.skops")
+    words = [str(folder / word) if "." in word else word for word in ADD]
+    assert CliRunner().invoke(cli, ["--directory", str(folder / "models"), *words]).exit_code == 0
+    return folder / "models"
 
 
 def same(one: Any, other: Any, frame: Any) -> bool:

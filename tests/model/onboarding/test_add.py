@@ -1,11 +1,8 @@
-"""A user's pipeline becomes a model, or is refused in one line with nothing half added."""
+"""A user's pipeline becomes a model, whose versions can be listed, edited and removed."""
 
 import json
-import pickle
-import re
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,89 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from click.testing import CliRunner
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.preprocessing import OneHotEncoder
 
 from model.card import ModelKind, Scores
-from model.catalog import Catalog
-from model.cli import cli
 from model.schema import FeatureKind, UnseenPolicy
 from model.scorer import Scorer
 from tests.model import odd_models
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def customers() -> pd.DataFrame:
-    """Customers, some of whom have left: a float, an integer, a category, a boolean and a date."""
-    rng = np.random.default_rng(0)
-    rows = 300
-    months = rng.integers(1, 60, rows)
-    return pd.DataFrame(
-        {
-            "customer": [f"C{n:05}" for n in range(rows)],
-            "Monthly Fee": rng.normal(40, 10, rows).round(2),
-            "months": months,
-            "plan": rng.choice(["basic", "family", "gold"], rows),
-            "paperless": rng.random(rows) > 0.5,
-            "since": pd.date_range("2020-01-01", periods=rows).strftime("%Y-%m-%d"),
-            "churned": np.where(months + rng.normal(0, 10, rows) < 20, "yes", "no"),
-        }
-    )
+from tests.model.onboarding.churn import ADD, Run, catalog_of
 
 
-@pytest.fixture(scope="module")
-def fitted(customers: pd.DataFrame) -> Any:
-    columns = make_column_transformer(
-        (OneHotEncoder(), ["plan"]), (StandardScaler(), ["Monthly Fee", "months"]), ("passthrough", ["paperless"])
-    )
-    return make_pipeline(columns, LogisticRegression()).fit(customers.drop(columns="churned"), customers["churned"])
-
-
-@pytest.fixture
-def folder(tmp_path: Path, customers: pd.DataFrame, fitted: Any) -> Path:
-    customers.to_csv(tmp_path / "train.csv", index=False)
-    skops.io.dump(fitted, tmp_path / "churn.skops")
-    return tmp_path
-
-
-@pytest.fixture
-def run(folder: Path) -> Run:
-    """Runs a command on a folder of models; arguments that name a file there become its path."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        found = [str(folder / word) if "." in word and (folder / word).exists() else word for word in words]
-        result = CliRunner().invoke(cli, ["--directory", str(folder / "models"), *found])
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def models_with_churn(tmp_path_factory: pytest.TempPathFactory, customers: pd.DataFrame, fitted: Any) -> Path:
-    """A folder of models with the pipeline added, which tests copy."""
-    folder = tmp_path_factory.mktemp("added")
-    customers.to_csv(folder / "train.csv", index=False)
-    skops.io.dump(fitted, folder / "churn.skops")
-    words = [str(folder / word) if "." in word else word for word in ADD]
-    assert CliRunner().invoke(cli, ["--directory", str(folder / "models"), *words]).exit_code == 0
-    return folder / "models"
-
-
-ADD = ("add", "churn.skops", "--name", "churn", "--data", "train.csv", "--target", "churned")
-
-
-def catalog_of(folder: Path) -> Catalog:
-    return Catalog(folder / "models")
-
-
-def test_a_pipeline_becomes_a_model_with_a_schema_from_its_data(run: Run, folder: Path, fitted: Any) -> None:
+def test_a_pipeline_becomes_a_model_with_a_schema_from_its_data(run: Run, folder: Path, churn: Any) -> None:
     status, said, _ = run(*ADD)
     card = catalog_of(folder).card("churn")
     assert status == 0
@@ -120,11 +48,11 @@ def test_a_pipeline_becomes_a_model_with_a_schema_from_its_data(run: Run, folder
     assert (card.artifact_sha256, card.training_rows) != ("", 0)
 
 
-def test_its_answers_are_the_pipelines_own(run: Run, folder: Path, fitted: Any, customers: pd.DataFrame) -> None:
+def test_its_answers_are_the_pipelines_own(run: Run, folder: Path, churn: Any, customers: pd.DataFrame) -> None:
     run(*ADD)
     scorer = Scorer.load(catalog_of(folder), "churn")
     frame = customers[[feature.name for feature in scorer.card.features]]
-    assert np.array_equal(scorer.predict(frame).positive, fitted.predict_proba(customers)[:, 1])
+    assert np.array_equal(scorer.predict(frame).positive, churn.predict_proba(customers)[:, 1])
 
 
 def test_an_edited_schema_makes_another_version(run: Run, folder: Path, models_with_churn: Path) -> None:
@@ -187,34 +115,6 @@ def test_rows_that_a_written_schema_rejects_are_said_to_be_left_out_of_the_proof
     assert not inferred.written_schema
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ("[[features]]", "[[feature]]", "features: Field required"),
-        ('kind = "boolean"', 'kind = "maybe"', "feature 'paperless': kind"),
-        ('name = "plan"', 'name = "plans"', "lacks features that the pipeline takes: plan"),
-        ("minimum = 1\n", "minimum = 1000\n", "is larger than maximum"),
-        ('categories = ["basic", "family", "gold"]', "categories = []", "needs categories"),
-        ('categories = ["basic", "family", "gold"]', 'categories = ["basic", "basic"]', "twice"),
-        ("threshold = 0.5", "threshold = 5", "threshold"),
-        ('positive_class = "yes"', 'positive_class = "perhaps"', "'no', 'yes'"),
-        ("title =", "title", "is not TOML"),
-    ],
-)
-def test_a_schema_edited_into_nonsense_is_refused(
-    run: Run, folder: Path, models_with_churn: Path, before: str, after: str, words: str
-) -> None:
-    shutil.copytree(models_with_churn, folder / "models")
-    catalog = catalog_of(folder)
-    card = catalog.card("churn")
-    text = catalog.schema_path(card).read_text()
-    (folder / "edited.toml").write_text(text.replace(before, after))
-    status, _, error = run(*ADD, "--schema", "edited.toml")
-    assert (status, error.count("\n")) == (1, 1)
-    assert words in error
-    assert catalog_of(folder).card("churn") == card
-
-
 def test_what_a_model_is_measured_on_can_be_given(run: Run, folder: Path, customers: pd.DataFrame) -> None:
     customers.head(50).to_csv(folder / "test.csv", index=False)
     run(*ADD, "--test", "test.csv")
@@ -238,8 +138,8 @@ def test_dates_are_given_as_the_pipeline_was_fitted_on_them(run: Run, folder: Pa
     assert predicted == busy.tolist()
 
 
-def test_a_pickle_needs_trust_and_becomes_an_archive_without_pickle(run: Run, folder: Path, fitted: Any) -> None:
-    joblib.dump(fitted, folder / "churn.joblib")
+def test_a_pickle_needs_trust_and_becomes_an_archive_without_pickle(run: Run, folder: Path, churn: Any) -> None:
+    joblib.dump(churn, folder / "churn.joblib")
     status, _, error = run("add", "churn.joblib", *ADD[2:])
     assert status == 1
     assert "can run any program" in error
@@ -264,131 +164,11 @@ def test_types_of_scikit_learn_need_no_trust_and_others_are_named(
     Scorer.load(catalog_of(folder), "churn")
 
 
-def broken_archive(folder: Path, _customers: pd.DataFrame) -> None:
-    (folder / "churn.skops").write_bytes(b"PK\x03\x04 no archive")
-
-
-def no_model(folder: Path, _customers: pd.DataFrame) -> None:
-    skops.io.dump({"a": 1}, folder / "churn.skops")
-
-
-def not_fitted(folder: Path, _customers: pd.DataFrame) -> None:
-    skops.io.dump(make_pipeline(StandardScaler(), LogisticRegression()), folder / "churn.skops")
-
-
-def other_columns(folder: Path, customers: pd.DataFrame) -> None:
-    inputs = customers[["months"]].rename(columns={"months": "Month_s"})
-    skops.io.dump(LogisticRegression().fit(inputs, customers["churned"]), folder / "churn.skops")
-
-
-def other_classes(folder: Path, customers: pd.DataFrame) -> None:
-    skops.io.dump(LogisticRegression().fit(customers[["months"]], customers["months"] > 20), folder / "churn.skops")
-
-
-def no_rows(folder: Path, customers: pd.DataFrame) -> None:
-    customers.head(0).to_csv(folder / "train.csv", index=False)
-
-
-def no_table(folder: Path, _customers: pd.DataFrame) -> None:
-    (folder / "train.csv").write_bytes(b'a,b\n"1,2\n')
-
-
-def too_many_columns(folder: Path, customers: pd.DataFrame) -> None:
-    numbers = customers[["months", "Monthly Fee"]].to_numpy()
-    skops.io.dump(LinearSVC().fit(numbers, customers["churned"]), folder / "churn.skops")
-
-
-def words_for_numbers(folder: Path, customers: pd.DataFrame) -> None:
-    skops.io.dump(LinearRegression().fit(customers[["months"]], customers["Monthly Fee"]), folder / "churn.skops")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (broken_archive, "is a zip archive, but broken"),
-        (no_model, "holds no model"),
-        (not_fitted, "is not fitted"),
-        (other_columns, "did you mean 'months'?"),
-        (other_classes, "no value of the target is one of the classes"),
-        (no_rows, "has no rows"),
-        (no_table, "cannot be read as a table"),
-        (too_many_columns, "takes 2 columns, whose names it does not know"),
-        (words_for_numbers, "has a target (churned) that is a number"),
-    ],
-)
-def test_what_cannot_become_a_model_is_refused_in_one_line(
-    run: Run, folder: Path, customers: pd.DataFrame, spoil: Callable[[Path, pd.DataFrame], None], words: str
-) -> None:
-    spoil(folder, customers)
-    status, said, error = run(*ADD)
-    assert (status, said, error.count("\n")) == (1, "", 1)
-    assert words in error
-    assert not (folder / "models").exists()
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        (odd_models.Raises, "the moon is not full"),
-        (odd_models.AnswersTooFew, "it answered 299 of 300 rows"),
-    ],
-)
-def test_a_pipeline_that_fails_on_its_own_example_is_refused(
-    run: Run, folder: Path, customers: pd.DataFrame, kind: Any, words: str
-) -> None:
-    skops.io.dump(kind().fit(customers[["months"]], customers["churned"]), folder / "churn.skops")
-    status, _, error = run(*ADD, "--trust", f"tests.model.odd_models.{kind.__name__}")
-    assert status == 1
-    assert words in error
-    assert not (folder / "models").exists()
-
-
 def test_probabilities_that_are_no_numbers_are_left_out(run: Run, folder: Path, customers: pd.DataFrame) -> None:
     fitted = odd_models.AnswersNaN().fit(customers[["months"]], customers["churned"])
     skops.io.dump(fitted, folder / "churn.skops")
     assert run(*ADD, "--trust", "tests.model.odd_models.AnswersNaN")[0] == 0
     assert catalog_of(folder).card("churn").scores is Scores.NONE
-
-
-def test_a_failure_that_nobody_foresaw_is_one_line_with_its_place(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise LookupError("two\nlines")
-
-    monkeypatch.setattr("model.onboarding.add.describe", fail)
-    status, said, error = run(*ADD)
-    assert (status, said, error.count("\n")) == (1, "", 1)
-    assert re.fullmatch(r"scoreline: an unexpected LookupError in \S+\.py, line \d+: two lines\n", error)
-
-
-def test_a_module_that_is_not_there_is_named(run: Run, folder: Path) -> None:
-    (folder / "churn.pkl").write_bytes(pickle.dumps(odd_models.Odd()).replace(b"odd_models", b"not_there_"))
-    status, _, error = run("add", "churn.pkl", *ADD[2:], "--trust")
-    assert status == 1
-    assert "needs the module" in error
-
-
-def test_a_pipeline_of_another_scikit_learn_is_refused(run: Run, folder: Path) -> None:
-    path = folder / "churn.skops"
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    schema = json.loads(members["schema.json"])
-    text = json.dumps(schema)
-    import sklearn  # noqa: PLC0415
-
-    members["schema.json"] = text.replace(sklearn.__version__, "1.2.0").encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    status, _, error = run(*ADD)
-    assert status == 1
-    assert "scikit-learn 1.2.0" in error
-
-
-@pytest.mark.parametrize("name", ["../up", "", "a b", "a,b", "a@b"])
-def test_a_name_that_no_address_could_hold_is_refused(run: Run, name: str) -> None:
-    status, _, error = run("add", "churn.skops", "--name", name, *ADD[4:])
-    assert status == 1
-    assert "is no name for a model" in error
 
 
 def test_models_are_listed_shown_chosen_exported_and_removed(run: Run, folder: Path) -> None:

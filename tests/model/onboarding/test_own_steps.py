@@ -1,5 +1,6 @@
 """Pipelines with steps that their owners wrote: added as they are, or refused in one line with the way out."""
 
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,7 @@ def own_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps are of a module beside the training script."""
     for step in (own_steps.Squares, own_steps.NeedsAnother, own_steps.Means, own_steps.LastDigit, own_steps.Warns):
         monkeypatch.setattr(step, "__module__", "own_steps")
-    monkeypatch.setitem(__import__("sys").modules, "own_steps", own_steps)
+    monkeypatch.setitem(sys.modules, "own_steps", own_steps)
 
 
 def test_a_first_step_that_names_no_columns_gets_those_of_the_data(add: Add) -> None:

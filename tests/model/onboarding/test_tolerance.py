@@ -1,5 +1,7 @@
 """What a pipeline takes beyond its training data gets its own answer; only what it raises on is rejected."""
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,12 +61,10 @@ def add(tmp_path: Path) -> Callable[..., tuple[Scorer, Any]]:
 @pytest.fixture
 def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module of a pipeline's own functions, as its owner imports it."""
-    import importlib  # noqa: PLC0415
-
     (tmp_path / "module.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    monkeypatch.delitem(__import__("sys").modules, "module", raising=False)
+    monkeypatch.delitem(sys.modules, "module", raising=False)
     return importlib.import_module("module")
 
 
