@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Task as CeleryTask
-from celery.signals import task_failure, worker_before_create_process
+from celery.signals import task_failure, worker_before_create_process, worker_process_init
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -65,6 +65,16 @@ def _predictions() -> PredictionStore:
 @cache
 def _sender() -> TaskSender:
     return TaskSender(_redis(), get_settings())
+
+
+@worker_process_init.connect
+def _drop_inherited_clients(**_: Any) -> None:
+    """Let a new process connect anew, rather than use a client of the main process.
+
+    A thread of the main process may have held the client's lock at the fork. Here, nothing would ever release it.
+    """
+    for made in (_redis, _store, _predictions, _sender):
+        made.cache_clear()
 
 
 @app.task(name=Task.SCORE_CHUNK.value, bind=True, reject_on_worker_lost=False)
@@ -192,7 +202,7 @@ def _finish_reports(**_: Any) -> None:
     """Let reports of dead processes end before the next process is forked.
 
     A process is forked right after one has died. It would inherit the locks that the report's thread holds just then,
-    such as those of the log's stream, and wait for them forever.
+    such as that of a module which is being imported, and wait for them forever.
     """
     for report in _reports:
         report.join(_MAX_REPORT_SECONDS)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.signals import task_failure, worker_before_create_process
-from redis import Redis
+from celery.signals import task_failure, worker_before_create_process, worker_process_init
+from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 from structlog.testing import capture_logs
 
 from jobs.messages import Queue, ScoreChunk
@@ -26,6 +26,7 @@ from jobs.store.task_sender import TaskSender
 from tests.jobs.store.test_job_store import upload
 from tests.stack import wait_until
 from worker import tasks
+from worker.sandbox import run_isolated
 
 SEGFAULT, KILL = "Worker exited prematurely: signal 11 (SIGSEGV)", "Worker exited prematurely: signal 9 (SIGKILL)"
 # As billiard words the ends of a process that was told to go by SIGTERM.
@@ -94,6 +95,45 @@ def test_a_death_is_reported_before_the_next_process_is_forked(redis: Any) -> No
     lose(tasks.score_chunk_task, WorkerLostError(KILL), job_id=job_id, chunk=0)
     worker_before_create_process.send(sender=None)
     assert [message["chunk"] for message in messages(redis, Queue.BULK)] == [0]
+
+
+@pytest.fixture
+def connecting(server: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A thread of this process that is about to connect to the store for the tasks, until the test is over."""
+    connects, test_is_over = threading.Event(), threading.Event()
+
+    class SlowConnection(UnixDomainSocketConnection):
+        def __init__(self, **options: Any) -> None:
+            connects.set()
+            test_is_over.wait()
+            super().__init__(**options)
+
+    slow = Redis(connection_pool=ConnectionPool(connection_class=SlowConnection, path=str(server.embedded_socket)))
+    clients = iter([slow])
+    monkeypatch.setattr(tasks, "get_settings", lambda: server)
+    monkeypatch.setattr(tasks, "connect", lambda settings, patient: next(clients, None) or connect(settings))
+    forget()
+    thread = threading.Thread(target=lambda: tasks._store().get("nothing"))
+    thread.start()
+    connects.wait()
+    yield
+    test_is_over.set()
+    thread.join()
+    forget()
+
+
+def forget() -> None:
+    worker_process_init.send(sender=None)
+
+
+def test_a_new_process_works_whatever_the_main_process_was_doing_when_it_was_forked(connecting: None) -> None:
+    """It would wait for ever for the lock of a client that a thread was using then: it has no such thread."""
+
+    def work() -> bytes:
+        worker_process_init.send(sender=None)
+        return str(tasks._store().get("nothing")).encode()
+
+    assert run_isolated([work], 10).answers == [b"None"]
 
 
 def test_a_task_that_failed_by_a_fault_of_its_own_is_left_to_the_reconciler(redis: Any) -> None:
