@@ -1,5 +1,7 @@
 """The record index reads any CSV as the reference reader does, wherever the upload is cut."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -31,6 +33,7 @@ RECORD = st.sampled_from(
 @example('"hi \\"",39\n38,4\n', ",")
 @example('"a\r\n', ",")
 @example('a,"b\r"\r\n', ",")
+@example('\r\n\n"\n\n\r\n"\n\n\r\n\r\r\n\n\n', ",")
 def test_every_text_is_read_as_the_reference_reader_reads_it(text: str, delimiter: str) -> None:
     check_reading(text, delimiter, most=100)
 
@@ -109,3 +112,17 @@ def test_a_chunk_of_tiny_records_does_not_hold_too_many() -> None:
     assert max(chunk.rows for chunk in chunks) == MAX_CHUNK_ROWS
     assert [chunk.first_row for chunk in chunks] == list(range(1, 500_001, MAX_CHUNK_ROWS))
     assert b"".join(chunk.data for chunk in chunks) == b"1\n" * 500_000
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b"\n\n\r\n"])
+@pytest.mark.parametrize("record", [b"", b"a,b\n"])
+def test_blank_lines_are_passed_over_without_an_offset_for_each(blank: bytes, record: bytes) -> None:
+    """A few kilobytes of gzip hold millions of them."""
+    data = record + blank * 1_000_000 + record + blank * 1_000_000
+    tracemalloc.start()
+    index = index_records(data, ord(","), final=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [index.record(n) for n in range(len(index))] == [b"a,b"] * (2 if record else 0)
+    assert (index.consumed, index.has_blank_lines) == (len(data), True)
+    assert peak < 5 * len(data)
