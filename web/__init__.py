@@ -15,7 +15,7 @@ from web.compression import configure_compression
 from web.pages.views import pages
 from web.problems import Problem
 from web.server.broken_responses import reset_broken_responses
-from web.server.hosts import OwnHosts, target_host
+from web.server.hosts import OwnHosts, complete_targets, target_host
 from web.services import Services, create_services, services
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -69,6 +69,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.after_request(_add_security_headers)
     app.extensions["scoreline"].request_metrics.watch(app)
     reset_broken_responses(app)
+    complete_targets(app)
     return app
 
 

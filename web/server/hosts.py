@@ -8,6 +8,12 @@ the service listens on every address of the machine, any address is its own, whi
 import ipaddress
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)")
@@ -48,6 +54,17 @@ def target_host(target: str) -> str | None:
     """Return the host of a request target in absolute form; None if the target is a path."""
     match = _TARGET.match(target)
     return match["authority"] if match else None
+
+
+def complete_targets(app: Flask) -> None:
+    """Read an absolute request target without a path, such as ``http://localhost``, as one with the path ``/``."""
+    application = app.wsgi_app
+
+    def with_path(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
+        return application(environ, start_response)
+
+    app.wsgi_app = with_path  # type: ignore[method-assign]  # as Flask's documentation has it
 
 
 def _normalise(name: str) -> str:
