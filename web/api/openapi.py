@@ -84,8 +84,9 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 def csv_body() -> dict[str, Any]:
     """Return the request body of an upload: any bytes, since JSON schema cannot describe CSV.
 
-    Client generators do not support bodies of ``text/csv``, which most programs send; for them the same body is
-    described as ``application/octet-stream``.
+    Most programs send ``text/csv``, which only the text names: ``openapi-python-client`` warns of any body that is not
+    JSON, a form or ``application/octet-stream``, whatever its schema, and of ranges such as ``text/*``. The same body
+    is therefore described as ``application/octet-stream``.
     """
     fields = TypeAdapter(UploadForm).json_schema()["properties"]
     file = {**_BYTES, "description": "the file; `encoding` can be a form field as well, but must precede this one"}
