@@ -24,7 +24,7 @@ SETTINGS = {
     "SCORELINE_LEASE_SECONDS": "3",
     "SCORELINE_TASK_SECONDS": "3",
     # Enough for a harmless record in a process of its own on a busy machine.
-    "SCORELINE_PREDICTION_TIMEOUT_SECONDS": "4",
+    "SCORELINE_PREDICTION_TIMEOUT_SECONDS": "8",
     "SCORELINE_WEB_PROCESSES": "1",
     "SCORELINE_WORKER_MEMORY_MIB": "512",
     "SCORELINE_BULK_PROCESSES": "4",
