@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.settings import Settings
-from jobs.store.idempotency import FirstUpload, IdempotencyKey, StillUploading
+from jobs.store.idempotency import HOLD_SECONDS, FirstUpload, IdempotencyKey, StillUploading
 from jobs.store.job_store import JobStore
 from tests.jobs.store.conftest import upload
 from tests.stack import wait_until
@@ -39,24 +39,17 @@ def test_only_the_upload_that_holds_a_key_can_free_it(store: JobStore, settings:
     assert not store.redis.exists(idempotency.key)
 
 
-def test_a_key_that_is_not_renewed_is_soon_free(
-    store: JobStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_that_is_not_renewed_is_soon_free(store: JobStore, settings: Settings) -> None:
     """As after the process of an upload has died, or could not reach the store to free the key."""
-    monkeypatch.setattr("jobs.store.idempotency.HOLD_SECONDS", 1)
-    IdempotencyKey(store.redis, settings, "key").begin()
-    second = IdempotencyKey(store.redis, settings, "key")
-
-    def begun() -> bool:
-        try:
-            return second.begin() is None
-        except StillUploading:
-            return False
-
-    assert not begun()
-    wait_until(begun)
+    first, second, third = (IdempotencyKey(store.redis, settings, "key") for _ in range(3))
+    first.begin()
     with pytest.raises(StillUploading):
-        IdempotencyKey(store.redis, settings, "key").begin()
+        second.begin()
+    assert 0 < store.redis.pttl(first.key) <= HOLD_SECONDS * 1000
+    store.redis.delete(first.key)  # as the server does then
+    assert second.begin() is None
+    with pytest.raises(StillUploading):
+        third.begin()
 
 
 def test_a_key_is_renewed_while_its_upload_progresses_but_not_for_ever(store: JobStore, settings: Settings) -> None:
