@@ -14,6 +14,7 @@ from jobs.csv.records import index_records
 _FORMULA_STARTS = "=+-@\t\r"
 # A spreadsheet may take any of these for the delimiter, whatever the file's own is.
 _DELIMITERS = ",;\t|"
+_CR = ord("\r")
 _QUOTE = ord('"')
 
 Bytes = NDArray[np.uint8]
@@ -39,8 +40,9 @@ def formula_escaper(delimiter: str) -> Callable[[bytes], bytes]:
     """Return a function that puts an apostrophe before each formula in a block of whole records.
 
     A formula is a field that begins, after its quote if any, with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
-    return, also after line feeds, and likewise text after another delimiter than the file's. Numbers are left alone:
-    signed, grouped, with a point or comma, percentages and phone numbers.
+    return, also after line feeds, and likewise text after another delimiter than the file's, or after a carriage return
+    that no quotes enclose, which ends a line to a spreadsheet. Numbers are left alone: signed, grouped, with a point or
+    comma, percentages and phone numbers.
     """
 
     def escape(block: bytes) -> bytes:
@@ -61,7 +63,7 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     quoted = index_records(block, ord(delimiter), final=True).quoted if b'"' in block else None
     found = found[~_separates(raw, found, delimiter, quoted)]
     own = _begins_field(raw, found, delimiter, quoted)
-    kept = own | _follows_other(raw, found, delimiter)
+    kept = own | _follows_other(raw, found, delimiter, quoted)
     found, own = found[kept], own[kept]
     harmless = raw[found] == ord("\n")
     harmless[harmless] = [_AFTER_LINE_FEEDS.match(block, at) is None for at in found[harmless].tolist()]
@@ -78,15 +80,17 @@ def _candidates(raw: Bytes) -> Positions:
     """Return offsets at which a formula may begin, judged by the byte there and the one before."""
     leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
     leads[[ord(lead) for lead in f"{_FORMULA_STARTS}\n"]] = True
-    befores[[ord(before) for before in f'{_DELIMITERS}\n"']] = True
+    befores[[ord(before) for before in f'{_DELIMITERS}\r\n"']] = True
     found = np.flatnonzero(leads[raw])
-    begins: Flags = befores[raw[found - 1]] | (found == 0)
+    before = raw[found - 1]
+    begins: Flags = befores[before] | (found == 0)
+    begins &= (raw[found] != ord("\n")) | (before != _CR)  # a line end of the file, or within quotes
     return found[begins]
 
 
 def _separates(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
     """Return whether the byte is the file's delimiter, or a carriage return that ends a line."""
-    ends: Flags = (raw[found] == ord("\r")) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
+    ends: Flags = (raw[found] == _CR) & (raw[np.minimum(found + 1, len(raw) - 1)] == ord("\n"))
     ends |= (raw[found] == ord(delimiter)) | (raw[found] == ord("\n"))
     if quoted is not None:
         ends &= ~quoted[found]
@@ -103,14 +107,21 @@ def _begins_field(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | 
     return begins
 
 
-def _follows_other(raw: Bytes, found: Positions, delimiter: str) -> Flags:
-    """Return whether another delimiter than the file's precedes, possibly with a quote or doubled quote between."""
+def _follows_other(raw: Bytes, found: Positions, delimiter: str, quoted: Flags | None) -> Flags:
+    """Return whether another delimiter than the file's precedes, possibly with a quote or doubled quote between.
+
+    A carriage return outside quotes counts as one.
+    """
     others = np.zeros(256, np.bool_)
-    others[[ord(other) for other in _DELIMITERS if other != delimiter]] = True
+    others[[_CR, *(ord(other) for other in _DELIMITERS if other != delimiter)]] = True
     follows, quotes = np.zeros(len(found), np.bool_), np.ones(len(found), np.bool_)
     for back in (1, 2, 3):
-        before = raw[np.maximum(found - back, 0)]
-        follows |= quotes & (found >= back) & others[before]
+        at = np.maximum(found - back, 0)
+        before = raw[at]
+        separates = others[before]
+        if quoted is not None:
+            separates &= (before != _CR) | ~quoted[at]
+        follows |= quotes & (found >= back) & separates
         quotes &= before == _QUOTE
     return follows
 

@@ -16,7 +16,8 @@ PHONE = re.compile(r"\+[0-9]([ ./()-]{0,2}[0-9]){6,14}")
 DASHED_PHONE = re.compile(r"\+[0-9]{1,3}(-[0-9]{2,4}){2,4}")
 FIELD = st.sampled_from([
     "=1+1", "-5", "+1.5e3", "-x", "@", "\t", "a=b", '6" nail', "-", "+.5", "5", "", "é=", " =", "-1e", "-1.234,56",
-    "-5 %", "a;=b", "a,-5", "a|@x", "x;-5;=1", "a\t+49 30 1234567", "=a;=b", "a,;=b", 'a;"=b', 'a;""=b', "a;b",
+    "-5 %", "a;=b", "a\r=b", "\r-5", "a\r-5", 'a\r"=b', "a\r", "a,-5", "a|@x", "x;-5;=1",
+    "a\t+49 30 1234567", "=a;=b", "a,;=b", 'a;"=b', 'a;""=b', "a;b",
 ])  # fmt: skip
 QUOTED = st.sampled_from([
     "=1", "a,\n=b", "-5", '""=""', "+x", "", "=a,b", ",-7", '"","=1', "\r=1", "\r\n=1", "\r", "a;=b", 'a;""=b""',
@@ -56,7 +57,8 @@ def runs(content: str, at: int, delimiter: str, quoted: bool) -> bool:
     """Whether a spreadsheet would take for a formula what begins there: as a field, or behind another delimiter."""
     if not re.match(r"\n*[=+\-@\t\r]", content[at:]) or (content[at] == delimiter and not quoted):
         return False
-    others = re.escape("".join(other for other in DELIMITERS if other != delimiter))
+    # To a spreadsheet, a carriage return ends a line as well.
+    others = re.escape("".join(other for other in DELIMITERS if other != delimiter)) + "\r" * (not quoted)
     behind = re.search(rf'[{others}]("{{0,2}})\Z', content[:at])
     if at == 0:
         return not is_number(content)
@@ -103,6 +105,9 @@ def test_numbers_are_left_alone_in_the_notation_of_the_file(delimiter: str, fiel
         (",", '"\n\n@SUM(1)"', '"\'\n\n@SUM(1)"'),
         (",", '"\r=1+1"', '"\'\r=1+1"'),
         (",", '"\r\n=1+1"', '"\'\r\n=1+1"'),
+        (",", "\r=1+1", "'\r'=1+1"),
+        (",", "a\r=1+1", "a\r'=1+1"),
+        (",", 'a\r"=1+1"', 'a\r"\'=1+1"'),
         (",", "a;=HYPERLINK(1)", "a;'=HYPERLINK(1)"),
         (",", "a\t@SUM(1)", "a\t'@SUM(1)"),
         (",", "a|\t=1", "a|'\t'=1"),
