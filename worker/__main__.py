@@ -6,7 +6,13 @@ import logging
 import os
 import threading
 
-from celery.signals import after_setup_task_logger, worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import (
+    after_setup_task_logger,
+    worker_before_create_process,
+    worker_process_init,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from jobs.logs import configure_logging
 from jobs.messages import Queue
@@ -16,7 +22,7 @@ from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.server_check import refuse_unsuitable_store
 from worker.celery_app import app
 from worker.memory import limit_memory
-from worker.models import scorer
+from worker.models import import_explainers, scorer
 
 # Pages and single predictions have priority: on a busy machine, bulk scoring yields.
 _BULK_NICENESS = 5
@@ -39,6 +45,7 @@ def main() -> None:
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
+    worker_before_create_process.connect(lambda **_: import_explainers(), weak=False)
     worker_process_init.connect(lambda **_: _initialise_child(settings.worker_memory_mib), weak=False)
     _keep_beating(queue, processes)
     app.start([

@@ -1,13 +1,18 @@
 """The models loaded by this worker process, each version once."""
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
 import structlog
 
 from jobs.settings import get_settings
 from model.catalog import Catalog
-from model.errors import BrokenModel
+from model.errors import BrokenModel, ModelError
+from model.explanation import trees
 from model.scorer import Scorer
 from worker.sample import check_sample
 
@@ -39,6 +44,24 @@ def _check(loaded: Scorer) -> None:
     except BrokenModel as error:
         _refused[loaded.card.name, loaded.card.version, loaded.card.artifact_sha256] = str(error)
         raise
+
+
+def import_explainers() -> None:
+    """Import what explains the current models, in the main process: its children inherit it.
+
+    shap takes seconds to import, on a busy machine more than the time limit of a prediction. A process that imported it
+    for its first explanation would then be killed, and so would the next one.
+    """
+    if trees.TreeModel.method in _explanation_methods() and find_spec(trees.LIBRARY):
+        import_module(trees.LIBRARY)
+
+
+def _explanation_methods() -> Iterator[str]:
+    for name in _catalog().names():
+        with suppress(ModelError):
+            explanation = _catalog().card(name).explanation
+            if explanation:
+                yield explanation.method
 
 
 def scorer(name: str | None = None, version: str | None = None) -> Scorer:

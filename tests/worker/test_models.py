@@ -1,0 +1,37 @@
+"""What a worker's main process imports before its children are forked."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+
+from model.catalog import Catalog
+from model.onboarding.add import AddModelRequest, add_model
+from tests.stack import ROOT
+
+SCRIPT = "import sys; from worker.models import import_explainers; import_explainers(); print('shap' in sys.modules)"
+
+
+@pytest.mark.parametrize(
+    ("model", "needs_shap"),
+    [(RandomForestRegressor(n_estimators=5, random_state=0), True), (LinearRegression(), False)],
+)
+def test_shap_is_imported_in_time_if_a_model_needs_it(tmp_path: Path, model: Any, needs_shap: bool) -> None:
+    """On a busy machine, the import takes longer than a prediction may: every child that began it would be killed."""
+    pytest.importorskip("shap")
+    inputs = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["a", "b"])
+    skops.io.dump(model.fit(inputs, inputs["a"] + inputs["b"]), tmp_path / "m.skops")
+    inputs.assign(y=inputs["a"] + inputs["b"]).to_csv(tmp_path / "t.csv", index=False)
+    request = AddModelRequest(tmp_path / "m.skops", "m", tmp_path / "t.csv", ["y"])
+    add_model(request, Catalog(tmp_path / "models"), lambda _: None)
+    environment = {**os.environ, "SCORELINE_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(needs_shap)
