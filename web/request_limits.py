@@ -13,6 +13,8 @@ MAX_RECORDS = 1000
 MAX_IDEMPOTENCY_KEY = 255
 MAX_FILENAME = 255
 MAX_PAGE_SIZE = 200
+MAX_REJECTS = 1000
+"""Rejected records on one page."""
 MAX_WAIT_SECONDS = 60.0
 """Longest wait that ``Prefer: wait=N`` can ask for."""
 

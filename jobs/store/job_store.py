@@ -1,5 +1,6 @@
 """Jobs in Redis. Workers' commands are in ``chunk_store``; whatever must be atomic is a Lua script."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -199,6 +200,11 @@ class JobStore(ChunkStore):
         """Return the job's summary counts so far; ``model.monitoring.counts`` names them."""
         raw = self.redis.hgetall(JobKeys.of(job_id).summary)
         return {name.decode(): int(count) for name, count in raw.items()}
+
+    def columns(self, job_id: str) -> dict[str, int]:
+        """Return which column of the input, from 0, holds which feature; none if the job is gone."""
+        raw = self.redis.hget(JobKeys.of(job_id).job, JobField.COLUMNS.value)
+        return dict(json.loads(raw)) if raw else {}
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job that has not ended. Results of chunks in progress are discarded."""

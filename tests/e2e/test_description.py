@@ -23,6 +23,7 @@ from web.uploads.parameters import UploadForm
 
 OPERATIONS = {
     "create_job", "list_jobs", "get_job", "delete_job", "get_results", "get_rejects", "get_summary", "get_events",
+    "list_rejected_records",
     "create_preflight", "score", "score_by_put", "create_prediction", "get_prediction", "list_models", "get_model",
     "list_versions", "get_sample", "list_errors", "get_error", "healthz", "readyz", "metrics",
 }  # fmt: skip
@@ -61,7 +62,11 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
         ("get_job", {"path job_id", "header Prefer", "header If-None-Match"}),
         ("get_events", {"path job_id", "header Last-Event-ID"}),
         ("get_results", {"path job_id", "query escape", "query follow", "query partial"}),
-        ("get_rejects", {"path job_id", "query escape"}),
+        ("get_rejects", {"path job_id", "query escape", "query shape"}),
+        (
+            "list_rejected_records",
+            {"path job_id", "query limit", "query cursor", "query column", "query value"},
+        ),
         ("get_model", {"path name", "query version"}),
         ("get_sample", {"path name", "query version"}),
         ("list_jobs", {"query limit", "query cursor", "query state"}),
@@ -109,6 +114,7 @@ def test_what_is_answered_is_what_is_described(service: Stack, description: Any)
     links, answers = job.json()["links"], [job]
     for name in ("self", "results", "rejects", "summary", "events"):
         answers += [service.get(links[name]), service.get(links[name], headers={"Host": "x"})]
+    answers += [service.get(f"{links['rejects']}/records")]
     answers += [service.get(links["self"], headers={"If-None-Match": answers[1].headers["ETag"]})]
     for key in ("described", "described"):
         headers = CSV | {"Idempotency-Key": key, "Content-Type": "application/octet-stream"}

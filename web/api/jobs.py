@@ -27,15 +27,15 @@ from web.api.openapi import (
     problems,
 )
 from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
-from web.api.schemas import JobsQuery, PreflightDocument, RejectsQuery, ResultsQuery
+from web.api.schemas import JobsQuery, PreflightDocument, RejectedRecordsQuery, RejectsQuery, ResultsQuery
 from web.ids import unknown_job
-from web.jobs import downloads
+from web.jobs import downloads, rejected
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
 from web.jobs.events import job_events
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
 from web.jobs.notifications import wait_for_change
-from web.jobs.schemas import JobDocument, JobList, SummaryDocument
+from web.jobs.schemas import JobDocument, JobList, RejectedRecordsDocument, SummaryDocument
 from web.jobs.summary import cards_of, summary_document
 from web.prefer_header import applied, preferred_wait, prefers_end
 from web.problems import Problem
@@ -269,19 +269,47 @@ def get_results(path: JobPath) -> Response:
     "/jobs/<job:job_id>/rejects",
     summary="Download the rejected rows with their reasons",
     responses={
-        200: csv_answer("row, column, value, code, reason, then the record; a line per fault"),
+        200: csv_answer(
+            "row, column, value, code, reason, then the record, a line per fault; with `shape=records` a line per "
+            "record, then `_row` and `_errors`"
+        ),
         **problems(404, 409, 422, 503),
     },
     openapi_extensions={"x-parameters": parameters(RejectsQuery)},
 )
 def get_rejects(path: JobPath) -> Response:
-    """One line per fault."""
+    """One line per fault, or one per record, to be edited and sent back as corrections."""
     query = parse(RejectsQuery, request.args.to_dict())
     job = found_job(path.job_id)
     if not job.state.ended:
         raise no_results(job)
-    lines = downloads.rejects(services().store, job, _transform(job, query.escape))
+    file = rejected.records_file if query.shape == "records" else downloads.rejects
+    lines = file(services().store, job, _transform(job, query.escape))
     return _download(lines, job, "rejects")
+
+
+@api.get(
+    "/jobs/<job:job_id>/rejects/records",
+    summary="List the rejected rows",
+    responses={200: answer(RejectedRecordsDocument, "a page of rejected rows"), **problems(404, 409, 422, 503)},
+    openapi_extensions={"x-parameters": parameters(RejectedRecordsQuery)},
+)
+def list_rejected_records(path: JobPath) -> Response:
+    """The rejected rows as records with their faults, in pages, for a program or a page that corrects them."""
+    query = parse(RejectedRecordsQuery, request.args.to_dict())
+    job = found_job(path.job_id)
+    if not job.state.ended:
+        raise no_results(job)
+    current, names = services(), rejected.RecordColumns.of(job).names
+    if query.column is not None and query.column not in names:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", f"no column {query.column[:40]!r} in the input")
+    wanted = (names.index(query.column), query.value) if query.column is not None else None
+    begin, cards = rejected.Position.parse(query.cursor), cards_of(current.catalog, job)
+    try:
+        page = rejected.records_page(current.store, job, cards, begin, query.limit, wanted)
+    except downloads.TransferBroken as error:
+        raise unknown_job(job.id) from error
+    return json_response(page)
 
 
 @api.get(

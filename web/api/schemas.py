@@ -5,11 +5,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobs.state import JobState
-from web.request_limits import MAX_PAGE_SIZE, MAX_RECORDS
+from web.request_limits import MAX_PAGE_SIZE, MAX_RECORDS, MAX_REJECTS
 from web.schemas import Described, Fault, ModelVersion
 
 CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 """Pattern of a list cursor: a creation time and a job id."""
+
+
+REJECTS_CURSOR = r"^([0-9]{1,9}-[0-9]{1,9})?$"
+"""Pattern of a cursor of rejected records: a chunk, and a record in it."""
 
 
 class ResultsQuery(Described):
@@ -28,6 +32,18 @@ class RejectsQuery(Described):
     escape: Literal["formulas"] | None = Field(
         None, description="prefix fields that a spreadsheet would run as formulas with an apostrophe"
     )
+    shape: Literal["faults", "records"] = Field(
+        "faults", description="`faults`: a line per fault; `records`: a line per record, to be edited and sent back"
+    )
+
+
+class RejectedRecordsQuery(Described):
+    """A page of rejected records."""
+
+    limit: int = Field(100, ge=1, le=MAX_REJECTS, description="maximum number of records on the page")
+    cursor: str | None = Field(None, pattern=REJECTS_CURSOR, description="`next_cursor` of the page before")
+    column: str | None = Field(None, description="only records with `value` in this column of the input")
+    value: str = Field("", description="the value that `column` holds")
 
 
 class JobsQuery(Described):

@@ -126,6 +126,40 @@ class SummaryDocument(Described):
     )
 
 
+class RejectedColumn(Described):
+    """A column of the input: the features of the models that it holds, and the values that it may have."""
+
+    name: str
+    features: list[str]
+    choices: list[str] | None = Field(description="of a category or a boolean; null for others and unknown columns")
+
+
+class RecordFault(Described):
+    """A fault of a rejected record."""
+
+    column: str | None = Field(description="feature, or null: the record as a whole")
+    code: str
+    value: str
+    detail: str
+
+
+class RejectedRecord(Described):
+    """A rejected record: its row, the fields of the input in order, and its faults."""
+
+    row: int = Field(alias="_row")
+    values: list[str]
+    errors: list[RecordFault]
+
+
+class RejectedRecordsDocument(Described):
+    """A page of rejected records, in the order of the file."""
+
+    columns: list[RejectedColumn]
+    records: list[RejectedRecord]
+    next_cursor: str | None
+    total: int = Field(description="rejected rows of the job")
+
+
 class JobList(Described):
     """A page of jobs, newest first."""
 

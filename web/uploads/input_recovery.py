@@ -8,18 +8,18 @@ undecodable.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 
 import numpy as np
 
-from jobs.csv.records import RecordIndex, index_records, read_record, unquote
+from jobs.csv.records import RecordIndex, index_records, read_record
+from jobs.csv.rejected import reject_lines
 from jobs.messages import Rejects
 from model.schema import MAX_ECHO, FaultCode
 
 # Extra fields that cause a record to be rejected with the code.
 _INVALID_FIELDS = {FaultCode.MALFORMED: b'""x', FaultCode.UNDECODABLE: b"\xff"}
-_CODES = {code.encode(): code for code in (FaultCode.RAGGED, *_INVALID_FIELDS)}
+_CODES = {code.value: code for code in (FaultCode.RAGGED, *_INVALID_FIELDS)}
 _FIELD_SEPARATOR = re.compile(", ")
 
 
@@ -79,29 +79,10 @@ def _ends_of_own_fields(index: RecordIndex, width: int) -> list[int]:
 def _broken_records(
     rejects: bytes, delimiter: str, first_row: int, lengths: list[int]
 ) -> Iterator[tuple[int, _Broken]]:
-    """Yield index and fault of the records of a chunk that were rejected as a whole.
-
-    A line of the rejects consists of row, column, value, code, reason and the record as in the results, whose length is
-    known. So the record is skipped without parsing it, which may be ambiguous.
-    """
-    position = 0
-    while position < len(rejects):
-        head = _head(delimiter).match(rejects, position)
-        assert head is not None
-        row, column, value, code, _ = head.groups()
-        number = int(row) - first_row
-        if not column and code in _CODES:
-            yield number, _Broken(_CODES[code], unquote(value).decode())
-        position = head.end() + lengths[number]
-        position += 2 if rejects.startswith(b"\r\n", position) else 1
-
-
-@cache
-def _head(delimiter: str) -> re.Pattern[bytes]:
-    """Return the pattern of the five fields before the record in a line of the rejects file."""
-    stop = re.escape(delimiter.encode())
-    field = rb'("(?:[^"]|"")*+"|[^"\r\n' + stop + rb"]*+)"
-    return re.compile(rb"([0-9]+)" + 4 * (stop + field) + stop)
+    """Yield index and fault of the records of a chunk that were rejected as a whole."""
+    for line in reject_lines(rejects, delimiter, lambda row: lengths[row - first_row]):
+        if not line.column and line.code in _CODES:
+            yield line.row - first_row, _Broken(_CODES[line.code], line.value)
 
 
 def _split(value: str, limit: int) -> list[str]:

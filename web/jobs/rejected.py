@@ -1,0 +1,162 @@
+"""The rejected records of a job: as a file to edit, and in pages for the grid that corrects them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.csv.reader import Header
+from jobs.csv.records import as_field, read_record, unquote
+from jobs.csv.rejected import RejectedRecords, RejectLine, ResultsLayout
+from jobs.messages import Rejects, decompress
+from jobs.state import Job
+from jobs.store.job_store import JobStore
+from model.card import Card
+from model.schema import Feature, FeatureKind
+from web.jobs.downloads import TransferBroken, Transform
+
+ROW, ERRORS = "_row", "_errors"
+# Categories offered as choices for one column.
+_MAX_CHOICES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordColumns:
+    """The columns of a job's rejected records: those of the input, then the row number and the errors."""
+
+    names: tuple[str, ...]
+    row: str
+    errors: str
+
+    @classmethod
+    def of(cls, job: Job) -> "RecordColumns":
+        """Return the columns; the added ones get names that no column of the input has."""
+        names = tuple(text.decode("utf-8", "replace") for text in _fields(job.input_header, job.delimiter))
+        header = Header(names, job.input_header, job.delimiter, job.line_end.encode(), 0)
+        return cls(names, *header.unused_names([ROW, ERRORS]))
+
+
+def results_layout(job: Job) -> ResultsLayout:
+    """Return the layout of a job's results."""
+    width, columns = (len(_fields(header, job.delimiter)) for header in (job.input_header, job.header))
+    return ResultsLayout(job.delimiter, width, columns - 2 * (job.explain or 0) - job.warnings - 1)
+
+
+def _fields(record: bytes, delimiter: str) -> list[bytes]:
+    read = read_record(record, 0, len(record), ord(delimiter))
+    return [unquote(record[start:end]) for start, end in read.fields]
+
+
+def rejected_chunks(store: JobStore, job: Job, first: int = 0) -> Iterator[tuple[int, RejectedRecords]]:
+    """Yield each chunk with rejected records, from number ``first`` on.
+
+    Raises:
+        TransferBroken: the job was deleted or has expired meanwhile.
+    """
+    layout = results_layout(job)
+    for number in store.chunks_with_rejects(job.id):
+        if number >= first:
+            yield number, read_chunk(store, job, number, layout)
+    # What a job that was deleted meanwhile had in rejects is not known.
+    if store.get(job.id) is None:
+        raise TransferBroken(f"job {job.id} is gone")
+
+
+def read_chunk(store: JobStore, job: Job, number: int, layout: ResultsLayout) -> RejectedRecords:
+    """Return the rejected records of a chunk; raise ``TransferBroken`` if the job is gone."""
+    rejects, output = store.rejects(job.id, number), store.output(job.id, number)
+    if rejects is None or output is None:
+        raise TransferBroken(f"chunk {number} of job {job.id} is gone")
+    return RejectedRecords.read(decompress(output), Rejects.decode(rejects).lines, layout)
+
+
+def records_file(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
+    """Yield the rejected records as a file to be edited: a line per record, with its row number and its errors."""
+    columns, separator, line_end = RecordColumns.of(job), job.delimiter.encode(), job.line_end.encode()
+    names = (as_field(name, job.delimiter) for name in (columns.row, columns.errors))
+    yield transform(separator.join([job.input_header, *names]) + line_end)
+    for _, chunk in rejected_chunks(store, job):
+        lines = (
+            separator.join([chunk.record(number), str(row).encode(), chunk.error(number)]) + line_end
+            for number, row in enumerate(chunk.rows)
+        )
+        yield transform(b"".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page of rejected records begins: a chunk, and the number of a rejected record in it, from 0."""
+
+    chunk: int = 0
+    record: int = 0
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "Position":
+        """Return the position that a valid cursor names."""
+        return cls(*map(int, cursor.split("-"))) if cursor else cls()
+
+    def __str__(self) -> str:
+        return f"{self.chunk}-{self.record}"
+
+
+def records_page(
+    store: JobStore, job: Job, cards: Sequence[Card | None], begin: Position, limit: int, wanted: tuple[int, str] | None
+) -> dict[str, Any]:
+    """Return up to ``limit`` rejected records, the members of ``RejectedRecordsDocument``.
+
+    ``wanted`` selects the records with a value in a column of the input, given by its index.
+
+    Raises:
+        TransferBroken: the job was deleted or has expired meanwhile.
+    """
+    records: list[dict[str, Any]] = []
+    next_position: Position | None = None
+    for position, document in _records_from(store, job, begin, wanted):
+        if len(records) == limit:
+            next_position = position
+            break
+        records.append(document)
+    return {
+        "columns": _columns(RecordColumns.of(job).names, store.columns(job.id), cards),
+        "records": records,
+        "next_cursor": str(next_position) if next_position else None,
+        "total": job.rejected,
+    }
+
+
+def _records_from(
+    store: JobStore, job: Job, begin: Position, wanted: tuple[int, str] | None
+) -> Iterator[tuple[Position, dict[str, Any]]]:
+    for number, chunk in rejected_chunks(store, job, begin.chunk):
+        skipped = begin.record if number == begin.chunk else 0
+        for at, faults in enumerate(chunk.faults(job.delimiter)):
+            if at < skipped:
+                continue
+            values = [text.decode("utf-8", "replace") for text in _fields(chunk.record(at), job.delimiter)]
+            if wanted is None or values[wanted[0]] == wanted[1]:
+                yield Position(number, at), _document(chunk.rows[at], values, faults)
+
+
+def _document(row: int, values: list[str], faults: Iterable[RejectLine]) -> dict[str, Any]:
+    errors = [
+        {"column": fault.column or None, "code": fault.code, "value": fault.value, "detail": fault.reason}
+        for fault in faults
+    ]
+    return {ROW: row, "values": values, "errors": errors}
+
+
+def _columns(names: Sequence[str], features: Mapping[str, int], cards: Sequence[Card | None]) -> list[dict[str, Any]]:
+    """Return the columns of the input with the features that they hold, and the values that these allow."""
+    known = {feature.name: feature for card in reversed(cards) if card for feature in card.features}
+    held: list[list[str]] = [[] for _ in names]
+    for name, at in features.items():
+        held[at].append(name)
+    return [
+        {"name": name, "features": own, "choices": _choices(known[own[0]]) if own and own[0] in known else None}
+        for name, own in zip(names, held, strict=True)
+    ]
+
+
+def _choices(feature: Feature) -> list[str] | None:
+    if feature.kind is FeatureKind.BOOLEAN:
+        return ["true", "false"]
+    return list(feature.categories[:_MAX_CHOICES]) if feature.kind is FeatureKind.CATEGORY else None
