@@ -85,6 +85,26 @@ class InputChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectedRows:
+    """Corrected records of one chunk: their row numbers, ascending, and the records, each with its line end."""
+
+    rows: tuple[int, ...]
+    data: bytes
+
+    def encode(self) -> bytes:
+        """Encode as the number of rows, the rows, and the Zstandard-compressed records."""
+        numbers = struct.pack(f"<I{len(self.rows)}Q", len(self.rows), *self.rows)
+        return numbers + compress(self.data)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Self:
+        """Decode what ``encode`` returned."""
+        (count,) = struct.unpack_from("<I", stored)
+        layout = struct.Struct(f"<I{count}Q")
+        return cls(layout.unpack_from(stored)[1:], decompress(stored[layout.size :]))
+
+
+@dataclass(frozen=True, slots=True)
 class Rejects:
     """A chunk's lines of the rejects file.
 

@@ -34,7 +34,11 @@ _MAX_PROGRESS = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as stored. Times are in seconds since the epoch, sizes in bytes."""
+    """A job as stored. Times are in seconds since the epoch, sizes in bytes.
+
+    ``corrects`` is the id of the job whose rejected rows this one corrects, ``corrected_by`` are those of jobs that
+    correct this one; either may have expired. The rows of a correcting job are those of the whole file.
+    """
 
     id: str
     state: JobState
@@ -65,6 +69,8 @@ class Job:
     sealed: bool
     error: str | None
     compared: tuple[str, str] | None = None
+    corrects: str | None = None
+    corrected_by: tuple[str, ...] = ()
 
     @property
     def models(self) -> list[tuple[str, str]]:
@@ -81,9 +87,12 @@ class Job:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Rows scored or rejected per second, from the job's start to its last change."""
+        """Rows scored or rejected per second, from the job's start to its last change.
+
+        None for corrections, since most of the rows were done before.
+        """
         done, end = self.scored + self.rejected, self.finished or self.changed
-        if self.started is None or not done or end <= self.started:
+        if self.started is None or not done or end <= self.started or self.corrects:
             return None
         return round(done / (end - self.started), 1)
 

@@ -29,6 +29,7 @@ from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.models import scorer
 from worker.sandbox import MAX_LOSSES, SUSPICIOUS_LOSSES
+from worker.scoring.corrections import merge
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import reject_chunk, score_chunk
 from worker.scoring.single import answer_all
@@ -133,17 +134,22 @@ def _retry(message: ScoreChunk, claimed: ClaimedChunk) -> None:
 
 
 def _score(claimed: ClaimedChunk) -> ScoredChunk:
-    """Score a chunk: first as a whole, then by bisection, then in a sandbox; finally reject what is left of it."""
+    """Score a chunk: first as a whole, then by bisection, then in a sandbox; finally reject what is left of it.
+
+    Of corrections, only the corrected rows are scored and put into the chunk that they replace.
+    """
     settings, attempt = get_settings(), claimed.attempt
     layout = Layout(
         claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0, claimed.warnings
     )
     if attempt > settings.max_attempts:
-        return reject_chunk(claimed.chunk, layout)
+        rejected = reject_chunk(claimed.chunk, layout)
+        return merge(claimed.replaced, rejected, layout) if claimed.replaced else rejected
     models = [scorer(name, version) for name, version in claimed.models]
     is_suspicious = attempt > 2 or claimed.lost >= SUSPICIOUS_LOSSES
     seconds = settings.task_seconds * _SANDBOX_TIME_RATIO if is_suspicious else None
-    return score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
+    scored = score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
+    return merge(claimed.replaced, scored, layout, models) if claimed.replaced else scored
 
 
 @contextmanager

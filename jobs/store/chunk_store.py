@@ -8,10 +8,10 @@ from typing import Any
 from redis import Redis
 
 from jobs.job_log import log_end, log_start
-from jobs.messages import InputChunk, Queue, Rejects, compress
+from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, compress, decompress
 from jobs.settings import Settings
 from jobs.store import keys
-from jobs.store.chunks import ClaimedChunk, ScoredChunk
+from jobs.store.chunks import ClaimedChunk, ReplacedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
 from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
@@ -33,7 +33,7 @@ class ChunkStore:
         # Never zero: each recorded chunk hands out the next, so a job with no chunk in flight would stall.
         self._window_expires, self._cached_window = 0.0, 2 * settings.bulk_processes
         uploads, chunks = (
-            ("append", "seal", "abandon", "touch"),
+            ("append", "seal", "correct", "abandon", "touch"),
             ("claim", "record", "renew", "release", "cannot_load"),
         )
         names = (*uploads, *chunks, "overdue", "end")
@@ -57,8 +57,8 @@ class ChunkStore:
         if answer[5]:
             log_start(job_id)
         record = JobRecord(dict(zip(answer[4][::2], answer[4][1::2], strict=True)))
-        rows = InputChunk.decode(answer[3])
-        return record.claimed_chunk(f"{task} {delivery}", int(answer[1]), int(answer[2]), rows)
+        rows, replaced = _decode_input(answer[3], answer[6], answer[7])
+        return record.claimed_chunk(f"{task} {delivery}", int(answer[1]), int(answer[2]), rows, replaced)
 
     def renew(self, job_id: str, chunk: int, owner: str) -> bool:
         """Extend the lease; return False if ``owner`` no longer holds it."""
@@ -139,3 +139,12 @@ class ChunkStore:
             processes = sum(node.processes for node in living(self.redis, Queue.BULK.value))
             self._cached_window = 2 * max(processes, self._settings.bulk_processes)
         return self._cached_window
+
+
+def _decode_input(rows: bytes, output: bytes | None, rejects: bytes | None) -> tuple[InputChunk, ReplacedChunk | None]:
+    """Decode the rows to score and, of corrections, the results and rejects that they replace."""
+    if output is None or rejects is None:
+        return InputChunk.decode(rows), None
+    corrected = CorrectedRows.decode(rows)
+    replaced = ReplacedChunk(corrected.rows, decompress(output), Rejects.decode(rejects))
+    return InputChunk(1, len(corrected.rows), corrected.data), replaced

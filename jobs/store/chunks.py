@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.messages import InputChunk
+from jobs.messages import CorrectedRows, InputChunk, Rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,42 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrections:
+    """Corrected records of the job ``corrects``, by the numbers of their chunks.
+
+    The model had failed on ``scoring_failed`` of them.
+    """
+
+    corrects: str
+    chunks: Mapping[int, CorrectedRows]
+    scoring_failed: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Number of corrected rows."""
+        return sum(len(chunk.rows) for chunk in self.chunks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedChunk:
+    """What a chunk of corrections replaces: the results of the whole chunk and its rejects, both uncompressed.
+
+    ``rows`` are the numbers of the corrected rows, ascending.
+    """
+
+    rows: tuple[int, ...]
+    output: bytes
+    rejects: Rejects
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedChunk:
     """A chunk that a worker holds a lease on, with what it needs of the job.
 
     ``owner`` identifies the lease: the task id and the delivery. ``attempt`` is one more than the number of failures
     that the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
-    unreachable store.
+    unreachable store. ``chunk`` holds the rows to score: all of the chunk, or only its corrected ones, and then
+    ``replaced`` is what their results go into.
     """
 
     owner: str
@@ -58,6 +88,7 @@ class ClaimedChunk:
     explain: int | None = None
     warnings: bool = False
     compared: tuple[str, str] | None = None
+    replaced: ReplacedChunk | None = None
 
     @property
     def models(self) -> list[tuple[str, str]]:
@@ -70,7 +101,8 @@ class ScoredChunk:
     """The result of scoring a chunk: result and reject lines (uncompressed), row counts, and counts for the summary.
 
     ``warned`` rows are a subset of the scored ones. ``field_counts`` maps the index of each ragged record in the chunk
-    to its number of fields.
+    to its number of fields. Of corrected rows, the row counts are theirs alone, and those for the summary are less what
+    they counted before.
     """
 
     output: bytes

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from jobs.messages import InputChunk
 from jobs.state import Job, JobState
-from jobs.store.chunks import ClaimedChunk, NewJob
+from jobs.store.chunks import ClaimedChunk, NewJob, ReplacedChunk
 
 Encoded = str | bytes | int | float
 Fields = dict["JobField", Encoded]
@@ -54,6 +54,8 @@ class JobField(StrEnum):
     SEALED = "sealed"
     SHOWN = "shown"  # visible before it is sealed: results are streamed while the upload runs
     ERROR = "error"
+    CORRECTS = "corrects"  # id of the job whose rejected rows this one corrects
+    CORRECTED_BY = "corrected_by"  # ids of the jobs that correct this one, separated by spaces
     FINGERPRINT = "fingerprint"  # of the body and parameters, for the idempotency key
 
 
@@ -152,9 +154,13 @@ class JobRecord:
             sealed=self._flag(JobField.SEALED),
             error=self._text(JobField.ERROR) if JobField.ERROR.encode() in self._raw else None,
             compared=self._compared(),
+            corrects=self._optional_text(JobField.CORRECTS),
+            corrected_by=tuple((self._optional_text(JobField.CORRECTED_BY) or "").split()),
         )
 
-    def claimed_chunk(self, owner: str, attempt: int, lost: int, chunk: InputChunk) -> ClaimedChunk:
+    def claimed_chunk(
+        self, owner: str, attempt: int, lost: int, chunk: InputChunk, replaced: ReplacedChunk | None = None
+    ) -> ClaimedChunk:
         """Decode what a worker needs of the job to score the chunk that it holds."""
         return ClaimedChunk(
             owner=owner,
@@ -171,6 +177,7 @@ class JobRecord:
             explain=self._int(JobField.EXPLAIN, 0) or None,
             warnings=self._flag(JobField.WARNINGS),
             compared=self._compared(),
+            replaced=replaced,
         )
 
     def _bytes(self, name: JobField) -> bytes:
@@ -178,6 +185,10 @@ class JobRecord:
 
     def _text(self, name: JobField) -> str:
         return self._raw[name.encode()].decode()
+
+    def _optional_text(self, name: JobField) -> str | None:
+        raw = self._raw.get(name.encode())
+        return raw.decode() if raw else None
 
     def _int(self, name: JobField, default: int | None = None) -> int:
         if default is None:

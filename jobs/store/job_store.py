@@ -11,7 +11,7 @@ from jobs.messages import InputChunk
 from jobs.state import Job, JobState
 from jobs.store import keys
 from jobs.store.chunk_store import ChunkStore
-from jobs.store.chunks import NewJob
+from jobs.store.chunks import Corrections, NewJob
 from jobs.store.idempotency import FirstUpload, Overtaken
 from jobs.store.job_record import Fields, JobField, JobRecord
 from jobs.store.keys import JobKeys
@@ -47,11 +47,15 @@ class JobStore(ChunkStore):
         eta = job.eta_seconds if job else None
         return _DEFAULT_RETRY_SECONDS if eta is None else math.ceil(min(max(eta, 1), _MAX_RETRY_SECONDS))
 
-    def check_memory(self) -> None:
-        """Raise ``StoreFull`` if the server uses more than ``full_ratio`` of its memory limit."""
+    def check_copy(self, job_id: str) -> None:
+        """Raise ``StoreFull`` if there is no memory for a copy of the job's results. Two round trips."""
+        self.check_memory(int(self.redis.memory_usage(JobKeys.of(job_id).output, samples=0) or 0))
+
+    def check_memory(self, more: int = 0) -> None:
+        """Raise ``StoreFull`` if, with so many more bytes, the server uses over ``full_ratio`` of its memory limit."""
         memory = self.redis.info("memory")
         limit = memory.get("maxmemory", 0)
-        if limit and memory["used_memory"] > self._settings.full_ratio * limit:
+        if limit and memory["used_memory"] + more > self._settings.full_ratio * limit:
             raise StoreFull(
                 "the store is full: try again when results have been downloaded and deleted or have expired"
             )
@@ -117,6 +121,27 @@ class JobStore(ChunkStore):
         sent, *endings = _check_upload(answer)
         log_end(job_id, *endings)
         return list(sent)
+
+    def correct(
+        self, job_id: str, corrections: Corrections, idempotency_key: str | None = None, fingerprint: str = ""
+    ) -> list[int] | None:
+        """Create a job that corrects rejected rows of another one; return the chunks to send now.
+
+        None if the corrected job is gone. ``idempotency_key`` is as in ``seal``.
+
+        Raises:
+            Overtaken: another request under the idempotency key was complete before.
+        """
+        chunks = [item for number, rows in corrections.chunks.items() for item in (number, rows.encode())]
+        settings = self._settings
+        counts = (corrections.rows, corrections.scoring_failed)
+        limits = (self._window(), settings.lease_seconds, settings.retention_seconds)
+        more_keys = [*JobKeys.of(corrections.corrects).all(), *([idempotency_key] if idempotency_key else [])]
+        arguments = (job_id, corrections.corrects, *limits, fingerprint, *counts, *chunks)
+        answer = self._run("correct", job_id, *arguments, more_keys=more_keys)
+        if isinstance(answer, bytes):
+            raise Overtaken(FirstUpload(*answer.decode().split()[1:]), fingerprint)
+        return None if answer is None else list(answer[0])
 
     def abandon(self, job_id: str) -> None:
         """Remove an incomplete upload; keep a job whose upload is complete or that has visibly ended."""

@@ -23,7 +23,7 @@ from worker.scoring.result_columns import answer_suffixes, suffixes
 from worker.scoring.row_predictions import ScoringRequest, failed, score
 from worker.scoring.summary import count_values, summarise
 
-_ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
+ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
     index, broken = read_records(chunk.data, layout)
     columns = [broken.faults] if broken else []
     _, left = _split(len(index), columns)
-    columns.append(failed(left, _ATTEMPTS_USED_UP))
+    columns.append(failed(left, ATTEMPTS_USED_UP))
     repaired = broken.repaired if broken else None
     rows = np.arange(len(index))
     nothing = pa.array([], pa.binary())

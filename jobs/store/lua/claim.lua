@@ -1,7 +1,8 @@
 -- Leases a chunk to a worker.
 -- KEYS: as in common.lua. ARGV: job id, chunk, task id, delivery, lease seconds.
 -- Returns {'gone'}, {'ended'}, {'done'} or {'leased'} where there is nothing to do; else {'yours', attempt, lost
--- leases, encoded chunk, fields of the job, 1 if the job starts with this chunk}.
+-- leases, encoded chunk, fields of the job, 1 if the job starts with this chunk, and the results and rejects that the
+-- chunk replaces, if it corrects rows}.
 -- Atomic: of several tasks for one chunk, exactly one may score it.
 --
 -- Two counters decide how carefully a chunk is scored. `attempt` is one more than the failures that the chunk itself
@@ -37,4 +38,5 @@ if starts then
     redis.call('HSET', JOB, 'state', 'running', 'started', at)
     publish_change(id, at)
 end
-return {'yours', attempt, lost, data, redis.call('HGETALL', JOB), starts and 1 or 0}
+local replaced = redis.call('HMGET', INPUT, chunk .. ':output', chunk .. ':rejects')
+return {'yours', attempt, lost, data, redis.call('HGETALL', JOB), starts and 1 or 0, replaced[1], replaced[2]}

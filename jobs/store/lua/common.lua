@@ -35,6 +35,20 @@ local function publish_change(id, at)
     redis.call('PUBLISH', CHANGES, id)
 end
 
+-- Returns 'first <job id> <fingerprint>' if the idempotency key belongs to a job that still exists, else nil.
+local function first_upload(key, id)
+    local first = redis.call('HMGET', key, 'job', 'fingerprint')
+    if first[1] and redis.call('EXISTS', JOB:sub(1, -#id - 1) .. first[1]) == 1 then
+        return 'first ' .. first[1] .. ' ' .. first[2]
+    end
+end
+
+-- Gives the job to its idempotency key: there is no moment in which the job exists and its key does not know it.
+local function keep_job(key, id, retention)
+    redis.call('HSET', key, 'job', id, 'fingerprint', redis.call('HGET', JOB, 'fingerprint'))
+    redis.call('EXPIRE', key, retention)
+end
+
 -- Ends the lease of `owner` on a chunk, which becomes due at the given time; returns whether `owner` held it. `owner`
 -- is a prefix: a task and its delivery, or the task alone. With `failed`, the attempt failed because of the chunk
 -- itself; otherwise the lease stays counted as lost.
@@ -57,20 +71,21 @@ end
 
 -- Marks the next chunks as sent, up to `window` in flight, and returns their numbers. A sent chunk is due again after
 -- `grace` seconds, in case its message is lost. The window makes jobs take turns: a small file never waits for all of a
--- large one.
+-- large one. Chunks that a job took over from the one that it corrects are done and passed over.
 local function hand_out(window, grace, at)
-    local fields = redis.call('HMGET', JOB, 'next', 'chunks', 'done')
-    local next_chunk, chunks, done = tonumber(fields[1]), tonumber(fields[2]), tonumber(fields[3])
+    local fields = redis.call('HMGET', JOB, 'next', 'chunks', 'corrects')
+    local first, chunks = tonumber(fields[1]), tonumber(fields[2])
+    local next_chunk, free = first, window - redis.call('ZCARD', INFLIGHT)
     local sent = {}
-    while next_chunk < chunks and next_chunk - done < window do
-        redis.call('ZADD', INFLIGHT, at + grace, next_chunk)
-        sent[#sent + 1] = next_chunk
+    while next_chunk < chunks and free > #sent do
+        if not fields[3] or redis.call('HEXISTS', INPUT, next_chunk) == 1 then
+            redis.call('ZADD', INFLIGHT, at + grace, next_chunk)
+            sent[#sent + 1] = next_chunk
+        end
         next_chunk = next_chunk + 1
     end
-    if #sent > 0 then
-        redis.call('HSET', JOB, 'next', next_chunk)
-        redis.call('PEXPIRE', INFLIGHT, redis.call('PTTL', JOB))
-    end
+    if next_chunk > first then redis.call('HSET', JOB, 'next', next_chunk) end
+    if #sent > 0 then redis.call('PEXPIRE', INFLIGHT, redis.call('PTTL', JOB)) end
     return sent
 end
 

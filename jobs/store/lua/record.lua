@@ -13,7 +13,7 @@ if ended(state) then return {'ended'} end
 if redis.call('HEXISTS', OUTPUT, chunk) == 1 then return {'done'} end
 redis.call('HSET', OUTPUT, chunk, ARGV[3])
 if ARGV[4] ~= '' then redis.call('HSET', REJECTS, chunk, ARGV[4]) end
-redis.call('HDEL', INPUT, chunk)
+redis.call('HDEL', INPUT, chunk, chunk .. ':output', chunk .. ':rejects')
 redis.call('ZREM', INFLIGHT, chunk)
 redis.call('HDEL', LEASES, chunk)
 local claimed = redis.call('HGET', COUNTS, 'claimed:' .. chunk)
@@ -26,7 +26,12 @@ redis.call('HINCRBY', JOB, 'scored', ARGV[5])
 redis.call('HINCRBY', JOB, 'rejected', ARGV[6])
 redis.call('HINCRBY', JOB, 'scoring_failed', ARGV[7])
 redis.call('HINCRBY', JOB, 'warned', ARGV[8])
-for position = 11, #ARGV, 2 do redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) end
+for position = 11, #ARGV, 2 do
+    -- Of corrected rows, what counted before is subtracted.
+    if redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) == 0 then
+        redis.call('HDEL', SUMMARY, ARGV[position])
+    end
+end
 local life = redis.call('PTTL', JOB)
 for _, key in ipairs({OUTPUT, REJECTS, SUMMARY}) do redis.call('PEXPIRE', key, life) end
 count(TOTALS, 'chunks:recorded')

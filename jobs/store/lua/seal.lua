@@ -11,19 +11,13 @@ if not fields[1] then return false end
 if fields[2] == '1' then return {{}} end
 if fields[1] == 'canceled' then return 'was canceled' end
 if KEYS[12] then
-    local first = redis.call('HMGET', KEYS[12], 'job', 'fingerprint')
-    if first[1] and redis.call('EXISTS', JOB:sub(1, -#id - 1) .. first[1]) == 1 then
-        return 'first ' .. first[1] .. ' ' .. first[2]
-    end
+    local first = first_upload(KEYS[12], id)
+    if first then return first end
 end
 for position = 4, #ARGV, 2 do redis.call('HSET', JOB, ARGV[position], ARGV[position + 1]) end
 local at, retention = now(), tonumber(fields[3])
 redis.call('HSET', JOB, 'sealed', 1, 'expires', at + retention)
-if KEYS[12] then
-    -- No moment in which the job exists and its idempotency key does not know it.
-    redis.call('HSET', KEYS[12], 'job', id, 'fingerprint', redis.call('HGET', JOB, 'fingerprint'))
-    redis.call('EXPIRE', KEYS[12], retention)
-end
+if KEYS[12] then keep_job(KEYS[12], id, retention) end
 redis.call('ZADD', JOBS, fields[4], id)
 extend_expiry(JOBS, retention)
 extend_expiry(UNFINISHED, retention)

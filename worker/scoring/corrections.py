@@ -1,0 +1,88 @@
+"""Put the results of corrected rows into those of their chunk, in place of what they were. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from jobs.csv.rejected import RejectedRecords, RejectLine, ResultsLayout
+from jobs.store.chunks import ReplacedChunk, ScoredChunk
+from model.monitoring.counts import FAULT
+from model.schema import FaultCode
+from model.scorer import Scorer
+from worker.scoring.parse import Layout, parse_chunk
+from worker.scoring.score_chunk import ATTEMPTS_USED_UP, validate
+
+
+def merge(replaced: ReplacedChunk, scored: ScoredChunk, layout: Layout, scorers: Sequence[Scorer] = ()) -> ScoredChunk:
+    """Return the whole chunk with the results of its corrected rows, which ``scored`` holds in order.
+
+    Without ``scorers``, the values of the corrected rows stay in the summary as they were.
+    """
+    results = ResultsLayout(layout.delimiter, layout.width, layout.width + layout.added - 1)
+    before = RejectedRecords.read(replaced.output, replaced.rejects.lines, results)
+    after = RejectedRecords.read(scored.output, scored.rejects, results)
+    faults = dict(zip(before.rows, before.faults(layout.delimiter), strict=True))
+    old_faults = {row: faults.pop(row) for row in replaced.rows}
+    indexes = [index for index, row in zip(before.indexes, before.rows, strict=True) if row in old_faults]
+    records = {index: after.index.record(number) for number, index in enumerate(indexes)}
+    lines = {row: _lines(before.lines, of_row) for row, of_row in faults.items()}
+    for number, of_row in zip(after.rows, after.faults(layout.delimiter), strict=True):
+        row = replaced.rows[number - 1]
+        lines[row] = _lines(after.lines, of_row, row)
+    old_values = _count_values(before, old_faults, layout, scorers)
+    return replace(
+        scored,
+        output=_spliced(before, records),
+        rejects=b"".join(lines[row] for row in sorted(lines)),
+        summary=_less(scored.summary, _count_faults(old_faults.values()), old_values),
+        field_counts={at: count for at, count in replaced.rejects.field_counts.items() if at not in records},
+    )
+
+
+def _spliced(before: RejectedRecords, records: Mapping[int, bytes]) -> bytes:
+    """Return the results with some records replaced; every record keeps its line end."""
+    index, parts, position = before.index, [], 0
+    for number, record in sorted(records.items()):
+        parts += [index.data[position : int(index.starts[number])], record]
+        position = int(index.ends[number])
+    return b"".join([*parts, index.data[position:]])
+
+
+def _lines(lines: bytes, faults: Sequence[RejectLine], row: int | None = None) -> bytes:
+    """Return the lines of a row, under another row number if one is given."""
+    if row is None:
+        return lines[faults[0].start : faults[-1].end]
+    return b"".join(str(row).encode() + lines[line.start + len(str(line.row)) : line.end] for line in faults)
+
+
+def _less(counts: Mapping[str, int], *others: Mapping[str, int]) -> dict[str, int]:
+    """Return the differences of the counts that are not zero."""
+    left = Counter(counts)
+    for other in others:
+        left.subtract(other)
+    return {name: count for name, count in left.items() if count}
+
+
+def _count_faults(faults: Iterable[Sequence[RejectLine]]) -> Mapping[str, int]:
+    return Counter(f"{FAULT}:{line.code}:{line.column}" for of_row in faults for line in of_row)
+
+
+def _count_values(
+    before: RejectedRecords, faults: Mapping[int, Sequence[RejectLine]], layout: Layout, scorers: Sequence[Scorer]
+) -> Mapping[str, int]:
+    """Return what the values of the rejected rows with these faults counted in the summary."""
+    counted = [
+        before.record(place)
+        for place, row in enumerate(before.rows)
+        if row in faults and all(map(_was_read, faults[row]))
+    ]
+    if not counted or not scorers:
+        return {}
+    return validate(parse_chunk(b"\n".join([*counted, b""]), layout), scorers).value_counts
+
+
+def _was_read(fault: RejectLine) -> bool:
+    """Return whether the values of a record with this fault were counted: not if it could not be split into fields."""
+    if fault.column:
+        return True
+    return fault.code == FaultCode.SCORING_FAILED and fault.reason != ATTEMPTS_USED_UP
