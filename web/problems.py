@@ -27,7 +27,8 @@ from jobs.errors import (
 from jobs.store.idempotency import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
-from web.error_codes import code_of, title_of, type_of
+from web.error_code import title_of, type_of
+from web.error_codes import code_of
 from web.responses import json_response
 from web.server.limits import Busy
 

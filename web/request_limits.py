@@ -6,6 +6,8 @@ MIB = 1024 * KIB
 MAX_JSON_BYTES = 16 * MIB
 MAX_FORM_BYTES = 16 * MIB
 """Form of a page; uploads excepted."""
+MAX_CORRECTIONS_BYTES = 32 * MIB
+"""File of corrections, after decompression."""
 MAX_FORM_PARTS = 10_000
 MAX_RECORDS = 1000
 """Records in one request for predictions."""

@@ -1,6 +1,8 @@
 """Parts that several documents of the API share, as pydantic models."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Described(BaseModel):
@@ -36,3 +38,9 @@ class ModelVersion(Described):
 
     name: str
     version: str
+
+
+class CorrectionsRequest(Described):
+    """Corrected records: in each, `_row` and the new values by column."""
+
+    records: list[dict[str, Any]] = Field(min_length=1, examples=[[{"_row": 17, "age": 39}]])

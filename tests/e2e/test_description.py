@@ -23,7 +23,7 @@ from web.uploads.parameters import UploadForm
 
 OPERATIONS = {
     "create_job", "list_jobs", "get_job", "delete_job", "get_results", "get_rejects", "get_summary", "get_events",
-    "list_rejected_records",
+    "list_rejected_records", "create_corrections",
     "create_preflight", "score", "score_by_put", "create_prediction", "get_prediction", "list_models", "get_model",
     "list_versions", "get_sample", "list_errors", "get_error", "healthz", "readyz", "metrics",
 }  # fmt: skip
@@ -66,6 +66,11 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
         (
             "list_rejected_records",
             {"path job_id", "query limit", "query cursor", "query column", "query value"},
+        ),
+        (
+            "create_corrections",
+            {"path job_id", "query encoding"}
+            | {f"header {h}" for h in ("Prefer", "Idempotency-Key", "Content-Encoding")},
         ),
         ("get_model", {"path name", "query version"}),
         ("get_sample", {"path name", "query version"}),
@@ -115,6 +120,9 @@ def test_what_is_answered_is_what_is_described(service: Stack, description: Any)
     for name in ("self", "results", "rejects", "summary", "events"):
         answers += [service.get(links[name]), service.get(links[name], headers={"Host": "x"})]
     answers += [service.get(f"{links['rejects']}/records")]
+    sent: dict[str, Any] = {"json": {"records": [{"_row": 2, "age": 39}]}, "headers": {"Idempotency-Key": "corrected"}}
+    answers += [service.request("POST", f"{links['self']}/corrections", **sent) for _ in range(2)]
+    answers += [service.request("POST", f"{links['self']}/corrections", content=b"", headers=CSV)]
     answers += [service.get(links["self"], headers={"If-None-Match": answers[1].headers["ETag"]})]
     for key in ("described", "described"):
         headers = CSV | {"Idempotency-Key": key, "Content-Type": "application/octet-stream"}
@@ -185,9 +193,15 @@ def test_a_generated_client_uploads_follows_and_downloads(service: Stack, client
         "get_summary",
         "delete_job",
         "list_jobs",
+        "list_rejected_records",
+        "create_corrections",
     ]
     tagged = [("jobs", name) for name in names]
-    tagged += [("predictions", "create_prediction"), ("models", "list_models"), ("errors", "get_error")]
+    tagged += [
+        ("predictions", "create_prediction"),
+        ("models", "list_models"),
+        ("errors", "get_error"),
+    ]
     api = {name: importlib.import_module(f"scoreline_client.api.{tag}.{name}") for tag, name in tagged}
     models, types = (importlib.import_module(f"scoreline_client.{name}") for name in ("models", "types"))
     here = client.Client(base_url=service.url, timeout=httpx.Timeout(60), raise_on_unexpected_status=True)
@@ -204,6 +218,11 @@ def test_a_generated_client_uploads_follows_and_downloads(service: Stack, client
         assert results == service.get(job.links["results"]).text
         assert "not_a_number" in api["get_rejects"].sync(job.id, client=here)
         assert api["get_summary"].sync(job.id, client=here).rejects[0].code == "not_a_number"
+        [record] = api["list_rejected_records"].sync(job.id, client=here).records
+        assert (record.field_row, record.errors[0].code) == (2, "not_a_number")
+        corrections = models.CorrectionsRequest.from_dict({"records": [{"_row": 2, "age": 39}]})
+        corrected = api["create_corrections"].sync(job.id, client=here, body=corrections, prefer="wait=60, until=ended")
+        assert (corrected.corrects, corrected.rows.scored, corrected.rows.rejected) == (job.id, 2, 0)
         assert job.id in {listed.id for listed in api["list_jobs"].sync(client=here, limit=5).jobs}
         raw = types.File(payload=FILE)
         again = api["create_job"].sync(client=here, body=raw, filename="raw.csv", prefer="wait=60")

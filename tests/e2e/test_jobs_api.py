@@ -27,7 +27,7 @@ FORM_WITHOUT_FILE = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\
 JOB_MEMBERS = [
     "id", "state", "model", "filename", "bytes", "encoding", "delimiter", "threshold", "explain", "rows", "progress",
     "rows_per_second", "eta_seconds", "queue_position", "created_at", "started_at", "finished_at", "expires_at",
-    "error", "links",
+    "error", "corrects", "links",
 ]  # fmt: skip
 
 

@@ -19,10 +19,11 @@ from model.validate import parse_distinct
 from tests.fuzz import contract
 from tests.fuzz.compare import check_cuts, check_file
 from tests.fuzz.contract import DELIMITERS
-from web.api.predictions import invalid_record, parse_object
+from web.api.predictions import invalid_record
 from web.api.schemas import PredictionRequest
 from web.server.limits import ConcurrencyLimit
 from web.uploads.bodies import open_body
+from web.uploads.json_bodies import parse_object
 
 Target = Callable[[bytes, Scorer], None]
 

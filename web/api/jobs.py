@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from jobs.errors import JobsError
 from jobs.state import Job, JobState
 from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
+from web.api.accepted import accepted, awaited, idempotency_key, replayed, with_preference
 from web.api.openapi import (
     answer,
     csv_answer,
@@ -34,12 +35,10 @@ from web.jobs.documents import found_job, job_document, job_response, job_url, n
 from web.jobs.events import job_events
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
-from web.jobs.notifications import wait_for_change
 from web.jobs.schemas import JobDocument, JobList, RejectedRecordsDocument, SummaryDocument
 from web.jobs.summary import cards_of, summary_document
-from web.prefer_header import applied, preferred_wait, prefers_end
+from web.prefer_header import prefers_end
 from web.problems import Problem
-from web.request_limits import MAX_IDEMPOTENCY_KEY
 from web.responses import json_response
 from web.server.limits import LimitedResponseBody
 from web.services import services
@@ -75,19 +74,15 @@ _MAX_REVISION_DIGITS = 18
 )
 def create_job() -> Response:
     """Scoring begins while the file is still being received. Once the response is sent, the upload is durable."""
-    idempotency = _idempotency_key()
+    idempotency = idempotency_key()
     first = idempotency.begin() if idempotency else None
     if first:
         return _replay(first)
     try:
         job_id = _receive(idempotency)
     except Overtaken as other:
-        return _first_upload(other.first, other.fingerprint)
-    job = _awaited(job_id)
-    ended = preferred_wait(request.headers.get("Prefer")) is not None and job.state.ended
-    response = job_response(job, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED)
-    response.headers["Location"] = job_url(job_id)
-    return _with_preference(response)
+        return replayed(other.first, other.fingerprint)
+    return accepted(job_id)
 
 
 _SCORE: dict[str, Any] = {
@@ -98,16 +93,6 @@ _SCORE: dict[str, Any] = {
     },
     "openapi_extensions": {"x-parameters": parameters(UploadForm, UploadHeader), "requestBody": csv_body()},
 }
-
-
-def _idempotency_key() -> IdempotencyKey | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
-        detail = f"an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters"
-        raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
-    return IdempotencyKey(services().store.redis, services().settings, key)
 
 
 def _receive(idempotency: IdempotencyKey | None) -> str:
@@ -125,27 +110,7 @@ def _replay(first: FirstUpload) -> Response:
     body, digest = _body(), hashlib.sha256()
     for block in body.blocks:
         digest.update(block)
-    return _first_upload(first, fingerprint(digest, body.form))
-
-
-def _first_upload(first: FirstUpload, own_fingerprint: str) -> Response:
-    """Answer with the job of the first upload under the key; raise Problem ``idempotency_key_reused`` if it differs."""
-    if own_fingerprint != first.fingerprint:
-        detail = "the first upload with this idempotency key had another body or other parameters"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
-    response = job_response(_awaited(first.job_id), HTTPStatus.OK)
-    response.headers["Location"] = job_url(first.job_id)
-    response.headers["Idempotent-Replayed"] = "true"
-    return _with_preference(response)
-
-
-def _awaited(job_id: str, revision: int | None = None) -> Job:
-    """Return the job after the wait that the client prefers; raise Problem ``unknown_job`` if there is none."""
-    seconds = preferred_wait(request.headers.get("Prefer")) or 0.0
-    job = wait_for_change(services().notifications, services().store, job_id, revision, seconds)
-    if job is None:
-        raise unknown_job(job_id)
-    return job
+    return replayed(first, fingerprint(digest, body.form))
 
 
 @api.post("/score", **_SCORE)
@@ -207,14 +172,8 @@ def list_jobs() -> Response:
 def get_job(path: JobPath) -> Response:
     """With ``Prefer: wait=N``, answers as soon as the job has changed; with ``until=ended``, once it has ended."""
     known = None if prefers_end(request.headers.get("Prefer")) else _known_revision()
-    response = _with_preference(job_response(_awaited(path.job_id, known), HTTPStatus.OK))
+    response = with_preference(job_response(awaited(path.job_id, known), HTTPStatus.OK))
     response.make_conditional(request)
-    return response
-
-
-def _with_preference(response: Response) -> Response:
-    if preference := applied(request.headers.get("Prefer")):
-        response.headers["Preference-Applied"] = preference
     return response
 
 

@@ -16,7 +16,7 @@ from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
 from web.problems import MEDIA_TYPE, invalid_parameters
-from web.schemas import ProblemDocument
+from web.schemas import CorrectionsRequest, ProblemDocument
 from web.services import services
 from web.uploads.parameters import UploadForm
 
@@ -98,6 +98,22 @@ def csv_body() -> dict[str, Any]:
         "content": {
             "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
             "application/octet-stream": {"schema": _BYTES},
+        },
+    }
+
+
+def corrections_body() -> dict[str, Any]:
+    """Return the request body of corrections: a file as for an upload, or JSON."""
+    file = {**_BYTES, "description": "the rejected rows (`rejects?shape=records`), edited; rows may be left out"}
+    form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+    return {
+        "required": True,
+        "description": "a CSV file, raw (`text/csv` or `application/octet-stream`) or as the part `file` of a form; or "
+        "JSON. Only what is given replaces what was.",
+        "content": {
+            "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
+            "application/octet-stream": {"schema": _BYTES},
+            "application/json": {"schema": _by_reference(CorrectionsRequest)},
         },
     }
 

@@ -1,8 +1,6 @@
 """Endpoints for single predictions."""
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +8,6 @@ from flask import Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import ValidationError
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from jobs.errors import UploadRefused
 from model.card import Card
@@ -22,10 +19,9 @@ from web.ids import unknown_prediction
 from web.prediction_client import make_request
 from web.prefer_header import preferred_wait, prefers_async
 from web.problems import Problem, fault_detail, invalid_parameters
-from web.request_limits import MAX_JSON_BYTES
 from web.responses import json_response
 from web.services import services
-from web.uploads.bodies import has_arrived
+from web.uploads.json_bodies import has_json, parse_object, read_json
 from web.uploads.options import parse_model, parse_threshold
 
 api = APIBlueprint(
@@ -95,19 +91,9 @@ def get_prediction(path: PredictionPath) -> Response:
 
 
 def _read_body() -> PredictionRequest:
-    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+    if not has_json(request):
         raise UploadRefused("unsupported_media_type", f"{request.mimetype!r} is not supported; send application/json")
-    request.max_content_length = MAX_JSON_BYTES
-    try:
-        with nullcontext() if has_arrived(request) else services().limits.records.held(request.remote_addr or ""):
-            text = request.get_data(cache=False)
-        if len(text) >= MAX_JSON_BYTES:  # Werkzeug silently truncates a body without a length
-            raise _too_large()
-        document = parse_object(text)
-    except ClientDisconnected as error:
-        raise UploadRefused("malformed_body", "the connection was lost, or the body arrived too slowly") from error
-    except RequestEntityTooLarge as error:
-        raise _too_large() from error
+    document = parse_object(read_json(request, services().limits.records))
     try:
         body = PredictionRequest.model_validate(document)
     except ValidationError as error:
@@ -117,31 +103,6 @@ def _read_body() -> PredictionRequest:
     if (body.record is None) == (body.records is None):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", 'give either "record" or "records"')
     return body
-
-
-def _too_large() -> UploadRefused:
-    return UploadRefused("too_large", f"the JSON body must be smaller than {MAX_JSON_BYTES} bytes")
-
-
-def parse_object(text: bytes) -> dict[str, Any]:
-    """Parse a JSON object: numbers of any size, strings without lone surrogates.
-
-    Raises:
-        UploadRefused: ``malformed_body``.
-    """
-    try:
-        document = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
-        if b"\\u" in text:
-            json.dumps(document, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise UploadRefused("malformed_body", f"the body is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise UploadRefused("malformed_body", 'the body is not a JSON object with "record" or "records"')
-    return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 def _validated(body: PredictionRequest, card: Card) -> list[dict[str, Any]]:

@@ -26,6 +26,18 @@ def found_job(job_id: str) -> Job:
     return job
 
 
+def correctable_job(job_id: str) -> Job:
+    """Return the job if it has succeeded, so that its rejected rows can be corrected.
+
+    Raises:
+        Problem: ``unknown_job``, ``not_ready``, ``job_failed`` or ``job_canceled``.
+    """
+    job = found_job(job_id)
+    if job.state is not JobState.SUCCEEDED:
+        raise no_results(job)
+    return job
+
+
 def no_results(job: Job) -> Problem:
     """Return the problem that says why the job has no results, or none yet."""
     if job.state is JobState.FAILED:
@@ -74,6 +86,7 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
         finished_at=timestamp(job.finished),
         expires_at=str(timestamp(job.expires)),
         error=_failure(job.error) if job.error else None,
+        corrects=job.corrects,
         links=links,
     )
 

@@ -39,6 +39,7 @@ class JobDocument(Described):
     finished_at: str | None
     expires_at: str
     error: ProblemDocument | None
+    corrects: str | None = Field(description="id of the job whose rejected rows this one corrects")
     links: dict[str, str]
 
 

@@ -44,6 +44,30 @@ PROBLEM_TEXTS = {
         "The file has duplicated columns",
         "Remove or rename one of each pair and upload the file again.",
     ),
+    "unknown_row": (
+        "A row does not exist",
+        "Keep the column _row as it was downloaded, and upload the rejected rows again.",
+    ),
+    "not_rejected": (
+        "A row was not rejected",
+        "Keep only rows of the downloaded file, and upload the rejected rows again.",
+    ),
+    "duplicate_row": (
+        "A row is given more than once",
+        "Keep one line for each row, and upload the rejected rows again.",
+    ),
+    "no_corrections": (
+        "Nothing was changed",
+        "Edit the rejected rows, save the file, and upload it here.",
+    ),
+    "unknown_columns": (
+        "A column is not in the original file",
+        "Keep the column names as they were downloaded, and upload the rejected rows again.",
+    ),
+    "bad_correction": (
+        "A correction could not be used",
+        "Correct the value and send the corrections again.",
+    ),
     "bad_threshold": ("Invalid threshold", "Enter a number from 0 to 1, such as 0.5, and try again."),
     "undecodable": (
         "The file contains bytes that are not text",

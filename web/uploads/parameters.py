@@ -17,6 +17,23 @@ _FLAG = {"type": "boolean", "default": False}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
 
 
+Encoding = Annotated[
+    str | None,
+    WithJsonSchema(_ENCODING),
+    Field(
+        description="encoding of the file, if it should not be detected: one of these, by any of its names, "
+        "or `utf-16-le` or `utf-16-be` for a file without a byte order mark"
+    ),
+]
+
+
+@dataclass(slots=True)
+class CorrectionsForm:
+    """Parameters of corrections, as those of an upload."""
+
+    encoding: Encoding = None
+
+
 @dataclass(slots=True)
 class UploadForm:
     """Parameters of an upload as the client sent them, in the query or, in a multipart body, as form fields."""
@@ -35,14 +52,7 @@ class UploadForm:
         WithJsonSchema(_PROBABILITY),
         Field(description="rows with at least this probability are classified as positive"),
     ] = None
-    encoding: Annotated[
-        str | None,
-        WithJsonSchema(_ENCODING),
-        Field(
-            description="encoding of the file, if it should not be detected: one of these, by any of its names, "
-            "or `utf-16-le` or `utf-16-be` for a file without a byte order mark"
-        ),
-    ] = None
+    encoding: Encoding = None
     explain: Annotated[
         str | None,
         WithJsonSchema(_COUNT),
