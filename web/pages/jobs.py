@@ -14,6 +14,7 @@ from model.catalog import Catalog
 from model.schema import Fault, Feature
 from web.jobs.summary import cards_of, summary_document
 from web.pages.comparison import Comparison, comparison
+from web.pages.corrections import corrected_job, corrections_of, grid_texts
 from web.pages.drift import DriftChart, drift_charts
 from web.pages.error_texts import ROW_SUBJECT, describe_error, describe_fault
 from web.pages.formatting import as_sentence
@@ -85,7 +86,11 @@ class ResultTable:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as its page shows it; ``default_threshold`` is that of the model."""
+    """A job as its page shows it; ``default_threshold`` is that of the model.
+
+    ``grid`` holds the texts of the grid that corrects rejected rows, ``corrects`` and ``corrections`` are the jobs that
+    this one corrects and is corrected by.
+    """
 
     job: Job
     queue_position: int | None
@@ -96,13 +101,17 @@ class JobView:
     comparison: Comparison | None = None
     warnings: list[WarningKind] = field(default_factory=list)
     default_threshold: float | None = None
+    corrects: Job | None = None
+    corrections: list[Job] = field(default_factory=list)
+    grid: dict[str, Any] | None = None
 
 
 def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
     """Return the job with everything that its page shows; results only once it has ended."""
     position = store.queue_position(job)
     if not job.state.ended or job.state is JobState.FAILED:
-        return JobView(job, position, default_threshold=job.threshold)
+        corrects = corrected_job(store, job)
+        return JobView(job, position, default_threshold=job.threshold, corrects=corrects)
     cards, counts = cards_of(catalog, job), store.summary(job.id)
     features = _features(cards)
     summary = summary_document(counts, job, cards)
@@ -116,6 +125,9 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
         comparison(summary, job),
         [WarningKind(title=_title(features, count["column"]), **count) for count in summary["warnings"]],
         cards[0].threshold if cards[0] else job.threshold,
+        corrected_job(store, job),
+        corrections_of(store, job),
+        grid_texts(job, features),
     )
 
 

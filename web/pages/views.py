@@ -20,7 +20,7 @@ from web.api.predictions import DEFAULT_WAIT_SECONDS, prediction_document, valid
 from web.api.schemas import JobsQuery
 from web.compression import compress
 from web.ids import unknown_prediction
-from web.jobs.documents import found_job, no_results
+from web.jobs.documents import correctable_job, found_job, no_results
 from web.jobs.listing import list_page
 from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
 from web.pages.evaluation import evaluation
@@ -33,6 +33,8 @@ from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
 from web.uploads.bodies import Body, open_body
+from web.uploads.corrections import CorrectionsBody
+from web.uploads.corrections import create_job as create_corrections
 from web.uploads.parameters import UploadForm
 from web.uploads.upload import Upload, refusals_logged
 
@@ -62,7 +64,7 @@ def _configure_templates(state: Any) -> None:
 @pages.before_request
 def _read_form() -> None:
     """Read a form before any view acts on it, as ``g.form``; only an upload is read by its view, as a stream."""
-    if request.method == "POST" and request.endpoint != "pages.create_job":
+    if request.method == "POST" and request.endpoint not in ("pages.create_job", "pages.correct_job"):
         g.form = read_form(request, services().limits.records)
 
 
@@ -305,7 +307,10 @@ def job_page(job_id: str) -> Response:
 
 
 def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
-    """Return the page of a job; ``shown`` are the typed values of the form that scores it again, and their problem."""
+    """Return the page of a job; ``shown`` are the typed values of the form that scores it again, and their problem.
+
+    ``target`` among them is the address of the form that the problem is about.
+    """
     variables = {
         "model": rescore.models_of(job),
         "threshold": job.threshold,
@@ -318,6 +323,7 @@ def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Res
 
 @pages.get("/jobs/<job:job_id>/again")
 @pages.get("/jobs/<job:job_id>/cancel")
+@pages.get("/jobs/<job:job_id>/corrections")
 @pages.get("/jobs/<job:job_id>/delete")
 def after_action(job_id: str) -> BaseResponse:
     """Redirect to the page of the job, if the address of an action is opened or reloaded."""
@@ -344,6 +350,21 @@ def score_again(job_id: str) -> BaseResponse:
         response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **typed)
         response.headers.extend(problem.headers)
         return response
+    return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
+
+
+@pages.post("/jobs/<job:job_id>/corrections")
+def correct_job(job_id: str) -> BaseResponse:
+    """Create a job from an edited file of rejected rows, and redirect to its page."""
+    job = correctable_job(job_id)
+    try:
+        body = CorrectionsBody.read(request, services())
+        new_id = create_corrections(services(), job, body)
+    except (JobsError, ModelError) as error:
+        problem = to_problem(error)
+        if problem is None:
+            raise
+        return _job_page(job, HTTPStatus(problem.status), refusal=problem, target="#corrections")
     return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
 
 

@@ -1,6 +1,7 @@
 // Follows a job: each server-sent event fetches the page again and replaces its parts. Where no events arrive, for
 // example behind a proxy that buffers them, the page polls instead.
 
+import { showGrid } from "./corrections.js";
 import { formatNumber, formatPercent } from "./format.js";
 import { announce, createElement, fetchPage, replacePart } from "./page.js";
 
@@ -85,6 +86,7 @@ function show({ status, page }) {
   const hadFocus = main.contains(document.activeElement);
   main.replaceChildren(...page.getElementById("main").childNodes);
   if (hadFocus) main.focus({ preventScroll: true });
+  showGrid();
   announce((document.getElementById("job-state") ?? document.querySelector("h1")).textContent.replace(/\s+/g, " "));
 }
 
@@ -134,3 +136,4 @@ document.addEventListener("submit", ({ target }) => {
 });
 
 follow();
+showGrid();

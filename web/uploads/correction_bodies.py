@@ -150,7 +150,7 @@ def _places(numbers: Sequence[int]) -> dict[int, int]:
     places = {row: place for place, row in enumerate(numbers)}
     if len(places) < len(numbers):
         twice = sorted(row for row, place in zip(numbers, range(len(numbers)), strict=True) if places[row] != place)
-        refuse_rows("duplicate_row", "is given more than once", twice)
+        refuse_rows("duplicate_row", "it is given more than once", twice)
     if not places:
         raise UploadRefused("no_corrections", "the corrections hold no row")
     return places
@@ -159,9 +159,9 @@ def _places(numbers: Sequence[int]) -> dict[int, int]:
 def refuse_rows(code: str, what: str, rows: Sequence[int]) -> None:
     """Raise ``UploadRefused`` that names the rows, if there are any."""
     if rows:
-        details = [Detail(code, f"row {row} {what}", row=row) for row in rows[:_MAX_ERRORS]]
+        details = [Detail(code, what, row=row) for row in rows[:_MAX_ERRORS]]
         more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
-        raise UploadRefused(code, f"row {rows[0]} {what}{more}", details)
+        raise UploadRefused(code, f"row {rows[0]}: {what}{more}", details)
 
 
 def read_records(document: Mapping[str, Any], columns: CorrectedColumns) -> GivenRows:

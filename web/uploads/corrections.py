@@ -108,7 +108,7 @@ def corrections_of(store: JobStore, job: Job, given: GivenRows) -> Corrections:
         TransferBroken: the job is deleted or expires meanwhile.
     """
     rows = sorted(given.places)
-    refuse_rows("unknown_row", f"does not exist: the file has {job.total} rows", _outside(rows, job.total or 0))
+    refuse_rows("unknown_row", f"it does not exist: the file has {job.total} rows", _outside(rows, job.total or 0))
     chunks: dict[int, CorrectedRows] = {}
     fine: list[int] = []
     scoring_failed = 0
@@ -124,7 +124,7 @@ def corrections_of(store: JobStore, job: Job, given: GivenRows) -> Corrections:
         if corrected:
             chunks[number] = CorrectedRows(tuple(corrected), b"".join(corrected.values()))
             scoring_failed += _count_failed(chunk, corrected, job.delimiter)
-    refuse_rows("not_rejected", "was not rejected, so there is nothing to correct", fine)
+    refuse_rows("not_rejected", "it was not rejected, so there is nothing to correct", fine)
     if not chunks:
         raise UploadRefused("no_corrections", "no row differs from what it was")
     return Corrections(job.id, chunks, scoring_failed)

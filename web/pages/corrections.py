@@ -1,0 +1,38 @@
+"""What the page of a job needs to correct its rejected rows: texts for the grid, and the jobs that belong together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.state import Job, JobState
+from jobs.store.job_store import JobStore
+from model.schema import Feature
+from web.jobs.rejected import RecordColumns
+from web.pages.error_texts import FAULT_TEXTS, PROBLEM_TEXTS, ROW_SUBJECT, expected_value
+
+# Corrections of one job that its page links to; the latest.
+_MAX_LISTED = 20
+
+
+def grid_texts(job: Job, features: Mapping[str, Feature]) -> dict[str, Any] | None:
+    """Return the texts that the grid shows, by feature and code; None if there is nothing to correct."""
+    if job.state is not JobState.SUCCEEDED or not job.rejected or not features:
+        return None
+    return {
+        "titles": {name: feature.title for name, feature in features.items()},
+        "expected": {name: expected_value(feature) for name, feature in features.items()},
+        "faults": FAULT_TEXTS,
+        "problems": PROBLEM_TEXTS,
+        "row": ROW_SUBJECT,
+        "row_column": RecordColumns.of(job).row,
+    }
+
+
+def corrected_job(store: JobStore, job: Job) -> Job | None:
+    """Return the job whose rejected rows this one corrects, if it still exists."""
+    return store.get(job.corrects) if job.corrects else None
+
+
+def corrections_of(store: JobStore, job: Job) -> list[Job]:
+    """Return the jobs that correct this one and still exist, the latest first."""
+    found = (store.get(job_id) for job_id in job.corrected_by[: -_MAX_LISTED - 1 : -1])
+    return [other for other in found if other is not None]

@@ -1,0 +1,403 @@
+// The grid on the page of a job in which its rejected rows are corrected: a page of rows at a time, from the service.
+// What is typed is kept in the browser until it is sent.
+
+import { Edits } from "./edits.js";
+import { asSentence, formatNumber } from "./format.js";
+import { announce, createElement } from "./page.js";
+import { problemSummary } from "./preview.js";
+
+const MAX_CELLS = 2000;
+const MAX_ROWS = 100;
+// Columns that no feature needs are shown in narrow files only.
+const MAX_ALL_COLUMNS = 16;
+const MAX_COLUMNS = 60;
+const APPLY_LIMIT = 1000;
+const MAX_VALUE = 1000;
+
+/** Show the grid if the page has a place for it that is still empty. */
+export function showGrid() {
+  const element = document.getElementById("grid");
+  if (element && !element.childElementCount) new Grid(element).open();
+}
+
+class Grid {
+  constructor(element) {
+    this.element = element;
+    this.texts = JSON.parse(element.dataset.texts);
+    this.edits = new Edits(element.dataset.job);
+    this.cursors = [""];
+    this.page = 0;
+    this.lastEdit = null;
+    this.count = createElement("p", { className: "count", id: "grid-count" });
+    this.note = createElement("div", { id: "grid-note" });
+    this.box = createElement("div", {
+      className: "scroll tall grid", tabIndex: 0, role: "region", ariaLabel: "Rejected rows to correct",
+    });
+    this.pager = createElement("p", { className: "pager" });
+    this.applyButton = this.button("Apply to all rows with this value", () => this.applyToAll(), "quiet");
+    this.applyButton.id = "grid-apply";
+    this.sendButton = this.button("Score the corrected rows", () => this.send());
+    this.discardButton = this.button("Discard all changes", () => this.discard(), "quiet");
+  }
+
+  button(textContent, action, more = "") {
+    const button = createElement("button", { type: "button", className: `button ${more}`.trim(), textContent });
+    button.addEventListener("click", action);
+    return button;
+  }
+
+  async open() {
+    this.element.append(
+      createElement("p", { className: "hint", textContent: "Arrow keys, Tab and Enter move between cells; F2 edits within "
+        + "a cell, Escape restores it. Ctrl+Enter applies a change to all rows with the same value. Cells copied from a "
+        + "spreadsheet can be pasted. What you type is kept in this browser until you send it." }),
+      this.count, this.box, this.pager,
+      createElement("p", { className: "actions" }, this.applyButton, this.sendButton, this.discardButton),
+      this.note);
+    this.box.addEventListener("input", ({ target }) => this.typed(target));
+    this.box.addEventListener("keydown", (event) => this.pressed(event));
+    this.box.addEventListener("focusin", ({ target }) => this.entered(target));
+    this.box.addEventListener("paste", (event) => this.pasted(event));
+    this.showState();
+    await this.load(0);
+  }
+
+  /** Fetch and show a page of rejected rows; returns whether it could be. */
+  async load(page) {
+    const limit = this.shown ? this.rowsPerPage : MAX_ROWS;
+    const document_ = await this.fetchRows({ limit, cursor: this.cursors[page] });
+    if (!document_) return false;
+    if (!this.shown) {
+      this.columns = document_.columns;
+      this.shown = shownColumns(this.columns);
+      this.rowsPerPage = Math.max(10, Math.min(MAX_ROWS, Math.floor(MAX_CELLS / this.shown.length)));
+      if (document_.records.length > this.rowsPerPage) return this.load(page);
+    }
+    this.page = page;
+    this.total = document_.total;
+    if (document_.next_cursor) this.cursors[page + 1] = document_.next_cursor;
+    this.hasNext = Boolean(document_.next_cursor);
+    this.showRows(document_.records);
+    this.showState();
+    return true;
+  }
+
+  async fetchRows(query) {
+    try {
+      const response = await fetch(`${this.element.dataset.records}?${new URLSearchParams(query)}`);
+      const found = await response.json();
+      if (response.ok) return found;
+      this.refuse(found);
+    } catch {
+      this.warn("The rejected rows could not be loaded. Check your connection and reload the page.");
+    }
+    return null;
+  }
+
+  showRows(records) {
+    this.records = records;
+    const names = this.shown.map((at) => this.columns[at]);
+    const lists = this.shown.filter((at) => this.columns[at].choices).map((at) =>
+      createElement("datalist", { id: `choices-${at}` },
+        ...this.columns[at].choices.map((value) => createElement("option", { value }))));
+    this.box.replaceChildren(...lists, createElement("table", { className: "preview" },
+      createElement("thead", {}, createElement("tr", {},
+        createElement("th", { scope: "col", className: "number", textContent: "Row" }),
+        ...names.map(({ name }) => createElement("th", { scope: "col", textContent: name })))),
+      createElement("tbody", {}, ...records.map((record, index) => this.rowOf(record, index)))));
+    this.box.scrollTop = 0;
+  }
+
+  rowOf(record, index) {
+    const whole = record.errors.filter(({ column }) => !column);
+    const head = createElement("th", { scope: "row", className: "number", textContent: formatNumber(record._row) });
+    for (const { code } of whole) {
+      head.append(createElement("span", { className: "fault", textContent: asSentence(capital(this.texts.faults[code] ?? code)) }));
+    }
+    if (whole.length) head.append(this.confirmation(record));
+    return createElement("tr", {}, head, ...this.shown.map((at, place) => this.cellOf(record, index, at, place)));
+  }
+
+  /** A box to tick where the row as a whole was at fault, but is right as it is shown. */
+  confirmation(record) {
+    const box = createElement("input", { type: "checkbox", checked: this.edits.isConfirmed(record._row) });
+    box.addEventListener("change", () => {
+      const at = this.shown.find((one) => !this.isAmbiguous(this.columns[one].name));
+      this.edits.confirm(record._row, box.checked ? { [this.columns[at].name]: record.values[at] } : undefined);
+      this.showState();
+    });
+    return createElement("label", { className: "as-shown" }, box, " Right as shown");
+  }
+
+  cellOf(record, index, at, place) {
+    const column = this.columns[at];
+    const input = createElement("input", {
+      type: "text", value: this.edits.get(record._row, column.name) ?? record.values[at], autocomplete: "off",
+      ariaLabel: `${column.name}, row ${record._row}`, spellcheck: false, disabled: this.isAmbiguous(column.name),
+    });
+    Object.assign(input.dataset, { index, place });
+    if (column.choices) input.setAttribute("list", `choices-${at}`);
+    const cell = createElement("td", {}, input);
+    const faults = record.errors.filter((error) => column.features.includes(error.column));
+    if (faults.length) {
+      const id = `fault-${index}-${place}`;
+      input.setAttribute("aria-describedby", id);
+      cell.append(createElement("span", { id, className: "fault", textContent: faults.map((f) => this.explain(f)).join(" ") }));
+      cell.dataset.faulty = "";
+    }
+    this.mark(cell, input, record, at);
+    return cell;
+  }
+
+  isAmbiguous(name) {
+    return this.columns.filter((column) => column.name === name).length > 1;
+  }
+
+  /** What is wrong with a value, and what would be right. */
+  explain({ column, code, detail }) {
+    const suggestion = /did you mean ['"“](.+?)['"”]\?/.exec(detail);
+    const hint = suggestion ? `Did you mean “${suggestion[1]}”?` : this.texts.expected[column] ?? "";
+    return `${asSentence(capital(this.texts.faults[code] ?? code.replaceAll("_", " ")))} ${hint}`.trim();
+  }
+
+  mark(cell, input, record, at) {
+    const isEdited = this.edits.get(record._row, this.columns[at].name) !== undefined;
+    cell.className = isEdited ? "edited" : "faulty" in cell.dataset ? "faulty" : "";
+    input.title = isEdited ? `Was: ${record.values[at] || "empty"}` : "";
+    if ("faulty" in cell.dataset) input.ariaInvalid = String(!isEdited);
+  }
+
+  // Cells
+
+  place(input) {
+    const { index, place } = input.dataset;
+    return { record: this.records[Number(index)], at: this.shown[Number(place)], row: Number(index), column: Number(place) };
+  }
+
+  typed(input) {
+    if (input.dataset.index === undefined) return;
+    const { record, at } = this.place(input);
+    this.edit(record, at, input.value);
+    this.mark(input.parentElement, input, record, at);
+    this.lastEdit = input.value === record.values[at] ? null : { at, from: record.values[at], to: input.value };
+    this.showState();
+  }
+
+  /** Note the new value of a cell, or that it is what it was. */
+  edit(record, at, value) {
+    const name = this.columns[at].name;
+    if (value === record.values[at]) this.edits.remove(record._row, name);
+    else this.edits.set(record._row, name, value, this.faultyNames(record));
+  }
+
+  faultyNames(record) {
+    return record.errors.flatMap(({ column }) =>
+      this.columns.filter(({ features }) => features.includes(column)).map(({ name }) => name));
+  }
+
+  entered(input) {
+    if (input.dataset.index === undefined) return;
+    this.before = input.value;
+    this.isEditing = false;
+    input.select();
+  }
+
+  pressed(event) {
+    const { target: input, key } = event;
+    if (input.dataset.index === undefined || event.isComposing || event.altKey) return;
+    const { row, column } = this.place(input);
+    const isPlain = !event.ctrlKey && !event.metaKey;
+    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], Enter: [event.shiftKey ? -1 : 1, 0] };
+    if (key === "Enter" && !isPlain) this.applyToAll();
+    else if (key === "F2") {
+      this.isEditing = true;
+      input.setSelectionRange(input.value.length, input.value.length);
+    } else if (key === "Escape" && input.value !== this.before) {
+      input.value = this.before;
+      this.typed(input);
+      input.select();
+    } else if (moves[key] && isPlain) this.moveTo(row + moves[key][0], column);
+    else if (isPlain && !event.shiftKey && this.leaves(input, key)) this.moveTo(row, column + (key === "ArrowLeft" ? -1 : 1));
+    else return;
+    event.preventDefault();
+  }
+
+  /** Whether an arrow to the side leaves the cell: from its edge, or while all of it is selected. */
+  leaves(input, key) {
+    const { selectionStart: start, selectionEnd: end, value } = input;
+    if (key !== "ArrowLeft" && key !== "ArrowRight") return false;
+    if (!this.isEditing && start === 0 && end === value.length) return true;
+    return start === end && start === (key === "ArrowLeft" ? 0 : value.length);
+  }
+
+  /** Move to a cell; above the first row or below the last one, on the page before or after. */
+  async moveTo(row, column) {
+    if (column < 0 || column >= this.shown.length) return;
+    if (row >= 0 && row < this.records.length) this.cell(row, column).focus();
+    else if (row < 0 && this.page > 0 && await this.load(this.page - 1)) this.cell(this.records.length - 1, column).focus();
+    else if (row > 0 && this.hasNext && await this.load(this.page + 1)) this.cell(0, column).focus();
+  }
+
+  cell(row, column) {
+    return this.box.querySelector(`input[data-index="${row}"][data-place="${column}"]`);
+  }
+
+  // Many cells at once
+
+  /** Paste cells of a spreadsheet from the focused one on; a single value is pasted as usual. */
+  pasted(event) {
+    const { target: input } = event;
+    const text = event.clipboardData.getData("text/plain").replace(/\r?\n$/, "");
+    if (input.dataset.index === undefined || !/[\t\n]/.test(text)) return;
+    event.preventDefault();
+    const { row, column } = this.place(input);
+    const lines = parseCells(text);
+    let count = 0;
+    lines.slice(0, this.records.length - row).forEach((values, down) => {
+      values.slice(0, this.shown.length - column).forEach((value, right) => {
+        const cell = this.cell(row + down, column + right);
+        if (cell.disabled) return;
+        cell.value = value;
+        this.typed(cell);
+        count += 1;
+      });
+    });
+    const left = lines.length - (this.records.length - row);
+    announce(`${formatNumber(count)} cells pasted.${left > 0 ? ` ${formatNumber(left)} lines did not fit on this page.` : ""}`);
+  }
+
+  /** Make the last change in all rows with the same value in that column, on whatever page they are. */
+  async applyToAll() {
+    if (!this.lastEdit) return;
+    const { at, from, to } = this.lastEdit;
+    const { name } = this.columns[at];
+    let [cursor, count] = ["", 0];
+    this.applyButton.disabled = true;
+    do {
+      const found = await this.fetchRows({ column: name, value: from, limit: APPLY_LIMIT, cursor });
+      if (!found) break;
+      for (const record of found.records) {
+        if (this.edits.get(record._row, name) === undefined) this.edit(record, at, to);
+        count += this.edits.get(record._row, name) === to ? 1 : 0;
+      }
+      cursor = found.next_cursor;
+    } while (cursor);
+    this.lastEdit = null;
+    this.refreshCells();
+    this.showState();
+    const words = count === 1 ? "1 row has" : `${formatNumber(count)} rows have`;
+    announce(`${words} “${to}” in place of “${from}” in ${name} now.`);
+  }
+
+  refreshCells() {
+    for (const input of this.box.querySelectorAll("input[data-index]")) {
+      const { record, at } = this.place(input);
+      input.value = this.edits.get(record._row, this.columns[at].name) ?? record.values[at];
+      this.mark(input.parentElement, input, record, at);
+    }
+    for (const [row, record] of this.records.entries()) {
+      const box = this.box.querySelectorAll("tbody tr")[row].querySelector("input[type=checkbox]");
+      if (box) box.checked = this.edits.isConfirmed(record._row);
+    }
+  }
+
+  // State
+
+  showState() {
+    const { corrected, begun } = this.edits.counts();
+    this.count.textContent = this.total === undefined ? "Loading the rejected rows…"
+      : `${formatNumber(corrected)} of ${formatNumber(this.total)} corrected`
+        + (begun ? `, ${formatNumber(begun)} begun` : "");
+    this.sendButton.disabled = !(corrected + begun);
+    this.discardButton.disabled = !(corrected + begun);
+    const { from, to, at } = this.lastEdit ?? {};
+    this.applyButton.disabled = !this.lastEdit || from.length > MAX_VALUE;
+    this.applyButton.textContent = this.lastEdit
+      ? `Apply “${shorten(to)}” to all rows with “${shorten(from)}” in ${this.columns[at].name}`
+      : "Apply to all rows with this value";
+    if (this.records) this.showPager();
+  }
+
+  showPager() {
+    const first = this.page * this.rowsPerPage + 1;
+    const buttons = [["Previous rows", this.page > 0, -1], ["Next rows", this.hasNext, 1]].map(([text, isThere, step]) => {
+      const button = createElement("button", { type: "button", className: "as-link", textContent: text, disabled: !isThere });
+      button.addEventListener("click", () => this.load(this.page + step));
+      return button;
+    });
+    const last = first + this.records.length - 1;
+    const where = `Rejected rows ${formatNumber(first)} to ${formatNumber(last)} of ${formatNumber(this.total)}`;
+    const [before, after] = buttons;
+    if (this.pager.dataset.shown === `${where} ${this.hasNext}`) return;
+    this.pager.dataset.shown = `${where} ${this.hasNext}`;
+    this.pager.replaceChildren(...(this.cursors.length > 1 ? [before, createElement("span", { textContent: where }), after] : []));
+  }
+
+  discard() {
+    this.edits.clear();
+    this.lastEdit = null;
+    this.refreshCells();
+    this.showState();
+    announce("All changes were discarded.");
+  }
+
+  async send() {
+    this.note.replaceChildren();
+    this.sendButton.disabled = true;
+    announce("Sending the corrections…");
+    const records = this.edits.records(this.texts.row_column);
+    try {
+      const response = await fetch(this.element.dataset.send, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Idempotency-Key": this.edits.key(JSON.stringify(records)) },
+        body: JSON.stringify({ records }),
+      });
+      const answer = await response.json();
+      if (response.ok) {
+        this.edits.clear();
+        location.assign(answer.links.page);
+        return;
+      }
+      this.refuse(answer);
+    } catch {
+      this.warn("The corrections could not be sent. They are kept in this browser; check your connection and try again.");
+    }
+    this.sendButton.disabled = false;
+  }
+
+  refuse(problem) {
+    const texts = this.texts.problems[problem.code] ?? ["Something went wrong", "Try again."];
+    this.note.replaceChildren(problemSummary(problem, texts));
+    announce(texts[0]);
+  }
+
+  warn(textContent) {
+    this.note.replaceChildren(createElement("p", { className: "notice", textContent }));
+    announce(textContent);
+  }
+}
+
+/** The places of the columns that the grid shows: those of features, and in narrow files all. */
+function shownColumns(columns) {
+  const all = columns.map((_, at) => at);
+  return columns.length <= MAX_ALL_COLUMNS ? all : all.filter((at) => columns[at].features.length).slice(0, MAX_COLUMNS);
+}
+
+/** The cells of a text that was copied from a spreadsheet; quoted ones may hold tabs and line breaks. */
+function parseCells(text) {
+  const lines = [[]];
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"(?=[\t\r\n]|$)|([^\t\r\n]*))(\t|\r?\n|$)/g)) {
+    lines.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (!end) break;
+    if (end !== "\t") lines.push([]);
+  }
+  return lines;
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function shorten(text) {
+  return text.length > 30 ? `${text.slice(0, 29)}…` : text;
+}
