@@ -11,6 +11,8 @@ from web.pages.error_texts import FAULT_TEXTS, PROBLEM_TEXTS, ROW_SUBJECT, expec
 
 # Corrections of one job that its page links to; the latest.
 _MAX_LISTED = 20
+# Categories that are named where a value is none of them.
+_MAX_NAMED = 5
 
 
 def grid_texts(job: Job, features: Mapping[str, Feature]) -> dict[str, Any] | None:
@@ -19,12 +21,20 @@ def grid_texts(job: Job, features: Mapping[str, Feature]) -> dict[str, Any] | No
         return None
     return {
         "titles": {name: feature.title for name, feature in features.items()},
-        "expected": {name: expected_value(feature) for name, feature in features.items()},
+        "expected": {name: _expected(feature) for name, feature in features.items()},
         "faults": FAULT_TEXTS,
         "problems": PROBLEM_TEXTS,
         "row": ROW_SUBJECT,
         "row_column": RecordColumns.of(job).row,
     }
+
+
+def _expected(feature: Feature) -> str:
+    """Return what to enter for a feature: of few categories, their names."""
+    if 1 < len(feature.categories) <= _MAX_NAMED and feature.limits_reject:
+        *others, last = feature.categories
+        return f"Enter {', '.join(others)} or {last}."
+    return expected_value(feature)
 
 
 def corrected_job(store: JobStore, job: Job) -> Job | None:

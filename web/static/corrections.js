@@ -102,7 +102,7 @@ class Grid {
         ...this.columns[at].choices.map((value) => createElement("option", { value }))));
     this.box.replaceChildren(...lists, createElement("table", { className: "preview" },
       createElement("thead", {}, createElement("tr", {},
-        createElement("th", { scope: "col", className: "number", textContent: "Row" }),
+        createElement("th", { scope: "col", textContent: "Row" }),
         ...names.map(({ name }) => createElement("th", { scope: "col", textContent: name })))),
       createElement("tbody", {}, ...records.map((record, index) => this.rowOf(record, index)))));
     this.box.scrollTop = 0;
@@ -110,7 +110,7 @@ class Grid {
 
   rowOf(record, index) {
     const whole = record.errors.filter(({ column }) => !column);
-    const head = createElement("th", { scope: "row", className: "number", textContent: formatNumber(record._row) });
+    const head = createElement("th", { scope: "row", textContent: formatNumber(record._row) });
     for (const { code } of whole) {
       head.append(createElement("span", { className: "fault", textContent: asSentence(capital(this.texts.faults[code] ?? code)) }));
     }
@@ -200,6 +200,7 @@ class Grid {
     this.before = input.value;
     this.isEditing = false;
     input.select();
+    input.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   pressed(event) {
