@@ -105,3 +105,16 @@ def test_a_job_without_rejected_rows_has_no_records(service: Stack) -> None:
     assert records_of(service, job) == []
     page = page_of(service, job)
     assert (page["records"], page["next_cursor"], page["total"]) == ([], None, 0)
+
+
+def test_pages_of_large_records_are_short_and_complete(service: Stack) -> None:
+    rows = [f"{BAD_SEX},{n},{'x' * 400_000}" for n in range(1, 31)]
+    job, _ = service.score("\n".join([f"{HEADER},id,text", *rows]).encode())
+    found: list[str] = []
+    cursor, pages = "", 0
+    while cursor is not None:
+        page = page_of(service, job, limit=1000, cursor=cursor)
+        found += [record["values"][7] for record in page["records"]]
+        cursor, pages = page["next_cursor"], pages + 1
+    assert found == [str(n) for n in range(1, 31)]
+    assert 2 < pages < 10

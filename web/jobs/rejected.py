@@ -17,6 +17,9 @@ from web.jobs.downloads import TransferBroken, Transform
 ROW, ERRORS = "_row", "_errors"
 # Categories offered as choices for one column.
 _MAX_CHOICES = 1000
+# Bounds of the work for one page: chunks that are read, and bytes of records after which it ends.
+_MAX_CHUNKS_READ = 16
+_MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +104,30 @@ class Position:
 def records_page(
     store: JobStore, job: Job, cards: Sequence[Card | None], begin: Position, limit: int, wanted: tuple[int, str] | None
 ) -> dict[str, Any]:
-    """Return up to ``limit`` rejected records, the members of ``RejectedRecordsDocument``.
+    """Return up to ``limit`` rejected records, the members of ``RejectedRecordsDocument``; fewer if they are large.
 
-    ``wanted`` selects the records with a value in a column of the input, given by its index.
+    ``wanted`` selects the records with a value in a column of the input, given by its index. A page then may hold few
+    or none of them although there are more, since the search goes on with the next page.
 
     Raises:
         TransferBroken: the job was deleted or has expired meanwhile.
     """
     records: list[dict[str, Any]] = []
+    size = 0
     next_position: Position | None = None
-    for position, document in _records_from(store, job, begin, wanted):
-        if len(records) == limit:
-            next_position = position
+    for read, (number, chunk) in enumerate(rejected_chunks(store, job, begin.chunk)):
+        if read == _MAX_CHUNKS_READ:
+            next_position = Position(number)
             break
-        records.append(document)
+        first = begin.record if number == begin.chunk else 0
+        for at, document in _records_of(chunk, job.delimiter, first, wanted):
+            if len(records) == limit or size > _MAX_PAGE_BYTES:
+                next_position = Position(number, at)
+                break
+            records.append(document)
+            size += len(chunk.record(at))
+        if next_position:
+            break
     return {
         "columns": _columns(RecordColumns.of(job).names, store.columns(job.id), cards),
         "records": records,
@@ -123,17 +136,16 @@ def records_page(
     }
 
 
-def _records_from(
-    store: JobStore, job: Job, begin: Position, wanted: tuple[int, str] | None
-) -> Iterator[tuple[Position, dict[str, Any]]]:
-    for number, chunk in rejected_chunks(store, job, begin.chunk):
-        skipped = begin.record if number == begin.chunk else 0
-        for at, faults in enumerate(chunk.faults(job.delimiter)):
-            if at < skipped:
-                continue
-            values = [text.decode("utf-8", "replace") for text in _fields(chunk.record(at), job.delimiter)]
-            if wanted is None or values[wanted[0]] == wanted[1]:
-                yield Position(number, at), _document(chunk.rows[at], values, faults)
+def _records_of(
+    chunk: RejectedRecords, delimiter: str, first: int, wanted: tuple[int, str] | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rejected records of a chunk, from number ``first`` on, with their numbers."""
+    for at, faults in enumerate(chunk.faults(delimiter)):
+        if at < first:
+            continue
+        values = [text.decode("utf-8", "replace") for text in _fields(chunk.record(at), delimiter)]
+        if wanted is None or values[wanted[0]] == wanted[1]:
+            yield at, _document(chunk.rows[at], values, faults)
 
 
 def _document(row: int, values: list[str], faults: Iterable[RejectLine]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Grid {
     this.texts = JSON.parse(element.dataset.texts);
     this.edits = new Edits(element.dataset.job);
     this.cursors = [""];
+    this.firsts = [1];
     this.page = 0;
     this.lastEdit = null;
     this.count = createElement("p", { className: "count", id: "grid-count" });
@@ -76,6 +77,7 @@ class Grid {
     this.page = page;
     this.total = document_.total;
     if (document_.next_cursor) this.cursors[page + 1] = document_.next_cursor;
+    this.firsts[page + 1] = this.firsts[page] + document_.records.length;
     this.hasNext = Boolean(document_.next_cursor);
     this.showRows(document_.records);
     this.showState();
@@ -320,7 +322,7 @@ class Grid {
   }
 
   showPager() {
-    const first = this.page * this.rowsPerPage + 1;
+    const first = this.firsts[this.page];
     const buttons = [["Previous rows", this.page > 0, -1], ["Next rows", this.hasNext, 1]].map(([text, isThere, step]) => {
       const button = createElement("button", { type: "button", className: "as-link", textContent: text, disabled: !isThere });
       button.addEventListener("click", () => this.load(this.page + step));
