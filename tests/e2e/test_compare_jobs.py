@@ -104,6 +104,18 @@ def test_it_is_scored_again_with_both_and_a_job_of_one_model_can_be_compared(
     assert rows_of(service, third) == rows_of(service, job)
 
 
+def test_a_rejected_row_is_corrected_for_both(service: Stack, lean: Card) -> None:
+    broken = service.upload(FILE.replace(b"\n75", b"\nabc"), model=BOTH).json()
+    assert broken["rows"]["rejected"] == 1
+    body, headers = {"records": [{"_row": 2, "age": 75}]}, {"Prefer": "wait=60, until=ended"}
+    corrected = service.request("POST", f"{broken['links']['self']}/corrections", json=body, headers=headers).json()
+    whole = service.upload(FILE, model=BOTH).json()
+    assert corrected["models"] == whole["models"]
+    assert rows_of(service, corrected) == rows_of(service, whole)
+    one, other = (service.get(found["links"]["summary"]).json() for found in (corrected, whole))
+    assert one == other
+
+
 @pytest.mark.parametrize("file_first", [True, False])
 def test_the_models_may_be_a_form_field_before_or_after_the_file(service: Stack, lean: Card, file_first: bool) -> None:
     parts: list[tuple[str, Any]] = [

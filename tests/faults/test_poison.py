@@ -102,3 +102,24 @@ def test_a_job_in_which_no_row_could_be_scored_fails(stack: Stack) -> None:
     job = stack.upload(csv_of([poison.POISON["raises"]] * 3), model=poison.NAME).json()
     assert job["state"] == "failed"
     assert "no row could be scored" in job["error"]["detail"]
+
+
+@pytest.mark.parametrize("kind", ["raises", "kills its process"])
+def test_corrections_cure_a_poisonous_row_and_one_that_is_poison_costs_itself(stack: Stack, kind: str) -> None:
+    job, _ = score_with_poison(stack, "raises")
+    assert job["rows"]["rejected"] == 1
+
+    def correct(job: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+        body = {"records": [{"_row": POISONOUS_ROW, **record}]}
+        response = stack.request("POST", f"{job['links']['self']}/corrections", json=body)
+        return stack.ended(response.raise_for_status().json())
+
+    worse = correct(job, poison.POISON[kind])
+    assert (worse["state"], worse["rows"]) == ("succeeded", job["rows"])
+    summary = stack.get(worse["links"]["summary"]).json()
+    assert summary["rejects"] == [{"column": None, "code": "scoring_failed", "count": 1}]
+    cured = correct(worse, poison.HARMLESS)
+    assert cured["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0}
+    harmless, results = stack.score(csv_of([poison.HARMLESS] * ROWS), model=poison.NAME)
+    assert stack.get(cured["links"]["results"]).content == results
+    assert stack.get(cured["links"]["summary"]).json() == stack.get(harmless["links"]["summary"]).json()

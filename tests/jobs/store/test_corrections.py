@@ -4,7 +4,9 @@ import secrets
 from dataclasses import replace
 
 import pytest
+from redis.exceptions import RedisError
 
+from jobs.errors import StoreFull
 from jobs.messages import CorrectedRows, InputChunk, Rejects, decompress
 from jobs.settings import Settings
 from jobs.state import JobState
@@ -167,3 +169,21 @@ def test_rows_that_the_model_had_failed_on_count_anew(store: JobStore) -> None:
     store.correct(job_id, replace(corrections(corrects, 0), scoring_failed=1))
     store.record(job_id, 0, right(0))
     assert store.redis.hget(f"scoreline:job:{job_id}", "scoring_failed") == b"0"
+
+
+def test_corrections_are_refused_where_the_store_has_no_room_for_a_copy(store: JobStore) -> None:
+    corrects = upload(store, 1)
+    store.record(corrects, 0, replace(rejecting(0), output=secrets.token_bytes(1 << 22)))
+    store.check_copy(corrects)
+    used = store.redis.info("memory")["used_memory"]
+    store.redis.config_set("maxmemory", used + (1 << 21))
+    try:
+        with pytest.raises(StoreFull):
+            store.check_copy(corrects)
+        store.redis.config_set("maxmemory", used // 2)
+        with pytest.raises(RedisError):
+            store.correct(secrets.token_hex(16), corrections(corrects, 0))
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert found(store, corrects).corrected_by == ()
+    assert len(store.page(10, None, None)) == 1
