@@ -38,5 +38,5 @@ def run(options: Options) -> Numbers:
 
 def _check_counts(kind: str, counts: Numbers, rows: int) -> None:
     rejected = rows if kind in BAD_ROWS else 0
-    if counts != {"total": rows, "scored": rows - rejected, "rejected": rejected, "warned": 0}:
+    if counts != {"total": rows, "scored": rows - rejected, "rejected": rejected, "warned": 0, "repaired": 0}:
         raise WrongCounts(f"{kind}: {counts}")

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import zstandard
 
+from jobs.errors import UploadRefused
+
 _CHUNK_HEADER = struct.Struct("<QI")
 _ZSTD_LEVEL = 1
 
@@ -109,9 +111,14 @@ class Rejects:
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
-        """Decode what ``encode`` returned."""
+        """Decode what ``encode`` returned; raise ``UploadRefused`` if an earlier version encoded it."""
         lines, rest = _first_frame(stored)
         encoded, rest = _first_frame(rest)
+        if not rest:
+            detail = (
+                "an earlier version scored the job, and did not keep rejected rows as they came; upload the file again"
+            )
+            raise UploadRefused("malformed_body", detail)
         numbers, data = array("I", encoded), decompress(rest)
         count = len(numbers) // 2
         ends = list(accumulate(numbers[count:]))

@@ -65,6 +65,7 @@ class Job:
     sealed: bool
     error: str | None
     compared: tuple[str, str] | None = None
+    repaired: int = 0
 
     @property
     def models(self) -> list[tuple[str, str]]:

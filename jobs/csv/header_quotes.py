@@ -7,7 +7,7 @@ from jobs.csv import records
 from jobs.csv.records import ReadRecord, as_field, read_record, unquote
 
 # Quotes in a line, at most, for a repair to be looked for.
-MAX_REPAIRED_QUOTES = 16
+MAX_REPAIRED_QUOTES = 64
 _LINE_ENDS = (b"\r\n", b"\n")
 
 HasAll = Callable[[Sequence[str]], bool]

@@ -27,9 +27,12 @@ def running_xor(bits: Bits) -> Bits:
     return np.unpackbits(words.view(np.uint8), count=len(bits), bitorder="little").view(np.bool_)
 
 
-def parity_is_valid(data: bytes, delimiter: int, quoted: Bits) -> bool:
-    """Return whether each quote opens a field, closes one or belongs to a doubled pair; ``quoted`` is their parity."""
-    if b"\\" in data and b'\\"' in data:
+def parity_is_valid(data: bytes, delimiter: int, quoted: Bits, escapes: bool) -> bool:
+    """Return whether each quote opens a field, closes one or belongs to a doubled pair; ``quoted`` is their parity.
+
+    With ``escapes``, a quote after a backslash may mean something else, and none is valid.
+    """
+    if escapes and b"\\" in data and b'\\"' in data:
         return False
     raw = np.frombuffer(data, np.uint8)
     if data[-2:-1] == b'"' and not quoted[-2] and raw[-1] not in (delimiter, LF, QUOTE):
@@ -117,17 +120,17 @@ def follow_by_line(at: Offsets, kinds: NDArray[np.uint8], firsts: Offsets, start
     return QuoteStates(at, before, after)
 
 
-def kinds_of(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> NDArray[np.uint8]:
+def kinds_of(raw: NDArray[np.uint8], at: Offsets, delimiter: int, escapes: bool) -> NDArray[np.uint8]:
     """Return the kind of each quote, as the offset of its row in ``_TRANSITIONS``.
 
-    ``\\""`` before a delimiter or line end is read as an escaped quote and a closing one. Read as a doubled pair, it
-    would leave the field open and swallow the records that follow.
+    With ``escapes``, ``\\""`` before a delimiter or line end is read as an escaped quote and a closing one. Read as a
+    doubled pair, it would leave the field open.
     """
     before = raw[at - 1]  # offset 0 wraps around, but always begins a field
     begins = (before == delimiter) | (before == LF) | (at == 0)
     pairs = np.zeros(len(at), np.bool_)
     pairs[:-1] = at[1:] == at[:-1] + 1
-    escaped = np.flatnonzero(pairs & (before == BACKSLASH))
+    escaped = np.flatnonzero(pairs & (before == BACKSLASH)) if escapes else at[:0]
     pairs[escaped[ends_field(raw, at[escaped] + 2, delimiter)]] = False
     kinds: NDArray[np.uint8] = begins.view(np.uint8) + np.uint8(2) * pairs.view(np.uint8)
     return np.uint8(3) * kinds

@@ -18,13 +18,25 @@ in any other field a quote is an ordinary character. A line end within quotes do
 """
 
 import re
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.csv.quotes import CR, LF, QUOTE, Bits, Offsets, ends_field, follow, kinds_of, parity_is_valid, running_xor
+from jobs.csv.quotes import (
+    CR,
+    LF,
+    QUOTE,
+    Bits,
+    Offsets,
+    QuoteStates,
+    ends_field,
+    follow,
+    kinds_of,
+    parity_is_valid,
+    running_xor,
+)
 from jobs.csv.resync import resynchronise
 
 _NO_OFFSETS = np.empty(0, np.int64)
@@ -53,15 +65,16 @@ class ReadRecord:
     open_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecordIndex:
     """The records of ``data``: start and end offsets, shape (n,), without line ends and without blank lines.
 
     ``consumed`` is the offset after the last whole record and its line end. ``broken_at`` holds the offsets, ascending,
     of what breaks the grammar: closing quotes followed by text, opening quotes that are not closed, and bare carriage
     returns. ``unclosed_at`` are those opening quotes after which no closing one comes before the record limit or the
-    end of the buffer, ``ordinary_at`` the quotes inside unquoted fields. ``is_open``: a quoted field is still open at
-    the end of a buffer read without a width. ``quoted`` marks the bytes inside quotes; None without quotes.
+    end of the buffer. ``quotes`` are the meanings of all quotes, if some stand where none should. ``is_open``: a quoted
+    field is still open at the end of a buffer read without a width. ``quoted`` marks the bytes inside quotes; None
+    without quotes.
     """
 
     data: bytes
@@ -72,7 +85,7 @@ class RecordIndex:
     has_blank_lines: bool
     broken_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
     unclosed_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    ordinary_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
+    quotes: QuoteStates | None = None
     is_open: bool = False
     quoted: Bits | None = None
 
@@ -83,24 +96,29 @@ class RecordIndex:
         """Return the bytes of one record, without its line end."""
         return self.data[self.starts[number] : self.ends[number]]
 
-    @property
+    @cached_property
     def malformed(self) -> Offsets:
         """Indexes of the records that break the grammar or hold a quoted text across unquoted fields, ascending."""
-        rows: Offsets = np.unique(np.concatenate([self.owners(self.broken_at), self._crossed()]))
+        rows: Offsets = np.unique(np.concatenate([self.owners(self.broken_at), self.crossed]))
         return rows
 
     def owners(self, offsets: Offsets) -> Offsets:
         """Return the indexes of the records that contain the offsets."""
         return np.searchsorted(self.starts, offsets, side="right") - 1
 
+    @cached_property
     def delimiter_offsets(self) -> Offsets:
-        """Return the offsets of the delimiters outside quotes."""
+        """The offsets of the delimiters outside quotes."""
         delimiters = np.frombuffer(self.data, np.uint8) == self.delimiter
         return np.flatnonzero(delimiters if self.quoted is None else delimiters & ~self.quoted)
 
+    def quote_states(self) -> QuoteStates:
+        """Return the meanings of all quotes."""
+        return self.quotes or _follow_quotes(self.data, self.delimiter)
+
     def field_counts(self) -> Offsets:
         """Return the number of fields of each record, shape (n,)."""
-        delimiters = self.delimiter_offsets()
+        delimiters = self.delimiter_offsets
         return np.searchsorted(delimiters, self.ends) - np.searchsorted(delimiters, self.starts) + 1
 
     def fields(self, number: int) -> list[bytes]:
@@ -134,26 +152,28 @@ class RecordIndex:
             False,
             moved(self.broken_at),
             moved(self.unclosed_at),
-            moved(self.ordinary_at),
+            self.quotes and replace(self.quotes, at=moved(self.quotes.at)),
             quoted=None if self.quoted is None else self.quoted[kept],
         )
 
-    def _crossed(self) -> Offsets:
-        """Return the indexes of the records in which a quoted text begins inside an unquoted field and ends in another.
+    @cached_property
+    def crossed(self) -> Offsets:
+        """The indexes of the records in which a quoted text begins inside an unquoted field and ends in another.
 
         That is: a field with an odd number of quotes, of which the last is not at its end, if the next such field of
         the record ends with a quote: ``5"x,y"``, but not ``5" x,6" y``.
         """
-        if not len(self.ordinary_at):
+        ordinary_at = self.quotes.at[self.quotes.ordinary] if self.quotes else _NO_OFFSETS
+        if not len(ordinary_at):
             return _NO_OFFSETS
-        delimiters = np.append(self.delimiter_offsets(), len(self.data))
-        owners, following = self.owners(self.ordinary_at), np.searchsorted(delimiters, self.ordinary_at)
+        delimiters = np.append(self.delimiter_offsets, len(self.data))
+        owners, following = self.owners(ordinary_at), np.searchsorted(delimiters, ordinary_at)
         # Each field has a number of its own: the next one differs in the delimiter after it or in its record.
         _, begins, counts = np.unique(following + owners, return_index=True, return_counts=True)
         odd = counts % 2 == 1
         last, owners = (begins + counts - 1)[odd], owners[begins[odd]]
         ends = np.minimum(delimiters[following[last]], self.ends[owners])
-        at_end = self.ordinary_at[last] == ends - 1
+        at_end = ordinary_at[last] == ends - 1
         crossed = ~at_end[:-1] & at_end[1:] & (owners[:-1] == owners[1:])
         found: Offsets = owners[:-1][crossed]
         return found
@@ -163,12 +183,13 @@ def index_records(data: bytes, delimiter: int, final: bool, width: int | None = 
     """Index the records of a buffer that starts at the beginning of a record.
 
     What follows the last line end outside quotes counts as a record only with ``final``. With the header's ``width``, a
-    record with broken quotes ends with its first line.
+    record with broken quotes ends with its first line, and ``\\""`` at the end of a field is an escaped quote and a
+    closing one. Without, as for our own results, a quote inside a quoted field is only ever doubled.
     """
     if b'"' not in data:  # also true of an empty buffer
         return _index(data, delimiter, final)
     quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
-    if parity_is_valid(data, delimiter, quoted):
+    if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
         index = _index(data, delimiter, final, quoted)
         if width is None or _is_sound(index, final, width):
             return index
@@ -187,21 +208,24 @@ def index_lines(data: bytes, delimiter: int) -> RecordIndex:
 def _resynchronised(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> RecordIndex:
     found = resynchronise(data, delimiter, final, width, max_bytes)
     line_ends = found.line_ends[found.line_ends < len(data)]
-    return _index(
-        data, delimiter, final, found.quoted, line_ends, found.broken_at, found.unclosed_at, found.ordinary_at
-    )
+    return _index(data, delimiter, final, found.quoted, line_ends, found.broken_at, found.unclosed_at, found.quotes)
 
 
 def _index_strictly(data: bytes, delimiter: int, final: bool) -> RecordIndex:
-    """Index the records of a buffer whose quotes do not stand where they should, without starting anew anywhere."""
-    raw = np.frombuffer(data, np.uint8)
-    at = np.flatnonzero(raw == QUOTE)
-    quotes = follow(at, kinds_of(raw, at, delimiter))
+    """Index the records of a buffer with quotes inside unquoted fields, without starting anew anywhere."""
+    raw, quotes = np.frombuffer(data, np.uint8), _follow_quotes(data, delimiter)
+    at = quotes.at
     bounds = np.zeros(len(raw), np.bool_)
     bounds[at[quotes.opens | quotes.closes]] = True
     closing = at[quotes.closes]
     broken = closing[~ends_field(raw, closing + 1, delimiter)]
-    return _index(data, delimiter, final, running_xor(bounds), None, broken, ordinary_at=at[quotes.ordinary])
+    return _index(data, delimiter, final, running_xor(bounds), None, broken, quotes=quotes)
+
+
+def _follow_quotes(data: bytes, delimiter: int) -> QuoteStates:
+    raw = np.frombuffer(data, np.uint8)
+    at = np.flatnonzero(raw == QUOTE)
+    return follow(at, kinds_of(raw, at, delimiter, escapes=False))
 
 
 def _is_sound(index: RecordIndex, final: bool, width: int) -> bool:
@@ -214,7 +238,7 @@ def _is_sound(index: RecordIndex, final: bool, width: int) -> bool:
     if not len(inner):
         return True
     rows = np.unique(index.owners(inner))
-    starts, ends, delimiters = index.starts[rows], index.ends[rows], index.delimiter_offsets()
+    starts, ends, delimiters = index.starts[rows], index.ends[rows], index.delimiter_offsets
     counts = np.searchsorted(delimiters, ends) - np.searchsorted(delimiters, starts) + 1
     lengths = ends_of_lines(index.data, ends) - starts - 1
     return bool((counts == width).all() and (lengths <= MAX_RECORD_BYTES).all())
@@ -249,7 +273,7 @@ def _index(
     line_ends: Offsets | None = None,
     broken_at: Offsets = _NO_OFFSETS,
     unclosed_at: Offsets = _NO_OFFSETS,
-    ordinary_at: Offsets = _NO_OFFSETS,
+    quotes: QuoteStates | None = None,
 ) -> RecordIndex:
     """Return the index of records that end at ``line_ends``, or else at all line ends outside quotes."""
     strict = line_ends is None
@@ -263,13 +287,11 @@ def _index(
     bare_returns = _bare_returns(data, quoted)
     if len(bare_returns):
         broken_at = np.sort(np.concatenate([broken_at, bare_returns]))
-    broken_at, unclosed_at, ordinary_at = (
+    broken_at, unclosed_at = (
         offsets[np.searchsorted(starts, offsets, side="right") > np.searchsorted(ends, offsets, side="right")]
-        for offsets in (broken_at, unclosed_at, ordinary_at)
+        for offsets in (broken_at, unclosed_at)
     )
-    return RecordIndex(
-        data, delimiter, starts, ends, consumed, blanks, broken_at, unclosed_at, ordinary_at, is_open, quoted
-    )
+    return RecordIndex(data, delimiter, starts, ends, consumed, blanks, broken_at, unclosed_at, quotes, is_open, quoted)
 
 
 def _spans(data: bytes, line_ends: NDArray[np.bool_], final: bool) -> tuple[Offsets, Offsets, int, bool]:
@@ -336,17 +358,20 @@ def _bare_returns(data: bytes, quoted: NDArray[np.bool_] | None) -> Offsets:
 
 
 @cache
-def _patterns(delimiter: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+def _patterns(delimiter: int, escapes: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return patterns of a quoted field, with doubled quotes as in ``kinds_of``, and of the rest of an unquoted one."""
     stop = re.escape(bytes([delimiter]))
-    pair = rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
+    pair = rb'""' if not escapes else rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
     quoted = re.compile(rb'"[^"]*+(?:' + pair + rb'[^"]*+)*+"')
     return quoted, re.compile(rb"[^\n" + stop + rb"]*+")
 
 
-def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecord:
-    """Read the record at ``start`` field by field, up to a line end outside quotes or ``stop``."""
-    quoted_field, unquoted_rest = _patterns(delimiter)
+def read_record(data: bytes, start: int, stop: int, delimiter: int, escapes: bool = True) -> ReadRecord:
+    """Read the record at ``start`` field by field, up to a line end outside quotes or ``stop``.
+
+    ``escapes``: whether ``\\""`` at the end of a field is an escaped quote and a closing one.
+    """
+    quoted_field, unquoted_rest = _patterns(delimiter, escapes)
     fields: list[tuple[int, int]] = []
     count, longest, malformed, position = 0, 0, False, start
     while True:

@@ -38,14 +38,14 @@ class Resynchronised:
 
     ``quoted`` marks the bytes inside quotes. ``broken_at`` are the offsets of bad closing quotes, and of opening quotes
     that no quote of their record closes; ``unclosed_at`` are those of the latter after which the reading does not end
-    before the record limit or the end of the buffer. ``ordinary_at`` are quotes inside unquoted fields.
+    before the record limit or the end of the buffer. ``quotes`` are all quotes in the lines, with their meanings.
     """
 
     line_ends: Offsets
     quoted: Bits
     broken_at: Offsets
     unclosed_at: Offsets
-    ordinary_at: Offsets
+    quotes: QuoteStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +118,11 @@ class _Lines:
 def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> Resynchronised:
     """Find the records of a buffer that starts at the beginning of a record, under a header of ``width`` fields.
 
-    Without ``final``, the last record is left out if it may go on after the buffer. Records of several lines have at most
+    Without ``final``, the last record is left out if it may go on after the buffer. Records of several lines have up to
     ``max_bytes``; if that is negative, each line is a record.
     """
     lines = _Lines.of(data, delimiter, final)
-    kinds = kinds_of(np.frombuffer(data, np.uint8), lines.at, delimiter)
+    kinds = kinds_of(np.frombuffer(data, np.uint8), lines.at, delimiter, escapes=True)
     alone = lines.view(kinds, OUTSIDE)
     if max_bytes < 0 or not alone.open.any():
         none = np.zeros(len(lines), np.bool_)
@@ -198,12 +198,13 @@ def _result(
 ) -> Resynchronised:
     """Read each line as it stands in its record: alone, or as a continuation."""
     goes_on = np.append(continuation[1:], False)
-    toggles, ordinary, bad_at = alone.toggles, alone.quotes.ordinary, alone.bad_at
+    toggles, quotes, bad_at = alone.toggles, alone.quotes, alone.bad_at
     opened = alone.open & ~continuation & ~goes_on
     if continuation.any():
         of_quotes = np.repeat(continuation, np.diff(lines.first))
         toggles = np.where(of_quotes, continued.toggles, toggles)
-        ordinary = np.where(of_quotes, continued.quotes.ordinary, ordinary)
+        states = ((continued.quotes.before, quotes.before), (continued.quotes.after, quotes.after))
+        quotes = QuoteStates(lines.at, *(np.where(of_quotes, *pair) for pair in states))
         bad_at = bad_at[~_line_bits(continuation, lines, bad_at)]
     quoted = lines.quoted(toggles, opened)
     opening = lines.at[alone.quotes.opens]
@@ -214,7 +215,7 @@ def _result(
         quoted,
         np.sort(np.concatenate([bad_at, open_at])),
         unclosed_at,
-        lines.at[ordinary],
+        quotes,
     )
 
 

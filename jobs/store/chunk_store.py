@@ -105,6 +105,7 @@ class ChunkStore:
             scored.rejected,
             scored.scoring_failed,
             scored.warned,
+            scored.repaired,
             self._window(),
             self._settings.lease_seconds,
             *summary,

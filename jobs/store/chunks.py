@@ -1,7 +1,7 @@
 """Values that go into the store and come out of it: a new job, a claimed chunk, a scored chunk. Pure."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.messages import InputChunk
@@ -69,8 +69,8 @@ class ClaimedChunk:
 class ScoredChunk:
     """The result of scoring a chunk: result and reject lines (uncompressed), row counts, and counts for the summary.
 
-    ``warned`` rows are a subset of the scored ones. ``repaired`` are the indexes in the chunk of the records that were
-    repaired. ``originals`` maps the index of each record that the results do not hold as it came to its bytes.
+    ``warned`` rows are a subset of the scored ones, ``repaired`` rows had a quote too many or too few.
+    ``originals`` maps the index of each record that the results do not hold as it came to its bytes.
     """
 
     output: bytes
@@ -80,5 +80,5 @@ class ScoredChunk:
     warned: int = 0
     scoring_failed: int = 0
     summary: Mapping[str, int] = field(default_factory=dict)
-    repaired: Sequence[int] = ()
+    repaired: int = 0
     originals: Mapping[int, bytes] = field(default_factory=dict)

@@ -128,7 +128,7 @@ def check_counts(outcome: Outcome, judged: list[Row]) -> None:
     rejected = sum(bool(row.faults or row.broken) for row in judged)
     assert sum(chunk.rejected for chunk in outcome.chunks) == rejected
     assert sum(chunk.scored for chunk in outcome.chunks) == len(judged) - rejected
-    assert sum(len(chunk.repaired) for chunk in outcome.chunks) == sum(row.repaired for row in judged)
+    assert sum(chunk.repaired for chunk in outcome.chunks) == sum(row.repaired for row in judged)
     counted: Counter[str] = Counter()
     for chunk in outcome.chunks:
         counted.update({name: n for name, n in chunk.summary.items() if name.startswith("fault:")})

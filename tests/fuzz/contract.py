@@ -158,7 +158,7 @@ def header_record(text: str, delimiter: str, features: Sequence[Feature], limits
 def repairs(text: str, delimiter: str) -> list[Record]:
     """The records that a text becomes with one of its quotes taken away or doubled; none if it has too many."""
     places = [at for at, letter in enumerate(text) if letter == '"']
-    texts = [text[:at] + more + text[at + 1 :] for at in places for more in ("", '""')] if len(places) <= 16 else []
+    texts = [text[:at] + more + text[at + 1 :] for at in places for more in ("", '""')] if len(places) <= 64 else []
     read_again = [read_one(one, 0, delimiter) for one in texts if one]
     return [record for record, _, is_open, _ in read_again if not is_open]
 

@@ -21,6 +21,7 @@ from web.pages.histogram import Chart, chart
 
 MAX_RESULTS = 100
 MAX_EXAMPLES = 3
+MAX_REPAIRED = 20
 # Faults to read in search of examples for each kind.
 _MAX_FAULTS_READ = 2000
 # Fields of a line of the rejects before the record's own: row, column, value, code, reason.
@@ -85,7 +86,10 @@ class ResultTable:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as its page shows it; ``default_threshold`` is that of the model."""
+    """A job as its page shows it.
+
+    ``default_threshold`` is that of the model; ``repaired`` are the numbers of the first repaired rows.
+    """
 
     job: Job
     queue_position: int | None
@@ -96,6 +100,7 @@ class JobView:
     comparison: Comparison | None = None
     warnings: list[WarningKind] = field(default_factory=list)
     default_threshold: float | None = None
+    repaired: list[int] = field(default_factory=list)
 
 
 def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
@@ -116,6 +121,7 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
         comparison(summary, job),
         [WarningKind(title=_title(features, count["column"]), **count) for count in summary["warnings"]],
         cards[0].threshold if cards[0] else job.threshold,
+        [row["row"] for row in summary["repaired"][:MAX_REPAIRED]],
     )
 
 
@@ -194,7 +200,7 @@ def _records(lines: bytes, delimiter: str, max_fields: int | None = None) -> Ite
     """Yield the fields of each record as text."""
     position = 0
     while position < len(lines):
-        record = read_record(lines, position, len(lines), ord(delimiter))
+        record = read_record(lines, position, len(lines), ord(delimiter), escapes=False)
         yield [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:max_fields]]
         line_end = lines.find(b"\n", record.end)
         position = len(lines) if line_end < 0 else line_end + 1

@@ -36,7 +36,7 @@ class InputRecovery:
 
 def _ends_of_own_fields(index: RecordIndex, width: int) -> list[int]:
     """Return the offset in each result record at which the input fields end."""
-    delimiters = index.delimiter_offsets()
+    delimiters = index.delimiter_offsets
     places = np.searchsorted(delimiters, index.starts) + width - 1
     ends: list[int] = delimiters[places].tolist()
     return ends

@@ -59,7 +59,7 @@ class _Fields:
 
     @classmethod
     def of(cls, index: RecordIndex) -> "_Fields":
-        delimiters = np.append(index.delimiter_offsets(), len(index.data))
+        delimiters = np.append(index.delimiter_offsets, len(index.data))
         first = np.searchsorted(delimiters, index.starts)
         return cls(index, delimiters, first, np.searchsorted(delimiters, index.ends) - first + 1)
 

@@ -6,13 +6,13 @@ validated at once.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE
+from jobs.csv.quotes import BACKSLASH, CR, INSIDE, LF, QUOTE, Bits, ends_field
 from jobs.csv.records import RecordIndex, index_lines, read_record, unquote
 from model.schema import FaultCode
 from worker.scoring.malformed import BrokenRecords
@@ -20,9 +20,10 @@ from worker.scoring.parse import Layout, ParsedChunk, parse_records
 from worker.scoring.rejects import FaultColumn
 from worker.scoring.render import RewrittenRecords, slices
 
-# Quotes in a record, at most, for a repair to be looked for; and candidates of a chunk. Records after that stay broken.
-MAX_QUOTES = 16
-MAX_CANDIDATES = 65_536
+# Quotes in a record, at most, for a repair to be looked for.
+MAX_QUOTES = 64
+# Bytes of a chunk's candidates, at most: about as many as the chunk has. Records after that stay broken.
+MAX_CANDIDATE_BYTES = 4 * 1024 * 1024
 
 Numbers = NDArray[np.int64]
 FindValid = Callable[[ParsedChunk], Numbers]
@@ -31,15 +32,14 @@ FindValid = Callable[[ParsedChunk], Numbers]
 
 def repair_records(index: RecordIndex, broken: BrokenRecords, layout: Layout, find_valid: FindValid) -> BrokenRecords:
     """Return the broken records with the repaired ones rewritten and without their faults."""
-    rows, places = _candidate_places(index, _repairable(index, broken.faults))
-    if not len(rows):
+    changes = _Changes.of(index, _repairable(index, broken.faults))
+    if not len(changes.rows):
         return broken
-    candidates = index_lines(_candidates(index, rows, places), ord(layout.delimiter))
+    candidates = index_lines(changes.texts(), ord(layout.delimiter))
     sound = candidates.field_counts() == layout.width
     sound[candidates.malformed] = False
     valid = find_valid(parse_records(candidates, np.flatnonzero(sound), None, layout))
-    # The second half are those with a quote doubled.
-    return _with_repaired(broken, *_only_readings(np.concatenate([rows, rows])[valid], valid, candidates))
+    return _with_repaired(broken, *_only_readings(changes.rows[valid], valid, candidates))
 
 
 def _repairable(index: RecordIndex, faults: FaultColumn) -> Numbers:
@@ -48,35 +48,66 @@ def _repairable(index: RecordIndex, faults: FaultColumn) -> Numbers:
     rows = faults.rows[codes[faults.codes]]
     starts, ends = index.starts[rows], index.ends[rows]
     raw = np.frombuffer(index.data, np.uint8)
-    escaped = (raw[:-1] == BACKSLASH) & (raw[1:] == QUOTE)
-    quotes, line_feeds, returns, escapes = (
-        np.searchsorted(at, ends) - np.searchsorted(at, starts)
-        for at in map(np.flatnonzero, (raw == QUOTE, raw == LF, raw == CR, escaped))
-    )
-    is_plain = (line_feeds == 0) & (returns == 0) & (escapes == 0) & (ends - starts > 1)
-    wanted = (quotes > 0) & (quotes <= MAX_QUOTES) & is_plain
+    line_feeds = np.flatnonzero(raw == LF)
+    wanted = (np.searchsorted(line_feeds, ends) == np.searchsorted(line_feeds, starts)) & (ends - starts > 1)
+    for byte in (CR, BACKSLASH):
+        if bytes([byte]) in index.data:
+            found = np.flatnonzero((raw == byte) if byte == CR else (raw[:-1] == byte) & (raw[1:] == QUOTE))
+            wanted &= np.searchsorted(found, ends) == np.searchsorted(found, starts)
     wanted_rows: Numbers = rows[wanted]
     return wanted_rows
 
 
-def _candidate_places(index: RecordIndex, rows: Numbers) -> tuple[Numbers, Numbers]:
-    """Return each quote of the rows and its row, as far as the limit of candidates goes."""
-    at = np.flatnonzero(np.frombuffer(index.data, np.uint8) == QUOTE)
-    bounds = np.searchsorted(at, np.stack([index.starts[rows], index.ends[rows]]))
-    counts = bounds[1] - bounds[0]
-    rows = rows[: np.searchsorted(np.cumsum(counts), MAX_CANDIDATES // 2, side="right")]
-    counts, firsts = counts[: len(rows)], bounds[0][: len(rows)]
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(rows, counts), at[np.repeat(firsts, counts) + within]
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Quotes at ``at`` of the records ``rows`` to be taken away, or doubled, each giving a candidate; shape (n,)."""
 
+    index: RecordIndex
+    rows: Numbers
+    at: Numbers
+    doubled: Bits
 
-def _candidates(index: RecordIndex, rows: Numbers, places: Numbers) -> bytes:
-    """Return the candidates, each in a line: first those with a quote taken away, then those with it doubled."""
-    data = index.data
-    bounds = list(zip(index.starts[rows].tolist(), places.tolist(), index.ends[rows].tolist(), strict=True))
-    fewer = [data[start:at] + data[at + 1 : end] for start, at, end in bounds]
-    more = [data[start : at + 1] + data[at:end] for start, at, end in bounds]
-    return b"\n".join([*fewer, *more])
+    @classmethod
+    def of(cls, index: RecordIndex, rows: Numbers) -> "_Changes":
+        """Return the changes of quotes of the rows that may give a sound record, as far as the limit goes.
+
+        Left out is only what cannot: a change after a closing quote that text follows; of an ordinary character, unless
+        it begins a quoted text; one that leaves the last quoted field open; a doubled opening quote before text.
+        """
+        raw, quotes, ends = np.frombuffer(index.data + b"\n", np.uint8), index.quote_states(), index.ends[rows]
+        firsts, stops = np.searchsorted(quotes.at, index.starts[rows]), np.searchsorted(quotes.at, ends)
+        bad = np.flatnonzero(quotes.closes & ~ends_field(raw, quotes.at + 1, index.delimiter))
+        bad = np.append(bad, len(quotes.at))[np.searchsorted(bad, firsts)]
+        few = (stops > firsts) & (stops - firsts <= MAX_QUOTES)
+        rows, firsts, counts = rows[few], firsts[few], (np.minimum(stops, bad + 1) - firsts)[few]
+        stops, ends = stops[few], ends[few]
+        which = np.repeat(np.arange(len(rows)), counts)
+        places = np.arange(len(which)) - (np.cumsum(counts) - counts)[which] + firsts[which]
+        at, before = quotes.at[places], quotes.before[places]
+        is_last = (places == stops[which] - 1) & (before == INSIDE)
+        crossed = np.zeros(len(index), np.bool_)
+        crossed[index.crossed] = True
+        is_plain = quotes.ordinary[places] & ~crossed[rows[which]]
+        useful = ~is_last & ~is_plain
+        text_follows = (raw[at + 1] != QUOTE) & (raw[at + 1] != index.delimiter) & (at + 1 < ends[which])
+        more = useful & ~(quotes.opens[places] & text_follows)
+        changed = np.concatenate([np.flatnonzero(useful), np.flatnonzero(more)])
+        doubled = np.arange(len(changed)) >= np.count_nonzero(useful)
+        order = np.argsort(changed, kind="stable")
+        sizes = (ends - index.starts[rows])[which[changed[order]]]
+        order = order[: np.searchsorted(np.cumsum(sizes), MAX_CANDIDATE_BYTES)]
+        if 0 < len(order) < len(changed):  # the last row may lack candidates
+            order = order[which[changed[order]] < which[changed[order[-1]]]]
+        chosen = changed[order]
+        return cls(index, rows[which[chosen]], at[chosen], doubled[order])
+
+    def texts(self) -> bytes:
+        """Return the candidates, each in a line."""
+        data, starts, ends = self.index.data, self.index.starts[self.rows].tolist(), self.index.ends[self.rows].tolist()
+        again = np.where(self.doubled, self.at, self.at + 1).tolist()
+        kept = np.where(self.doubled, self.at + 1, self.at).tolist()
+        parts = zip(starts, kept, again, ends, strict=True)
+        return b"\n".join([data[start:stop] + data[begin:end] for start, stop, begin, end in parts])
 
 
 def _only_readings(rows: Numbers, valid: Numbers, candidates: RecordIndex) -> tuple[Numbers, pa.BinaryArray]:

@@ -13,7 +13,7 @@ from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
 from model.columns import Column
 from model.faults import Faults
-from model.monitoring.counts import WARNING
+from model.monitoring.counts import REPAIRED, WARNING
 from model.schema import Feature
 from model.scorer import Scorer
 from model.validate import ParsedValues, parse_distinct
@@ -25,6 +25,8 @@ from worker.scoring.result_columns import answer_suffixes, suffixes
 from worker.scoring.row_predictions import ScoringRequest, failed, score
 from worker.scoring.summary import count_values, summarise
 
+# Rows of a chunk, at most, that the summary lists as repaired.
+_MAX_LISTED = 20
 _ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
@@ -70,6 +72,7 @@ def score_chunk(
         rejected, _ = _split(len(parsed), faults)
     broken = parsed.broken
     rewritten = broken.rewritten if broken else None
+    repaired = broken.repaired.tolist() if broken else []
     cards = [scorer.card for scorer in scorers]
     warnings = _select_rows(validated.warnings, scored.rows)
     warned = np.unique(np.concatenate([scored.rows[:0], *(column.rows for column in warnings)]))
@@ -85,8 +88,9 @@ def score_chunk(
         summary=summarise(scored.answers, cards)
         | count_faults(faults)
         | count_faults(warnings, WARNING)
-        | validated.value_counts,
-        repaired=broken.repaired.tolist() if broken else [],
+        | validated.value_counts
+        | {f"{REPAIRED}:{chunk.first_row + row}": 1 for row in repaired[:_MAX_LISTED]},
+        repaired=len(repaired),
         originals=broken.originals(parsed.index) if broken else {},
     )
 

@@ -34,13 +34,13 @@ def _line_end(text: str, at: int) -> int:
     return 1 if text.startswith("\n", at) else 0
 
 
-def _closes(text: str, at: int, delimiter: str) -> bool:
+def _closes(text: str, at: int, delimiter: str, escapes: bool) -> bool:
     """Whether the quote at this place, inside a quoted field, ends the field's quoted part."""
     if not text.startswith('""', at):
         return True
     after = at + 2
     ends_here = after >= len(text) or text[after] == delimiter or _line_end(text, after) > 0
-    return text[at - 1] == "\\" and ends_here
+    return escapes and text[at - 1] == "\\" and ends_here
 
 
 def is_crossed(fields: list[str]) -> bool:
@@ -54,7 +54,7 @@ def read(text: str, delimiter: str, most: float = math.inf) -> Reading:
     reading = Reading()
     at = 0
     while at < len(text) and len(reading.records) < most:
-        record, after, is_open, _ = read_one(text, at, delimiter)
+        record, after, is_open, _ = read_one(text, at, delimiter, escapes=False)
         if is_open:
             reading.open_quote_row, reading.open_record = len(reading.records) + 1, text[at:]
             return reading
@@ -106,7 +106,7 @@ def _after_line(text: str, at: int) -> int:
     return text.find("\n", at) + 1 or len(text)
 
 
-def read_one(text: str, start: int, delimiter: str) -> tuple[Record, int, bool, bool]:
+def read_one(text: str, start: int, delimiter: str, escapes: bool = True) -> tuple[Record, int, bool, bool]:
     """The record at a place, where the next one begins, whether its last field is open, and whether a quote is bad.
 
     A bad one closes a field and is followed by text. An open field ends where the text does, or before its line end.
@@ -116,7 +116,7 @@ def read_one(text: str, start: int, delimiter: str) -> tuple[Record, int, bool, 
         field_start, unquoted_start = at, at
         if text.startswith('"', at):
             at += 1
-            while at < len(text) and not (text[at] == '"' and _closes(text, at, delimiter)):
+            while at < len(text) and not (text[at] == '"' and _closes(text, at, delimiter, escapes)):
                 at += 2 if text[at] == '"' else 1
             if at >= len(text):
                 record.text = (
