@@ -207,8 +207,9 @@ def index_lines(data: bytes, delimiter: int) -> RecordIndex:
 
 def _resynchronised(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> RecordIndex:
     found = resynchronise(data, delimiter, final, width, max_bytes)
-    line_ends = found.line_ends[found.line_ends < len(data)]
-    return _index(data, delimiter, final, found.quoted, line_ends, found.broken_at, found.unclosed_at, found.quotes)
+    return _index(
+        data, delimiter, final, found.quoted, found.line_ends, found.broken_at, found.unclosed_at, found.quotes
+    )
 
 
 def _index_strictly(data: bytes, delimiter: int, final: bool) -> RecordIndex:
@@ -270,7 +271,7 @@ def _index(
     delimiter: int,
     final: bool,
     quoted: Bits | None = None,
-    line_ends: Offsets | None = None,
+    line_ends: Bits | None = None,
     broken_at: Offsets = _NO_OFFSETS,
     unclosed_at: Offsets = _NO_OFFSETS,
     quotes: QuoteStates | None = None,
@@ -278,8 +279,8 @@ def _index(
     """Return the index of records that end at ``line_ends``, or else at all line ends outside quotes."""
     strict = line_ends is None
     if line_ends is None:
-        found = np.frombuffer(data, np.uint8) == LF
-        line_ends = np.flatnonzero(found if quoted is None else found & ~quoted)
+        line_ends = np.frombuffer(data, np.uint8) == LF
+        line_ends = line_ends if quoted is None else line_ends & ~quoted
     starts, ends, consumed, blanks = _spans(data, line_ends, final)
     is_open = strict and quoted is not None and bool(quoted[-1])
     if is_open and final:

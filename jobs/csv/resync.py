@@ -34,14 +34,14 @@ _NO_OFFSETS = np.empty(0, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Resynchronised:
-    """The records of a buffer, as the offsets of the line ends that end them, and what is broken in them.
+    """The records of a buffer, as a bit for each byte, set at the line ends that end them, and what is broken in them.
 
     ``quoted`` marks the bytes inside quotes. ``broken_at`` are the offsets of bad closing quotes, and of opening quotes
     that no quote of their record closes; ``unclosed_at`` are those of the latter after which the reading does not end
     before the record limit or the end of the buffer. ``quotes`` are all quotes in the lines, with their meanings.
     """
 
-    line_ends: Offsets
+    line_ends: Bits
     quoted: Bits
     broken_at: Offsets
     unclosed_at: Offsets
@@ -62,7 +62,10 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """The lines of a buffer: start and end offsets, shape (n,), the quotes in them, and the first quote of each."""
+    """The lines of a buffer that hold quotes: their start and end offsets, shape (n,), the quotes, the first of each.
+
+    Other lines do not matter: as a continuation, such a line goes on.
+    """
 
     data: bytes
     delimiter: int
@@ -75,24 +78,21 @@ class _Lines:
     def of(cls, data: bytes, delimiter: int, final: bool) -> "_Lines":
         """Find the lines; what follows the last line end is one only with ``final``."""
         raw = np.frombuffer(data, np.uint8)
-        ends = np.flatnonzero(raw == LF)
-        if final and not data.endswith(b"\n"):
-            ends = np.append(ends, len(data))
-        starts = np.zeros_like(ends)
-        starts[1:] = ends[:-1] + 1
-        at = np.flatnonzero(raw == QUOTE)
-        first = np.searchsorted(at, np.append(starts, ends[-1] if len(ends) else 0))
-        return cls(data, delimiter, starts, ends, at[: first[-1]], first)
+        at, line_feeds = np.flatnonzero(raw == QUOTE), np.flatnonzero(raw == LF)
+        line_ends = np.append(line_feeds, len(data)) if final and not data.endswith(b"\n") else line_feeds
+        places, first = np.unique(np.searchsorted(line_ends, at), return_index=True)
+        whole = places < len(line_ends)
+        places, first = places[whole], np.append(first, len(at))[: np.count_nonzero(whole) + 1]
+        starts = np.where(places > 0, line_ends[places - 1] + 1, 0)
+        return cls(data, delimiter, starts, line_ends[places], at[: first[-1]], first)
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def view(self, kinds: "np.ndarray[tuple[int], np.dtype[np.uint8]]", start: int) -> _View:
         """Read each line from the state ``start``."""
-        filled = self.first[1:] > self.first[:-1]
-        quotes = follow_by_line(self.at, kinds, self.first[:-1][filled], start)
-        opened = np.full(len(self), start == INSIDE)
-        opened[filled] = quotes.after[self.first[1:][filled] - 1] == INSIDE
+        quotes = follow_by_line(self.at, kinds, self.first[:-1], start)
+        opened = quotes.after[self.first[1:] - 1] == INSIDE
         closing = self.at[quotes.closes]
         bad_at = closing[~ends_field(np.frombuffer(self.data, np.uint8), closing + 1, self.delimiter)]
         bad = np.zeros(len(self), np.bool_)
@@ -108,11 +108,13 @@ class _Lines:
         return running_xor(bounds)
 
     def delimiters(self, view: _View) -> Offsets:
-        """Return the number of delimiters outside quotes up to the start of each line, shape (n + 1,)."""
+        """Return the number of delimiters outside quotes in each line, summed up to each line, shape (n + 1,)."""
         outside = np.frombuffer(self.data, np.uint8) == self.delimiter
         quoted = self.quoted(view.toggles, view.open != (view.start == INSIDE))
         outside &= quoted if view.start == INSIDE else ~quoted
-        return np.searchsorted(np.flatnonzero(outside), np.append(self.starts, self.ends[-1] + 1))
+        found = np.flatnonzero(outside)
+        counts = np.searchsorted(found, self.ends) - np.searchsorted(found, self.starts)
+        return np.concatenate(([0], np.cumsum(counts)))
 
 
 def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> Resynchronised:
@@ -124,9 +126,9 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     lines = _Lines.of(data, delimiter, final)
     kinds = kinds_of(np.frombuffer(data, np.uint8), lines.at, delimiter, escapes=True)
     alone = lines.view(kinds, OUTSIDE)
+    nothing = np.zeros(len(lines), np.bool_)
     if max_bytes < 0 or not alone.open.any():
-        none = np.zeros(len(lines), np.bool_)
-        return _result(lines, alone, alone, none, none, lines.ends)
+        return _result(lines, alone, alone, nothing, _NO_OFFSETS, nothing)
     continued = lines.view(kinds, INSIDE)
     last = _last_lines(continued)
     # Whether the reading of an open line ends within the limit; if it ends well, it is that of a record.
@@ -141,12 +143,14 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
         sound[own] = first[own + 1] - first[own] + after[last[own] + 1] - after[own + 1] == width - 1
     taken = _take(sound, last)
     continuation = _within(taken, last)
-    stop = len(lines)
-    if not final:
-        incomplete = np.flatnonzero(within & ~ended & ~alone.bad & ~continuation)
-        stop = int(incomplete[0]) if len(incomplete) else stop
     unclosed = alone.open & ~alone.bad & ~within & ~continuation
-    return _result(lines, alone, continued, continuation, unclosed, lines.ends[:stop])
+    result = _result(lines, alone, continued, continuation, taken, unclosed)
+    for start, end in zip(lines.starts[taken].tolist(), lines.ends[last[taken]].tolist(), strict=True):
+        result.line_ends[start:end] = False
+    incomplete = np.flatnonzero(within & ~ended & ~alone.bad & ~continuation)
+    if len(incomplete) and not final:
+        result.line_ends[lines.starts[incomplete[0]] :] = False
+    return result
 
 
 def _last_lines(continued: _View) -> Offsets:
@@ -194,10 +198,11 @@ def _within(taken: Offsets, last: Offsets) -> Bits:
 
 
 def _result(
-    lines: _Lines, alone: _View, continued: _View, continuation: Bits, unclosed: Bits, line_ends: Offsets
+    lines: _Lines, alone: _View, continued: _View, continuation: Bits, taken: Offsets, unclosed: Bits
 ) -> Resynchronised:
-    """Read each line as it stands in its record: alone, or as a continuation."""
-    goes_on = np.append(continuation[1:], False)
+    """Read each line as it stands in its record: alone, or as a continuation. All lines end records still."""
+    goes_on = np.zeros(len(lines), np.bool_)
+    goes_on[taken] = True
     toggles, quotes, bad_at = alone.toggles, alone.quotes, alone.bad_at
     opened = alone.open & ~continuation & ~goes_on
     if continuation.any():
@@ -206,15 +211,13 @@ def _result(
         states = ((continued.quotes.before, quotes.before), (continued.quotes.after, quotes.after))
         quotes = QuoteStates(lines.at, *(np.where(of_quotes, *pair) for pair in states))
         bad_at = bad_at[~_line_bits(continuation, lines, bad_at)]
-    quoted = lines.quoted(toggles, opened)
     opening = lines.at[alone.quotes.opens]
     open_at = opening[np.searchsorted(opening, lines.ends[opened]) - 1]
-    unclosed_at = open_at[unclosed[opened]]
     return Resynchronised(
-        line_ends[~goes_on[: len(line_ends)]],
-        quoted,
+        np.frombuffer(lines.data, np.uint8) == LF,
+        lines.quoted(toggles, opened),
         np.sort(np.concatenate([bad_at, open_at])),
-        unclosed_at,
+        open_at[unclosed[opened]],
         quotes,
     )
 
