@@ -24,6 +24,7 @@ from worker.scoring.render import RewrittenRecords, slices
 MAX_QUOTES = 64
 # Bytes of a chunk's candidates, at most: about as many as the chunk has. Records after that stay broken.
 MAX_CANDIDATE_BYTES = 4 * 1024 * 1024
+_BYTES_PER_QUOTE = 32
 
 Numbers = NDArray[np.int64]
 FindValid = Callable[[ParsedChunk], Numbers]
@@ -81,6 +82,10 @@ class _Changes:
         few = (stops > firsts) & (stops - firsts <= MAX_QUOTES)
         rows, firsts, counts = rows[few], firsts[few], (np.minimum(stops, bad + 1) - firsts)[few]
         stops, ends = stops[few], ends[few]
+        # The work for a candidate, in bytes: its own, and for each quote as much as for some more.
+        work = ends - index.starts[rows] + _BYTES_PER_QUOTE * (stops - firsts - 1)
+        within = np.searchsorted(np.cumsum(counts * work), 4 * MAX_CANDIDATE_BYTES)
+        rows, firsts, counts, stops, ends, work = (part[:within] for part in (rows, firsts, counts, stops, ends, work))
         which = np.repeat(np.arange(len(rows)), counts)
         places = np.arange(len(which)) - (np.cumsum(counts) - counts)[which] + firsts[which]
         at, before = quotes.at[places], quotes.before[places]
@@ -94,8 +99,7 @@ class _Changes:
         changed = np.concatenate([np.flatnonzero(useful), np.flatnonzero(more)])
         doubled = np.arange(len(changed)) >= np.count_nonzero(useful)
         order = np.argsort(changed, kind="stable")
-        sizes = (ends - index.starts[rows])[which[changed[order]]]
-        order = order[: np.searchsorted(np.cumsum(sizes), MAX_CANDIDATE_BYTES)]
+        order = order[: np.searchsorted(np.cumsum(work[which[changed[order]]]), MAX_CANDIDATE_BYTES)]
         if 0 < len(order) < len(changed):  # the last row may lack candidates
             order = order[which[changed[order]] < which[changed[order[-1]]]]
         chosen = changed[order]
