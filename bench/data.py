@@ -36,6 +36,12 @@ BAD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a field too few": lambda _, fields: fields[:-1],
     "text after a closing quote": lambda _, fields: [fields[0], b'"Private"x', *fields[2:]],
 }
+# Nothing is wrong with these rows, or nothing that is not repaired.
+ODD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
+    "a quote inside a field": lambda _, fields: [*fields[:2], fields[2] + b'" nail', *fields[3:]],
+    "a quote too many, repaired": lambda _, fields: [fields[0], b'"' + fields[1], *fields[2:]],
+}
+REPAIRED = "a quote too many, repaired"
 EVERY_FIELD_QUOTED = "every field quoted"
 
 
@@ -53,7 +59,7 @@ def census_file(rows: int) -> Path:
 
 
 def bad_file(rows: int, kind: str) -> Path:
-    """The file of `census_file`, with every row spoilt in the given way, or with every field quoted."""
+    """The file of `census_file`, with every row changed in the given way, or with every field quoted."""
     clean = census_file(rows)
     path = DATA / f"census-{rows}-{kind.replace(' ', '-').replace(',', '')}.csv"
     if not path.exists():
@@ -127,7 +133,7 @@ def _spoilt(lines: Iterator[bytes], kind: str) -> Iterator[bytes]:
         for line in lines:
             yield b'"' + line[:-1].replace(b",", b'","') + b'"\n'
         return
-    spoil = BAD_ROWS[kind]
+    spoil = (BAD_ROWS | ODD_ROWS)[kind]
     for row, line in enumerate(lines):
         yield b",".join(spoil(row, line[:-1].split(b","))) + b"\n"
 

@@ -114,17 +114,17 @@ def _whole_way(data: bytes, model: Scorer, clock: Clock) -> None:
 
 
 def _chunks(data: bytes, header: Header, clock: Clock) -> Iterator[InputChunk]:
-    text, cutter = Utf8Decoder(None), Cutter(header.delimiter, Settings().chunk_bytes)
+    text, cutter = Utf8Decoder(None), Cutter(header.delimiter, len(header.columns), Settings().chunk_bytes)
     for start in range(header.size, len(data), _BLOCK_BYTES):
         block = data[start : start + _BLOCK_BYTES]
         with clock.stage("decoding"):
             block = text.feed(block)
         with clock.stage("cutting at records"):
             chunks = list(cutter.feed(block))
-        yield from (InputChunk(chunk.first_row, chunk.rows, chunk.data) for chunk in chunks)
+        yield from (InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes) for chunk in chunks)
     with clock.stage("cutting at records"):
         chunks = list(cutter.finish())
-    yield from (InputChunk(chunk.first_row, chunk.rows, chunk.data) for chunk in chunks)
+    yield from (InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes) for chunk in chunks)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Names of tasks and queues, task arguments, and how chunks are encoded. Job messages carry ids, never rows."""
 
 import struct
+from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any, Self
 
 import zstandard
 
+from jobs.errors import UploadRefused
+
 _CHUNK_HEADER = struct.Struct("<QI")
-_PAIR = struct.Struct("<II")
 _ZSTD_LEVEL = 1
 
 
@@ -67,21 +70,28 @@ class Predict:
 
 @dataclass(frozen=True, slots=True)
 class InputChunk:
-    """Rows to be scored: the number of the first row, the row count, and the bytes."""
+    """Rows to be scored: the number of the first row, the row count, and the bytes.
+
+    ``open_quotes`` are the indexes, from 0, of the records with a quote that no quote closes; the bytes of the chunk do
+    not show it.
+    """
 
     first_row: int
     rows: int
     data: bytes
+    open_quotes: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
-        """Encode as two integers followed by the Zstandard-compressed bytes."""
-        return _CHUNK_HEADER.pack(self.first_row, self.rows) + compress(self.data)
+        """Encode as two integers and a Zstandard frame with the bytes; open quotes follow in another one, if any."""
+        encoded = _CHUNK_HEADER.pack(self.first_row, self.rows) + compress(self.data)
+        return encoded + compress(array("I", self.open_quotes).tobytes()) if self.open_quotes else encoded
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
         """Decode what ``encode`` returned."""
         first_row, rows = _CHUNK_HEADER.unpack_from(stored)
-        return cls(first_row, rows, decompress(stored[_CHUNK_HEADER.size :]))
+        data, rest = _first_frame(stored[_CHUNK_HEADER.size :])
+        return cls(first_row, rows, data, tuple(array("I", decompress(rest))) if rest else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +118,43 @@ class CorrectedRows:
 class Rejects:
     """A chunk's lines of the rejects file.
 
-    ``field_counts`` maps the index of each ragged record, from 0, to its number of fields, which the lines do not show.
+    ``originals`` maps the index, from 0, of each record that the results do not hold as it came to its bytes.
     """
 
     lines: bytes
-    field_counts: Mapping[int, int]
+    originals: Mapping[int, bytes]
 
     def encode(self) -> bytes:
-        """Encode as two Zstandard frames: the lines, which is all that a download needs, and the field counts."""
-        pairs = b"".join(map(_PAIR.pack, self.field_counts, self.field_counts.values()))
-        return compress(self.lines) + compress(pairs)
+        """Encode as Zstandard frames: the lines, which is all that a download needs; indexes and lengths; records."""
+        numbers = array("I", [*self.originals, *map(len, self.originals.values())])
+        return compress(self.lines) + compress(numbers.tobytes()) + compress(b"".join(self.originals.values()))
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
-        """Decode what ``encode`` returned."""
-        reader = zstandard.ZstdDecompressor().decompressobj()
-        lines = reader.decompress(stored)
-        return cls(lines, dict(_PAIR.iter_unpack(decompress(reader.unused_data))))
+        """Decode what ``encode`` returned; raise ``UploadRefused`` if an earlier version encoded it."""
+        lines, rest = _first_frame(stored)
+        encoded, rest = _first_frame(rest)
+        if not rest:
+            detail = (
+                "an earlier version scored the job, and did not keep rejected rows as they came; upload the file again"
+            )
+            raise UploadRefused("malformed_body", detail)
+        numbers, data = array("I", encoded), decompress(rest)
+        count = len(numbers) // 2
+        ends = list(accumulate(numbers[count:]))
+        records = (data[end - length : end] for end, length in zip(ends, numbers[count:], strict=True))
+        return cls(lines, dict(zip(numbers[:count], records, strict=True)))
 
 
 def compress(data: bytes) -> bytes:
     """Compress into one Zstandard frame, at the fastest level that still compresses CSV well."""
     return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)
+
+
+def _first_frame(frames: bytes) -> tuple[bytes, bytes]:
+    """Decompress the first of several frames; return it and the bytes after it."""
+    reader = zstandard.ZstdDecompressor().decompressobj()
+    return reader.decompress(frames), reader.unused_data
 
 
 def decompress(frame: bytes) -> bytes:

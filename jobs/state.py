@@ -71,6 +71,7 @@ class Job:
     compared: tuple[str, str] | None = None
     corrects: str | None = None
     corrected_by: tuple[str, ...] = ()
+    repaired: int = 0
 
     @property
     def models(self) -> list[tuple[str, str]]:

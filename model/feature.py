@@ -47,6 +47,7 @@ class FaultCode(StrEnum):
     NOT_A_TEXT = "not_a_text"
     RAGGED = "ragged"
     MALFORMED = "malformed"
+    OPEN_QUOTE = "open_quote"
     UNDECODABLE = "undecodable"
     SCORING_FAILED = "scoring_failed"
 

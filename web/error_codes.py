@@ -116,12 +116,6 @@ _FILES = (
         "Omit it to have the encoding detected, or use one that the API description lists.",
     ),
     ErrorCode(
-        "open_quote",
-        (422,),
-        "A quoted field is never closed; errors names the row.",
-        "Close the quotation mark, or remove it.",
-    ),
-    ErrorCode(
         "too_wide",
         (422,),
         "A field exceeds 1 MiB, a record exceeds 4 MiB, or there are more than 2,000 columns.",
@@ -288,6 +282,12 @@ _FAULTS = (
         (),
         "A row has more or fewer fields than the header.",
         "Quote fields that contain the delimiter, or correct the row.",
+    ),
+    ErrorCode(
+        FaultCode.OPEN_QUOTE,
+        (),
+        "A row has a quotation mark that is not closed within 4 MiB or before the end of the file.",
+        "Close the quotation mark, or remove it.",
     ),
     ErrorCode(
         FaultCode.MALFORMED,

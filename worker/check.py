@@ -106,7 +106,7 @@ def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Answer]:
     names = next(csv.reader(io.StringIO(header.decode(), newline="")))
     added = len(card.result_columns)
     layout = Layout(_DELIMITER, len(names), card.record_schema.match_columns(names).columns, added)
-    cutter = Cutter(_DELIMITER, _CHUNK_BYTES)
+    cutter = Cutter(_DELIMITER, len(names), _CHUNK_BYTES)
     for chunk in (*cutter.feed(body), *cutter.finish()):
         scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None, bisect=True)
         rows = csv.reader(io.StringIO(scored.output.decode(), newline=""))

@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from jobs.csv.records import MAX_FIELDS, RecordIndex, as_field, index_records, read_record, unquote
+from jobs.csv import records
+from jobs.csv.header_quotes import read_header_text
+from jobs.csv.records import MAX_FIELDS, RecordIndex, as_field, index_records, read_record
 from jobs.errors import UploadRefused
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_FIELD_BYTES = 1024 * 1024
-MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_COLUMNS = MAX_FIELDS - 1
 # A chunk of tiny records would hold millions, each of which may be rejected with a message of its own.
 MAX_CHUNK_ROWS = 32_768
@@ -26,6 +27,7 @@ class Header:
     """The header of an upload: column names as spelt, its own bytes, and the dialect.
 
     ``size`` is the number of bytes up to the first record: whatever precedes the header, the header and its line end.
+    ``broken_line`` is the number of its line, counted from 1, if a quote in it stands where none may.
     """
 
     columns: tuple[str, ...]
@@ -33,6 +35,7 @@ class Header:
     delimiter: str
     line_end: bytes
     size: int
+    broken_line: int | None = None
 
     def with_columns(self, names: Sequence[str]) -> bytes:
         """Return the header of the results: its own bytes, then ``unused_names`` of the names, quoted if necessary."""
@@ -57,7 +60,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
     ``sep=…`` names one.
 
     Raises:
-        UploadRefused: ``empty_file``, ``undecodable``, ``too_wide`` or ``open_quote``.
+        UploadRefused: ``empty_file``, ``undecodable`` or ``too_wide``.
     """
     start = _skip_blank_lines(data)
     # Each candidate delimiter is tried. Before the end of the data, a candidate whose header line is not complete
@@ -70,7 +73,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
             raise UploadRefused("empty_file", "the file is empty: a CSV file with a header row is needed")
         return None
     candidates = [named] if named else DELIMITERS
-    parsed = [_parse_header(data, start, delimiter, final) for delimiter in candidates]
+    parsed = [_parse_header(data, start, delimiter, final, count_matches) for delimiter in candidates]
     headers = [header for header in parsed if header]
     best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
     if best and (final or len(headers) == len(parsed) or _has_all(*count_matches(best.columns))):
@@ -80,10 +83,10 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
         if len(best.columns) > MAX_COLUMNS:
             raise UploadRefused("too_wide", f"the header has more than {MAX_COLUMNS} columns")
         return best
-    if final or len(data) - start > MAX_RECORD_BYTES:
+    if final or len(data) - start > records.MAX_RECORD_BYTES:
         if best:
             return best
-        _refuse_long_header(data, start)
+        raise UploadRefused("too_wide", f"the header is longer than {records.MAX_RECORD_BYTES} bytes")
     return None
 
 
@@ -91,15 +94,9 @@ def _has_all(matched: int, wanted: int) -> bool:
     return matched == wanted
 
 
-def _refuse_long_header(data: bytes, start: int) -> None:
-    if b'"' in data[start:]:
-        raise UploadRefused("open_quote", "a quote opened in the header is never closed", row=0)
-    raise UploadRefused("too_wide", f"the header is longer than {MAX_RECORD_BYTES} bytes")
-
-
 def _skip_blank_lines(data: bytes, start: int = 0) -> int:
-    stripped = data[start : start + MAX_RECORD_BYTES].lstrip(b"\r\n")
-    return start + min(len(data) - start, MAX_RECORD_BYTES) - len(stripped)
+    stripped = data[start : start + records.MAX_RECORD_BYTES].lstrip(b"\r\n")
+    return start + min(len(data) - start, records.MAX_RECORD_BYTES) - len(stripped)
 
 
 def _separator_line(data: bytes, start: int) -> tuple[str | None, int]:
@@ -111,34 +108,38 @@ def _separator_line(data: bytes, start: int) -> tuple[str | None, int]:
     return None, start
 
 
-def _parse_header(data: bytes, start: int, delimiter: str, final: bool) -> Header | None:
-    record = read_record(data, start, len(data), ord(delimiter))
-    if record.open_at is not None or (record.end == len(data) and not final):
+def _parse_header(data: bytes, start: int, delimiter: str, final: bool, count_matches: CountMatches) -> Header | None:
+    read = read_header_text(data, start, delimiter, final, lambda names: _has_all(*count_matches(names)))
+    if read is None:
         return None
-    line_end = next((mark for mark in (b"\r\n", b"\n") if data.startswith(mark, record.end)), b"")
-    values = [unquote(data[begin:end]).decode("utf-8", "replace") for begin, end in record.fields]
-    raw = data[start : record.end].decode("utf-8", "replace").encode()
-    return Header(tuple(values), raw, delimiter, line_end or b"\n", record.end + len(line_end))
+    line = data.count(b"\n", 0, start) + 1 if read.is_broken else None
+    return Header(read.columns, read.raw, delimiter, read.line_end or b"\n", read.end, line)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole records of an upload, byte for byte; ``first_row`` is the number of the first, counted from 1."""
+    """Whole records of an upload, byte for byte; ``first_row`` is the number of the first, counted from 1.
+
+    ``open_quotes`` are the indexes of the records with a quote that no quote closes before the record limit or the end
+    of the file, which the chunk alone does not show.
+    """
 
     data: bytes
     rows: int
     first_row: int
+    open_quotes: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class Cutter:
-    """Cuts the UTF-8 bytes after the header into chunks of whole records.
+    """Cuts the UTF-8 bytes after a header of ``width`` columns into chunks of whole records.
 
     The first chunks are small and each is up to twice as large as the one before, so that scoring starts early.
-    ``feed`` and ``finish`` raise ``UploadRefused``: ``undecodable`` (a NUL), ``open_quote`` or ``too_wide``.
+    ``feed`` and ``finish`` raise ``UploadRefused``: ``undecodable`` (a NUL) or ``too_wide``.
     """
 
     delimiter: str
+    width: int
     chunk_bytes: int
     rows: int = 0
     _target: int = field(init=False)
@@ -161,46 +162,37 @@ class Cutter:
 
     def _cut(self, final: bool) -> Iterator[Chunk]:
         data = b"".join(self._blocks)
-        index = index_records(data, ord(self.delimiter), final)
-        self._check(index, final)
-        # The incomplete record at the end is kept for the next cut. Where a chunk holds no whole record at all, the
-        # target doubles with the rest, so that a long record is not indexed again with every block.
+        index = index_records(data, ord(self.delimiter), final, self.width)
+        self._check(index)
+        # The incomplete record at the end is kept for the next cut. The target is at least twice its size, so that a
+        # long record is not indexed again with every block.
         rest = data[index.consumed :]
         self._blocks, self._size = [rest], len(rest)
-        self._target = min(2 * self._target, self.chunk_bytes) if len(index) else max(self._target, 2 * len(rest))
+        target = min(2 * self._target, self.chunk_bytes) if len(index) else self._target
+        self._target = max(target, 2 * len(rest))
+        firsts = range(0, len(index), MAX_CHUNK_ROWS)
         bounds = [0, *index.starts[MAX_CHUNK_ROWS::MAX_CHUNK_ROWS].tolist(), index.consumed]
-        left = len(index)
-        for start, end in pairwise(bounds if left else ()):
-            chunk = Chunk(data[start:end], min(MAX_CHUNK_ROWS, left), self.rows + 1)
-            left -= chunk.rows
-            self.rows += chunk.rows
+        open_quotes = index.owners(index.unclosed_at)
+        for first, (start, end) in zip(firsts, pairwise(bounds), strict=False):
+            own = open_quotes[slice(*np.searchsorted(open_quotes, [first, first + MAX_CHUNK_ROWS]))] - first
+            rows = min(MAX_CHUNK_ROWS, len(index) - first)
+            chunk = Chunk(data[start:end], rows, self.rows + 1, tuple(own.tolist()))
+            self.rows += rows
             yield chunk
 
-    def _check(self, index: RecordIndex, final: bool) -> None:
-        data, rest = index.data, len(index.data) - index.consumed
+    def _check(self, index: RecordIndex) -> None:
+        data = index.data
         if (nul := data.find(b"\0")) >= 0:
             row = self.rows + int(np.searchsorted(index.ends, nul, side="right")) + 1
             raise UploadRefused("undecodable", f"row {row} contains a NUL byte, which CSV cannot contain", row=row)
         lengths = index.ends - index.starts
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
             self._check_long(index.record(int(number)), self.rows + int(number) + 1)
-        next_row = self.rows + len(index) + 1
-        if rest > MAX_RECORD_BYTES:
-            self._check_long(data[index.consumed :], next_row)
-        if final and index.open_at is not None:
-            raise _open_quote(next_row)
+        if len(data) - index.consumed > records.MAX_RECORD_BYTES:
+            self._check_long(data[index.consumed :].removesuffix(b"\r"), self.rows + len(index) + 1)
 
     def _check_long(self, record: bytes, row: int) -> None:
-        head = record[: MAX_RECORD_BYTES + 1]
-        read = read_record(head, 0, len(head), ord(self.delimiter))
-        if read.open_at is not None:
-            raise _open_quote(row)
-        if len(record) > MAX_RECORD_BYTES:
-            raise UploadRefused("too_wide", f"row {row} is longer than {MAX_RECORD_BYTES} bytes", row=row)
-        if read.longest > MAX_FIELD_BYTES:
+        if len(record) > records.MAX_RECORD_BYTES:
+            raise UploadRefused("too_wide", f"row {row} is longer than {records.MAX_RECORD_BYTES} bytes", row=row)
+        if read_record(record, 0, len(record), ord(self.delimiter)).longest > MAX_FIELD_BYTES:
             raise UploadRefused("too_wide", f"row {row} has a field longer than {MAX_FIELD_BYTES} bytes", row=row)
-
-
-def _open_quote(row: int) -> UploadRefused:
-    detail = f"a quote opened in row {row} is not closed within {MAX_RECORD_BYTES} bytes or before the end of the file"
-    return UploadRefused("open_quote", detail, row=row)

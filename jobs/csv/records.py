@@ -10,25 +10,40 @@ in any other field a quote is an ordinary character. A line end within quotes do
    quotes. The two quotes of a doubled pair (``""``) cancel out. Records end at the newlines outside.
 3. Parity is wrong as soon as one quote stands where the grammar allows none (``6" nail``). So the neighbours of each
    quote are checked: an opening one must follow a delimiter or line end, a closing one must precede one. If any fails
-   the check, a state machine follows the quotes alone (``_QuoteReader``), which is exact and several times slower.
+   the check, a state machine follows the quotes alone (``quotes.follow``), which is exact and several times slower.
+4. A missing or surplus quote would join a record with those after it. Where the header's width is known, a record of
+   several lines must have it, or reading starts anew at its second line (``resync``).
 
 ``read_record`` reads a single record by the same grammar, field by field; property tests compare the two.
 """
 
 import re
-from dataclasses import dataclass, field
-from functools import cache
-from math import isqrt
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Offsets = NDArray[np.int64]
-_LF, _CR, _QUOTE, _BACKSLASH = 10, 13, 34, 92
-_BLOCK_BYTES = 64 * 1024
+from jobs.csv.quotes import (
+    CR,
+    LF,
+    QUOTE,
+    Bits,
+    Offsets,
+    QuoteStates,
+    ends_field,
+    follow,
+    kinds_of,
+    parity_is_valid,
+    running_xor,
+)
+from jobs.csv.resync import resynchronise
+
 _NO_OFFSETS = np.empty(0, np.int64)
+MAX_RECORD_BYTES = 4 * 1024 * 1024
 # Where lines are shorter on average, many of them may be blank.
 _MIN_BYTES_PER_LINE = 4
+_BLOCK_BYTES = 64 * 1024
 # One more than the largest header: enough to see that a record is too wide.
 MAX_FIELDS = 2001
 
@@ -39,7 +54,7 @@ class ReadRecord:
 
     ``fields`` holds (start, end) offsets in the buffer, including quotes, of up to ``MAX_FIELDS`` fields; ``count`` is
     the number of all fields and ``longest`` the length of the longest. ``open_at`` is the offset of a quoted field that
-    does not end within the buffer.
+    does not end within the buffer; it is the last of the fields.
     """
 
     fields: tuple[tuple[int, int], ...]
@@ -50,14 +65,16 @@ class ReadRecord:
     open_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecordIndex:
     """The records of ``data``: start and end offsets, shape (n,), without line ends and without blank lines.
 
     ``consumed`` is the offset after the last whole record and its line end. ``broken_at`` holds the offsets, ascending,
-    of what breaks the grammar: closing quotes followed by text, and bare carriage returns. ``open_at`` is the offset of
-    a quoted field that is still open at the end of the buffer. ``quoted`` marks the bytes inside quotes; None without
-    quotes.
+    of what breaks the grammar: closing quotes followed by text, opening quotes that are not closed, and bare carriage
+    returns. ``unclosed_at`` are those opening quotes after which no closing one comes before the record limit or the
+    end of the buffer. ``quotes`` are the meanings of all quotes, if some stand where none should. ``is_open``: a quoted
+    field is still open at the end of a buffer read without a width. ``quoted`` marks the bytes inside quotes; None
+    without quotes.
     """
 
     data: bytes
@@ -67,8 +84,10 @@ class RecordIndex:
     consumed: int
     has_blank_lines: bool
     broken_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    open_at: int | None = None
-    quoted: NDArray[np.bool_] | None = None
+    unclosed_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
+    quotes: QuoteStates | None = None
+    is_open: bool = False
+    quoted: Bits | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -77,23 +96,29 @@ class RecordIndex:
         """Return the bytes of one record, without its line end."""
         return self.data[self.starts[number] : self.ends[number]]
 
-    @property
+    @cached_property
     def malformed(self) -> Offsets:
-        """Indexes of the records that break the grammar, ascending."""
-        return np.unique(self.owners(self.broken_at))
+        """Indexes of the records that break the grammar or hold a quoted text across unquoted fields, ascending."""
+        rows: Offsets = np.unique(np.concatenate([self.owners(self.broken_at), self.crossed]))
+        return rows
 
     def owners(self, offsets: Offsets) -> Offsets:
         """Return the indexes of the records that contain the offsets."""
         return np.searchsorted(self.starts, offsets, side="right") - 1
 
+    @cached_property
     def delimiter_offsets(self) -> Offsets:
-        """Return the offsets of the delimiters outside quotes."""
+        """The offsets of the delimiters outside quotes."""
         delimiters = np.frombuffer(self.data, np.uint8) == self.delimiter
         return np.flatnonzero(delimiters if self.quoted is None else delimiters & ~self.quoted)
 
+    def quote_states(self) -> QuoteStates:
+        """Return the meanings of all quotes."""
+        return self.quotes or _follow_quotes(self.data, self.delimiter)
+
     def field_counts(self) -> Offsets:
         """Return the number of fields of each record, shape (n,)."""
-        delimiters = self.delimiter_offsets()
+        delimiters = self.delimiter_offsets
         return np.searchsorted(delimiters, self.ends) - np.searchsorted(delimiters, self.starts) + 1
 
     def fields(self, number: int) -> list[bytes]:
@@ -101,19 +126,123 @@ class RecordIndex:
         read = read_record(self.data, int(self.starts[number]), int(self.ends[number]), self.delimiter)
         return [self.data[start:end] for start, end in read.fields]
 
+    def without_blank_lines(self) -> "RecordIndex":
+        """Return the index of the same records without the blank lines between them."""
+        if not self.has_blank_lines:
+            return self
+        kept = np.zeros(len(self.data), np.bool_)
+        line_ends = ends_of_lines(self.data, self.ends)
+        for bounds in (self.starts, line_ends[line_ends < len(kept)]):
+            kept[bounds] ^= True
+        kept = running_xor(kept)
+        lengths = line_ends - self.starts
+        starts = np.cumsum(lengths) - lengths
 
-def index_records(data: bytes, delimiter: int, final: bool) -> RecordIndex:
+        def moved(offsets: Offsets) -> Offsets:
+            owners = self.owners(offsets)
+            places: Offsets = offsets - self.starts[owners] + starts[owners]
+            return places
+
+        return RecordIndex(
+            np.frombuffer(self.data, np.uint8)[kept].tobytes(),
+            self.delimiter,
+            starts,
+            starts + self.ends - self.starts,
+            int(lengths.sum()),
+            False,
+            moved(self.broken_at),
+            moved(self.unclosed_at),
+            self.quotes and replace(self.quotes, at=moved(self.quotes.at)),
+            quoted=None if self.quoted is None else self.quoted[kept],
+        )
+
+    @cached_property
+    def crossed(self) -> Offsets:
+        """The indexes of the records in which a quoted text begins inside an unquoted field and ends in another.
+
+        That is: a field with an odd number of quotes, of which the last is not at its end, if the next such field of
+        the record ends with a quote: ``5"x,y"``, but not ``5" x,6" y``.
+        """
+        ordinary_at = self.quotes.at[self.quotes.ordinary] if self.quotes else _NO_OFFSETS
+        if not len(ordinary_at):
+            return _NO_OFFSETS
+        delimiters = np.append(self.delimiter_offsets, len(self.data))
+        owners, following = self.owners(ordinary_at), np.searchsorted(delimiters, ordinary_at)
+        # Each field has a number of its own: the next one differs in the delimiter after it or in its record.
+        _, begins, counts = np.unique(following + owners, return_index=True, return_counts=True)
+        odd = counts % 2 == 1
+        last, owners = (begins + counts - 1)[odd], owners[begins[odd]]
+        ends = np.minimum(delimiters[following[last]], self.ends[owners])
+        at_end = ordinary_at[last] == ends - 1
+        crossed = ~at_end[:-1] & at_end[1:] & (owners[:-1] == owners[1:])
+        found: Offsets = owners[:-1][crossed]
+        return found
+
+
+def index_records(data: bytes, delimiter: int, final: bool, width: int | None = None) -> RecordIndex:
     """Index the records of a buffer that starts at the beginning of a record.
 
-    What follows the last line end outside quotes counts as a record only with ``final``.
+    What follows the last line end outside quotes counts as a record only with ``final``. With the header's ``width``, a
+    record with broken quotes ends with its first line, and ``\\""`` at the end of a field is an escaped quote and a
+    closing one. Without, as for our own results, a quote inside a quoted field is only ever doubled.
     """
     if b'"' not in data:  # also true of an empty buffer
         return _index(data, delimiter, final)
-    quoted = _running_xor(np.frombuffer(data, np.uint8) == _QUOTE)
-    if _quotes_are_valid(data, delimiter, quoted):
-        return _index(data, delimiter, final, quoted, data.rfind(b'"'))
-    reader = _QuoteReader.read(data, delimiter)
-    return _index(data, delimiter, final, reader.quoted, reader.last_opening, reader.broken_at)
+    quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
+    if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
+        index = _index(data, delimiter, final, quoted)
+        if width is None or _is_sound(index, final, width):
+            return index
+    if width is None:
+        return _index_strictly(data, delimiter, final)
+    return _resynchronised(data, delimiter, final, width, MAX_RECORD_BYTES)
+
+
+def index_lines(data: bytes, delimiter: int) -> RecordIndex:
+    """Index a buffer in which each line is a record, also one with a quote that is not closed."""
+    if b'"' not in data:
+        return _index(data, delimiter, final=True)
+    return _resynchronised(data, delimiter, True, 0, -1)
+
+
+def _resynchronised(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> RecordIndex:
+    found = resynchronise(data, delimiter, final, width, max_bytes)
+    return _index(
+        data, delimiter, final, found.quoted, found.line_ends, found.broken_at, found.unclosed_at, found.quotes
+    )
+
+
+def _index_strictly(data: bytes, delimiter: int, final: bool) -> RecordIndex:
+    """Index the records of a buffer with quotes inside unquoted fields, without starting anew anywhere."""
+    raw, quotes = np.frombuffer(data, np.uint8), _follow_quotes(data, delimiter)
+    at = quotes.at
+    bounds = np.zeros(len(raw), np.bool_)
+    bounds[at[quotes.opens | quotes.closes]] = True
+    closing = at[quotes.closes]
+    broken = closing[~ends_field(raw, closing + 1, delimiter)]
+    return _index(data, delimiter, final, running_xor(bounds), None, broken, quotes=quotes)
+
+
+def _follow_quotes(data: bytes, delimiter: int) -> QuoteStates:
+    raw = np.frombuffer(data, np.uint8)
+    at = np.flatnonzero(raw == QUOTE)
+    return follow(at, kinds_of(raw, at, delimiter, escapes=False))
+
+
+def _is_sound(index: RecordIndex, final: bool, width: int) -> bool:
+    """Return whether the records of several lines have the width and length of one, and the last quote is closed."""
+    assert index.quoted is not None
+    if index.quoted[-1] and (final or len(index.data) - index.consumed > MAX_RECORD_BYTES):
+        return False
+    raw = np.frombuffer(index.data, np.uint8)[: index.consumed]
+    inner = np.flatnonzero((raw == LF) & index.quoted[: index.consumed])
+    if not len(inner):
+        return True
+    rows = np.unique(index.owners(inner))
+    starts, ends, delimiters = index.starts[rows], index.ends[rows], index.delimiter_offsets
+    counts = np.searchsorted(delimiters, ends) - np.searchsorted(delimiters, starts) + 1
+    lengths = ends_of_lines(index.data, ends) - starts - 1
+    return bool((counts == width).all() and (lengths <= MAX_RECORD_BYTES).all())
 
 
 def as_field(text: str, delimiter: str) -> bytes:
@@ -125,27 +254,45 @@ def as_field(text: str, delimiter: str) -> bytes:
 
 def unquote(text: bytes) -> bytes:
     """Return a field's value: without enclosing quotes, doubled quotes replaced by single ones."""
-    if len(text) > 1 and text[0] == _QUOTE and text[-1] == _QUOTE:
+    if len(text) > 1 and text[0] == QUOTE and text[-1] == QUOTE:
         return text[1:-1].replace(b'""', b'"')
     return text
+
+
+def ends_of_lines(data: bytes, ends: Offsets) -> Offsets:
+    """Return the offsets after the line ends of records that end at the given offsets."""
+    raw = np.frombuffer(data + b"\n\n", np.uint8)
+    after: Offsets = np.minimum(ends + 1 + (raw[ends] == CR), len(data))
+    return after
 
 
 def _index(
     data: bytes,
     delimiter: int,
     final: bool,
-    quoted: NDArray[np.bool_] | None = None,
-    last_opening: int = 0,
+    quoted: Bits | None = None,
+    line_ends: Bits | None = None,
     broken_at: Offsets = _NO_OFFSETS,
+    unclosed_at: Offsets = _NO_OFFSETS,
+    quotes: QuoteStates | None = None,
 ) -> RecordIndex:
-    line_ends = np.frombuffer(data, np.uint8) == _LF
-    starts, ends, consumed, blanks = _spans(data, line_ends if quoted is None else line_ends & ~quoted, final)
-    open_at = last_opening if quoted is not None and quoted[-1] else None
-    if open_at is not None and final:
+    """Return the index of records that end at ``line_ends``, or else at all line ends outside quotes."""
+    strict = line_ends is None
+    if line_ends is None:
+        line_ends = np.frombuffer(data, np.uint8) == LF
+        line_ends = line_ends if quoted is None else line_ends & ~quoted
+    starts, ends, consumed, blanks = _spans(data, line_ends, final)
+    is_open = strict and quoted is not None and bool(quoted[-1])
+    if is_open and final:
         starts, ends = starts[:-1], ends[:-1]
-    suspects = np.sort(np.concatenate([broken_at, _bare_returns(data, quoted)]))
-    within = np.searchsorted(starts, suspects, side="right") > np.searchsorted(ends, suspects, side="right")
-    return RecordIndex(data, delimiter, starts, ends, consumed, blanks, suspects[within], open_at, quoted)
+    bare_returns = _bare_returns(data, quoted)
+    if len(bare_returns):
+        broken_at = np.sort(np.concatenate([broken_at, bare_returns]))
+    broken_at, unclosed_at = (
+        offsets[np.searchsorted(starts, offsets, side="right") > np.searchsorted(ends, offsets, side="right")]
+        for offsets in (broken_at, unclosed_at)
+    )
+    return RecordIndex(data, delimiter, starts, ends, consumed, blanks, broken_at, unclosed_at, quotes, is_open, quoted)
 
 
 def _spans(data: bytes, line_ends: NDArray[np.bool_], final: bool) -> tuple[Offsets, Offsets, int, bool]:
@@ -189,13 +336,13 @@ def _between_records(raw: NDArray[np.uint8], line_ends: NDArray[np.bool_]) -> ND
     """Return which bytes are line ends, or the carriage return of a CRLF that is a line of its own."""
     begins_line = np.concatenate(([True], line_ends[:-1]))
     before_line_end = np.concatenate((line_ends[1:], [False]))
-    between: NDArray[np.bool_] = line_ends | ((raw == _CR) & begins_line & before_line_end)
+    between: NDArray[np.bool_] = line_ends | ((raw == CR) & begins_line & before_line_end)
     return between
 
 
 def _ended_by_crlf(data: bytes, line_ends: Offsets) -> NDArray[np.bool_]:
     before: NDArray[np.bool_] = (
-        np.frombuffer(data, np.uint8)[line_ends - 1] == _CR
+        np.frombuffer(data, np.uint8)[line_ends - 1] == CR
     )  # index -1 wraps around for a line end at offset 0; corrected below
     if len(line_ends):
         before[0] &= line_ends[0] > 0
@@ -207,148 +354,25 @@ def _bare_returns(data: bytes, quoted: NDArray[np.bool_] | None) -> Offsets:
     """Return the offsets of carriage returns outside quotes; none if all of them belong to a CRLF."""
     if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
         return _NO_OFFSETS
-    returns = np.frombuffer(data, np.uint8) == _CR
+    returns = np.frombuffer(data, np.uint8) == CR
     return np.flatnonzero(returns if quoted is None else returns & ~quoted)
 
 
-def _running_xor(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return, for each position, whether the number of set bits up to and including it is odd.
-
-    A prefix xor over 64-bit words: six shifts make each bit the parity of those before it in its word; then each word
-    is inverted if the words before it have odd parity together.
-    """
-    packed = np.packbits(bits, bitorder="little")
-    words = np.zeros(-(-len(packed) // 8), "<u8")
-    words.view(np.uint8)[: len(packed)] = packed
-    for shift in (1, 2, 4, 8, 16, 32):
-        words ^= words << np.uint64(shift)
-    words[1:] ^= np.uint64(0) - np.bitwise_xor.accumulate(words >> np.uint64(63))[:-1]
-    return np.unpackbits(words.view(np.uint8), count=len(bits), bitorder="little").view(np.bool_)
-
-
-def _quotes_are_valid(data: bytes, delimiter: int, quoted: NDArray[np.bool_]) -> bool:
-    """Return whether each quote opens a field, closes one or belongs to a doubled pair; ``quoted`` is their parity."""
-    if b"\\" in data and b'\\"' in data:
-        return False
-    raw = np.frombuffer(data, np.uint8)
-    if data[-2:-1] == b'"' and not quoted[-2] and raw[-1] not in (delimiter, _LF, _QUOTE):
-        return False
-    # In blocks that fit into the processor's cache, each overlapping the next by two bytes.
-    blocks = (slice(start, start + _BLOCK_BYTES + 2) for start in range(0, len(raw), _BLOCK_BYTES))
-    return all(_block_is_valid(raw[block], quoted[block], delimiter) for block in blocks)
-
-
-def _block_is_valid(raw: NDArray[np.uint8], quoted: NDArray[np.bool_], delimiter: int) -> bool:
-    """Check a block that may begin anywhere, except its first byte and its last two, which the neighbours cover."""
-    # Where ``quoted`` is set at a quote, the quote opens (or is the first of a pair); where it is clear, it closes.
-    quotes, line_ends = raw == _QUOTE, raw == _LF
-    neighbours = quotes | (raw == delimiter) | line_ends
-    if (quotes[1:] & quoted[1:] & ~neighbours[:-1]).any():
-        return False
-    neighbours[:-1] |= (raw[:-1] == _CR) & line_ends[1:]
-    return not (quotes[:-2] & ~quoted[:-2] & ~neighbours[1:-1]).any()
-
-
-# States before a quote: outside quotes, inside a quoted field, or just after the first quote of a doubled pair.
-_OUTSIDE, _INSIDE, _PAIR = 0, 1, 2
-# State after a quote: one row per kind of quote, (begins a field) + 2 * (a quote follows it), one column per state.
-_TRANSITIONS = np.array(
-    [
-        [_OUTSIDE, _OUTSIDE, _INSIDE],
-        [_INSIDE, _OUTSIDE, _INSIDE],
-        [_OUTSIDE, _PAIR, _INSIDE],
-        [_INSIDE, _PAIR, _INSIDE],
-    ],
-    np.uint8,
-).ravel()
-
-
-@dataclass(frozen=True, slots=True)
-class _QuoteReader:
-    """The meaning of each quote in any buffer, by the grammar of ``read_record``."""
-
-    quoted: NDArray[np.bool_]
-    last_opening: int
-    broken_at: Offsets
-
-    @classmethod
-    def read(cls, data: bytes, delimiter: int) -> "_QuoteReader":
-        """Follow the quotes from the beginning of the buffer."""
-        raw = np.frombuffer(data, np.uint8)
-        at = np.flatnonzero(raw == _QUOTE)
-        after = _follow(_kinds(raw, at, delimiter))
-        before = np.concatenate(([_OUTSIDE], after[:-1]))
-        opening = at[(before == _OUTSIDE) & (after == _INSIDE)]
-        closing = at[(before == _INSIDE) & (after == _OUTSIDE)]
-        bounds = np.zeros(len(raw), np.bool_)
-        bounds[opening] = bounds[closing] = True
-        broken = closing[~_ends_field(raw, closing + 1, delimiter)]
-        return cls(_running_xor(bounds), int(opening[-1]) if len(opening) else 0, broken)
-
-
-def _kinds(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> NDArray[np.uint8]:
-    """Return the kind of each quote, as the offset of its row in ``_TRANSITIONS``.
-
-    ``\\""`` before a delimiter or line end is read as an escaped quote and a closing one. Read as a doubled pair, it
-    would leave the field open and swallow the records that follow.
-    """
-    before = raw[at - 1]  # offset 0 wraps around, but always begins a field
-    begins = (before == delimiter) | (before == _LF) | (at == 0)
-    pairs = np.zeros(len(at), np.bool_)
-    pairs[:-1] = at[1:] == at[:-1] + 1
-    escaped = np.flatnonzero(pairs & (before == _BACKSLASH))
-    pairs[escaped[_ends_field(raw, at[escaped] + 2, delimiter)]] = False
-    kinds: NDArray[np.uint8] = begins.view(np.uint8) + np.uint8(2) * pairs.view(np.uint8)
-    return np.uint8(3) * kinds
-
-
-def _ends_field(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> NDArray[np.bool_]:
-    """Return whether a delimiter, a line end or the end of the buffer is at the offsets."""
-    here, following = (np.where(i < len(raw), raw[np.minimum(i, len(raw) - 1)], _LF) for i in (at, at + 1))
-    returns = (here == _CR) & (following == _LF) & (at + 1 < len(raw))
-    ends: NDArray[np.bool_] = (here == delimiter) | (here == _LF) | returns
-    return ends
-
-
-def _follow(kinds: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the state after each quote, starting outside quotes.
-
-    A state machine is sequential, which numpy cannot vectorise directly. So the n quotes are split into √n runs of √n
-    quotes. First, all runs are followed side by side from each of the three possible states, which gives a map from
-    start to end state per run. Then the maps are chained, in √n plain steps, to the state in which each run really
-    starts. Last, all runs are followed side by side once more from these states. That is 4 √n numpy calls on arrays of
-    length √n.
-    """
-    length = isqrt(len(kinds)) + 1
-    runs = np.zeros(length * length, np.uint8)
-    runs[: len(kinds)] = kinds
-    columns = np.ascontiguousarray(runs.reshape(length, length).T)
-    ends = np.repeat(np.arange(3, dtype=np.uint8)[:, None], length, axis=1)
-    for column in columns:
-        ends = _TRANSITIONS[column + ends]
-    state, begins = _OUTSIDE, []
-    for end in ends.T.tolist():
-        begins.append(state)
-        state = end[state]
-    states = np.array(begins, np.uint8)
-    left = np.empty_like(columns)
-    for step, column in enumerate(columns):
-        left[step] = states = _TRANSITIONS[column + states]
-    return left.T.ravel()[: len(kinds)]
-
-
 @cache
-def _patterns(delimiter: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return patterns of a quoted field, with doubled quotes as in ``_kinds``, and of the rest of an unquoted one."""
+def _patterns(delimiter: int, escapes: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return patterns of a quoted field, with doubled quotes as in ``kinds_of``, and of the rest of an unquoted one."""
     stop = re.escape(bytes([delimiter]))
-    pair = rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
+    pair = rb'""' if not escapes else rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
     quoted = re.compile(rb'"[^"]*+(?:' + pair + rb'[^"]*+)*+"')
     return quoted, re.compile(rb"[^\n" + stop + rb"]*+")
 
 
-def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecord:
-    """Read the record at ``start`` field by field, up to a line end outside quotes or ``stop``."""
-    quoted_field, unquoted_rest = _patterns(delimiter)
+def read_record(data: bytes, start: int, stop: int, delimiter: int, escapes: bool = True) -> ReadRecord:
+    """Read the record at ``start`` field by field, up to a line end outside quotes or ``stop``.
+
+    ``escapes``: whether ``\\""`` at the end of a field is an escaped quote and a closing one.
+    """
+    quoted_field, unquoted_rest = _patterns(delimiter, escapes)
     fields: list[tuple[int, int]] = []
     count, longest, malformed, position = 0, 0, False, start
     while True:
@@ -356,12 +380,14 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int) -> ReadRecor
         if data[position : position + 1] == b'"' and position < stop:
             match = quoted_field.match(data, position, stop)
             if match is None:
-                return ReadRecord(tuple(fields), count, longest, stop, malformed, open_at=position)
+                fields += [(position, stop)] if count < MAX_FIELDS else []
+                longest = max(longest, stop - position)
+                return ReadRecord(tuple(fields), count + 1, longest, stop, malformed=True, open_at=position)
             after_quotes = match.end()
         rest = unquoted_rest.match(data, after_quotes, stop)
         position = rest.end() if rest else after_quotes
         at_line_end = data[position : position + 1] == b"\n" and position < stop
-        end = position - 1 if at_line_end and data[position - 1] == _CR and position > after_quotes else position
+        end = position - 1 if at_line_end and data[position - 1] == CR and position > after_quotes else position
         unquoted = data[after_quotes:end]
         malformed |= b"\r" in unquoted or (after_quotes > field_start and bool(unquoted))
         count, longest = count + 1, max(longest, end - field_start)
@@ -384,7 +410,7 @@ def _line_end(data: bytes, position: int, stop: int) -> int:
 def _count_remaining(data: bytes, position: int, stop: int, delimiter: int, read: ReadRecord) -> ReadRecord:
     """Count the remaining fields of a record that is too wide, none of them quoted, at once: there may be millions."""
     line_end = _line_end(data, position, stop)
-    end = line_end - 1 if line_end < stop and data[line_end - 1] == _CR and line_end > position else line_end
+    end = line_end - 1 if line_end < stop and data[line_end - 1] == CR and line_end > position else line_end
     rest = np.frombuffer(data, np.uint8, end - position, position)
     bounds = np.concatenate(([-1], np.flatnonzero(rest == delimiter), [end - position]))
     longest = max(read.longest, int(np.diff(bounds).max()) - 1)

@@ -55,7 +55,7 @@ class RejectedRecords:
     def read(cls, output: bytes, lines: bytes, layout: ResultsLayout) -> "RejectedRecords":
         """Read a chunk of the results with its lines of the rejects file."""
         index = index_records(output, ord(layout.delimiter), final=True)
-        delimiters = np.append(index.delimiter_offsets(), len(output))
+        delimiters = np.append(index.delimiter_offsets, len(output))
         first = np.searchsorted(delimiters, index.starts)
         starts = delimiters[first + layout.error - 1] + 1
         ends = np.minimum(delimiters[np.minimum(first + layout.error, len(delimiters) - 1)], index.ends)

@@ -92,7 +92,8 @@ class ChunkStore:
     def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
         """Store a chunk's result unless it has one; return the numbers of the chunks to send next."""
         summary = [item for pair in scored.summary.items() for item in pair]
-        rejects = Rejects(scored.rejects, scored.field_counts).encode() if scored.rejects else b""
+        has_rejects = scored.rejects or scored.originals
+        rejects = Rejects(scored.rejects, scored.originals).encode() if has_rejects else b""
         answer = self._run(
             "record",
             job_id,
@@ -104,6 +105,7 @@ class ChunkStore:
             scored.rejected,
             scored.scoring_failed,
             scored.warned,
+            scored.repaired,
             self._window(),
             self._settings.lease_seconds,
             *summary,

@@ -100,9 +100,9 @@ class ClaimedChunk:
 class ScoredChunk:
     """The result of scoring a chunk: result and reject lines (uncompressed), row counts, and counts for the summary.
 
-    ``warned`` rows are a subset of the scored ones. ``field_counts`` maps the index of each ragged record in the chunk
-    to its number of fields. Of corrected rows, the row counts are theirs alone, and those for the summary are less what
-    they counted before.
+    ``warned`` rows are a subset of the scored ones, ``repaired`` rows had a quote too many or too few. ``originals``
+    maps the index of each record that the results do not hold as it came to its bytes. Of corrected rows, the row
+    counts are theirs alone, and those for the summary are less what they counted before.
     """
 
     output: bytes
@@ -112,4 +112,5 @@ class ScoredChunk:
     warned: int = 0
     scoring_failed: int = 0
     summary: Mapping[str, int] = field(default_factory=dict)
-    field_counts: Mapping[int, int] = field(default_factory=dict)
+    repaired: int = 0
+    originals: Mapping[int, bytes] = field(default_factory=dict)

@@ -41,6 +41,7 @@ class JobField(StrEnum):
     REJECTED = "rejected"
     SCORING_FAILED = "scoring_failed"
     WARNED = "warned"
+    REPAIRED = "repaired"
     NEXT = "next"  # number of the first chunk that has not been handed out
     CHUNKS = "chunks"
     DONE = "done"  # chunks recorded
@@ -67,6 +68,7 @@ _COUNTERS = (
     JobField.REJECTED,
     JobField.SCORING_FAILED,
     JobField.WARNED,
+    JobField.REPAIRED,
     JobField.REVISION,
     JobField.SEALED,
     JobField.SIZE,
@@ -143,6 +145,7 @@ class JobRecord:
             scored=self._int(JobField.SCORED),
             rejected=self._int(JobField.REJECTED),
             warned=self._int(JobField.WARNED, 0),
+            repaired=self._int(JobField.REPAIRED, 0),
             chunks=self._int(JobField.CHUNKS),
             done=self._int(JobField.DONE),
             revision=self._int(JobField.REVISION),

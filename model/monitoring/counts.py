@@ -12,3 +12,6 @@ PREDICTION, PROBABILITY, VALUE, FAULT, WARNING = "prediction", "probability", "v
 
 SECOND_MODEL = "second:"
 """Prefix of the counts of the second of two models."""
+
+REPAIRED = "repaired"
+"""Kind of the counts ``repaired:<row>``, one for each of the first repaired rows of a chunk."""

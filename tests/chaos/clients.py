@@ -197,7 +197,13 @@ class Clients:
         response = self._ask("download", client, "GET", job["links"]["results"])
         if response is None:
             return
-        if job["rows"] != {"total": plan.rows, "scored": plan.rows - rejected, "rejected": rejected, "warned": 0}:
+        if job["rows"] != {
+            "total": plan.rows,
+            "scored": plan.rows - rejected,
+            "rejected": rejected,
+            "warned": 0,
+            "repaired": 0,
+        }:
             self._break(f"{plan.name}: {job['rows']}, but {rejected} of {plan.rows} records have a fault")
         found = self._records.check(plan, response.content)
         if not found.fine:

@@ -135,7 +135,13 @@ def same(found: list[str], wanted: list[str]) -> bool:
 def test_a_file_comes_back_with_the_pipelines_own_answers(stack: Stack, added: tuple[str, Example]) -> None:
     name, example = added
     job, scored = stack.score(example.inputs.to_csv(index=False).encode(), model=name)
-    assert job["rows"] == {"total": len(example.inputs), "scored": len(example.inputs), "rejected": 0, "warned": 0}
+    assert job["rows"] == {
+        "total": len(example.inputs),
+        "scored": len(example.inputs),
+        "rejected": 0,
+        "warned": 0,
+        "repaired": 0,
+    }
     header, *rows = csv.reader(io.StringIO(scored.decode(), newline=""))
     width = len(example.inputs.columns)
     predictions, scores = expected(example)

@@ -74,7 +74,7 @@ def test_every_record_comes_back_scored_and_in_its_place(
     service: Stack, census: str, expected: list[str], dress: Callable[[str], bytes]
 ) -> None:
     job, results = service.score(dress(census), filename="people.csv")
-    assert job["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0}
+    assert job["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0, "repaired": 0}
     assert job["progress"] == 1
     text = results.decode()
     given = dress(census).decode("utf-16" if dress is in_utf16 else "utf-8-sig")

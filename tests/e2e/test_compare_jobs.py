@@ -148,4 +148,4 @@ def test_a_job_from_before_an_upgrade_is_shown_and_its_chunks_are_scored(service
         job = service.upload(f"{HEADER}\n{ROW}\n".encode(), wait=0).json()
         store.redis.hdel(JobKeys.of(job["id"]).job, "explain", "compared", "added")
         assert service.get(job["links"]["self"]).json()["explain"] is None
-    assert service.ended(job)["rows"] == {"total": 1, "scored": 1, "rejected": 0, "warned": 0}
+    assert service.ended(job)["rows"] == {"total": 1, "scored": 1, "rejected": 0, "warned": 0, "repaired": 0}

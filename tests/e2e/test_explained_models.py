@@ -115,7 +115,7 @@ def test_records_files_and_the_page_say_why(service: Stack, added: tuple[str, Ex
         total = answer["baseline"] + sum(part["effect"] for part in answer["contributions"])
         assert total == pytest.approx(raw, abs=1e-4)
     job, scored = service.score(example.inputs.to_csv(index=False).encode(), model=name, explain="5")
-    assert job["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0}
+    assert job["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0, "repaired": 0}
     rows = list(csv.DictReader(io.StringIO(scored.decode(), newline="")))
     for row, answer in zip(rows, answers, strict=False):
         effects = {row[f"explain_{n}_feature"]: float(row[f"explain_{n}_effect"]) for n in range(1, 6)}

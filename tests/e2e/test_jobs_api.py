@@ -41,7 +41,7 @@ def test_an_upload_is_accepted_with_the_job_and_its_address(service: Stack) -> N
     assert len(job["id"]) >= 32
     ended = service.ended(job)
     assert (ended["state"], ended["progress"], ended["filename"]) == ("succeeded", 1, "people.csv")
-    assert ended["rows"] == {"total": 2, "scored": 1, "rejected": 1, "warned": 0}
+    assert ended["rows"] == {"total": 2, "scored": 1, "rejected": 1, "warned": 0, "repaired": 0}
     assert ended["bytes"] == len(FILE)
     times = [datetime.fromisoformat(ended[name]) for name in ("created_at", "started_at", "finished_at", "expires_at")]
     assert times == sorted(times)
@@ -173,7 +173,7 @@ def test_progress_never_goes_back_and_ends_at_one(service: Stack) -> None:
     assert progress == sorted(progress)
     assert all(one["progress"] < 1 for one in seen[:-1])
     assert len(set(progress)) > 2
-    assert seen[-1]["rows"] == {"total": LARGE_ROWS, "scored": LARGE_ROWS, "rejected": 0, "warned": 0}
+    assert seen[-1]["rows"] == {"total": LARGE_ROWS, "scored": LARGE_ROWS, "rejected": 0, "warned": 0, "repaired": 0}
 
 
 def test_a_job_seen_before_is_not_sent_again(service: Stack) -> None:
@@ -358,7 +358,7 @@ def test_the_description_names_every_address(service: Stack) -> None:
 def test_the_summary_counts_what_the_results_hold(service: Stack) -> None:
     job, results = service.score(FILE + f"{GOOD}\n1,2\n".encode())
     found = service.get(job["links"]["summary"]).json()
-    assert found["rows"] == {"total": 4, "scored": 2, "rejected": 2, "warned": 0}
+    assert found["rows"] == {"total": 4, "scored": 2, "rejected": 2, "warned": 0, "repaired": 0}
     assert found["predictions"] == {"<=50K": results.count(b",<=50K,")} == {"<=50K": 2}
     assert found["probability"]["counts"][3] == sum(found["probability"]["counts"]) == 2
     assert (found["probability"]["edges"][0], found["probability"]["edges"][-1]) == (0, 1)

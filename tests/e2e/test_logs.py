@@ -84,7 +84,7 @@ def test_a_job_is_followed_through_web_and_workers(service: Stack) -> None:
 
 def test_a_poisonous_record_is_told_of_without_what_is_in_it(service: Stack, touchy: str) -> None:
     job, results = service.score(f"{HEADER}\n{ROW}\n{POISONED}\n".encode(), model=touchy)
-    assert job["rows"] == {"total": 2, "scored": 1, "rejected": 1, "warned": 0}
+    assert job["rows"] == {"total": 2, "scored": 1, "rejected": 1, "warned": 0, "repaired": 0}
     assert SECRET.encode() in results
     wait_until(lambda: "job ended" in [line["event"] for line in of_job(service, job["id"])])
     events = {line["event"]: line for line in of_job(service, job["id"])}
@@ -105,9 +105,9 @@ def test_what_is_refused_is_told_of_by_its_code_alone(service: Stack) -> None:
     assert service.get("/probability", params={"age": SECRET}).status_code == 422
     before = len(refusals(service))
     assert problem_of(service.upload(f"{HEADER},{SECRET},{SECRET}\n".encode(), threshold=SECRET))[0] == 422
-    assert problem_of(service.upload(f'{HEADER}\n"{SECRET}'.encode()))[1] == "open_quote"
+    assert problem_of(service.upload(f'{HEADER}\n"{SECRET}\0'.encode()))[1] == "undecodable"
     wait_until(lambda: len(refusals(service)) == before + 2)
-    assert refusals(service)[before:] == ["bad_threshold", "open_quote"]
+    assert refusals(service)[before:] == ["bad_threshold", "undecodable"]
     log_is_without_the_secret(service)
 
 

@@ -108,7 +108,10 @@ def test_no_row_is_blamed_for_processes_that_were_killed(
     else:
         pytest.fail("every job was done too soon")
     ended = stack.ended(job)
-    assert (ended["state"], ended["rows"]) == ("succeeded", {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0})
+    assert (ended["state"], ended["rows"]) == (
+        "succeeded",
+        {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0, "repaired": 0},
+    )
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def check_results(stack: Stack, job: dict[str, Any]) -> None:
     # Ages run from 17 to 91, and the last is one too many.
     rejected = sum(1 for n in range(1, ROWS + 1) if n % 75 == 74)
     assert ended["state"] == "succeeded"
-    assert ended["rows"] == {"total": ROWS, "scored": ROWS - rejected, "rejected": rejected, "warned": 0}
+    assert ended["rows"] == {"total": ROWS, "scored": ROWS - rejected, "rejected": rejected, "warned": 0, "repaired": 0}
     lines = wait_until(lambda: download(stack, job)).splitlines()[1:]
     assert [int(line.partition(b",")[0]) for line in lines] == list(range(1, ROWS + 1))
     assert all((b"out_of_range" in line) == (n % 75 == 74) for n, line in enumerate(lines, 1))

@@ -73,7 +73,13 @@ def test_a_poisonous_record_harms_at_most_its_chunk_and_no_other_job_notices(sta
         job, rows = result.result()
         rejected = [int(row["id"]) for row in rows if row["error"].startswith("scoring_failed")]
         assert [int(row["id"]) for row in rows] == list(range(1, ROWS + 1)), kind
-        expected = {"total": ROWS, "scored": ROWS - len(rejected), "rejected": len(rejected), "warned": 0}
+        expected = {
+            "total": ROWS,
+            "scored": ROWS - len(rejected),
+            "rejected": len(rejected),
+            "warned": 0,
+            "repaired": 0,
+        }
         assert job["rows"] == expected, kind
         # On a machine that is short of time all attempts may be over before the row has been found.
         assert POISONOUS_ROW in rejected, kind

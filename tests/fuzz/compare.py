@@ -38,7 +38,7 @@ def check_cuts(data: bytes, scorer: Scorer, blocks: Sequence[int], chunk_bytes: 
     assert [chunk.first_row for chunk in chunks] == [1 + sum(c.rows for c in chunks[:n]) for n in range(len(chunks))]
     records = []
     for chunk in chunks:
-        index = index_records(chunk.data, ord(wanted.delimiter), final=True)
+        index = index_records(chunk.data, ord(wanted.delimiter), final=True, width=len(wanted.columns))
         assert len(index) == chunk.rows
         malformed = set(index.malformed.tolist())
         counts = index.field_counts().tolist()
@@ -94,7 +94,7 @@ def _appended(row: Row, record: Record, wanted: Opened) -> list[str]:
 
 def _check_error(row: Row, error: str) -> None:
     if row.broken:
-        assert error.partition(":")[0] in row.broken, (error, row)
+        assert error.partition(":")[0] == row.broken, (error, row)
         return
     begins = 0
     for fault in row.faults:  # in the order of the model's features
@@ -118,7 +118,7 @@ def check_rejects(outcome: Outcome, wanted: Opened, judged: list[Row]) -> None:
         if row.broken:
             line = found.pop(0)
             assert line[:2] == [str(number), ""]
-            assert line[3] in row.broken
+            assert line[3] == row.broken
             assert list(map(_known, line[5:])) == list(map(_known, row.fields))
     assert not found
 
@@ -128,6 +128,7 @@ def check_counts(outcome: Outcome, judged: list[Row]) -> None:
     rejected = sum(bool(row.faults or row.broken) for row in judged)
     assert sum(chunk.rejected for chunk in outcome.chunks) == rejected
     assert sum(chunk.scored for chunk in outcome.chunks) == len(judged) - rejected
+    assert sum(chunk.repaired for chunk in outcome.chunks) == sum(row.repaired for row in judged)
     counted: Counter[str] = Counter()
     for chunk in outcome.chunks:
         counted.update({name: n for name, n in chunk.summary.items() if name.startswith("fault:")})

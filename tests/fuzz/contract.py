@@ -6,10 +6,10 @@ become, with its fields and its faults.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.schema import Feature, FeatureKind, Value
-from tests.jobs.csv.reference_reader import Reading, Record, read
+from tests.jobs.csv.reference_reader import Record, read, read_one, read_robustly, size
 
 DELIMITERS = ",;\t|"
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
@@ -37,14 +37,15 @@ class Fault:
 class Row:
     """A record: the values of its fields, in the header's columns, and either the model's values or faults.
 
-    ``broken`` holds the codes that it may be rejected with as a whole.
+    ``broken`` is the code that it is rejected with as a whole, if any. A repaired record is the one that is scored.
     """
 
     record: Record
     fields: list[str]
     values: dict[str, Value]
     faults: list[Fault]
-    broken: frozenset[str]
+    broken: str = ""
+    repaired: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,16 @@ def open_file(data: bytes, features: Sequence[Feature], limits: Limits | None = 
     if not text:
         return refused("empty_file")
     delimiters, text = separator_line(text)
-    delimiter, header = find_header(text, delimiters, features)
-    if header is None:
-        return refused("open_quote", row=0) if text else refused("empty_file")
+    if not text:
+        return refused("empty_file")
+    delimiter, header, end = find_header(text, delimiters, features, limits)
     columns = [unquoted(field) for field in header.fields]
     if wrong := wrong_header(header, columns, features, limits):
         return wrong
-    reading = read(text[len(header.text) + len(header.line_end) :], delimiter)
-    if wrong := wrong_body(text[len(header.text) :], reading, delimiter, limits):
+    records = read_robustly(text[end:], delimiter, len(columns), limits.record)
+    if wrong := wrong_body(text[end:], records, limits):
         return wrong
-    return Opened(encoding, delimiter, header, columns, reading.records) if reading.records else refused("no_rows")
+    return Opened(encoding, delimiter, header, columns, records) if records else refused("no_rows")
 
 
 def separator_line(text: str) -> tuple[str, str]:
@@ -123,20 +124,51 @@ def decode(data: bytes) -> tuple[str, str]:
     return data.decode("utf-8", "surrogateescape"), "utf-8"
 
 
-def find_header(text: str, delimiters: str, features: Sequence[Feature]) -> tuple[str, Record | None]:
-    """The delimiter under which the first record holds most of the model's columns, then most columns; that record."""
+def find_header(text: str, delimiters: str, features: Sequence[Feature], limits: Limits) -> tuple[str, Record, int]:
+    """The delimiter under which the header holds most of the model's columns, then most columns; it; and its end."""
     found = []
-    names = {normal(feature.name) for feature in features}
     for delimiter in delimiters:
-        reading = read(text, delimiter, most=1)
-        record = reading.records[0] if reading.records else None
-        if record:
-            matched = len(names & {normal(unquoted(field)) for field in record.fields})
-            found.append((matched, len(record.fields), -delimiters.index(delimiter), delimiter, record))
-    if not found:
-        return delimiters[0], None
-    best = max(found, key=lambda item: item[:3])
-    return best[3], best[4]
+        record, end = header_record(text, delimiter, features, limits)
+        known = matched([unquoted(field) for field in record.fields], features)
+        found.append((known, len(record.fields), -delimiters.index(delimiter), delimiter, record, end))
+    return max(found, key=lambda item: item[:3])[3:]
+
+
+def header_record(text: str, delimiter: str, features: Sequence[Feature], limits: Limits) -> tuple[Record, int]:
+    """The header under a delimiter, and where the records begin."""
+    line = text[: text.find("\n") + 1] or text
+    alone, _, is_open, _ = read_one(line, 0, delimiter)
+    sound = not alone.bad and not is_open
+    repaired = [one for one in repairs(alone.text, delimiter) if not one.bad and has_all(one, features)]
+    readings = {tuple(map(unquoted, one.fields)): one for one in repaired}
+    best = next(iter(readings.values())) if len(readings) == 1 else alone
+    if sound:
+        return (alone if has_all(alone, features) else best), len(line)
+    strict, end, still_open, _ = read_one(text, 0, delimiter)
+    if not is_open or (not still_open and strict.bad):
+        return best, len(line)
+    if still_open or size(text[:end]) > limits.record:
+        return best, len(line)
+    row = read_one(text[len(line) : text.find("\n", len(line)) % (len(text) + 1)], 0, delimiter)[0]
+    if len(row.fields) == len(best.fields) > 1 and has_all(best, features):
+        return best, len(line)
+    return strict, end
+
+
+def repairs(text: str, delimiter: str) -> list[Record]:
+    """The records that a text becomes with one of its quotes taken away or doubled; none if it has too many."""
+    places = [at for at, letter in enumerate(text) if letter == '"']
+    texts = [text[:at] + more + text[at + 1 :] for at in places for more in ("", '""')] if len(places) <= 64 else []
+    read_again = [read_one(one, 0, delimiter) for one in texts if one]
+    return [record for record, _, is_open, _ in read_again if not is_open]
+
+
+def matched(names: Sequence[str], features: Sequence[Feature]) -> int:
+    return len({normal(feature.name) for feature in features} & {normal(name) for name in names})
+
+
+def has_all(header: Record, features: Sequence[Feature]) -> bool:
+    return matched([unquoted(field) for field in header.fields], features) == len(features)
 
 
 def wrong_header(header: Record, columns: list[str], features: Sequence[Feature], limits: Limits) -> Refused | None:
@@ -152,48 +184,61 @@ def wrong_header(header: Record, columns: list[str], features: Sequence[Feature]
     return refused("duplicate_columns") if len(known) > len(features) else None
 
 
-def wrong_body(text: str, reading: Reading, delimiter: str, limits: Limits) -> Refused | None:
+def wrong_body(text: str, records: list[Record], limits: Limits) -> Refused | None:
     """All that is reason enough to refuse the records as a whole."""
     reasons: set[tuple[str, int | None]] = set()
     if "\0" in text:
-        holding = [row for row, record in enumerate(reading.records, 1) if "\0" in record.text]
-        reasons.add(("undecodable", holding[0] if holding else len(reading.records) + 1))
-    for row, record in enumerate(reading.records, 1):
-        raw = in_bytes(record.text)
-        if len(raw) <= limits.field:
-            continue
-        start = read(raw[: limits.record + 1].decode("latin-1"), delimiter)
-        if start.open_quote_row:
-            reasons.add(("open_quote", row))
-        elif len(raw) > limits.record or max(len(in_bytes(field)) for field in record.fields) > limits.field:
+        row = next(row for row, record in enumerate(records, 1) if "\0" in record.text)
+        # The row is not known for sure before the quotes that were opened before it are closed.
+        begun = [number for number, record in enumerate(records[:row], 1) if '"' in record.text]
+        reasons.update(("undecodable", number) for number in (row, *begun))
+    for row, record in enumerate(records, 1):
+        if size(record.text) > limits.record or max(map(size, record.fields)) > limits.field:
             reasons.add(("too_wide", row))
-    if reading.open_quote_row:
-        reasons.add(("open_quote", reading.open_quote_row))
-        raw = in_bytes(reading.open_record)
-        if len(raw) > limits.record and not read(raw[: limits.record].decode("latin-1"), delimiter).open_quote_row:
-            reasons.add(("too_wide", reading.open_quote_row))
     return Refused(frozenset(reasons)) if reasons else None
 
 
 def judged(record: Record, width: int, places: dict[str, int], features: Sequence[Feature]) -> Row:
-    broken = set()
-    if len(record.fields) != width:
-        broken.add("ragged")
-    if record.malformed:
-        broken.add("malformed")
-    if any("\ud800" <= letter <= "\udfff" for letter in record.text):
-        broken.add("undecodable")
+    code = broken_code(record, width)
+    if code and code != "undecodable" and (repaired := only_repair(record, width, places, features)):
+        return repaired
     fields = [value_of(field) for field in record.fields[:width]] + [""] * (width - len(record.fields))
+    if code and code != "ragged" and len(record.fields) > width:
+        fields[-1] = record.text[len(record.text) - len(record.delimiter.join(record.fields[width - 1 :])) :]
     values: dict[str, Value] = {}
     faults: list[Fault] = []
-    for feature in () if broken else features:
+    for feature in () if code else features:
         text = fields[places[normal(feature.name)]]
         meant = meaning(feature, text)
         if isinstance(meant, Fault):
             faults.append(meant)
         else:
             values[feature.name] = meant
-    return Row(record, fields, values, faults, frozenset(broken))
+    return Row(record, fields, values, faults, code)
+
+
+def broken_code(record: Record, width: int) -> str:
+    """What a record is rejected with as a whole; nothing if its values count."""
+    if any("\ud800" <= letter <= "\udfff" for letter in record.text):
+        return "undecodable"
+    if record.open_quote:
+        return "open_quote"
+    if record.malformed:
+        return "malformed"
+    return "ragged" if len(record.fields) != width else ""
+
+
+def only_repair(record: Record, width: int, places: dict[str, int], features: Sequence[Feature]) -> Row | None:
+    """The record with one quote taken away or doubled, if there is one reading with a valid value of every feature."""
+    if any(mark in record.text for mark in ("\n", "\r", '\\"')) or len(record.text) < 2:
+        return None
+    found = {}
+    for one in repairs(record.text, record.delimiter):
+        one.line_end = record.line_end
+        if broken_code(one, width) == "" and not (row := judged(one, width, places, features)).faults:
+            found[tuple(row.fields)] = row
+    [row, *others] = [*found.values()] or [None]
+    return replace(row, repaired=True) if row and not others else None
 
 
 def meaning(feature: Feature, text: str) -> Value | Fault:
@@ -250,8 +295,3 @@ def value_of(field: str) -> str:
     again = read(field, "\0")
     sound = field.startswith('"') and len(again.records) == 1 and not again.records[0].malformed
     return unquoted(field) if sound and again.open_quote_row is None else field
-
-
-def in_bytes(text: str) -> bytes:
-    """UTF-8 of a text, in which bytes that did not decode count as three each."""
-    return text.encode("utf-8", "surrogatepass")

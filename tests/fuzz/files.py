@@ -113,6 +113,8 @@ def records(draw: Draw[T], features: tuple[Feature, ...], columns: list[str], de
     elif kind == "undecodable":
         fields[NOTE] = draw(st.sampled_from([UNDECODABLE, f"a{UNDECODABLE}b", f'"{UNDECODABLE}"', UNDECODABLE * 2]))
     listed = [fields[name] for name in columns]
+    if kind in ("ragged", "malformed"):  # of which each line would be a record of its own
+        listed = [text.replace("\r\n", " ").replace("\n", " ") for text in listed]
     if kind == "ragged":
         listed = draw(ragged(listed))
     text = delimiter.join(listed)
@@ -124,7 +126,7 @@ def records(draw: Draw[T], features: tuple[Feature, ...], columns: list[str], de
 def ragged(draw: Draw[T], fields: list[str]) -> list[str]:
     """Fields of which some are gone, or some too many; never a blank line."""
     if draw(st.booleans()):
-        return fields + draw(st.lists(st.sampled_from(["", "x", '"y"', '"a\nb"', '"q ""w"""']), min_size=1, max_size=3))
+        return fields + draw(st.lists(st.sampled_from(["", "x", '"y"', '"a;b"', '"q ""w"""']), min_size=1, max_size=3))
     kept = fields[: draw(st.integers(1, len(fields) - 1))]
     return kept if len(kept) > 1 or kept[0] else ["x"]
 

@@ -44,7 +44,8 @@ def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_b
             columns = _options(scorer.card).match_header(outcome.header).columns
             layout = Layout(outcome.header.delimiter, len(outcome.header.columns), columns)
             outcome.rows.append(chunk.rows)
-            scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None)
+            sent = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes)
+            scored = score_chunk(InputChunk.decode(sent.encode()), layout, [scorer], None)
             assert scored.scored + scored.rejected == chunk.rows
             outcome.chunks.append(scored)
         if not outcome.rows:
@@ -77,7 +78,11 @@ def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcom
             if header is None:
                 continue
             _options(card).match_header(header)
-            outcome.header, cutter, new = header, Cutter(header.delimiter, chunk_bytes), head[header.size :]
+            outcome.header, cutter, new = (
+                header,
+                Cutter(header.delimiter, len(header.columns), chunk_bytes),
+                head[header.size :],
+            )
         if new:
             yield from cutter.feed(new)
         outcome.encoding = text.encoding

@@ -31,7 +31,7 @@ from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadH
 from web.api.schemas import JobsQuery, PreflightDocument, RejectedRecordsQuery, RejectsQuery, ResultsQuery
 from web.ids import unknown_job
 from web.jobs import downloads, rejected
-from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
+from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, notes, row_counts
 from web.jobs.events import job_events
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
@@ -281,7 +281,7 @@ def get_summary(path: JobPath) -> Response:
     job = found_job(path.job_id)
     current = services()
     document = summary_document(current.store.summary(job.id), job, cards_of(current.catalog, job))
-    return json_response(SummaryDocument.model_validate({"rows": row_counts(job), **document}))
+    return json_response(SummaryDocument.model_validate({"rows": row_counts(job), "notes": notes(job), **document}))
 
 
 @api.get(

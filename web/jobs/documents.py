@@ -8,6 +8,7 @@ from flask import Response, url_for
 from jobs.state import Job, JobState, timestamp
 from web.ids import unknown_job
 from web.jobs.schemas import JobDocument, Rows
+from web.jobs.summary import REPAIRED_QUOTE
 from web.problems import Problem
 from web.responses import json_response
 from web.schemas import ModelVersion, ProblemDocument
@@ -55,7 +56,12 @@ def job_url(job_id: str) -> str:
 
 def row_counts(job: Job) -> Rows:
     """Return the row counts of a job."""
-    return Rows(total=job.total, scored=job.scored, rejected=job.rejected, warned=job.warned)
+    return Rows(total=job.total, scored=job.scored, rejected=job.rejected, warned=job.warned, repaired=job.repaired)
+
+
+def notes(job: Job) -> dict[str, int]:
+    """Return how often each kind of thing that was done to rows occurred."""
+    return {REPAIRED_QUOTE: job.repaired} if job.repaired else {}
 
 
 def job_document(job: Job, queue_position: int | None) -> JobDocument:
@@ -77,6 +83,7 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
         threshold=job.threshold,
         explain=job.explain,
         rows=row_counts(job),
+        notes=notes(job),
         progress=job.progress,
         rows_per_second=job.rows_per_second,
         eta_seconds=job.eta_seconds,

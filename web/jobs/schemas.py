@@ -14,6 +14,10 @@ class Rows(Described):
     scored: int
     rejected: int
     warned: int = Field(description="scored rows with a value that did not occur in training")
+    repaired: int = Field(description="scored rows in which one quote was taken away or doubled to read them")
+
+
+_NOTES = "counts of what was done to rows so that they could be read, by kind: `repaired_quote`"
 
 
 class JobDocument(Described):
@@ -30,6 +34,7 @@ class JobDocument(Described):
     threshold: float | None
     explain: int | None
     rows: Rows
+    notes: dict[str, int] = Field(description=_NOTES)
     progress: float = Field(ge=0, le=1)
     rows_per_second: float | None
     eta_seconds: float | None
@@ -111,6 +116,13 @@ class Agreement(Described):
     )
 
 
+class RepairedRow(Described):
+    """A row that was repaired."""
+
+    row: int
+    code: str = Field(description="`repaired_quote`: one quote was taken away or doubled")
+
+
 class SummaryDocument(Described):
     """A job's results in counts."""
 
@@ -122,6 +134,11 @@ class SummaryDocument(Described):
     agreement: Agreement | None = Field(None, description="agreement of the two")
     rejects: list[RejectCount]
     warnings: list[WarningCount] = Field(description="values that never occurred in training and were scored")
+    notes: dict[str, int] = Field(description=_NOTES)
+    repaired: list[RepairedRow] = Field(
+        description="the first 20 repaired rows of each chunk of the file, in order, 1,000 at most; "
+        "`rows.repaired` counts all"
+    )
     drift: dict[str, FeatureDrift] | None = Field(
         None, description="how the values differ from the training data, by feature; null where it is not known"
     )

@@ -14,11 +14,15 @@ from model.monitoring.counts import (
     PREDICTION,
     PROBABILITY,
     PROBABILITY_BINS,
+    REPAIRED,
     SECOND_MODEL,
     VALUE,
     WARNING,
 )
 from model.monitoring.drift import joint_drift
+
+REPAIRED_QUOTE = "repaired_quote"
+_MAX_REPAIRED = 1000
 
 
 def cards_of(catalog: Catalog, job: Job) -> list[Card | None]:
@@ -34,7 +38,7 @@ def _card(catalog: Catalog, name: str, version: str) -> Card | None:
 
 
 def summary_document(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None]) -> dict[str, Any]:
-    """Return the summary as the API shows it, but for ``rows``.
+    """Return the summary as the API shows it, but for ``rows`` and ``notes``.
 
     Without the card of a model there are no bins of a regressor and no comparison with the training data.
     """
@@ -44,6 +48,7 @@ def summary_document(counts: Mapping[str, int], job: Job, cards: Sequence[Card |
         **(_comparison(counts, job, cards) if job.compared else {}),
         "rejects": _count_by_column(counts, FAULT),
         "warnings": _count_by_column(counts, WARNING),
+        "repaired": _repaired_rows(counts),
         "drift": None if drift_by_feature is None else {name: asdict(d) for name, d in drift_by_feature.items()},
     }
 
@@ -81,6 +86,13 @@ def _comparison(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None
         ],
         "agreement": asdict(agreed) if agreed else None,
     }
+
+
+def _repaired_rows(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the listed rows that were repaired, ascending."""
+    kinds = (name.partition(":") for name in counts)
+    rows = sorted(int(row) for kind, _, row in kinds if kind == REPAIRED)
+    return [{"row": row, "code": REPAIRED_QUOTE} for row in rows[:_MAX_REPAIRED]]
 
 
 def _count_by_column(counts: Mapping[str, int], wanted: str) -> list[dict[str, Any]]:

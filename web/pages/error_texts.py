@@ -74,10 +74,6 @@ PROBLEM_TEXTS = {
         "Save it again as CSV in UTF-8 and upload that file.",
     ),
     "unknown_encoding": ("Unknown encoding", "Save the file as CSV in UTF-8 and upload that file."),
-    "open_quote": (
-        "A quoted field is never closed",
-        "Close or remove the quotation mark where it opens and upload the file again.",
-    ),
     "too_wide": (
         "The file has fields, rows or columns that are too large",
         "Check the delimiter and the quotation marks and upload the file again.",
@@ -122,6 +118,7 @@ FAULT_TEXTS = {
     FaultCode.NOT_A_TEXT.value: "must be text",
     FaultCode.RAGGED.value: "too few or too many fields",
     FaultCode.MALFORMED.value: "misplaced quotes or line breaks",
+    FaultCode.OPEN_QUOTE.value: "a quotation mark is never closed",
     FaultCode.UNDECODABLE.value: "bytes that are not text",
     FaultCode.SCORING_FAILED.value: "the model could not score it",
 }

@@ -22,6 +22,7 @@ from web.pages.histogram import Chart, chart
 
 MAX_RESULTS = 100
 MAX_EXAMPLES = 3
+MAX_REPAIRED = 20
 # Faults to read in search of examples for each kind.
 _MAX_FAULTS_READ = 2000
 # Fields of a line of the rejects before the record's own: row, column, value, code, reason.
@@ -89,7 +90,7 @@ class JobView:
     """A job as its page shows it; ``default_threshold`` is that of the model.
 
     ``grid`` holds the texts of the grid that corrects rejected rows, ``corrects`` and ``corrections`` are the jobs that
-    this one corrects and is corrected by.
+    this one corrects and is corrected by. ``repaired`` are the numbers of the first repaired rows.
     """
 
     job: Job
@@ -104,6 +105,7 @@ class JobView:
     corrects: Job | None = None
     corrections: list[Job] = field(default_factory=list)
     grid: dict[str, Any] | None = None
+    repaired: list[int] = field(default_factory=list)
 
 
 def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
@@ -128,6 +130,7 @@ def view(store: JobStore, catalog: Catalog, job: Job) -> JobView:
         corrected_job(store, job),
         corrections_of(store, job),
         grid_texts(job, features),
+        [row["row"] for row in summary["repaired"][:MAX_REPAIRED]],
     )
 
 
@@ -206,7 +209,7 @@ def _records(lines: bytes, delimiter: str, max_fields: int | None = None) -> Ite
     """Yield the fields of each record as text."""
     position = 0
     while position < len(lines):
-        record = read_record(lines, position, len(lines), ord(delimiter))
+        record = read_record(lines, position, len(lines), ord(delimiter), escapes=False)
         yield [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:max_fields]]
         line_end = lines.find(b"\n", record.end)
         position = len(lines) if line_end < 0 else line_end + 1

@@ -119,7 +119,7 @@ def _count_matches(columns: RecordColumns) -> Callable[[Sequence[str]], tuple[in
 def _index(text: bytes, header: Header) -> RecordIndex:
     """Return the records of the file; raise ``UploadRefused`` if one of them cannot be read."""
     index = index_records(text[header.size :], ord(header.delimiter), final=True)
-    if index.open_at is not None:
+    if index.is_open:
         raise UploadRefused("open_quote", f"a quote opened in record {len(index) + 1} of the corrections is not closed")
     broken = index.malformed.tolist()
     ragged = (index.field_counts() != len(header.columns)).nonzero()[0].tolist()

@@ -11,8 +11,8 @@ from typing import Self
 import structlog
 from flask import Request
 
-from jobs.csv.reader import MAX_FIELD_BYTES, MAX_RECORD_BYTES
-from jobs.csv.records import as_field, read_record, unquote
+from jobs.csv.reader import MAX_FIELD_BYTES
+from jobs.csv.records import MAX_RECORD_BYTES, as_field, read_record, unquote
 from jobs.csv.rejected import RejectedRecords
 from jobs.errors import UploadRefused
 from jobs.messages import CorrectedRows, Rejects

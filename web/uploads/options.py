@@ -97,6 +97,9 @@ class ScoringOptions:
         ]
         names = ", ".join(column.name for column in match.missing)
         hint = "; lines must end in LF or CRLF" if b"\r" in header.raw else ""
+        if header.broken_line:
+            hint += f"; line {header.broken_line} was read as the header, with the delimiter {header.delimiter!r}"
+            hint += ': it lacks a quote (") or has one too many'
         who = " and ".join(repr(card.name) for card in self.cards)
         subject = f"models {who} need" if self.compared else f"model {who} needs"
         return UploadRefused("missing_columns", f"{subject} columns that are missing: {names}{hint}", errors)

@@ -6,8 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from jobs.csv.decoding import Utf8Decoder
-from jobs.csv.reader import Chunk, Cutter, Header, read_header
+from jobs.csv.reader import Cutter, Header, read_header
 from jobs.errors import UploadRefused
+from jobs.messages import InputChunk
 from model.card import Card
 from model.schema import ColumnMatch
 from web.problems import Problem
@@ -33,9 +34,9 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     data = text.feed(sample)
     header = _header(data if b"\n" in data else data + text.finish(), cards)
     match = match_columns(cards, header.columns)
-    rows, count = _whole_records(data[header.size :], text, header)
-    preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
-    if not match.missing and rows:
+    rows = _whole_records(data[header.size :], text, header, len(sample) == PREFLIGHT_BYTES)
+    preview: dict[str, Any] = {"rows_seen": rows.rows, "faults": [], "examples": []}
+    if not match.missing and rows.rows:
         # Of two models, the first previews the rows.
         preview = _preview(services, cards[0], header, match, rows, options.threshold)
     return {
@@ -57,27 +58,21 @@ def _sample(body: Body) -> bytes:
     return data[:PREFLIGHT_BYTES]
 
 
-def _whole_records(data: bytes, text: Utf8Decoder, header: Header) -> tuple[bytes, int]:
-    """Return the records that end within the sample, and their number; a single one needs no line end.
+def _whole_records(data: bytes, text: Utf8Decoder, header: Header, is_cut: bool) -> InputChunk:
+    """Return the records that end within the sample as one chunk; a single one needs no line end.
+
+    A quoted field may go on after a sample that was cut. Otherwise only its last line may be incomplete.
 
     Raises:
         UploadRefused: as for an upload that begins like this.
     """
-    chunks = list(Cutter(header.delimiter, chunk_bytes=1).feed(data))
-    if not chunks:
-        data += text.finish()
-        chunks = _only_record(data, header)
-    return b"".join(chunk.data for chunk in chunks), sum(chunk.rows for chunk in chunks)
-
-
-def _only_record(data: bytes, header: Header) -> list[Chunk]:
-    cutter = Cutter(header.delimiter, chunk_bytes=len(data) + 1)
-    try:
-        return [*cutter.feed(data), *cutter.finish()]
-    except UploadRefused as refused:
-        if refused.code == "open_quote":  # the closing quote may follow after the sample
-            return []
-        raise
+    if not is_cut:
+        lines = data[: data.rfind(b"\n") + 1]
+        data = lines if lines.strip(b"\r\n") else data + text.finish()
+    cutter = Cutter(header.delimiter, len(header.columns), chunk_bytes=1)
+    chunks = list(cutter.feed(data)) + ([] if is_cut else list(cutter.finish()))
+    open_quotes = [chunk.first_row - 1 + number for chunk in chunks for number in chunk.open_quotes]
+    return InputChunk(1, cutter.rows, b"".join(chunk.data for chunk in chunks), tuple(open_quotes))
 
 
 def _header(data: bytes, cards: Sequence[Card]) -> Header:
@@ -100,14 +95,15 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
 
 
 def _preview(
-    services: Services, card: Card, header: Header, match: ColumnMatch, rows: bytes, threshold: float | None
+    services: Services, card: Card, header: Header, match: ColumnMatch, rows: InputChunk, threshold: float | None
 ) -> dict[str, Any]:
     request = {
         "kind": "preview",
         "model": card.name,
         "version": card.version,
         "threshold": threshold,
-        "sample": base64.b64encode(rows).decode(),
+        "sample": base64.b64encode(rows.data).decode(),
+        "open_quotes": rows.open_quotes,
         "delimiter": header.delimiter,
         "columns": match.columns,
         "width": len(header.columns),

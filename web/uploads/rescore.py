@@ -69,7 +69,7 @@ def body_of(store: JobStore, job: Job, form: UploadForm) -> Body:
 def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
     # A first line `sep=` makes sure that the file is read with the same delimiter.
     yield b"sep=" + job.delimiter.encode() + b"\n" + job.input_header + job.line_end.encode()
-    header = read_record(job.input_header, 0, len(job.input_header), ord(job.delimiter))
+    header = read_record(job.input_header, 0, len(job.input_header), ord(job.delimiter), escapes=False)
     recovery = InputRecovery(job.delimiter, header.count)
     for number in range(job.chunks):
         # In this order: if the results still exist, the rejects did before.

@@ -164,7 +164,8 @@ class Upload:
             self._head = self._head.lstrip(b"\r\n")
             return b""
         match, options = self._options.match_header(header), self._options
-        self._header, self._cutter = header, Cutter(header.delimiter, self._settings.chunk_bytes)
+        self._header = header
+        self._cutter = Cutter(header.delimiter, len(header.columns), self._settings.chunk_bytes)
         new = self._new_job(options, match.columns)
         self._store.begin(new)
         self.job_id, self._stored = new.id, time.monotonic()
@@ -174,7 +175,7 @@ class Upload:
     def _append(self, chunks: Iterator[Chunk]) -> None:
         assert self.job_id is not None
         for chunk in chunks:
-            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data)
+            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes)
             hold = self._body.fields_may_follow
             if self._chunks:
                 self._store.check_memory()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jobs.csv.rejected import RejectedRecords, RejectLine, ResultsLayout
+from jobs.messages import InputChunk
 from jobs.store.chunks import ReplacedChunk, ScoredChunk
 from model.monitoring.counts import FAULT
 from model.schema import FaultCode
@@ -35,7 +36,7 @@ def merge(replaced: ReplacedChunk, scored: ScoredChunk, layout: Layout, scorers:
         output=_spliced(before, records),
         rejects=b"".join(lines[row] for row in sorted(lines)),
         summary=_less(scored.summary, _count_faults(old_faults.values()), old_values),
-        field_counts={at: count for at, count in replaced.rejects.field_counts.items() if at not in records},
+        originals={at: record for at, record in replaced.rejects.originals.items() if at not in records},
     )
 
 
@@ -78,7 +79,8 @@ def _count_values(
     ]
     if not counted or not scorers:
         return {}
-    return validate(parse_chunk(b"\n".join([*counted, b""]), layout), scorers).value_counts
+    chunk = InputChunk(1, len(counted), b"\n".join([*counted, b""]))
+    return validate(parse_chunk(chunk, layout), scorers).value_counts
 
 
 def _was_read(fault: RejectLine) -> bool:

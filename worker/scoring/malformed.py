@@ -1,6 +1,7 @@
-"""Malformed, ragged and undecodable records: their faults, and their texts for the results. Pure."""
+"""Ragged, malformed and undecodable records: their faults, and their texts for the results. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +13,15 @@ from jobs.csv.records import RecordIndex, read_record, unquote
 from model.faults import Faults, all_shown, text_array
 from model.schema import MAX_ECHO, Fault, FaultCode, shown
 from worker.scoring.rejects import FaultColumn
-from worker.scoring.render import RepairedRecords, binary_array, in_quotes, join, slices
+from worker.scoring.render import RewrittenRecords, binary_array, in_quotes, join, slices
 
-_MALFORMED = Fault(
-    FaultCode.MALFORMED, "a quoted field goes on after its closing quote, or a carriage return stands alone"
+_FAULTS = (
+    Fault(FaultCode.MALFORMED, "a quote is missing or one too many, or a carriage return stands alone"),
+    Fault(FaultCode.OPEN_QUOTE, "a quote is not closed within 4 MiB or before the end of the file"),
+    Fault(FaultCode.UNDECODABLE, "the record holds bytes that do not decode"),
 )
-_UNDECODABLE = Fault(FaultCode.UNDECODABLE, "the record holds bytes that do not decode")
+# Kinds of broken records; the higher one counts. From ``_MALFORMED`` on, they are those of ``_FAULTS``.
+_RAGGED, _MALFORMED, _OPEN_QUOTE, _UNDECODABLE = 1, 2, 3, 4
 
 Numbers = NDArray[np.int64]
 
@@ -26,13 +30,19 @@ Numbers = NDArray[np.int64]
 class BrokenRecords:
     """The faults of a chunk's broken records, and their texts for the results.
 
-    Each text has the header's number of fields and reads as one record. ``field_counts`` maps the index of each ragged
-    record in the chunk to its number of fields.
+    Each text has the header's number of fields and reads as one record. ``repaired`` are the rows with a text that is
+    scored; the others have a fault.
     """
 
     faults: FaultColumn
-    repaired: RepairedRecords
-    field_counts: dict[int, int]
+    rewritten: RewrittenRecords
+    repaired: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def originals(self, index: RecordIndex) -> dict[int, bytes]:
+        """Return the records as they came, by row."""
+        rows = self.rewritten.rows
+        texts = slices(index.data, index.starts[rows], index.ends[rows]).to_pylist()
+        return dict(zip(rows.tolist(), texts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +59,36 @@ class _Fields:
 
     @classmethod
     def of(cls, index: RecordIndex) -> "_Fields":
-        delimiters = np.append(index.delimiter_offsets(), len(index.data))
+        delimiters = np.append(index.delimiter_offsets, len(index.data))
         first = np.searchsorted(delimiters, index.starts)
         return cls(index, delimiters, first, np.searchsorted(delimiters, index.ends) - first + 1)
 
 
-def broken_records(index: RecordIndex, width: int) -> BrokenRecords | None:
-    """Return the records that cannot be validated under a header of ``width`` fields; None if all can."""
+def broken_records(
+    index: RecordIndex, width: int, malformed: Numbers, open_quotes: Sequence[int] = ()
+) -> BrokenRecords | None:
+    """Return the records that cannot be validated under a header of ``width`` fields; None if all can.
+
+    ``malformed`` are those of the index, ``open_quotes`` the rows among them with a quote that no quote closes.
+    """
     fields = _Fields.of(index)
     undecodable = _undecodable(index)
     kinds = np.zeros(len(index), np.uint8)
-    kinds[fields.counts != width] = 1
-    kinds[index.malformed] = 2
-    kinds[undecodable] = 3
+    kinds[fields.counts != width] = _RAGGED
+    kinds[malformed] = _MALFORMED
+    kinds[list(open_quotes)] = _OPEN_QUOTE
+    kinds[undecodable] = _UNDECODABLE
     rows = np.flatnonzero(kinds)
     if not len(rows):
         return None
-    ragged = np.flatnonzero(kinds == 1)
-    faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, [_MALFORMED, _UNDECODABLE])])
-    codes = kinds[rows].astype(np.int64) + len(ragged) - 2
-    codes[kinds[rows] == 1] = np.arange(len(ragged))
-    texts = _repair(fields, rows, width)
+    ragged = np.flatnonzero(kinds == _RAGGED)
+    faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, _FAULTS)])
+    codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
+    codes[kinds[rows] == _RAGGED] = np.arange(len(ragged))
+    texts = _rewrite(fields, rows, width, kinds)
     if len(undecodable):
         texts = _decoded(texts)
-    counts = dict(zip(ragged.tolist(), fields.counts[ragged].tolist(), strict=True))
-    return BrokenRecords(FaultColumn(rows, codes, faults), RepairedRecords(rows, texts), counts)
+    return BrokenRecords(FaultColumn(rows, codes, faults), RewrittenRecords(rows, texts))
 
 
 def _undecodable(index: RecordIndex) -> Numbers:
@@ -126,12 +141,16 @@ def _shown_one(surplus: bytes, delimiter: str) -> str:
     return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
 
 
-def _repair(fields: _Fields, rows: Numbers, width: int) -> pa.BinaryArray:
-    """Return the fields that fit, padded to the header's width; fields that readers would misread are quoted."""
-    data, starts, until = fields.index.data, fields.index.starts[rows], _kept_until(fields, rows, width)
+def _rewrite(fields: _Fields, rows: Numbers, width: int, kinds: NDArray[np.uint8]) -> pa.BinaryArray:
+    """Return the records padded to the header's width; fields that readers would misread are quoted.
+
+    Of a ragged record that is too wide, the fields that fit are kept. Of others, the last field holds all that is left.
+    """
+    data, starts = fields.index.data, fields.index.starts[rows]
+    until = np.where(kinds[rows] == _RAGGED, _kept_until(fields, rows, width), fields.index.ends[rows])
     lacking = np.maximum(width - fields.counts[rows], 0)
     paddings = pa.array([bytes([fields.index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
-    begins, ends = _malformed_fields(fields, width)
+    begins, ends = _fields_to_quote(fields, width, np.flatnonzero((kinds > _RAGGED) & (fields.counts > width)))
     if not len(begins):
         return join(slices(data, starts, until), paddings.take(pa.array(lacking)))
     # The kept bytes are split into stretches, each followed by a field to be quoted or by the padding.
@@ -142,17 +161,18 @@ def _repair(fields: _Fields, rows: Numbers, width: int) -> pa.BinaryArray:
     return _regroup(parts, np.searchsorted(stretches, starts))
 
 
-def _malformed_fields(fields: _Fields, width: int) -> tuple[Numbers, Numbers]:
-    """Return the offsets of the malformed fields among those that fit."""
+def _fields_to_quote(fields: _Fields, width: int, wide: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the offsets of the malformed fields, and of the surplus of the ``wide`` records with their last field."""
     index = fields.index
     owners = index.owners(index.broken_at)
     following = np.searchsorted(fields.delimiters, index.broken_at)
     positions = following - fields.first[owners]
     begins = np.where(positions == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
     ends = np.minimum(index.ends[owners], fields.delimiters[following])
-    fit = positions < width
-    begins, chosen = np.unique(begins[fit], return_index=True)
-    return begins, ends[fit][chosen]
+    fit = positions < np.where(fields.counts[owners] > width, width - 1, width)
+    rest = index.starts[wide] if width == 1 else fields.delimiters[fields.first[wide] + width - 2] + 1
+    begins, chosen = np.unique(np.concatenate([begins[fit], rest]), return_index=True)
+    return begins, np.concatenate([ends[fit], index.ends[wide]])[chosen]
 
 
 def _regroup(parts: pa.BinaryArray, firsts: Numbers) -> pa.BinaryArray:

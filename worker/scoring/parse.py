@@ -1,7 +1,7 @@
 """Parse a chunk: from bytes to dictionary-coded columns and malformed records. Pure."""
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from jobs.csv.decoding import is_utf8
-from jobs.csv.records import RecordIndex, index_records, unquote
+from jobs.csv.records import RecordIndex, ends_of_lines, index_records, read_record, unquote
+from jobs.messages import InputChunk
 from worker.scoring.malformed import BrokenRecords, broken_records
-from worker.scoring.render import slices, text_of
+from worker.scoring.render import records_with_line_ends, slices, text_of
 
 Texts = tuple[pa.StringArray, NDArray[np.int32]]
 
@@ -51,51 +52,59 @@ class ParsedChunk:
         return len(self.index)
 
 
-def parse_chunk(data: bytes, layout: Layout) -> ParsedChunk:
+Repair = Callable[[RecordIndex, BrokenRecords], BrokenRecords]
+"""Repairs some of a chunk's broken records."""
+
+
+def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None) -> ParsedChunk:
     """Parse a chunk of whole records."""
-    index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
-    if (columns := _columns_if_regular(index, layout)) is not None:
+    index = _index(chunk, layout)
+    malformed = index.malformed
+    if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
         return ParsedChunk(index, np.arange(len(index)), columns, None)
-    broken = broken_records(index, layout.width)
-    good = np.arange(len(index))
-    if broken:
-        good = np.delete(good, broken.repaired.rows)
-    return ParsedChunk(index, good, _columns(index, good, layout), broken)
+    broken = broken_records(index, layout.width, malformed, chunk.open_quotes)
+    if broken and repair:
+        broken = repair(index, broken)
+    return parse_records(index, np.arange(len(index)), broken, layout)
 
 
-def read_records(data: bytes, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
+def parse_records(
+    index: RecordIndex, rows: NDArray[np.int64], broken: BrokenRecords | None, layout: Layout
+) -> ParsedChunk:
+    """Parse those of the rows that have no fault, repaired ones included."""
+    good = np.setdiff1d(rows, broken.faults.rows, assume_unique=True) if broken else rows
+    return ParsedChunk(index, good, _columns(index, good, layout, broken), broken)
+
+
+def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
     """Return the records of a chunk, and those among them that cannot be validated."""
-    index = _without_blank_lines(index_records(data, ord(layout.delimiter), final=True))
-    return index, broken_records(index, layout.width)
+    index = _index(chunk, layout)
+    return index, broken_records(index, layout.width, index.malformed, chunk.open_quotes)
+
+
+def _index(chunk: InputChunk, layout: Layout) -> RecordIndex:
+    return index_records(chunk.data, ord(layout.delimiter), final=True, width=layout.width).without_blank_lines()
 
 
 def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
     """Return the columns if Arrow finds as many records as the index, each as wide as the header; else None."""
-    if len(index.broken_at) or not len(index) or not is_utf8(index.data):
+    if not len(index) or not is_utf8(index.data):
         return None
     return _read_csv(index.data, len(index), layout)
 
 
-def _without_blank_lines(index: RecordIndex) -> RecordIndex:
-    if not index.has_blank_lines:
-        return index
-    return index_records(_lines_of(index, np.arange(len(index))), index.delimiter, final=True)
-
-
-def _lines_of(index: RecordIndex, rows: NDArray[np.int64]) -> bytes:
-    """Return the given records, each with its line end if it has one."""
-    raw = np.frombuffer(index.data + b"\n\n", np.uint8)
-    ends = index.ends[rows]
-    ends = np.minimum(ends + 1 + (raw[ends] == ord("\r")), len(index.data))
-    return text_of(slices(index.data, index.starts[rows], ends))
-
-
-def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
+def _columns(
+    index: RecordIndex, good: NDArray[np.int64], layout: Layout, broken: BrokenRecords | None
+) -> dict[str, Texts]:
     """Return the dictionary-coded columns of the good records."""
     if not len(good):
         return {name: (pa.array([], pa.string()), np.empty(0, np.int32)) for name in layout.columns}
-    columns = _read_csv(_lines_of(index, good), len(good), layout)
-    return _read_slowly(index, good, layout) if columns is None else columns
+    if broken and len(broken.repaired):
+        lines = records_with_line_ends(index, broken.rewritten, b"\n").take(pa.array(good))
+    else:
+        lines = slices(index.data, index.starts[good], ends_of_lines(index.data, index.ends[good]))
+    columns = _read_csv(text_of(lines), len(good), layout)
+    return _read_slowly(lines.to_pylist(), layout) if columns is None else columns
 
 
 def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None:
@@ -124,12 +133,15 @@ def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None
     return {name: _dictionary_coded(table.column(names[at])) for name, at in layout.columns.items()}
 
 
-def _read_slowly(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
+def _read_slowly(lines: list[bytes], layout: Layout) -> dict[str, Texts]:
     """Read the columns field by field, where Arrow would split the text into other records."""
-    rows = [index.fields(number) for number in good.tolist()]
+    rows = [read_record(line, 0, len(line), ord(layout.delimiter)).fields for line in lines]
     columns = {}
     for name, at in layout.columns.items():
-        texts = [unquote(fields[at]).decode("utf-8", "replace") for fields in rows]
+        texts = [
+            unquote(line[slice(*fields[at])]).decode("utf-8", "replace")
+            for line, fields in zip(lines, rows, strict=True)
+        ]
         columns[name] = _dictionary_coded(pa.chunked_array([pa.array(texts, pa.string()).dictionary_encode()]))
     return columns
 

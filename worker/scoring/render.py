@@ -76,35 +76,35 @@ def in_quotes(texts: pa.BinaryArray) -> pa.BinaryArray:
 
 
 @dataclass(frozen=True, slots=True)
-class RepairedRecords:
-    """Records that are changed for the results: ``rows``, shape (k,), ascending, and their texts."""
+class RewrittenRecords:
+    """Records that are changed for the results: ``rows``, shape (k,), ascending, and their texts without line ends."""
 
     rows: NDArray[np.int64]
     texts: pa.BinaryArray
 
 
-def scored_text(index: RecordIndex, repaired: RepairedRecords | None, suffixes: pa.BinaryArray) -> bytes:
+def scored_text(index: RecordIndex, rewritten: RewrittenRecords | None, suffixes: pa.BinaryArray) -> bytes:
     """Return the records, each with its suffix before its own line end."""
     offsets = np.zeros(len(index) + 1, np.int32)
     offsets[1:] = index.ends
     # Each slice begins with the line end of the previous record, so that the suffix goes before its own.
     bodies = binary_array(offsets, index.data)
-    if repaired:
-        begins = slices(index.data, offsets[repaired.rows], index.starts[repaired.rows])
-        bodies = _replace(bodies, repaired.rows, join(begins, repaired.texts))
+    if rewritten:
+        begins = slices(index.data, offsets[rewritten.rows], index.starts[rewritten.rows])
+        bodies = _replace(bodies, rewritten.rows, join(begins, rewritten.texts))
     return text_of(join(bodies, suffixes)) + index.data[int(offsets[-1]) :]
 
 
-def records_with_line_ends(index: RecordIndex, repaired: RepairedRecords | None, line_end: bytes) -> pa.BinaryArray:
+def records_with_line_ends(index: RecordIndex, rewritten: RewrittenRecords | None, line_end: bytes) -> pa.BinaryArray:
     """Return the records with their line ends; the last one gets ``line_end`` if it has none."""
     data = index.data if index.data.endswith(b"\n") else index.data + line_end
     offsets = np.full(len(index) + 1, len(data), np.int32)
     offsets[:-1] = index.starts
     lines = binary_array(offsets, data)
-    if repaired is None:
+    if rewritten is None:
         return lines
-    ends = slices(data, index.ends[repaired.rows], offsets[repaired.rows + 1])
-    return _replace(lines, repaired.rows, join(repaired.texts, ends))
+    ends = slices(data, index.ends[rewritten.rows], offsets[rewritten.rows + 1])
+    return _replace(lines, rewritten.rows, join(rewritten.texts, ends))
 
 
 def _replace(column: pa.BinaryArray, rows: NDArray[np.int64], texts: pa.BinaryArray) -> pa.BinaryArray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,20 @@ from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
 from model.columns import Column
 from model.faults import Faults
-from model.monitoring.counts import WARNING
+from model.monitoring.counts import REPAIRED, WARNING
 from model.schema import Feature
 from model.scorer import Scorer
 from model.validate import ParsedValues, parse_distinct
 from worker.scoring.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.scoring.rejects import FaultColumn, count_faults, error_texts, reject_lines
-from worker.scoring.render import RepairedRecords, records_with_line_ends, scored_text
+from worker.scoring.render import RewrittenRecords, records_with_line_ends, scored_text
+from worker.scoring.repair import repair_records
 from worker.scoring.result_columns import answer_suffixes, suffixes
 from worker.scoring.row_predictions import ScoringRequest, failed, score
 from worker.scoring.summary import count_values, summarise
 
+# Rows of a chunk, at most, that the summary lists as repaired.
+_MAX_LISTED = 20
 ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
@@ -56,7 +60,8 @@ def score_chunk(
         ScoringFailed: a model failed, without ``bisect``.
         OSError: the system could not start a process.
     """
-    parsed = parse_chunk(chunk.data, layout)
+    repair = partial(repair_records, layout=layout, find_valid=partial(_fully_valid, scorers=scorers))
+    parsed = parse_chunk(chunk, layout, repair)
     validated = validate(parsed, scorers)
     faults = validated.faults
     rejected, valid = _split(len(parsed), faults)
@@ -65,15 +70,17 @@ def score_chunk(
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
         rejected, _ = _split(len(parsed), faults)
-    repaired = parsed.broken.repaired if parsed.broken else None
+    broken = parsed.broken
+    rewritten = broken.rewritten if broken else None
+    repaired = broken.repaired.tolist() if broken else []
     cards = [scorer.card for scorer in scorers]
     warnings = _select_rows(validated.warnings, scored.rows)
     warned = np.unique(np.concatenate([scored.rows[:0], *(column.rows for column in warnings)]))
     answers = answer_suffixes(scored.answers, cards, layout, _warning_texts(warnings, warned, scored.rows))
     appended = suffixes(len(parsed), scored.rows, answers, faults, rejected, layout)
     return ScoredChunk(
-        output=scored_text(parsed.index, repaired, appended),
-        rejects=_rejects(parsed.index, repaired, faults, chunk.first_row, layout),
+        output=scored_text(parsed.index, rewritten, appended),
+        rejects=_rejects(parsed.index, rewritten, faults, chunk.first_row, layout),
         scored=len(scored.rows),
         rejected=len(rejected),
         warned=len(warned),
@@ -81,44 +88,53 @@ def score_chunk(
         summary=summarise(scored.answers, cards)
         | count_faults(faults)
         | count_faults(warnings, WARNING)
-        | validated.value_counts,
-        field_counts=parsed.broken.field_counts if parsed.broken else {},
+        | validated.value_counts
+        | {f"{REPAIRED}:{chunk.first_row + row}": 1 for row in repaired[:_MAX_LISTED]},
+        repaired=len(repaired),
+        originals=broken.originals(parsed.index) if broken else {},
     )
 
 
 def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
     """Reject all rows of a chunk whose attempts are used up, with as little work as possible: something in it kills."""
-    index, broken = read_records(chunk.data, layout)
+    index, broken = read_records(chunk, layout)
     columns = [broken.faults] if broken else []
     _, left = _split(len(index), columns)
     columns.append(failed(left, ATTEMPTS_USED_UP))
-    repaired = broken.repaired if broken else None
+    rewritten = broken.rewritten if broken else None
     rows = np.arange(len(index))
     nothing = pa.array([], pa.binary())
     return ScoredChunk(
-        output=scored_text(index, repaired, suffixes(len(index), rows[:0], nothing, columns, rows, layout)),
-        rejects=_rejects(index, repaired, columns, chunk.first_row, layout),
+        output=scored_text(index, rewritten, suffixes(len(index), rows[:0], nothing, columns, rows, layout)),
+        rejects=_rejects(index, rewritten, columns, chunk.first_row, layout),
         scored=0,
         rejected=len(index),
         scoring_failed=len(left),
         summary=count_faults(columns),
-        field_counts=broken.field_counts if broken else {},
+        originals=broken.originals(index) if broken else {},
     )
 
 
 def _rejects(
-    index: RecordIndex, repaired: RepairedRecords | None, faults: list[FaultColumn], first_row: int, layout: Layout
+    index: RecordIndex, rewritten: RewrittenRecords | None, faults: list[FaultColumn], first_row: int, layout: Layout
 ) -> bytes:
     if not faults or not len(index):
         return b""
     line_end = b"\r\n" if index.data.startswith(b"\r\n", int(index.ends[0])) else b"\n"
-    lines = records_with_line_ends(index, repaired, line_end)
+    lines = records_with_line_ends(index, rewritten, line_end)
     return reject_lines(faults, lines, first_row, layout.delimiter)
+
+
+def _fully_valid(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> NDArray[np.int64]:
+    """Return the readable records of a chunk without any fault or warning."""
+    validated = validate(parsed, scorers)
+    wrong, _ = _split(len(parsed), [*validated.faults, *validated.warnings])
+    return np.setdiff1d(parsed.good, wrong, assume_unique=True)
 
 
 def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
     """Validate the chunk for each model; a value that both reject is one fault."""
-    validated = Validated(faults=[parsed.broken.faults] if parsed.broken else [])
+    validated = Validated(faults=[parsed.broken.faults] if parsed.broken and len(parsed.broken.faults.rows) else [])
     known: dict[str, tuple[Feature, ParsedValues]] = {}
     counted: set[str] = set()
     for scorer in scorers:

@@ -220,7 +220,7 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
     data = base64.b64decode(request["sample"])
     added = len(model.card.result_columns)
     layout = Layout(request["delimiter"], request["width"], request["columns"], added)
-    chunk = InputChunk(1, 0, data)
+    chunk = InputChunk(1, 0, data, tuple(request.get("open_quotes", ())))
     scored = score_chunk(chunk, layout, [model], request["threshold"], bisect=True, isolated_seconds=isolated_seconds)
     faults = [
         {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}

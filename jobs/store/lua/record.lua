@@ -1,7 +1,7 @@
 -- Records a scored chunk unless it has a result.
 -- KEYS: as in common.lua. ARGV: job id, chunk, compressed output, compressed rejects (empty: none), then rows scored,
--- rejected, rejected because scoring failed, and scored with a warning; window, grace seconds; then name and count of
--- each summary count.
+-- rejected, rejected because scoring failed, scored with a warning, and repaired; window, grace seconds; then name and
+-- count of each summary count.
 -- Returns {'gone'}, {'ended'} or {'done'} where nothing was stored; else {'recorded', chunks to send[, how the job
 -- ended]}.
 -- Atomic: this is what makes results exactly-once. The result, the counters, the end of the job and the next chunks
@@ -26,7 +26,8 @@ redis.call('HINCRBY', JOB, 'scored', ARGV[5])
 redis.call('HINCRBY', JOB, 'rejected', ARGV[6])
 redis.call('HINCRBY', JOB, 'scoring_failed', ARGV[7])
 redis.call('HINCRBY', JOB, 'warned', ARGV[8])
-for position = 11, #ARGV, 2 do
+redis.call('HINCRBY', JOB, 'repaired', ARGV[9])
+for position = 12, #ARGV, 2 do
     -- Of corrected rows, what counted before is subtracted.
     if redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) == 0 then
         redis.call('HDEL', SUMMARY, ARGV[position])
@@ -42,4 +43,4 @@ if claimed then count_time(TOTALS, 'chunk', at - tonumber(claimed)) end
 local ending = finish_if_complete(id, at)
 if ending then return {'recorded', {}, ending} end
 publish_change(id, at)
-return {'recorded', hand_out(tonumber(ARGV[9]), tonumber(ARGV[10]), at)}
+return {'recorded', hand_out(tonumber(ARGV[10]), tonumber(ARGV[11]), at)}

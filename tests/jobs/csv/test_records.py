@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobs.csv.reader import MAX_CHUNK_ROWS, Cutter
-from jobs.csv.records import index_records
+from jobs.csv.records import RecordIndex, index_records
 from jobs.errors import UploadRefused
-from tests.jobs.csv.reference_reader import read
+from tests.jobs.csv.reference_reader import Record, read, read_robustly, size
 
 PIECES = st.sampled_from(["a", "7", ",", ",", ";", '"', '"', '""', "\n", "\n", "\r\n", "\r", "\\", '\\"', " ", "é"])
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
@@ -42,15 +42,34 @@ def check_reading(text: str, delimiter: str, most: int) -> None:
     expected = read(text, delimiter)
     index = index_records(text.encode(), ord(delimiter), final=True)
     if expected.open_quote_row is not None:
-        assert index.open_at is not None
+        assert index.is_open
         assert len(index) == expected.open_quote_row - 1
         return
-    assert index.open_at is None
-    assert [index.record(n).decode() for n in range(len(index))] == [record.text for record in expected.records]
-    assert index.field_counts().tolist() == [len(record.fields) for record in expected.records]
-    assert sorted(index.malformed) == [n for n, record in enumerate(expected.records) if record.malformed]
-    fields = [[f.decode() for f in index.fields(n)] for n in range(len(index))]
-    assert fields == [record.fields[:most] for record in expected.records]
+    assert not index.is_open
+    check_records(index, expected.records, most, escapes=False)
+
+
+def check_records(index: RecordIndex, expected: list[Record], most: int = 100, escapes: bool = True) -> None:
+    assert [index.record(n).decode() for n in range(len(index))] == [record.text for record in expected]
+    assert index.field_counts().tolist() == [len(record.fields) for record in expected]
+    assert index.malformed.tolist() == [n for n, record in enumerate(expected) if record.malformed]
+    if escapes:
+        fields = [[f.decode() for f in index.fields(n)] for n in range(len(index))]
+        assert fields == [record.fields[:most] for record in expected]
+
+
+@settings(max_examples=3000, deadline=None)
+@given(TEXTS, st.sampled_from([",", ";"]), st.integers(1, 4))
+@example('a,"b\nc",d\n"e\n",f\ng"\n', ",", 2)
+def test_broken_quotes_are_resynchronised_as_the_reference_reader_does(text: str, delimiter: str, width: int) -> None:
+    expected = read_robustly(text, delimiter, width)
+    index = index_records(text.encode(), ord(delimiter), final=True, width=width)
+    check_records(index, expected)
+    unclosed = [n for n, record in enumerate(expected) if record.open_quote]
+    assert index.owners(index.unclosed_at).tolist() == unclosed
+    without_blanks = index.without_blank_lines()
+    assert not without_blanks.has_blank_lines
+    check_records(without_blanks, expected)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,26 +79,35 @@ def test_fields_beyond_the_widest_header_are_counted_too(monkeypatch: pytest.Mon
     check_reading(text, ",", most=2)
 
 
-@settings(max_examples=600, deadline=None)
-@given(st.lists(RECORD, max_size=30).map("".join) | TEXTS, st.integers(1, 60), st.integers(1, 90))
-def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: int, chunk: int) -> None:
-    data, expected = text.encode(), read(text, ",")
-    cutter, chunks = Cutter(",", chunk), []
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(RECORD, max_size=30).map("".join) | TEXTS,
+    st.integers(1, 60),
+    st.integers(1, 90),
+    st.sampled_from([10, 30, 100, 1 << 22]),
+)
+def test_cutting_an_upload_anywhere_keeps_every_record_whole(
+    monkeypatch: pytest.MonkeyPatch, text: str, block: int, chunk: int, limit: int
+) -> None:
+    monkeypatch.setattr("jobs.csv.records.MAX_RECORD_BYTES", limit)
+    data, expected = text.encode(), read_robustly(text, ",", 2, limit)
+    cutter, chunks = Cutter(",", 2, chunk), []
     try:
         for start in range(0, len(data), block):
             chunks += cutter.feed(data[start : start + block])
         chunks += cutter.finish()
     except UploadRefused as refused:
-        assert refused.code == "open_quote"
-        assert refused.errors[0].row == expected.open_quote_row
+        assert refused.code == "too_wide"
+        assert refused.errors[0].row == next(n for n, record in enumerate(expected, 1) if size(record.text) > limit)
         return
-    assert expected.open_quote_row is None
     assert [c.first_row for c in chunks] == [1 + sum(c.rows for c in chunks[:n]) for n in range(len(chunks))]
     records = []
     for piece in chunks:
-        index = index_records(piece.data, ord(","), final=True)
-        records += [index.record(n).decode() for n in range(len(index))]
-    assert records == [record.text for record in expected.records]
+        index = index_records(piece.data, ord(","), final=True, width=2)
+        malformed = set(index.malformed.tolist())
+        assert malformed.issuperset(piece.open_quotes)
+        records += [(index.record(n).decode(), n in malformed, n in piece.open_quotes) for n in range(len(index))]
+    assert records == [(record.text, record.malformed, record.open_quote) for record in expected]
 
 
 @pytest.mark.parametrize(
@@ -87,17 +115,18 @@ def test_cutting_an_upload_anywhere_keeps_every_record_whole(text: str, block: i
     [
         (b"1,2\n3,4\n5,\0\n", "undecodable", 3),
         (b"1,2\n\n\n3,\x004\n", "undecodable", 2),
-        (b'1,2\n3,"4\n' + b"x" * 100, "open_quote", 2),
         (b'1,2\n3,"4\0\n', "undecodable", 2),
         (b'1,2\n3\0,"4\n', "undecodable", 2),
         (b"1,2\n" + b"x" * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
+        (b'1,2\n3,"' + b"x" * (1024 * 1024 + 1) + b"\n", "too_wide", 2),
+        (b'1,2\n3,"' + b"x\n" * (1024 * 1024) + b'"\n', "too_wide", 2),
         (b"1,2\n" + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
-        (b'1,2\n3,"' + b"x\n" * (3 * 1024 * 1024) + b'"\n', "open_quote", 2),
+        (b'1,2\n3,"' + b"x,y," * (1024 * 1024 + 1) + b",2\n", "too_wide", 2),
     ],
 )
 @pytest.mark.parametrize("block", [1 << 16, 1 << 30])
 def test_records_beyond_the_limits_are_refused_with_their_row(data: bytes, code: str, row: int, block: int) -> None:
-    cutter = Cutter(",", 1 << 20)
+    cutter = Cutter(",", 2, 1 << 20)
     with pytest.raises(UploadRefused) as refused:
         for start in range(0, len(data), block):
             list(cutter.feed(data[start : start + block]))
@@ -105,8 +134,20 @@ def test_records_beyond_the_limits_are_refused_with_their_row(data: bytes, code:
     assert (refused.value.code, refused.value.errors[0].row) == (code, row)
 
 
+@pytest.mark.parametrize("block", [1 << 16, 1 << 30])
+def test_an_open_quote_costs_one_row_however_long_the_file(block: int) -> None:
+    data = b'1,2\n3,"4\n' + b"5,6\n" * 3_000_000
+    cutter, chunks = Cutter(",", 2, 1 << 22), []
+    for start in range(0, len(data), block):
+        chunks += cutter.feed(data[start : start + block])
+    chunks += cutter.finish()
+    assert b"".join(chunk.data for chunk in chunks) == data
+    assert sum(chunk.rows for chunk in chunks) == 3_000_002
+    assert [chunk.first_row + number for chunk in chunks for number in chunk.open_quotes] == [2]
+
+
 def test_a_chunk_of_tiny_records_does_not_hold_too_many() -> None:
-    cutter = Cutter(",", 1 << 20)
+    cutter = Cutter(",", 1, 1 << 20)
     chunks = [*cutter.feed(b"1\n" * 500_000), *cutter.finish()]
     assert sum(chunk.rows for chunk in chunks) == 500_000 == cutter.rows
     assert max(chunk.rows for chunk in chunks) == MAX_CHUNK_ROWS

@@ -33,7 +33,7 @@ FIRST_ROW = 100
 
 
 def replaced(chunk: ScoredChunk, rows: Sequence[int]) -> ReplacedChunk:
-    return ReplacedChunk(tuple(rows), chunk.output, Rejects(chunk.rejects, chunk.field_counts))
+    return ReplacedChunk(tuple(rows), chunk.output, Rejects(chunk.rejects, chunk.originals))
 
 
 def score(lines: Sequence[str], scorer: Scorer, first_row: int = FIRST_ROW, end: str = "\n") -> ScoredChunk:
@@ -58,7 +58,7 @@ def test_a_corrected_chunk_is_the_one_of_a_file_that_was_right(scorer: Scorer, d
     whole = score(right, scorer, end=end)
     assert merged.output == whole.output
     assert merged.rejects == whole.rejects
-    assert merged.field_counts == whole.field_counts
+    assert merged.originals == whole.originals
     assert merged.scored - len(rows) + merged.rejected == whole.scored - before.scored - len(rows) + whole.rejected - (
         before.rejected - len(rows)
     )

@@ -46,7 +46,7 @@ def chunk_of(kind: str, rows: int) -> bytes:
 
 def score(data: bytes, scorer: Scorer) -> int:
     """Cuts, scores and makes harmless; answers how many bytes there were, read and written."""
-    [chunk] = [*(cutter := Cutter(",", 1 << 30)).feed(data), *cutter.finish()]
+    [chunk] = [*(cutter := Cutter(",", LAYOUT.width, 1 << 30)).feed(data), *cutter.finish()]
     scored = score_chunk(InputChunk(1, chunk.rows, chunk.data), LAYOUT, [scorer], None)
     return len(data) + len(scored.rejects) + len(formula_escaper(",")(scored.output))
 
