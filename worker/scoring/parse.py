@@ -11,7 +11,8 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from jobs.csv.decoding import is_utf8
-from jobs.csv.records import RecordIndex, ends_of_lines, index_records, read_record, unquote
+from jobs.csv.line_ends import ends_of_lines
+from jobs.csv.records import RecordIndex, index_records, read_record, unquote
 from jobs.messages import InputChunk
 from worker.scoring.malformed import BrokenRecords, broken_records
 from worker.scoring.render import records_with_line_ends, slices, text_of
