@@ -9,6 +9,8 @@ from typing import Any, Self
 import zstandard
 
 _CHUNK_HEADER = struct.Struct("<QI")
+# Marks a chunk in the number of its rows, which is far smaller.
+_TOTALS_FLAG = 1 << 31
 _PAIR = struct.Struct("<II")
 _ZSTD_LEVEL = 1
 
@@ -67,21 +69,24 @@ class Predict:
 
 @dataclass(frozen=True, slots=True)
 class InputChunk:
-    """Rows to be scored: the number of the first row, the row count, and the bytes."""
+    """Rows to be scored: the number of the first row, the row count, and the bytes; or the totals that end a file."""
 
     first_row: int
     rows: int
     data: bytes
+    is_totals: bool = False
 
     def encode(self) -> bytes:
         """Encode as two integers followed by the Zstandard-compressed bytes."""
-        return _CHUNK_HEADER.pack(self.first_row, self.rows) + compress(self.data)
+        rows = self.rows | _TOTALS_FLAG if self.is_totals else self.rows
+        return _CHUNK_HEADER.pack(self.first_row, rows) + compress(self.data)
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
         """Decode what ``encode`` returned."""
         first_row, rows = _CHUNK_HEADER.unpack_from(stored)
-        return cls(first_row, rows, decompress(stored[_CHUNK_HEADER.size :]))
+        data = decompress(stored[_CHUNK_HEADER.size :])
+        return cls(first_row, rows & ~_TOTALS_FLAG, data, bool(rows & _TOTALS_FLAG))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,14 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
     """Score a chunk: first as a whole, then by bisection, then in a sandbox; finally reject what is left of it."""
     settings, attempt = get_settings(), claimed.attempt
     layout = Layout(
-        claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0, claimed.warnings
+        claimed.delimiter,
+        claimed.width,
+        claimed.columns,
+        claimed.added,
+        claimed.explain or 0,
+        claimed.warnings,
+        claimed.dialect,
+        claimed.input_header,
     )
     if attempt > settings.max_attempts:
         return reject_chunk(claimed.chunk, layout)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from model.schema import Feature, FeatureKind, Value
 from tests.jobs.csv.reference_reader import Reading, Record, read
 
-DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|^~"
+MOST_SKIPPED_LINES = 20
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
 
 
@@ -67,7 +68,8 @@ class Opened:
 
 def rows(opened: Opened, features: Sequence[Feature]) -> list[Row]:
     """What each record of a file must become."""
-    places = {normal(name): at for at, name in reversed(list(enumerate(opened.columns)))}
+    named = list(enumerate(features_of(opened.columns, features)))
+    places = {name: at for at, name in reversed(named) if name}
     return [judged(record, len(opened.columns), places, features) for record in opened.records]
 
 
@@ -79,7 +81,7 @@ def open_file(data: bytes, features: Sequence[Feature], limits: Limits | None = 
     if not text:
         return refused("empty_file")
     delimiters, text = separator_line(text)
-    delimiter, header = find_header(text, delimiters, features)
+    delimiter, header, text = find_header(text, delimiters, features)
     if header is None:
         return refused("open_quote", row=0) if text else refused("empty_file")
     columns = [unquoted(field) for field in header.fields]
@@ -123,20 +125,48 @@ def decode(data: bytes) -> tuple[str, str]:
     return data.decode("utf-8", "surrogateescape"), "utf-8"
 
 
-def find_header(text: str, delimiters: str, features: Sequence[Feature]) -> tuple[str, Record | None]:
-    """The delimiter under which the first record holds most of the model's columns, then most columns; that record."""
-    found = []
-    names = {normal(feature.name) for feature in features}
-    for delimiter in delimiters:
+def find_header(text: str, delimiters: str, features: Sequence[Feature]) -> tuple[str, Record | None, str]:
+    """The delimiter under which the header holds most of the model's columns, that header, and the text from there on.
+
+    The header is the first record or, where that holds fewer of the columns, the best of the lines after it.
+    """
+    best = best_record(text, delimiters, features)
+    at = 0
+    found = best
+    for _ in range(MOST_SKIPPED_LINES):
+        at = text.find("\n", at) + 1
+        if not at or found[0] == len(features):
+            break
+        if text.startswith(("\n", "\r\n"), at):
+            continue
+        later = best_record(text[at:], delimiters, features, by_width=False)
+        found = later if later[0] > found[0] else found
+    return found[1:]
+
+
+def best_record(
+    text: str, delimiters: str, features: Sequence[Feature], by_width: bool = True
+) -> tuple[int, str, Record | None, str]:
+    """How many columns the first record holds at most, by which delimiter; the record, and the text."""
+    found: list[tuple[int, int, int, str, Record | None]] = [(0, 0, 0, delimiters[0], None)]
+    for place, delimiter in enumerate(delimiters):
         reading = read(text, delimiter, most=1)
-        record = reading.records[0] if reading.records else None
-        if record:
-            matched = len(names & {normal(unquoted(field)) for field in record.fields})
-            found.append((matched, len(record.fields), -delimiters.index(delimiter), delimiter, record))
-    if not found:
-        return delimiters[0], None
-    best = max(found, key=lambda item: item[:3])
-    return best[3], best[4]
+        if reading.records:
+            record = reading.records[0]
+            names = [unquoted(field) for field in record.fields]
+            width = len(names) * by_width
+            matched = len(set(features_of(names, features)) - {None})
+            found.append((matched, width + 1, -place, delimiter, record))
+    matched, _, _, delimiter, record = max(found, key=lambda item: item[:3])
+    return matched, delimiter, record, text
+
+
+def features_of(names: Sequence[str], features: Sequence[Feature]) -> list[str | None]:
+    """The feature of each column: by name or, where no column has its name, by title."""
+    by_name = {normal(feature.name): feature.name for feature in features}
+    named = {by_name.get(normal(name)) for name in names}
+    by_title = {normal(feature.title): feature.name for feature in features if feature.name not in named}
+    return [by_name.get(normal(name)) or by_title.get(normal(name)) for name in names]
 
 
 def wrong_header(header: Record, columns: list[str], features: Sequence[Feature], limits: Limits) -> Refused | None:
@@ -144,7 +174,7 @@ def wrong_header(header: Record, columns: list[str], features: Sequence[Feature]
         return refused("undecodable", row=0)
     if len(columns) > limits.columns:
         return refused("too_wide")
-    known = [name for name in map(normal, columns) if name in {normal(feature.name) for feature in features}]
+    known = [name for name in features_of(columns, features) if name]
     if not known and any(name.strip().replace(".", "", 1).isdecimal() for name in columns):
         return refused("no_header")
     if len(set(known)) < len(features):
@@ -187,7 +217,7 @@ def judged(record: Record, width: int, places: dict[str, int], features: Sequenc
     values: dict[str, Value] = {}
     faults: list[Fault] = []
     for feature in () if broken else features:
-        text = fields[places[normal(feature.name)]]
+        text = fields[places[feature.name]]
         meant = meaning(feature, text)
         if isinstance(meant, Fault):
             faults.append(meant)

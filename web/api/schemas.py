@@ -12,22 +12,22 @@ CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 """Pattern of a list cursor: a creation time and a job id."""
 
 
-class ResultsQuery(Described):
-    """Which results, and in which form."""
-
-    escape: Literal["formulas"] | None = Field(
-        None, description="prefix fields that a spreadsheet would run as formulas with an apostrophe"
-    )
-    follow: bool = Field(False, description="stream chunks as they are scored, until the job ends")
-    partial: bool = Field(False, description="of a canceled job: the leading rows that were scored")
-
-
 class RejectsQuery(Described):
     """In which form."""
 
     escape: Literal["formulas"] | None = Field(
         None, description="prefix fields that a spreadsheet would run as formulas with an apostrophe"
     )
+    output_encoding: Literal["utf-8"] | None = Field(
+        None, description="encoding of the file; by default that of the input, with its byte order mark"
+    )
+
+
+class ResultsQuery(RejectsQuery):
+    """Which results, and in which form."""
+
+    follow: bool = Field(False, description="stream chunks as they are scored, until the job ends")
+    partial: bool = Field(False, description="of a canceled job: the leading rows that were scored")
 
 
 class JobsQuery(Described):
@@ -110,7 +110,13 @@ class PreflightDocument(Described):
     """How an upload that begins like this would be read."""
 
     encoding: str
+    byte_order_mark: bool
     delimiter: str
+    quote: str
+    decimal: str = Field(description="decimal mark of the numbers: `.` or `,`")
+    skipped_lines: int = Field(description="lines before the header, which stand in the results as they are")
+    dropped_names: int = Field(description="empty names at the end of the header, which are dropped")
+    notes: list[str] = Field(description="what was found out about the file and will be done about it, for people")
     columns: list[dict[str, Any]]
     missing_columns: list[dict[str, Any]]
     extra_columns: list[str]

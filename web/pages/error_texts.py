@@ -35,6 +35,10 @@ PROBLEM_TEXTS = {
     ),
     "empty_file": ("The file is empty", "Choose a CSV file with a header row and at least one data row."),
     "no_header": ("The file has no header row", "Add a first line with the column names and upload the file again."),
+    "no_row_fits": (
+        "The rows do not fit the header",
+        "Choose the delimiter under Options, or correct the header row, and upload the file again.",
+    ),
     "no_rows": ("The file has no data rows", "Add at least one row below the header and upload the file again."),
     "missing_columns": (
         "Required columns are missing",
@@ -90,6 +94,7 @@ _OTHER_PROBLEM = ("Something went wrong", "Go back and try again, or start from 
 FAULT_TEXTS = {
     FaultCode.MISSING.value: "missing",
     FaultCode.NOT_A_NUMBER.value: "not a number",
+    FaultCode.AMBIGUOUS_NUMBER.value: "ambiguous, with a decimal point or a decimal comma",
     FaultCode.NOT_AN_INTEGER.value: "not a whole number",
     FaultCode.OUT_OF_RANGE.value: "out of range",
     FaultCode.UNKNOWN_CATEGORY.value: "not a valid value",
@@ -97,6 +102,8 @@ FAULT_TEXTS = {
     FaultCode.NOT_A_DATE.value: "not a date",
     FaultCode.NOT_A_TEXT.value: "must be text",
     FaultCode.RAGGED.value: "too few or too many fields",
+    FaultCode.REPEATED_HEADER.value: "the header once more",
+    FaultCode.TOTALS_LINE.value: "totals, not a record",
     FaultCode.MALFORMED.value: "misplaced quotes or line breaks",
     FaultCode.UNDECODABLE.value: "bytes that are not text",
     FaultCode.SCORING_FAILED.value: "the model could not score it",

@@ -14,6 +14,7 @@ from jobs.csv.decoding import ENCODINGS
 _PROBABILITY = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
 _FLAG = {"type": "boolean", "default": False}
+_DECIMAL = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", ".", ","]}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
 
 
@@ -42,6 +43,17 @@ class UploadForm:
             description="encoding of the file, if it should not be detected: one of these, by any of its names, "
             "or `utf-16-le` or `utf-16-be` for a file without a byte order mark"
         ),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Field(
+            description="character that separates fields, if it should not be detected; a space means runs of spaces"
+        ),
+    ] = None
+    decimal: Annotated[
+        str | None,
+        WithJsonSchema(_DECIMAL),
+        Field(description="decimal mark of the numbers in the file, if it should not be detected"),
     ] = None
     explain: Annotated[
         str | None,

@@ -1,20 +1,24 @@
 """Preflight: check the first bytes of a file before it is uploaded."""
 
 import base64
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from jobs.csv.decoding import Utf8Decoder
-from jobs.csv.reader import Chunk, Cutter, Header, read_header
+from jobs.csv.detection import FileStart
+from jobs.csv.dialect import Translator
+from jobs.csv.reader import Chunk, Cutter, Header
 from jobs.errors import UploadRefused
 from model.card import Card
-from model.schema import ColumnMatch
+from model.schema import ColumnMatch, FaultCode
 from web.problems import Problem
 from web.request_limits import PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
-from web.uploads.options import ScoringOptions, count_matches, match_columns
+from web.uploads.file_start import StatedDialect, preview_start
+from web.uploads.options import ScoringOptions
+from web.uploads.preflight_notes import preflight_notes
+from web.uploads.totals import TotalsFinder
 
 _WAIT_SECONDS = 10.0
 
@@ -28,19 +32,36 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     """
     sample = _sample(body)
     options = ScoringOptions.of(body.form, services.catalog)
-    cards = options.cards
+    stated = StatedDialect.of(body.form)
     text = Utf8Decoder(body.form.encoding)
     data = text.feed(sample)
-    header = _header(data if b"\n" in data else data + text.finish(), cards)
-    match = match_columns(cards, header.columns)
-    rows, count = _whole_records(data[header.size :], text, header)
+    if b"\n" not in data:
+        data += text.finish()
+    start, match = preview_start(data, stated, options, text.has_byte_order_mark)
+    header, dialect = start.header, start.dialect
+    records = _whole_records(data, text, start)
+    totals = TotalsFinder(dialect, match.columns.values())
+    chunks = list(totals.feed(iter(records)))
+    ends_here = len(sample) < PREFLIGHT_BYTES
+    totals_lines = sum(chunk.rows for chunk in totals.finish()) if ends_here else 0
+    rows = b"".join(chunk.data for chunk in (chunks if totals_lines else records))
+    count = sum(chunk.rows for chunk in records)
     preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
         # Of two models, the first previews the rows.
-        preview = _preview(services, cards[0], header, match, rows, options.threshold)
+        preview = _preview(services, options.cards[0], start, match, rows, options.threshold)
+    if totals_lines:
+        preview["rows_seen"] = count
+        preview["faults"] = [*preview["faults"], {"code": FaultCode.TOTALS_LINE, "column": None, "count": totals_lines}]
     return {
         "encoding": text.encoding,
-        "delimiter": header.delimiter,
+        "byte_order_mark": dialect.has_byte_order_mark,
+        "delimiter": dialect.delimiter,
+        "quote": dialect.quote,
+        "decimal": dialect.decimal,
+        "skipped_lines": dialect.skipped_lines,
+        "dropped_names": start.dropped_names,
+        "notes": preflight_notes(text.encoding, start, preview["faults"]),
         "columns": _columns(header, match),
         "missing_columns": [{"name": column.name, "did_you_mean": column.did_you_mean} for column in match.missing],
         "extra_columns": list(match.extra),
@@ -57,17 +78,19 @@ def _sample(body: Body) -> bytes:
     return data[:PREFLIGHT_BYTES]
 
 
-def _whole_records(data: bytes, text: Utf8Decoder, header: Header) -> tuple[bytes, int]:
-    """Return the records that end within the sample, and their number; a single one needs no line end.
+def _whole_records(data: bytes, text: Utf8Decoder, start: FileStart) -> list[Chunk]:
+    """Return the records that end within the sample; a single one needs no line end.
 
     Raises:
         UploadRefused: as for an upload that begins like this.
     """
-    chunks = list(Cutter(header.delimiter, chunk_bytes=1).feed(data))
+    translator, size = Translator(start.dialect), start.header.size
+    translated = translator.feed(data)
+    chunks = list(Cutter(start.header.delimiter, chunk_bytes=1).feed(translated[size:]))
     if not chunks:
-        data += text.finish()
-        chunks = _only_record(data, header)
-    return b"".join(chunk.data for chunk in chunks), sum(chunk.rows for chunk in chunks)
+        translated += translator.feed(text.finish()) + translator.finish()
+        return _only_record(translated[size:], start.header)
+    return chunks
 
 
 def _only_record(data: bytes, header: Header) -> list[Chunk]:
@@ -78,13 +101,6 @@ def _only_record(data: bytes, header: Header) -> list[Chunk]:
         if refused.code == "open_quote":  # the closing quote may follow after the sample
             return []
         raise
-
-
-def _header(data: bytes, cards: Sequence[Card]) -> Header:
-    header = read_header(data, count_matches(cards), final=True)
-    if header is None:
-        raise UploadRefused("no_header", "no header row in the first bytes")
-    return header
 
 
 def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
@@ -100,7 +116,7 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
 
 
 def _preview(
-    services: Services, card: Card, header: Header, match: ColumnMatch, rows: bytes, threshold: float | None
+    services: Services, card: Card, start: FileStart, match: ColumnMatch, rows: bytes, threshold: float | None
 ) -> dict[str, Any]:
     request = {
         "kind": "preview",
@@ -108,9 +124,11 @@ def _preview(
         "version": card.version,
         "threshold": threshold,
         "sample": base64.b64encode(rows).decode(),
-        "delimiter": header.delimiter,
+        "delimiter": start.header.delimiter,
+        "dialect": start.dialect.encode(),
+        "header": base64.b64encode(start.header.raw).decode(),
         "columns": match.columns,
-        "width": len(header.columns),
+        "width": len(start.header.columns),
     }
     prediction_id, answer = services.predictions.ask(request, _WAIT_SECONDS)
     services.stored_predictions.forget([prediction_id])
