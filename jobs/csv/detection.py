@@ -33,13 +33,15 @@ _DELIMITER_NAMES = {
 class FileStart:
     """What the first bytes of a file tell: its dialect, its header, and the records up to there.
 
-    ``dropped_names`` is the number of empty names at the end of the header that were dropped.
+    ``dropped_names`` is the number of empty names at the end of the header that were dropped. ``dropped_results`` is that
+    of columns after the header's which earlier results added, and which are to be dropped from each record.
     """
 
     dialect: Dialect
     header: Header
     index: RecordIndex
     dropped_names: int = 0
+    dropped_results: int = 0
 
     @property
     def where(self) -> str:

@@ -60,8 +60,11 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
     [
         ("get_job", {"path job_id", "header Prefer", "header If-None-Match"}),
         ("get_events", {"path job_id", "header Last-Event-ID"}),
-        ("get_results", {"path job_id", "query escape", "query follow", "query partial"}),
-        ("get_rejects", {"path job_id", "query escape"}),
+        (
+            "get_results",
+            {"path job_id", *(f"query {name}" for name in ("escape", "output_encoding", "follow", "partial"))},
+        ),
+        ("get_rejects", {"path job_id", "query escape", "query output_encoding"}),
         ("get_model", {"path name", "query version"}),
         ("get_sample", {"path name", "query version"}),
         ("list_jobs", {"query limit", "query cursor", "query state"}),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import Stack, problem_of
+from tests.stack import Stack
 
 HEADER = "age,workclass,education,marital_status,race,sex,hours_per_week"
 PEOPLE = [
@@ -153,7 +153,8 @@ def refused(service: Stack, text: str, **query: str) -> dict[str, Any]:
     """The problem with which an upload is refused."""
     response = service.upload(text.encode(), **query)
     assert response.status_code == 422
-    return problem_of(response)
+    problem: dict[str, Any] = response.json()
+    return problem
 
 
 @pytest.mark.parametrize(("parameter", "value"), [("decimal", "x"), ("delimiter", "ab"), ("delimiter", '"')])
@@ -183,3 +184,18 @@ def test_the_preflight_tells_all_of_it(service: Stack) -> None:
     }  # fmt: skip
     assert report["examples"][0]["probability"] == 0.150521
     assert len(report["notes"]) == 5
+
+
+def test_results_are_scored_once_more_without_their_old_columns(service: Stack) -> None:
+    text = file_of(";").replace("28;", "abc;", 1)
+    _, once = service.score(text.encode(), explain=1)
+    _, added = service.score(once)
+    assert b";prediction_2;probability_2;error_2\n" in added
+    _, dropped = service.score(once, drop_results="true", explain=1)
+    assert dropped == once
+    report = service.request(
+        "POST", "/api/v1/preflight", content=once, headers={"Content-Type": "text/csv"}, params={"drop_results": "true"}
+    ).json()
+    assert [column["header"] for column in report["columns"]] == NAMES
+    assert report["result_columns"][:3] == ["prediction", "probability", "error"]
+    assert report["rows_seen"] == 9

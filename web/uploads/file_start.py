@@ -11,7 +11,8 @@ from jobs.errors import Detail, UploadRefused
 from model.card import Card
 from model.parsing import NumberFormat
 from model.schema import ColumnMatch, FeatureKind
-from web.uploads.options import ScoringOptions, count_matches, joint_schema, match_columns
+from web.uploads.earlier_results import result_columns
+from web.uploads.options import ScoringOptions, count_matches, joint_schema, match_columns, parse_flag
 from web.uploads.parameters import UploadForm
 
 _NOT_DELIMITERS = "\"'\r\n\0\ufeff"
@@ -24,6 +25,7 @@ class StatedDialect:
 
     delimiter: str | None = None
     decimal: str | None = None
+    drops_results: bool = False
 
     @classmethod
     def of(cls, form: UploadForm) -> "StatedDialect":
@@ -37,7 +39,7 @@ class StatedDialect:
             raise _bad("delimiter", f"{delimiter[:40]!r} is not one character that can separate fields")
         if decimal and decimal not in _DECIMAL_MARKS:
             raise _bad("decimal", f"{decimal[:40]!r} is neither . nor ,")
-        return cls(delimiter or None, decimal or None)
+        return cls(delimiter or None, decimal or None, parse_flag("drop_results", form.drop_results))
 
 
 def _bad(name: str, detail: str) -> UploadRefused:
@@ -56,7 +58,8 @@ def read_start(
     if start is None:
         return None
     match = options.match_header(start.header, start.where)
-    return with_decimal_mark(start, match, options.cards, stated, has_byte_order_mark), match
+    start = with_decimal_mark(start, match, options.cards, stated, has_byte_order_mark)
+    return without_results(start, match) if stated.drops_results else (start, match)
 
 
 def preview_start(
@@ -81,6 +84,16 @@ def read_translated_start(data: bytes, final: bool, dialect: Dialect, options: S
         return None
     header = replace(header, columns=tuple(map(dialect.value_of, header.columns)))
     return FileStart(dialect, header, index_records(b"", ord(header.delimiter), final=False))
+
+
+def without_results(start: FileStart, match: ColumnMatch) -> tuple[FileStart, ColumnMatch]:
+    """Return the start without the columns that earlier results added to the file, and the columns that are left."""
+    own = result_columns(start.header.columns, match.columns.values())
+    if not own:
+        return start, match
+    header = start.header.first_columns(len(start.header.columns) - len(own))
+    extra = tuple(name for name in match.extra if name in header.columns)
+    return replace(start, header=header, dropped_results=len(own)), replace(match, extra=extra)
 
 
 def with_decimal_mark(

@@ -65,6 +65,11 @@ class UploadForm:
         WithJsonSchema(_FLAG),
         Field(description="add a column that lists values of a scored row that did not occur in training"),
     ] = None
+    drop_results: Annotated[
+        str | None,
+        WithJsonSchema(_FLAG),
+        Field(description="drop the columns that earlier results added to the file, instead of adding `prediction_2`"),
+    ] = None
 
     NAMES: ClassVar[tuple[str, ...]]
 

@@ -15,7 +15,8 @@ from web.problems import Problem
 from web.request_limits import PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
-from web.uploads.file_start import StatedDialect, preview_start
+from web.uploads.earlier_results import ResultsDropper, result_columns
+from web.uploads.file_start import StatedDialect, preview_start, without_results
 from web.uploads.options import ScoringOptions
 from web.uploads.preflight_notes import preflight_notes
 from web.uploads.totals import TotalsFinder
@@ -38,8 +39,12 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     if b"\n" not in data:
         data += text.finish()
     start, match = preview_start(data, stated, options, text.has_byte_order_mark)
-    header, dialect = start.header, start.dialect
+    own = result_columns(start.header.columns, match.columns.values())
     records = _whole_records(data, text, start)
+    if stated.drops_results:
+        start, match = without_results(start, match)
+        records = list(ResultsDropper.of(start.header, len(own)).feed(iter(records))) if own else records
+    header, dialect = start.header, start.dialect
     totals = TotalsFinder(dialect, match.columns.values())
     chunks = list(totals.feed(iter(records)))
     ends_here = len(sample) < PREFLIGHT_BYTES
@@ -61,6 +66,7 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         "decimal": dialect.decimal,
         "skipped_lines": dialect.skipped_lines,
         "dropped_names": start.dropped_names,
+        "result_columns": list(own),
         "notes": preflight_notes(text.encoding, start, preview["faults"]),
         "columns": _columns(header, match),
         "missing_columns": [{"name": column.name, "did_you_mean": column.did_you_mean} for column in match.missing],

@@ -43,3 +43,5 @@ def _of_dialect(encoding: str, start: FileStart) -> Iterator[str]:
     if count := start.dropped_names:
         names = "empty name" if count == 1 else f"{count} empty names"
         yield f"The {names} at the end of the header, which no row fills, will be dropped."
+    if count := start.dropped_results:
+        yield f"The {count} columns that earlier results added are dropped."

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -28,6 +28,7 @@ from model.errors import ModelError
 from web.problems import to_problem
 from web.request_limits import MAX_FILENAME
 from web.uploads.bodies import Body
+from web.uploads.earlier_results import ResultsDropper
 from web.uploads.file_start import StatedDialect, read_start, read_translated_start
 from web.uploads.options import ScoringOptions
 from web.uploads.parameters import UploadForm
@@ -36,6 +37,7 @@ from web.uploads.totals import TotalsFinder
 log = structlog.stdlib.get_logger(__name__)
 
 _TOUCH_SECONDS = 5.0
+_FIELDS_BEFORE_FILE = ("encoding", "delimiter", "decimal", "drop_results")
 
 
 @contextmanager
@@ -93,6 +95,7 @@ class Upload:
         self._translator: Translator | None = None
         self._cutter: Cutter | None = None
         self._totals: TotalsFinder | None = None
+        self._dropper: ResultsDropper | None = None
         self._size = self._chunks = 0
         self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
@@ -101,7 +104,7 @@ class Upload:
         """Evaluate the parameters; of a form when its file begins, since form fields may precede it."""
         self._options = ScoringOptions.of(self._form, self._catalog)
         self._stated = StatedDialect.of(self._form)
-        self._initial_encoding = self._form.encoding
+        self._initial_form = replace(self._form)
         self._text = Utf8Decoder(self._form.encoding)
 
     @property
@@ -155,15 +158,18 @@ class Upload:
         if self._cutter is None or self._totals is None:
             return
         if text:
-            self._append(self._totals.feed(self._cutter.feed(text)))
+            self._append(self._totals.feed(self._without_results(self._cutter.feed(text))))
         if final:
-            self._append(self._totals.feed(self._cutter.finish()))
+            self._append(self._totals.feed(self._without_results(self._cutter.finish())))
             self._append(self._totals.finish())
         elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
             self._store.touch(self.job_id)
             if self._idempotency:
                 self._idempotency.touch()
             self._stored = time.monotonic()
+
+    def _without_results(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        return self._dropper.feed(chunks) if self._dropper else chunks
 
     def _begin(self, final: bool) -> bytes:
         """Read the header once the first bytes are there and begin the job; return the text after it."""
@@ -180,6 +186,8 @@ class Upload:
             self._translator = Translator(start.dialect)
             text = self._translator.feed(text) + (self._translator.finish() if final else b"")
         self._cutter = Cutter(start.header.delimiter, self._settings.chunk_bytes)
+        if start.dropped_results:
+            self._dropper = ResultsDropper.of(start.header, start.dropped_results)
         new = self._new_job(self._options)
         self._totals = TotalsFinder(start.dialect, new.columns.values())
         self._store.begin(new)
@@ -232,8 +240,8 @@ class Upload:
 
     def _final_options(self) -> NewJob:
         """Return the job with the options of all form fields: nothing is scored before the last of them."""
-        for name, stated in {"encoding": self._initial_encoding, **asdict(self._stated)}.items():
-            if getattr(self._form, name) != stated:
+        for name in _FIELDS_BEFORE_FILE:
+            if getattr(self._form, name) != getattr(self._initial_form, name):
                 raise UploadRefused("malformed_body", f"the field {name!r} must precede the file, or be in the query")
         return self._new_job(ScoringOptions.of(self._form, self._catalog))
 
