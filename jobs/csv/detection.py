@@ -19,7 +19,6 @@ _MIN_QUOTED = _MIN_ESCAPED = 2
 _ANY_DELIMITER = rb"[,;\t|^~ ]"
 _IN_APOSTROPHES = re.compile(rb"(?:\A|(?<=[,;\t|^~ \r\n]))'[^'\r\n]*'(?=" + _ANY_DELIMITER + rb"|[\r\n]|\Z)")
 _IN_QUOTES = re.compile(rb"(?:\A|(?<=[,;\t|^~ \r\n]))\"")
-_SPACED_QUOTE = re.compile(rb'([,;\t|^~]) +"|" +([,;\t|^~])')
 _DELIMITER_NAMES = {
     ",": "a comma",
     ";": "a semicolon",
@@ -33,8 +32,8 @@ _DELIMITER_NAMES = {
 class FileStart:
     """What the first bytes of a file tell: its dialect, its header, and the records up to there.
 
-    ``dropped_names`` is the number of empty names at the end of the header that were dropped. ``dropped_results`` is that
-    of columns after the header's which earlier results added, and which are to be dropped from each record.
+    ``dropped_names`` is the number of empty names at the end of the header that were dropped. ``dropped_results`` is
+    that of columns after the header's which earlier results added, and which are to be dropped from each record.
     """
 
     dialect: Dialect
@@ -92,12 +91,16 @@ def _variants(sample: bytes, delimiter: str | None) -> Iterator[tuple[dict[str, 
     if b'\\"' in sample or b"\\'" in sample:
         # A single record may be just a broken one.
         yield {"escape": "\\"}, _MIN_ESCAPED
-    around = {(before or after).decode() for before, after in _SPACED_QUOTE.findall(sample)}
-    for mark in DELIMITERS:
-        if mark in around and delimiter in (None, mark):
+    for mark in (delimiter,) if delimiter else DELIMITERS:
+        if mark != RUNS_OF_SPACES and _spaced_quote(mark).search(sample):
             yield {"is_spaced": True, "delimiter": mark}, 0
     if not delimiter and b" " in sample:
         yield {"is_spaced": False, "delimiter": RUNS_OF_SPACES}, 1
+
+
+def _spaced_quote(delimiter: str) -> re.Pattern[bytes]:
+    mark = re.escape(delimiter.encode())
+    return re.compile(mark + rb" +[\"']|[\"'] +" + mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ PROBLEM_TEXTS = {
         "This request came from another site",
         "It was blocked for your safety. Open the page here and try again.",
     ),
-    "bad_parameter": ("Invalid address", "Check the address, or start from the list of jobs."),
+    "bad_parameter": ("Invalid parameter", "Check the options and the address, and try again."),
     "malformed_body": ("The upload could not be read", "Choose the file and upload it again."),
     "too_large": ("The file is too large", "Split it into smaller files, each with the header row, and upload those."),
     "unsupported_media_type": (
@@ -117,6 +117,7 @@ WARNING_TEXTS = {
     FaultCode.NOT_A_DATE.value: "not a date such as 2024-01-31, unlike all values in training",
 }
 """What is unusual about a value that is scored anyway, by the code of its warning."""
+_MAX_LISTED_CATEGORIES = 5
 ROW_SUBJECT = "Row"
 """What a fault of no single column is about."""
 
@@ -151,6 +152,10 @@ def describe_fault(feature: Feature, fault: Fault, *, in_file: bool = False) -> 
     """
     if fault.code == FaultCode.MISSING or not fault.value:
         return expected_value(feature)
+    if fault.code == FaultCode.UNKNOWN_CATEGORY and len(feature.categories) <= _MAX_LISTED_CATEGORIES:
+        labels = {} if in_file else feature.labels
+        known = ", ".join(labels.get(category, category) for category in feature.categories)
+        return f"“{fault.value}” is not one of {known}."
     of_feature = f" for {feature.title}" if fault.code == FaultCode.UNKNOWN_CATEGORY else ""
     suggestion = fault.suggestion if in_file else feature.labels.get(fault.suggestion or "", fault.suggestion)
     hint = f"Did you mean “{suggestion}”?" if suggestion else expected_value(feature)
