@@ -17,8 +17,6 @@ from jobs.errors import UploadRefused
 _MIN_UNFIT_ROWS = 20
 _MIN_QUOTED = _MIN_ESCAPED = 2
 _ANY_DELIMITER = rb"[,;\t|^~ ]"
-_IN_APOSTROPHES = re.compile(rb"(?:\A|(?<=[,;\t|^~ \r\n]))'[^'\r\n]*'(?=" + _ANY_DELIMITER + rb"|[\r\n]|\Z)")
-_IN_QUOTES = re.compile(rb"(?:\A|(?<=[,;\t|^~ \r\n]))\"")
 _DELIMITER_NAMES = {
     ",": "a comma",
     ";": "a semicolon",
@@ -86,8 +84,10 @@ def detect(sample: bytes, count_matches: CountMatches, final: bool, delimiter: s
 
 def _variants(sample: bytes, delimiter: str | None) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield other ways in which the file may be written, and how many more records each must read to be likely."""
-    if len(_IN_APOSTROPHES.findall(sample)) >= _MIN_QUOTED:
-        yield {"quote": "'"}, int(_IN_QUOTES.search(sample) is not None)
+    marks = re.escape(delimiter.encode()) if delimiter else _ANY_DELIMITER
+    begins, ends = rb"(?:\A|(?<=" + marks + rb")|(?<=[ \r\n]))", rb"(?= *(?:" + marks + rb"|[\r\n]|\Z))"
+    if len(re.findall(begins + rb"'[^'\r\n]*'" + ends, sample)) >= _MIN_QUOTED:
+        yield {"quote": "'"}, int(re.search(begins + b'"', sample) is not None)
     if b'\\"' in sample or b"\\'" in sample:
         # A single record may be just a broken one.
         yield {"escape": "\\"}, _MIN_ESCAPED
