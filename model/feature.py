@@ -28,13 +28,6 @@ from model.parsing import (
     shown,
 )
 
-OTHER_MARK = {".": ",", ",": "."}
-"""The mark that is not the decimal one."""
-_NUMBER_HINTS = {
-    ".": "; write it without thousands separators and with a decimal point",
-    ",": "; this file has decimal commas, and dots only between thousands",
-}
-
 Value = float | bool | str | None
 Scalar = bool | int | float | str | None
 
@@ -324,10 +317,8 @@ class Feature(BaseModel):
             detail = f"{shown(text)!r}{self.verdict(FaultCode.AMBIGUOUS_NUMBER)}"
             return self._fault(FaultCode.AMBIGUOUS_NUMBER, detail, text)
         if not is_number(plain := numbers.plain(text)):
-            hint = _NUMBER_HINTS[numbers.decimal] if OTHER_MARK[numbers.decimal] in text else ""
-            return self._fault(
-                FaultCode.NOT_A_NUMBER, f"{shown(text)!r}{self.verdict(FaultCode.NOT_A_NUMBER)}{hint}", text
-            )
+            detail = f"{shown(text)!r}{self.verdict(FaultCode.NOT_A_NUMBER)}{numbers.hint(text)}"
+            return self._fault(FaultCode.NOT_A_NUMBER, detail, text)
         number = float(plain)
         if not math.isfinite(number):
             return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a finite number", text)

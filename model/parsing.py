@@ -78,7 +78,17 @@ class NumberFormat:
             _TWO_MEANINGS.fullmatch(text) or (self.decimal == "." and "," in text and _COMMA_NUMBER.fullmatch(text))
         )
 
+    def hint(self, text: str) -> str:
+        """Return how a text that is no number should be written, if it has the mark that is not the decimal one."""
+        return _NUMBER_HINTS[self.decimal] if OTHER_MARK[self.decimal] in text else ""
 
+
+OTHER_MARK = {".": ",", ",": "."}
+"""The mark that is not the decimal one."""
+_NUMBER_HINTS = {
+    ".": "; write it without thousands separators and with a decimal point",
+    ",": "; this file has decimal commas, and dots only between thousands",
+}
 DECIMAL_POINT = NumberFormat()
 """The format of numbers where nothing else is said."""
 

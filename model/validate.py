@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model.faults import Faults, all_shown
-from model.feature import OTHER_MARK
 from model.parsing import (
     COMMA_NUMBER_PATTERN,
     DECIMAL_POINT,
     NUMBER_PATTERN,
+    OTHER_MARK,
     TWO_MEANINGS_PATTERN,
     NumberFormat,
 )

@@ -25,7 +25,7 @@ class StatedDialect:
 
     delimiter: str | None = None
     decimal: str | None = None
-    drops_results: bool = False
+    drop_results: bool = False
 
     @classmethod
     def of(cls, form: UploadForm) -> "StatedDialect":
@@ -59,7 +59,7 @@ def read_start(
         return None
     match = options.match_header(start.header, start.where)
     start = with_decimal_mark(start, match, options.cards, stated, has_byte_order_mark)
-    return without_results(start, match) if stated.drops_results else (start, match)
+    return without_results(start, match) if stated.drop_results else (start, match)
 
 
 def preview_start(

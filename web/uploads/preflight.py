@@ -41,7 +41,7 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     start, match = preview_start(data, stated, options, text.has_byte_order_mark)
     own = result_columns(start.header.columns, match.columns.values())
     records = _whole_records(data, text, start)
-    if stated.drops_results:
+    if stated.drop_results:
         start, match = without_results(start, match)
         records = list(ResultsDropper.of(start.header, len(own)).feed(iter(records))) if own else records
     header, dialect = start.header, start.dialect

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
@@ -37,7 +37,6 @@ from web.uploads.totals import TotalsFinder
 log = structlog.stdlib.get_logger(__name__)
 
 _TOUCH_SECONDS = 5.0
-_FIELDS_BEFORE_FILE = ("encoding", "delimiter", "decimal", "drop_results")
 
 
 @contextmanager
@@ -104,7 +103,7 @@ class Upload:
         """Evaluate the parameters; of a form when its file begins, since form fields may precede it."""
         self._options = ScoringOptions.of(self._form, self._catalog)
         self._stated = StatedDialect.of(self._form)
-        self._initial_form = replace(self._form)
+        self._initial_encoding = self._form.encoding
         self._text = Utf8Decoder(self._form.encoding)
 
     @property
@@ -240,8 +239,9 @@ class Upload:
 
     def _final_options(self) -> NewJob:
         """Return the job with the options of all form fields: nothing is scored before the last of them."""
-        for name in _FIELDS_BEFORE_FILE:
-            if getattr(self._form, name) != getattr(self._initial_form, name):
+        stated = {"encoding": self._form.encoding, **asdict(StatedDialect.of(self._form))}
+        for name, initial in {"encoding": self._initial_encoding, **asdict(self._stated)}.items():
+            if stated[name] != initial:
                 raise UploadRefused("malformed_body", f"the field {name!r} must precede the file, or be in the query")
         return self._new_job(ScoringOptions.of(self._form, self._catalog))
 

@@ -93,9 +93,8 @@ def chunks(text: bytes, start: FileStart, block: int, chunk_bytes: int) -> Itera
 
 
 @settings(
-    max_examples=1500,
+    max_examples=150,
     deadline=None,
-    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(ROWS, min_size=2, max_size=8), DIALECTS, st.integers(1, 300), st.sampled_from([1, 60, 1000]))
