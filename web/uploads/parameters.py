@@ -14,7 +14,6 @@ from jobs.csv.decoding import ENCODINGS
 _PROBABILITY = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
 _FLAG = {"type": "boolean", "default": False}
-_CHARACTER = {"anyOf": [{"type": "string", "maxLength": 1}, {"type": "null"}]}
 _DECIMAL = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", ".", ","]}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
 
@@ -47,7 +46,6 @@ class UploadForm:
     ] = None
     delimiter: Annotated[
         str | None,
-        WithJsonSchema(_CHARACTER),
         Field(
             description="character that separates fields, if it should not be detected; a space means runs of spaces"
         ),
