@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from flask import Response, request
 
+from jobs.csv.dialect import RUNS_OF_SPACES
 from jobs.csv.encoding import byte_order_mark, charset_of, encoder
 from jobs.messages import decompress
 from jobs.state import Job, JobState
@@ -48,11 +49,12 @@ class CsvForm:
 
     def transform(self) -> Transform:
         """Return the function that writes blocks of whole lines."""
-        steps: list[Transform] = (
-            [formula_escaper(self.job.delimiter, self.job.dialect)] if self.escapes_formulas else []
-        )
-        if not self.job.dialect.is_plain:
-            steps.append(self.job.dialect.restore)
+        dialect = self.job.dialect
+        steps: list[Transform] = [] if dialect.is_plain else [dialect.restore]
+        if self.escapes_formulas:
+            # Between runs of spaces, a formula shows only once all of them are there again.
+            last = len(steps) if dialect.delimiter == RUNS_OF_SPACES else 0
+            steps.insert(last, formula_escaper(self.job.delimiter, dialect))
         if not self.in_utf8 and (encode := encoder(self.job.codec)):
             steps.append(encode)
         return lambda block: reduce(lambda data, step: step(data), steps, block)
