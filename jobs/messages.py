@@ -13,6 +13,8 @@ import zstandard
 from jobs.errors import UploadRefused
 
 _CHUNK_HEADER = struct.Struct("<QI")
+# Marks a chunk in the number of its rows, which is far smaller.
+_TOTALS_FLAG = 1 << 31
 _ZSTD_LEVEL = 1
 
 
@@ -72,18 +74,20 @@ class Predict:
 class InputChunk:
     """Rows to be scored: the number of the first row, the row count, and the bytes.
 
-    ``open_quotes`` are the indexes, from 0, of the records with a quote that no quote closes; the bytes of the chunk do
-    not show it.
+    ``open_quotes`` are the indexes, from 0, of the records with a quote that no quote closes, and ``is_totals`` marks
+    the totals that end a file; the bytes of the chunk do not show either.
     """
 
     first_row: int
     rows: int
     data: bytes
     open_quotes: tuple[int, ...] = ()
+    is_totals: bool = False
 
     def encode(self) -> bytes:
         """Encode as two integers and a Zstandard frame with the bytes; open quotes follow in another one, if any."""
-        encoded = _CHUNK_HEADER.pack(self.first_row, self.rows) + compress(self.data)
+        rows = self.rows | _TOTALS_FLAG if self.is_totals else self.rows
+        encoded = _CHUNK_HEADER.pack(self.first_row, rows) + compress(self.data)
         return encoded + compress(array("I", self.open_quotes).tobytes()) if self.open_quotes else encoded
 
     @classmethod
@@ -91,7 +95,8 @@ class InputChunk:
         """Decode what ``encode`` returned."""
         first_row, rows = _CHUNK_HEADER.unpack_from(stored)
         data, rest = _first_frame(stored[_CHUNK_HEADER.size :])
-        return cls(first_row, rows, data, tuple(array("I", decompress(rest))) if rest else ())
+        open_quotes = tuple(array("I", decompress(rest))) if rest else ()
+        return cls(first_row, rows & ~_TOTALS_FLAG, data, open_quotes, bool(rows & _TOTALS_FLAG))
 
 
 @dataclass(frozen=True, slots=True)

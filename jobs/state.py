@@ -1,8 +1,10 @@
 """Job states, the legal transitions between them, and jobs as values. Pure: no input or output."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from jobs.csv.dialect import Dialect
 
 
 class JobState(StrEnum):
@@ -72,11 +74,18 @@ class Job:
     corrects: str | None = None
     corrected_by: tuple[str, ...] = ()
     repaired: int = 0
+    dialect: Dialect = field(default_factory=Dialect)
+    codec: str = "utf-8"
 
     @property
     def models(self) -> list[tuple[str, str]]:
         """Name and version of the model, and of the second one if the job compares two."""
         return [(self.model, self.version), *([self.compared] if self.compared else [])]
+
+    @property
+    def preamble(self) -> bytes:
+        """The lines before the header, each with its line end."""
+        return self.header[: self.header.index(self.input_header)]
 
     @property
     def progress(self) -> float:

@@ -1,6 +1,6 @@
 """The distinct faults of a column as Arrow arrays, since each row of a bad file may have its own. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,6 +42,11 @@ class Faults:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def rewritten(self, rewrite: Callable[[str], str]) -> Self:
+        """Return the faults with values and details rewritten."""
+        values, details = ([rewrite(text) for text in column.to_pylist()] for column in (self.values, self.details))
+        return type(self)(self.column, self.codes, pa.array(values, pa.string()), pa.array(details, pa.string()))
 
     def take(self, places: NDArray[np.int64]) -> Self:
         """Return the faults at the given indices."""

@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from model.parsing import (
     BOOLEANS,
+    DECIMAL_POINT,
     MAX_ECHO,
     MISSING_MARKERS,
     TRUE_FALSE,
+    NumberFormat,
     digits_of,
     is_number,
     parse_date,
@@ -39,6 +41,7 @@ class FaultCode(StrEnum):
 
     MISSING = "missing"
     NOT_A_NUMBER = "not_a_number"
+    AMBIGUOUS_NUMBER = "ambiguous_number"
     NOT_AN_INTEGER = "not_an_integer"
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_CATEGORY = "unknown_category"
@@ -46,6 +49,8 @@ class FaultCode(StrEnum):
     NOT_A_DATE = "not_a_date"
     NOT_A_TEXT = "not_a_text"
     RAGGED = "ragged"
+    REPEATED_HEADER = "repeated_header"
+    TOTALS_LINE = "totals_line"
     MALFORMED = "malformed"
     OPEN_QUOTE = "open_quote"
     UNDECODABLE = "undecodable"
@@ -133,12 +138,12 @@ class Feature(BaseModel):
             del copied.__dict__[name]
         return copied
 
-    def parse(self, text: str, suggest: bool = True) -> Value | Fault:
+    def parse(self, text: str, suggest: bool = True, numbers: NumberFormat = DECIMAL_POINT) -> Value | Fault:
         """Return the value that ``text`` means, or a Fault: as ``read`` does, without warnings."""
-        value = self.read(text, suggest)
+        value = self.read(text, suggest, numbers)
         return value.value if isinstance(value, Warned) else value
 
-    def read(self, text: str, suggest: bool = True) -> Value | Fault | Warned:
+    def read(self, text: str, suggest: bool = True, numbers: NumberFormat = DECIMAL_POINT) -> Value | Fault | Warned:
         """Return the value that ``text`` means, a Fault where the record is to be rejected, or a value with a warning.
 
         A value is a float, a category as the schema spells it, a boolean, a date in ISO 8601 (in UTC, without a zone),
@@ -155,9 +160,12 @@ class Feature(BaseModel):
             return self._missing(stripped)
         if self.kind is FeatureKind.TEXT:
             return text
-        if self.has_numeric_categories and (category := self._by_number.get(parse_number(stripped))) is not None:
+        if (
+            self.has_numeric_categories
+            and (category := self._by_number.get(parse_number(numbers.plain(stripped)))) is not None
+        ):
             return category
-        return self._read_as_kind(stripped, text, suggest)
+        return self._read_as_kind(stripped, text, suggest, numbers)
 
     def read_json(self, value: object) -> Value | Fault | Warned:
         """Return the value that a JSON value means, as ``read`` does for text; never raises."""
@@ -220,6 +228,7 @@ class Feature(BaseModel):
         """Return what a fault with this code says after the text that it is about."""
         return {
             FaultCode.NOT_A_NUMBER: " is not a number",
+            FaultCode.AMBIGUOUS_NUMBER: " may have a decimal point or a decimal comma; say which as decimal",
             FaultCode.NOT_AN_INTEGER: " is not a whole number",
             FaultCode.OUT_OF_RANGE: f" is outside {self._range}",
             FaultCode.UNKNOWN_CATEGORY: f" is not a category of {self.name}",
@@ -263,10 +272,10 @@ class Feature(BaseModel):
     def _means_missing(self, text: str, folded: str) -> bool:
         return text in self.missing_words if self.missing_words else folded in MISSING_MARKERS
 
-    def _read_as_kind(self, text: str, as_given: str, suggest: bool) -> Value | Fault | Warned:
+    def _read_as_kind(self, text: str, as_given: str, suggest: bool, numbers: NumberFormat) -> Value | Fault | Warned:
         match self.kind:
             case FeatureKind.NUMBER:
-                return self._number(text)
+                return self._number(text, numbers)
             case FeatureKind.DATE:
                 return self._date(text, as_given)
             case FeatureKind.BOOLEAN:
@@ -304,13 +313,14 @@ class Feature(BaseModel):
     def _missing(self, text: str) -> Fault | None:
         return None if self.missing_allowed else replace(self.missing(), value=text)
 
-    def _number(self, text: str) -> Value | Fault | Warned:
-        if not is_number(text):
-            hint = "; write it without thousands separators and with a decimal point" if "," in text else ""
-            return self._fault(
-                FaultCode.NOT_A_NUMBER, f"{shown(text)!r}{self.verdict(FaultCode.NOT_A_NUMBER)}{hint}", text
-            )
-        number = float(text)
+    def _number(self, text: str, numbers: NumberFormat) -> Value | Fault | Warned:
+        if numbers.is_ambiguous(text):
+            detail = f"{shown(text)!r}{self.verdict(FaultCode.AMBIGUOUS_NUMBER)}"
+            return self._fault(FaultCode.AMBIGUOUS_NUMBER, detail, text)
+        if not is_number(plain := numbers.plain(text)):
+            detail = f"{shown(text)!r}{self.verdict(FaultCode.NOT_A_NUMBER)}{numbers.hint(text)}"
+            return self._fault(FaultCode.NOT_A_NUMBER, detail, text)
+        number = float(plain)
         if not math.isfinite(number):
             return self._fault(FaultCode.NOT_A_NUMBER, f"{shown(text)!r} is not a finite number", text)
         return self._within_limits(number, text)

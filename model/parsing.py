@@ -2,10 +2,21 @@
 
 import math
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """The grammar of a number, with ASCII digits only, in syntax that both Python's ``re`` and RE2 have."""
+
+COMMA_NUMBER_PATTERN = (
+    r"[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?|[0-9]+,?[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?"  # 1.234,56
+)
+"""The grammar of a number with a decimal comma, in which dots may group thousands."""
+
+TWO_MEANINGS_PATTERN = r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}([eE][+-]?[0-9]+)?"
+"""The numbers that have one value with a decimal point and another one with a decimal comma: 1.234."""
 
 MISSING_MARKERS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 """Casefolded texts that mean "no value", unless a feature has a category of that name."""
@@ -23,9 +34,63 @@ DAY_DIGITS = 10
 
 MAX_ECHO = 100
 _NUMBER = re.compile(NUMBER_PATTERN)
+_COMMA_NUMBER = re.compile(COMMA_NUMBER_PATTERN)
+_TWO_MEANINGS = re.compile(TWO_MEANINGS_PATTERN)
 _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """How a file writes numbers: its decimal mark, and whether it is certain that all of them have this mark.
+
+    Where it is not, numbers to which the other mark gives another value are ambiguous, and never guessed.
+    """
+
+    decimal: str = "."
+    is_certain: bool = True
+
+    @classmethod
+    def detect(cls, texts: Iterable[str]) -> Self:
+        """Return the format of a file with these texts in its number columns.
+
+        A decimal comma needs a text that is a number only with it, and none that is one only with a decimal point.
+        """
+        comma = point = False
+        for text in texts:
+            with_comma, with_point = bool(_COMMA_NUMBER.fullmatch(text)), is_number(text)
+            comma |= with_comma and not with_point
+            point |= with_point and not with_comma
+        return cls("," if comma and not point else ".", is_certain=not comma)
+
+    def plain(self, text: str) -> str:
+        """Return the number with a decimal point and ungrouped; any other text as it is, or empty if misleading."""
+        if self.decimal == ".":
+            return text
+        return text.replace(".", "").replace(",", ".") if _COMMA_NUMBER.fullmatch(text) else ""
+
+    def is_ambiguous(self, text: str) -> bool:
+        """Return whether it is not certain which number ``text`` is."""
+        if self.is_certain:
+            return False
+        return bool(
+            _TWO_MEANINGS.fullmatch(text) or (self.decimal == "." and "," in text and _COMMA_NUMBER.fullmatch(text))
+        )
+
+    def hint(self, text: str) -> str:
+        """Return how a text that is no number should be written, if it has the mark that is not the decimal one."""
+        return _NUMBER_HINTS[self.decimal] if OTHER_MARK[self.decimal] in text else ""
+
+
+OTHER_MARK = {".": ",", ",": "."}
+"""The mark that is not the decimal one."""
+_NUMBER_HINTS = {
+    ".": "; write it without thousands separators and with a decimal point",
+    ",": "; this file has decimal commas, and dots only between thousands",
+}
+DECIMAL_POINT = NumberFormat()
+"""The format of numbers where nothing else is said."""
 
 
 def is_number(text: str) -> bool:

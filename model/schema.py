@@ -88,13 +88,18 @@ class Schema(BaseModel):
     features: tuple[Feature, ...]
 
     def match_columns(self, header: Sequence[str]) -> ColumnMatch:
-        """Return which column of ``header`` holds which feature, and which are missing, duplicate or extra."""
+        """Return which column of ``header`` holds which feature, and which are missing, duplicate or extra.
+
+        Headers are names of features or, where no column has the name, their titles.
+        """
+        features = [self._feature(column) for column in header]
+        named = {feature.name for feature in features if feature}
         columns: dict[str, int] = {}
         duplicates: list[str] = []
         extra: list[str] = []
-        for index, column in enumerate(header):
-            feature = self._feature(column)
-            if feature is None:
+        for index, (column, of_name) in enumerate(zip(header, features, strict=True)):
+            feature = of_name or self._by_title.get(normalise_name(column))
+            if feature is None or (of_name is None and feature.name in named):
                 extra.append(column)
             elif feature.name in columns:
                 duplicates.append(column)
@@ -102,6 +107,11 @@ class Schema(BaseModel):
                 columns[feature.name] = index
         missing = self._missing_columns(columns, extra)
         return ColumnMatch(columns, missing, tuple(duplicates), tuple(extra))
+
+    def count_columns(self, header: Sequence[str]) -> int:
+        """Return how many features have a column in ``header``."""
+        found = (self._feature(column) or self._by_title.get(normalise_name(column)) for column in header)
+        return len({feature.name for feature in found if feature})
 
     def validate_record(self, record: Mapping[str, object]) -> tuple[dict[str, Value], list[Fault], list[Fault]]:
         """Return the values of one record in schema order, all faults, and all warnings.
@@ -148,9 +158,20 @@ class Schema(BaseModel):
     @cached_property
     def _by_spelling(self) -> dict[str, Feature]:
         """The features by normalised name, without those spelt alike: these go by their exact names."""
-        spellings = [normalise_name(feature.name) for feature in self.features]
-        counts = Counter(spellings)
-        return {name: feature for name, feature in zip(spellings, self.features, strict=True) if counts[name] == 1}
+        return self._by_unique(normalise_name(feature.name) for feature in self.features)
+
+    @cached_property
+    def _by_title(self) -> dict[str, Feature]:
+        """The features by normalised title, without titles that several have or that spell the name of another one."""
+        names = {normalise_name(feature.name) for feature in self.features}
+        by_title = self._by_unique(normalise_name(feature.title) for feature in self.features)
+        return {title: feature for title, feature in by_title.items() if title not in names}
+
+    def _by_unique(self, spellings: Iterable[str]) -> dict[str, Feature]:
+        """Return the features by their spellings, without those that are spelt alike."""
+        pairs = list(zip(spellings, self.features, strict=True))
+        counts = Counter(spelling for spelling, _ in pairs)
+        return {spelling: feature for spelling, feature in pairs if counts[spelling] == 1}
 
     def _missing_columns(self, columns: Mapping[str, int], extra: Sequence[str]) -> tuple[MissingColumn, ...]:
         return tuple(

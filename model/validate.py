@@ -10,14 +10,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model.faults import Faults, all_shown
-from model.parsing import NUMBER_PATTERN
+from model.parsing import (
+    COMMA_NUMBER_PATTERN,
+    DECIMAL_POINT,
+    NUMBER_PATTERN,
+    OTHER_MARK,
+    TWO_MEANINGS_PATTERN,
+    NumberFormat,
+)
 from model.schema import Fault, FaultCode, Feature, FeatureKind, UnseenPolicy, Value, Warned
 
 # Texts that Arrow's and Python's float parsers read alike, and that no float overflows on, if they are not too long;
 # all others go through ``Feature.read``.
 _PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 _MAX_PLAIN_NUMBER = 200
-_ANY_NUMBER = f"^(?:{NUMBER_PATTERN})$"
+_ANY_NUMBER = {".": f"^(?:{NUMBER_PATTERN})$", ",": f"^(?:{COMMA_NUMBER_PATTERN})$"}
+_TWO_MEANINGS = f"^(?:{TWO_MEANINGS_PATTERN})$"
 # Texts that messages show unchanged between apostrophes: ASCII, without apostrophes, backslashes and spaces around.
 _PLAIN_WORD = r"^[!-&(-\[\]-~]([ -&(-\[\]-~]*[!-&(-\[\]-~])?$"
 # Looking for a similar category is slow, and past the first hundred misspellings of little use.
@@ -57,16 +65,16 @@ class ParsedValues:
         )
 
 
-def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
+def parse_distinct(feature: Feature, texts: pa.StringArray, numbers: NumberFormat = DECIMAL_POINT) -> ParsedValues:
     """Parse the distinct texts of a feature's column: those of the usual kinds, right or wrong, all at once."""
     values: NDArray[Any] = np.empty(len(texts), dtype=object)
     unusual: dict[FaultCode, Mask] = {}
     if feature.kind is FeatureKind.NUMBER:
-        values, unusual = _numbers(feature, texts)
+        values, unusual = _numbers(feature, texts, numbers)
     elif feature.kind is FeatureKind.CATEGORY and feature.limits_reject and not feature.has_numeric_categories:
         unusual = _unknown_categories(feature, texts)
     is_known = np.any([*unusual.values(), _is_number(values)], axis=0)
-    read = _read_each(feature, texts, np.flatnonzero(~is_known), values)
+    read = _read_each(feature, texts, np.flatnonzero(~is_known), values, numbers)
     at_fault, warned = [read.faults], [read.warnings]
     for code, mask in unusual.items():
         places = np.flatnonzero(mask)
@@ -79,7 +87,7 @@ def parse_distinct(feature: Feature, texts: pa.StringArray) -> ParsedValues:
 
 def _is_scored(feature: Feature, code: FaultCode) -> bool:
     """Return whether a number that never occurred in training is scored as it is."""
-    return feature.unseen is UnseenPolicy.WARN and code is not FaultCode.NOT_A_NUMBER
+    return feature.unseen is UnseenPolicy.WARN and code not in (FaultCode.NOT_A_NUMBER, FaultCode.AMBIGUOUS_NUMBER)
 
 
 def _in_order(parts: Sequence[IndexedFaults]) -> IndexedFaults:
@@ -92,34 +100,58 @@ def _in_order(parts: Sequence[IndexedFaults]) -> IndexedFaults:
     return places[order], Faults.joined([faults for _, faults in parts]).take(order)
 
 
-def _numbers(feature: Feature, texts: pa.StringArray) -> tuple[NDArray[np.float64], dict[FaultCode, Mask]]:
+def _numbers(
+    feature: Feature, texts: pa.StringArray, format_: NumberFormat
+) -> tuple[NDArray[np.float64], dict[FaultCode, Mask]]:
     """Return the plain numbers (NaN for other texts), and masks of the texts that are wrong in a usual way."""
+    written = _with_point(texts, format_)
     short = pc.less_equal(pc.binary_length(texts), _MAX_PLAIN_NUMBER)
-    plain = pc.and_(pc.match_substring_regex(texts, _PLAIN_NUMBER), short)
+    plain = pc.and_(pc.match_substring_regex(written, _PLAIN_NUMBER), short)
     if feature.missing_words:
         plain = pc.and_not(plain, pc.is_in(texts, value_set=pa.array(feature.missing_words, pa.string())))
-    numbers = pc.cast(pc.if_else(plain, texts, pa.scalar(None, pa.string())), pa.float64())
+    numbers = pc.cast(pc.if_else(plain, written, pa.scalar(None, pa.string())), pa.float64())
     values = numbers.to_numpy(zero_copy_only=False).copy()
+    ambiguous = _ambiguous(feature, texts, format_)
+    values[ambiguous] = np.nan
     is_known = np.isfinite(values)
     whole = is_known & (values == np.floor(values)) if feature.integer else is_known
     within = (values >= _limit(feature.minimum, -np.inf)) & (values <= _limit(feature.maximum, np.inf))
     if (whole & within).all():
         return values, {}
+    unusual: dict[FaultCode, Mask] = {FaultCode.AMBIGUOUS_NUMBER: ambiguous} if ambiguous.any() else {}
     if feature.unseen is UnseenPolicy.MISSING:  # ``Feature.read`` decides
         values[~(whole & within)] = np.nan
-        unusual = {}
     else:
         values[~is_known] = np.nan
-        unusual = {FaultCode.NOT_AN_INTEGER: is_known & ~whole, FaultCode.OUT_OF_RANGE: whole & ~within}
-    return values, unusual | {FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, np.flatnonzero(~is_known))}
+        unusual |= {FaultCode.NOT_AN_INTEGER: is_known & ~whole, FaultCode.OUT_OF_RANGE: whole & ~within}
+    places = np.flatnonzero(~is_known & ~ambiguous)
+    return values, unusual | {FaultCode.NOT_A_NUMBER: _not_numbers(feature, texts, places, format_.decimal)}
 
 
-def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64]) -> Mask:
-    """Return which of the texts at some indices are no numbers; not those with a comma, whose fault has a hint."""
+def _with_point(texts: pa.StringArray, format_: NumberFormat) -> pa.StringArray:
+    """Return what ``NumberFormat.plain`` makes of each text."""
+    if format_.decimal == ".":
+        return texts
+    plain = pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".")
+    return pc.if_else(pc.match_substring_regex(texts, _ANY_NUMBER[","]), plain, "")
+
+
+def _ambiguous(feature: Feature, texts: pa.StringArray, format_: NumberFormat) -> Mask:
+    """Return which texts are ambiguous numbers; not those that mean a missing value."""
+    if format_.is_certain:
+        return np.zeros(len(texts), np.bool_)
+    mask = _matches(texts, _TWO_MEANINGS)
+    if format_.decimal == ".":
+        mask |= _matches(texts, _ANY_NUMBER[","]) & _mask(pc.match_substring(texts, ","))
+    return mask & _meaningless_words(feature, texts)
+
+
+def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], decimal: str) -> Mask:
+    """Return which of the texts at some indices are no numbers; not those whose fault may have a hint."""
     subset = texts.take(pa.array(places))
-    wrong = _meaningless_words(feature, subset) & ~_matches(subset, _ANY_NUMBER)
+    wrong = _meaningless_words(feature, subset) & ~_matches(subset, _ANY_NUMBER[decimal])
     mask = np.zeros(len(texts), np.bool_)
-    mask[places] = wrong & ~_mask(pc.match_substring(subset, ","))
+    mask[places] = wrong & ~_mask(pc.match_substring(subset, OTHER_MARK[decimal]))
     return mask
 
 
@@ -156,7 +188,7 @@ def _limit(limit: float | None, otherwise: float) -> float:
 def _faults(feature: Feature, code: FaultCode, texts: pa.StringArray) -> Faults:
     """Return the faults that ``Feature.read`` finds in texts that are all wrong in one way."""
     values = all_shown(texts)
-    mark = "'" if code in (FaultCode.NOT_A_NUMBER, FaultCode.UNKNOWN_CATEGORY) else ""
+    mark = "" if code in (FaultCode.NOT_AN_INTEGER, FaultCode.OUT_OF_RANGE) else "'"
     details = pc.binary_join_element_wise(mark, values, mark + feature.verdict(code), "")
     return Faults.alike(feature.name, code, values, details)
 
@@ -169,13 +201,15 @@ class _ReadTexts:
     warnings: IndexedFaults
 
 
-def _read_each(feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any]) -> _ReadTexts:
+def _read_each(
+    feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any], numbers: NumberFormat
+) -> _ReadTexts:
     """Read the texts at some indices one by one into ``values``."""
     faults: dict[int, Fault] = {}
     warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
-        result = feature.read(text, suggest=len(faults) + len(warnings) < _MAX_SUGGESTIONS)
+        result = feature.read(text, len(faults) + len(warnings) < _MAX_SUGGESTIONS, numbers)
         value: Value = None
         if isinstance(result, Fault):
             faults[place] = result

@@ -96,6 +96,13 @@ _FILES = (
         "empty_file", (422,), "The file is empty.", "Send a CSV file with a header row and at least one data row."
     ),
     ErrorCode("no_header", (422,), "The file has no readable header row.", "Put the column names into the first line."),
+    ErrorCode(
+        "no_row_fits",
+        (422,),
+        "No row at the beginning of the file has as many fields as the header; the detail says which line was taken as "
+        "the header, with which delimiter.",
+        "Check the delimiter and the header row; the parameter delimiter names another delimiter.",
+    ),
     ErrorCode("no_rows", (422,), "The file has a header row but no data rows.", "Add at least one row."),
     ErrorCode(
         "missing_columns",
@@ -261,6 +268,13 @@ _FAULTS = (
         "A value is not a number: digits with a decimal point, without thousands separators.",
         "Correct the value.",
     ),
+    ErrorCode(
+        FaultCode.AMBIGUOUS_NUMBER,
+        (),
+        "A number has another value with a decimal point than with a decimal comma, and the file does not tell which "
+        "it has.",
+        "Send the parameter decimal: a point or a comma.",
+    ),
     ErrorCode(FaultCode.NOT_AN_INTEGER, (), "A number must be whole.", "Round or correct the value."),
     ErrorCode(
         FaultCode.OUT_OF_RANGE,
@@ -288,6 +302,18 @@ _FAULTS = (
         (),
         "A row has a quotation mark that is not closed within 4 MiB or before the end of the file.",
         "Close the quotation mark, or remove it.",
+    ),
+    ErrorCode(
+        FaultCode.REPEATED_HEADER,
+        (),
+        "The header comes again among the rows, as in files that were joined.",
+        "Remove the line; nothing else is affected.",
+    ),
+    ErrorCode(
+        FaultCode.TOTALS_LINE,
+        (),
+        "The last line holds totals, not a record.",
+        "Remove the line; nothing else is affected.",
     ),
     ErrorCode(
         FaultCode.MALFORMED,

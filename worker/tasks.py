@@ -140,7 +140,14 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
     """
     settings, attempt = get_settings(), claimed.attempt
     layout = Layout(
-        claimed.delimiter, claimed.width, claimed.columns, claimed.added, claimed.explain or 0, claimed.warnings
+        claimed.delimiter,
+        claimed.width,
+        claimed.columns,
+        claimed.added,
+        claimed.explain or 0,
+        claimed.warnings,
+        claimed.dialect,
+        claimed.input_header,
     )
     if attempt > settings.max_attempts:
         rejected = reject_chunk(claimed.chunk, layout)

@@ -81,6 +81,12 @@ class Utf8Decoder:
         self._head = b""
         self._mark_read = False
         self._decoder: codecs.IncrementalDecoder | None = None
+        self.has_byte_order_mark = False
+
+    @property
+    def codec(self) -> str:
+        """Python's name of the encoding detected so far."""
+        return self._decided or "utf-8"
 
     @property
     def encoding(self) -> str:
@@ -113,6 +119,7 @@ class Utf8Decoder:
         for mark, encoding in _BYTE_ORDER_MARKS:
             if data.startswith(mark):
                 self._decide(encoding)
+                self.has_byte_order_mark = True
                 return data[len(mark) :]
         if self._named:
             self._decide(self._named)

@@ -1,7 +1,7 @@
 """Reading an upload: detecting dialect and header, cutting into chunks of whole records. Pure: no input or output."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,10 @@ from jobs.csv.header_quotes import read_header_text
 from jobs.csv.records import MAX_FIELDS, RecordIndex, as_field, index_records, read_record
 from jobs.errors import UploadRefused
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|", "^", "~")
+MAX_SKIPPED_LINES = 20
+SAMPLE_BYTES = 64 * 1024
+"""The first bytes of a file, which tell how it is written."""
 MAX_FIELD_BYTES = 1024 * 1024
 MAX_COLUMNS = MAX_FIELDS - 1
 # A chunk of tiny records would hold millions, each of which may be rejected with a message of its own.
@@ -27,7 +30,8 @@ class Header:
     """The header of an upload: column names as spelt, its own bytes, and the dialect.
 
     ``size`` is the number of bytes up to the first record: whatever precedes the header, the header and its line end.
-    ``broken_line`` is the number of its line, counted from 1, if a quote in it stands where none may.
+    ``line`` is the number of the header's line, from 1; ``preamble`` holds the lines before it, if they are not blank.
+    ``is_broken``: a quote in it stands where none may.
     """
 
     columns: tuple[str, ...]
@@ -35,12 +39,19 @@ class Header:
     delimiter: str
     line_end: bytes
     size: int
-    broken_line: int | None = None
+    line: int = 1
+    preamble: bytes = b""
+    is_broken: bool = False
 
     def with_columns(self, names: Sequence[str]) -> bytes:
         """Return the header of the results: its own bytes, then ``unused_names`` of the names, quoted if necessary."""
         added = (as_field(name, self.delimiter) for name in self.unused_names(names))
-        return self.delimiter.encode().join([self.raw, *added])
+        return self.preamble + self.delimiter.encode().join([self.raw, *added])
+
+    def first_columns(self, count: int) -> "Header":
+        """Return a header with the first columns only."""
+        _, end = read_record(self.raw, 0, len(self.raw), ord(self.delimiter)).fields[count - 1]
+        return replace(self, columns=self.columns[:count], raw=self.raw[:end])
 
     def unused_names(self, wanted: Sequence[str]) -> list[str]:
         """Return the wanted column names, with ``_2``, ``_3``, … appended to those that the header already uses."""
@@ -53,11 +64,12 @@ class Header:
         return names
 
 
-def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header | None:
+def read_header(data: bytes, count_matches: CountMatches, final: bool, delimiter: str | None = None) -> Header | None:
     """Read the header of an upload (UTF-8, without a byte order mark); return None if more bytes are needed.
 
-    The delimiter is the candidate under which the header matches most of the models' columns, unless a first line
-    ``sep=…`` names one.
+    Unless it is given, or a first line ``sep=…`` names one, the delimiter is the candidate under which the header
+    matches most of the models' columns. Up to ``MAX_SKIPPED_LINES`` lines are passed over where a later one matches
+    more of them.
 
     Raises:
         UploadRefused: ``empty_file``, ``undecodable`` or ``too_wide``.
@@ -72,11 +84,9 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
         if final:
             raise UploadRefused("empty_file", "the file is empty: a CSV file with a header row is needed")
         return None
-    candidates = [named] if named else DELIMITERS
-    parsed = [_parse_header(data, start, delimiter, final, count_matches) for delimiter in candidates]
-    headers = [header for header in parsed if header]
-    best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
-    if best and (final or len(headers) == len(parsed) or _has_all(*count_matches(best.columns))):
+    candidates = [delimiter or named or ""] if delimiter or named else DELIMITERS
+    best, is_settled = _find_header(data, start, candidates, count_matches, final)
+    if best and is_settled:
         if b"\0" in best.raw:
             detail = "the header holds a NUL byte, which CSV cannot contain; a UTF-16 file needs a byte order mark"
             raise UploadRefused("undecodable", detail, row=0)
@@ -90,8 +100,47 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool) -> Header
     return None
 
 
-def _has_all(matched: int, wanted: int) -> bool:
-    return matched == wanted
+def _find_header(
+    data: bytes, start: int, delimiters: Sequence[str], count_matches: CountMatches, final: bool
+) -> tuple[Header | None, bool]:
+    """Return the best header in the data, if any, and whether more data cannot bring a better one."""
+    parsed = [_parse_header(data, start, delimiter, final, count_matches) for delimiter in delimiters]
+    headers = [header for header in parsed if header]
+    best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
+    matched, wanted = count_matches(best.columns if best else ())
+    if best and matched == wanted:
+        return best, True
+    later = _LaterLines.of(data, start, delimiters, count_matches, final)
+    is_settled = later.is_settled and (len(headers) == len(parsed) or len(data) - start >= SAMPLE_BYTES)
+    return later.best if later.matched > matched else best, final or is_settled
+
+
+@dataclass(frozen=True, slots=True)
+class _LaterLines:
+    """The best header among the lines after the first, and whether no further line can be a better one."""
+
+    best: Header | None
+    matched: int
+    is_settled: bool
+
+    @classmethod
+    def of(
+        cls, data: bytes, start: int, delimiters: Sequence[str], count_matches: CountMatches, final: bool
+    ) -> "_LaterLines":
+        """Parse each of the lines as a header, up to the first that has all columns."""
+        best, most, line_start = None, 0, start
+        for _ in range(MAX_SKIPPED_LINES):
+            line_start = data.find(b"\n", line_start, start + SAMPLE_BYTES) + 1
+            if not line_start:
+                return cls(best, most, len(data) - start >= SAMPLE_BYTES)
+            for delimiter in delimiters:
+                header = _parse_header(data, line_start, delimiter, final, count_matches)
+                matched, wanted = count_matches(header.columns if header else ())
+                if header and matched > most:
+                    best, most = replace(header, preamble=data[start:line_start]), matched
+                if matched == wanted:
+                    return cls(best, most, is_settled=True)
+        return cls(best, most, is_settled=True)
 
 
 def _skip_blank_lines(data: bytes, start: int = 0) -> int:
@@ -109,11 +158,16 @@ def _separator_line(data: bytes, start: int) -> tuple[str | None, int]:
 
 
 def _parse_header(data: bytes, start: int, delimiter: str, final: bool, count_matches: CountMatches) -> Header | None:
-    read = read_header_text(data, start, delimiter, final, lambda names: _has_all(*count_matches(names)))
+    def has_all(names: Sequence[str]) -> bool:
+        matched, wanted = count_matches(names)
+        return matched == wanted
+
+    read = read_header_text(data, start, delimiter, final, has_all)
     if read is None:
         return None
-    line = data.count(b"\n", 0, start) + 1 if read.is_broken else None
-    return Header(read.columns, read.raw, delimiter, read.line_end or b"\n", read.end, line)
+    line = 1 + data.count(b"\n", 0, start)
+    line_end = read.line_end or b"\n"
+    return Header(read.columns, read.raw, delimiter, line_end, read.end, line, is_broken=read.is_broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +175,14 @@ class Chunk:
     """Whole records of an upload, byte for byte; ``first_row`` is the number of the first, counted from 1.
 
     ``open_quotes`` are the indexes of the records with a quote that no quote closes before the record limit or the end
-    of the file, which the chunk alone does not show.
+    of the file, which the chunk alone does not show. ``is_totals``: they end the file and hold totals.
     """
 
     data: bytes
     rows: int
     first_row: int
     open_quotes: tuple[int, ...] = ()
+    is_totals: bool = False
 
 
 @dataclass(slots=True)

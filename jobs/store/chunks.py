@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jobs.csv.dialect import Dialect
 from jobs.messages import CorrectedRows, InputChunk, Rejects
 
 
@@ -13,7 +14,8 @@ class NewJob:
 
     ``columns`` maps features to column numbers of the header. ``added`` is the number of result columns up to and
     including ``error``; ``explain`` is the number of (feature, effect) pairs of columns that follow. ``compared`` is
-    the name and version of a second model. ``shown`` makes the job visible before its upload is complete.
+    the name and version of a second model. ``delimiter`` and the header are those of the translated file (``dialect``);
+    ``codec`` is Python's name of its encoding. ``shown`` makes the job visible before its upload is complete.
     """
 
     model: str
@@ -32,6 +34,8 @@ class NewJob:
     warnings: bool = False
     compared: tuple[str, str] | None = None
     shown: bool = False
+    dialect: Dialect = field(default_factory=Dialect)
+    codec: str = "utf-8"
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
@@ -89,6 +93,8 @@ class ClaimedChunk:
     warnings: bool = False
     compared: tuple[str, str] | None = None
     replaced: ReplacedChunk | None = None
+    dialect: Dialect = field(default_factory=Dialect)
+    input_header: bytes = b""
 
     @property
     def models(self) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 
+from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
 from jobs.state import Job, JobState
 from jobs.store.chunks import ClaimedChunk, NewJob, ReplacedChunk
@@ -25,7 +26,9 @@ class JobField(StrEnum):
     COMPARED = "compared"  # a second model, as ``name@version``
     FILENAME = "filename"
     ENCODING = "encoding"
-    DELIMITER = "delimiter"
+    CODEC = "codec"  # Python's name of the encoding
+    DIALECT = "dialect"  # JSON: how the file is written
+    DELIMITER = "delimiter"  # of the translated file
     LINE_END = "line_end"
     THRESHOLD = "threshold"
     EXPLAIN = "explain"
@@ -91,6 +94,8 @@ class JobRecord:
             **JobRecord.encode_options(new),
             JobField.STATE: JobState.QUEUED.value,
             JobField.ENCODING: new.encoding,
+            JobField.CODEC: new.codec,
+            JobField.DIALECT: json.dumps(new.dialect.encode()),
             JobField.DELIMITER: new.delimiter,
             JobField.LINE_END: new.line_end,
             JobField.INPUT_HEADER: new.input_header,
@@ -159,6 +164,8 @@ class JobRecord:
             compared=self._compared(),
             corrects=self._optional_text(JobField.CORRECTS),
             corrected_by=tuple((self._optional_text(JobField.CORRECTED_BY) or "").split()),
+            dialect=self._dialect(),
+            codec=self._raw.get(JobField.CODEC.encode(), b"utf-8").decode(),
         )
 
     def claimed_chunk(
@@ -181,6 +188,8 @@ class JobRecord:
             warnings=self._flag(JobField.WARNINGS),
             compared=self._compared(),
             replaced=replaced,
+            dialect=self._dialect(),
+            input_header=self._bytes(JobField.INPUT_HEADER),
         )
 
     def _bytes(self, name: JobField) -> bytes:
@@ -204,6 +213,11 @@ class JobRecord:
     def _optional_float(self, name: JobField) -> float | None:
         raw = self._raw.get(name.encode())
         return float(raw) if raw else None
+
+    def _dialect(self) -> Dialect:
+        # Jobs of earlier versions have the dialects that need no translation.
+        own = {"delimiter": self._text(JobField.DELIMITER), "line_end": self._text(JobField.LINE_END)}
+        return Dialect.decode(own | json.loads(self._raw.get(JobField.DIALECT.encode(), b"{}")))
 
     def _compared(self) -> tuple[str, str] | None:
         raw = self._raw.get(JobField.COMPARED.encode())

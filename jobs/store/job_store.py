@@ -94,6 +94,7 @@ class JobStore(ChunkStore):
         total: int,
         size: int = 0,
         encoding: str | None = None,
+        codec: str | None = None,
         fingerprint: str | None = None,
         options: NewJob | None = None,
     ) -> list[int]:
@@ -109,6 +110,8 @@ class JobStore(ChunkStore):
         fields: Fields = {JobField.TOTAL: total, JobField.SIZE: size}
         if encoding is not None:
             fields[JobField.ENCODING] = encoding
+        if codec is not None:
+            fields[JobField.CODEC] = codec
         if fingerprint is not None:
             fields[JobField.FINGERPRINT] = fingerprint
         if options is not None:

@@ -183,6 +183,8 @@ def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
     page.goto("/#upload")
     page.get_by_label("Threshold").focus()
     page.keyboard.press("Tab")
+    expect(page.get_by_text("Options", exact=True)).to_be_focused()
+    page.keyboard.press("Tab")
     expect(page.get_by_label("CSV file", exact=True)).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
@@ -193,3 +195,27 @@ def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#job-state")).to_contain_text("Succeeded")
+
+
+def test_a_messy_file_is_explained_before_it_is_uploaded(page: Page) -> None:
+    page.goto("/")
+    text = f"Report 2024\n{HEADER.replace(',', ';')}\n" + 2 * f"{ROW.replace(',', ';')},0\n" + "Total;;;;;;80,0\n"
+    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(text))
+    notes = page.locator("#preview .notes")
+    expect(notes).to_contain_text("Numbers have decimal commas")
+    expect(notes).to_contain_text("The first line before the header stands in the results")
+    expect(notes).to_contain_text("The last line holds totals. It is rejected; all other rows are scored.")
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Decimal mark").select_option(".")
+    expect(page.locator("#preview")).to_contain_text("not a number (2 of 3 rows)")
+
+
+def test_old_results_are_dropped_where_the_preview_offers_it(page: Page) -> None:
+    page.goto("/")
+    text = f"{HEADER},prediction,probability,error\n{ROW},>50K,0.9,\n"
+    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(text))
+    page.locator("#preview").get_by_label("Drop the columns of earlier results").check()
+    expect(page.locator("#preview .notes")).to_contain_text("The 3 columns that earlier results added are dropped.")
+    page.get_by_role("button", name="Upload and score people.csv").click()
+    page.wait_for_url("**/jobs/*")
+    assert list(rows_of(page, "Download results")[0])[-4:] == ["hours_per_week", "prediction", "probability", "error"]

@@ -61,8 +61,11 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
     [
         ("get_job", {"path job_id", "header Prefer", "header If-None-Match"}),
         ("get_events", {"path job_id", "header Last-Event-ID"}),
-        ("get_results", {"path job_id", "query escape", "query follow", "query partial"}),
-        ("get_rejects", {"path job_id", "query escape", "query shape"}),
+        (
+            "get_results",
+            {"path job_id", *(f"query {name}" for name in ("escape", "output_encoding", "follow", "partial"))},
+        ),
+        ("get_rejects", {"path job_id", "query escape", "query output_encoding", "query shape"}),
         (
             "list_rejected_records",
             {"path job_id", "query limit", "query cursor", "query column", "query value"},

@@ -196,25 +196,33 @@ def test_columns_may_stand_anywhere_and_others_pass_through(service: Stack) -> N
     assert (row["prediction_2"], row["probability"], row["error_2"]) == ("<=50K", "0.150521", "")
 
 
-@pytest.mark.parametrize(("data", "encoding", "note"), [
-    (f"{HEADER},note\n{GOOD},café\n".encode("cp1252"), "windows-1252", "café"),
-    (f"{HEADER},note\n{GOOD},café\n".encode(), "utf-8", "café"),
-    (f"{HEADER},note\n{GOOD},café\n".encode("utf-8-sig"), "utf-8", "café"),
-    (f"{HEADER},note\n{GOOD},café 𝄞\n".encode("utf-16"), "utf-16", "café 𝄞"),
-    (f"\ufeff{HEADER},note\n{GOOD},café\n".encode("utf-16-be"), "utf-16", "café"),
+@pytest.mark.parametrize(("text", "codec", "encoding", "charset"), [
+    ("café", "cp1252", "windows-1252", "windows-1252"),
+    ("café", "utf-8", "utf-8", "utf-8"),
+    ("café", "utf-8-sig", "utf-8", "utf-8"),
+    ("café 𝄞", "utf-16", "utf-16", "utf-16"),
+    ("\ufeffcafé", "utf-16-be", "utf-16", "utf-16"),
 ])  # fmt: skip
-def test_the_encoding_is_found(service: Stack, data: bytes, encoding: str, note: str) -> None:
+def test_the_encoding_is_found_and_kept(service: Stack, text: str, codec: str, encoding: str, charset: str) -> None:
+    mark, note = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
+    data = f"{mark}{HEADER},note\n{GOOD},{note}\n".encode(codec)
     job, results = service.score(data)
     assert job["encoding"] == encoding
-    [row] = rows_of(results)
-    assert (row["note"], row["probability"]) == (note, "0.150521")
-    assert next(iter(row)) == "age"
+    scored = f"{mark}{HEADER},note,prediction,probability,error\n{GOOD},{note},<=50K,0.150521,\n"
+    assert results == scored.encode(codec)
+    kept = service.get(job["links"]["results"])
+    in_utf8 = service.get(job["links"]["results"], params={"output_encoding": "utf-8"})
+    assert kept.headers["Content-Type"] == f"text/csv; charset={charset}"
+    assert in_utf8.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert in_utf8.content == scored.removeprefix("\ufeff").encode()
 
 
 def test_the_encoding_can_be_given(service: Stack) -> None:
-    job, results = service.score(f"{HEADER},note\n{GOOD},Łódź\n".encode("cp1250"), encoding="cp1250")
+    data = f"{HEADER},note\n{GOOD},Łódź\n".encode("cp1250")
+    job, results = service.score(data, encoding="cp1250")
     assert job["encoding"] == "cp1250"
-    assert rows_of(results)[0]["note"] == "Łódź"
+    assert results.splitlines()[1] == f"{GOOD},Łódź,<=50K,0.150521,".encode("cp1250")
+    assert service.get(job["links"]["results"]).headers["Content-Type"] == "text/csv; charset=windows-1250"
 
 
 def test_a_record_that_does_not_decode_is_rejected(service: Stack) -> None:

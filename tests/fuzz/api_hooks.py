@@ -1,7 +1,7 @@
 """What schemathesis is told of the API that no description can say.
 
-Text that is CSV for a model; names of models that there are; that a body of ``Content-Encoding: gzip`` is compressed;
-that corrections fit the rows of one job alone; that an idempotency key belongs to one upload; that DELETE cancels a job
+Text that is CSV for a model; names of models that there are; that a file has the delimiter that is stated; that a
+body of ``Content-Encoding: gzip`` is compressed; that corrections fit the rows of one job alone; that an idempotency key belongs to one upload; that DELETE cancels a job
 that has not ended, so that who wants it gone waits for its end.
 """
 
@@ -19,7 +19,7 @@ FILES = csv_files(FEATURES).map(lambda file: file.data)
 for kind in ("application/octet-stream", "text/csv"):
     schemathesis.openapi.media_type(kind, FILES)
 
-KNOWN = {"model": ("income", "income-full"), "version": ()}
+KNOWN = {"model": ("income", "income-full"), "version": (), "delimiter": ()}
 RECORD = "39,State-gov,Bachelors,Never-married,White,Male,40"
 # In the place of bytes that are no CSV: that they are refused, other tests know.
 FILE = f"{','.join(feature.name for feature in FEATURES)}\n{RECORD}\n"

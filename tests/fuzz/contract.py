@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from model.schema import Feature, FeatureKind, Value
 from tests.jobs.csv.reference_reader import Record, read, read_one, read_robustly, size
 
-DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|^~"
+MOST_SKIPPED_LINES = 20
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
 
 
@@ -68,7 +69,8 @@ class Opened:
 
 def rows(opened: Opened, features: Sequence[Feature]) -> list[Row]:
     """What each record of a file must become."""
-    places = {normal(name): at for at, name in reversed(list(enumerate(opened.columns)))}
+    named = list(enumerate(features_of(opened.columns, features)))
+    places = {name: at for at, name in reversed(named) if name}
     return [judged(record, len(opened.columns), places, features) for record in opened.records]
 
 
@@ -125,13 +127,35 @@ def decode(data: bytes) -> tuple[str, str]:
 
 
 def find_header(text: str, delimiters: str, features: Sequence[Feature], limits: Limits) -> tuple[str, Record, int]:
-    """The delimiter under which the header holds most of the model's columns, then most columns; it; and its end."""
+    """The delimiter under which the header holds most of the model's columns, that header, and where the rows begin.
+
+    The header is the first record or, where that holds fewer of the columns, the best of the lines after it.
+    """
+    found, begin, at = best_header(text, delimiters, features, limits), 0, 0
+    for _ in range(MOST_SKIPPED_LINES):
+        at = text.find("\n", at) + 1
+        if not at or found[0] == len(features):
+            break
+        if text.startswith(("\n", "\r\n"), at):
+            continue
+        later = best_header(text[at:], delimiters, features, limits, by_width=False)
+        if later[0] > found[0]:
+            found, begin = later, at
+    _, delimiter, record, end = found
+    return delimiter, record, begin + end
+
+
+def best_header(
+    text: str, delimiters: str, features: Sequence[Feature], limits: Limits, by_width: bool = True
+) -> tuple[int, str, Record, int]:
+    """How many columns the first record holds at most, by which delimiter; the record, and its end."""
     found = []
-    for delimiter in delimiters:
+    for place, delimiter in enumerate(delimiters):
         record, end = header_record(text, delimiter, features, limits)
         known = matched([unquoted(field) for field in record.fields], features)
-        found.append((known, len(record.fields), -delimiters.index(delimiter), delimiter, record, end))
-    return max(found, key=lambda item: item[:3])[3:]
+        found.append((known, len(record.fields) * by_width, -place, delimiter, record, end))
+    known, _, _, delimiter, record, end = max(found, key=lambda item: item[:3])
+    return known, delimiter, record, end
 
 
 def header_record(text: str, delimiter: str, features: Sequence[Feature], limits: Limits) -> tuple[Record, int]:
@@ -164,11 +188,19 @@ def repairs(text: str, delimiter: str) -> list[Record]:
 
 
 def matched(names: Sequence[str], features: Sequence[Feature]) -> int:
-    return len({normal(feature.name) for feature in features} & {normal(name) for name in names})
+    return len(set(features_of(names, features)) - {None})
 
 
 def has_all(header: Record, features: Sequence[Feature]) -> bool:
     return matched([unquoted(field) for field in header.fields], features) == len(features)
+
+
+def features_of(names: Sequence[str], features: Sequence[Feature]) -> list[str | None]:
+    """The feature of each column: by name or, where no column has its name, by title."""
+    by_name = {normal(feature.name): feature.name for feature in features}
+    named = {by_name.get(normal(name)) for name in names}
+    by_title = {normal(feature.title): feature.name for feature in features if feature.name not in named}
+    return [by_name.get(normal(name)) or by_title.get(normal(name)) for name in names]
 
 
 def wrong_header(header: Record, columns: list[str], features: Sequence[Feature], limits: Limits) -> Refused | None:
@@ -176,7 +208,7 @@ def wrong_header(header: Record, columns: list[str], features: Sequence[Feature]
         return refused("undecodable", row=0)
     if len(columns) > limits.columns:
         return refused("too_wide")
-    known = [name for name in map(normal, columns) if name in {normal(feature.name) for feature in features}]
+    known = [name for name in features_of(columns, features) if name]
     if not known and any(name.strip().replace(".", "", 1).isdecimal() for name in columns):
         return refused("no_header")
     if len(set(known)) < len(features):
@@ -208,7 +240,7 @@ def judged(record: Record, width: int, places: dict[str, int], features: Sequenc
     values: dict[str, Value] = {}
     faults: list[Fault] = []
     for feature in () if code else features:
-        text = fields[places[normal(feature.name)]]
+        text = fields[places[feature.name]]
         meant = meaning(feature, text)
         if isinstance(meant, Fault):
             faults.append(meant)

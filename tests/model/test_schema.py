@@ -50,7 +50,7 @@ def test_the_census_header_matches_with_its_extra_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("feature", "header"), [("education", "Educaton"), ("hours_per_week", "Hours"), ("workclass", "Work-Class")]
+    ("feature", "header"), [("education", "Educaton"), ("hours_per_week", "Hours"), ("workclass", "Work-Clas")]
 )
 def test_a_close_header_is_proposed_as_it_was_spelt(feature: str, header: str) -> None:
     others = [name for name in NAMES if name != feature]
@@ -116,3 +116,26 @@ def test_whole_numbers_stay_whole_in_json() -> None:
     age = SCHEMA.model_dump(mode="json")["features"][0]
     assert [repr(age[member]) for member in ("minimum", "maximum", "default", "example")] == ["17", "90", "38", "39"]
     assert Schema.model_validate_json(SCHEMA.model_dump_json()) == SCHEMA
+
+
+@pytest.mark.parametrize("header", ["Hours a week", "HOURS-A-WEEK", "hours.a_week"])
+def test_titles_are_headers_too(header: str) -> None:
+    schema = Schema(features=(number("hours", "Hours a week"), number("age", "Age (years)")))
+    assert schema.match_columns(["age (YEARS)", header]).columns == {"age": 0, "hours": 1}
+    assert schema.count_columns([header, "other"]) == 1
+
+
+def test_a_name_wins_over_a_title() -> None:
+    schema = Schema(features=(number("hours", "Time worked"), number("pay", "Hours")))
+    match = schema.match_columns(["Time worked", "Hours", "pay"])
+    assert (match.columns, match.duplicates, match.extra) == ({"hours": 1, "pay": 2}, (), ("Time worked",))
+
+
+def test_titles_that_several_features_have_do_not_count() -> None:
+    schema = Schema(features=(number("a", "Size"), number("b", "size")))
+    assert schema.match_columns(["Size", "a", "b"]).columns == {"a": 1, "b": 2}
+    assert [column.name for column in schema.match_columns(["Size", "b"]).missing] == ["a"]
+
+
+def number(name: str, title: str) -> Feature:
+    return Feature(name=name, title=title, kind=FeatureKind.NUMBER)

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.census.income_features import AGE, EDUCATION, WORKCLASS
+from model.parsing import NumberFormat
 from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 from model.validate import parse_distinct
 
@@ -23,13 +24,17 @@ FEATURES = [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS, SENTINEL]
 PIECES = ["39", "0", "1", ".", "-", "+", "e", "E5", ",", " ", "'", '"', "\\", "\n", "é", "ß", "٣", "…", "a", "N/A", "?"]
 WORDS = ["Bachelors", "bachelors ", "BACHELOR", "Private", "none", "NaN", "99", "many", "1e999", "1" * 400, "x" * 150]
 TEXTS = st.sampled_from(WORDS) | st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+COMMAS = st.sampled_from(["1.234", "1,5", "1.5", "39,0", "39", "1.234,5", "0.123", "12.34", "1.234.567", ",5", "1,"])
+FORMATS = [NumberFormat(mark, certain) for mark in ".," for certain in (True, False)]
 NUMBERS = st.floats().map(repr) | st.decimals().map(str) | st.integers().map(str)
 
 
-def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int, Fault], dict[int, Fault]]:
+def one_by_one(
+    feature: Feature, texts: list[str], numbers: NumberFormat
+) -> tuple[list[Any], dict[int, Fault], dict[int, Fault]]:
     values, faults, warnings = [], {}, {}
     for place, text in enumerate(texts):
-        value = feature.read(text, suggest=len(faults) < 100)
+        value = feature.read(text, len(faults) < 100, numbers)
         if isinstance(value, Fault):
             faults[place] = value
             value = None
@@ -44,15 +49,18 @@ def one_by_one(feature: Feature, texts: list[str]) -> tuple[list[Any], dict[int,
     "feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS, SENTINEL], ids=lambda feature: feature.name
 )
 @settings(max_examples=150, deadline=None)
-@given(st.lists(TEXTS | NUMBERS, unique=True, max_size=30), st.booleans())
-@example([str(number) for number in range(300)], False)
-@example(["-1.0", "-1", "99", "99.0", ""], False)
-@example([f"Bachelor {number}" for number in range(150)] + ["masters", "?", "'", "x" * 101], True)
-def test_a_column_is_parsed_as_its_texts_are(feature: Feature, texts: list[str], filled: bool) -> None:
+@given(st.lists(TEXTS | NUMBERS | COMMAS, unique=True, max_size=30), st.booleans(), st.sampled_from(FORMATS))
+@example([str(number) for number in range(300)], False, FORMATS[0])
+@example(["-1.0", "-1", "99", "99.0", ""], False, FORMATS[0])
+@example(["1.234", "1.234,56", "39,0", "1,5", "1.5", "0.123", "1.23.4", "1.234.567"], False, FORMATS[1])
+@example([f"Bachelor {number}" for number in range(150)] + ["masters", "?", "'", "x" * 101], True, FORMATS[0])
+def test_a_column_is_parsed_as_its_texts_are(
+    feature: Feature, texts: list[str], filled: bool, numbers: NumberFormat
+) -> None:
     if filled:
         texts = list(dict.fromkeys([f"word {number}" for number in range(110)] + texts))
-    expected, faults, warnings = one_by_one(feature, texts)
-    parsed = parse_distinct(feature, pa.array(texts, pa.string()))
+    expected, faults, warnings = one_by_one(feature, texts, numbers)
+    parsed = parse_distinct(feature, pa.array(texts, pa.string()), numbers)
     values = [None if value is None or value != value else value for value in parsed.values.tolist()]
     assert values == expected
     assert parsed.at_fault.tolist() == list(faults)

@@ -33,7 +33,6 @@ from web.ids import unknown_job
 from web.jobs import downloads, rejected
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, notes, row_counts
 from web.jobs.events import job_events
-from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
 from web.jobs.schemas import JobDocument, JobList, RejectedRecordsDocument, SummaryDocument
 from web.jobs.summary import cards_of, summary_document
@@ -129,8 +128,9 @@ def score() -> Response:
                 threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()
                 break
     job = found_job(str(upload.job_id))
-    blocks = downloads.followed_results(current.store, current.notifications, job, downloads.as_it_is)
-    response = _download(blocks, job, "scored")
+    form = downloads.CsvForm(job)
+    blocks = downloads.followed_results(current.store, current.notifications, form)
+    response = _download(blocks, form, "scored")
     response.headers["Location"] = job_url(job.id)
     return downloads.unbuffered(response)
 
@@ -211,17 +211,15 @@ def get_results(path: JobPath) -> Response:
     """One record per input record, in input order."""
     query = parse(ResultsQuery, request.args.to_dict())
     current, job = services(), found_job(path.job_id)
-    transform = _transform(job, query.escape)
+    form = _csv_form(job, query)
     if query.follow and not (query.partial and job.state is JobState.CANCELED):
         if job.state in (JobState.FAILED, JobState.CANCELED):
             raise no_results(job)
-        blocks = downloads.followed_results(current.store, current.notifications, job, transform)
-        return downloads.unbuffered(_download(blocks, job, "scored"))
+        blocks = downloads.followed_results(current.store, current.notifications, form)
+        return downloads.unbuffered(_download(blocks, form, "scored"))
     if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
         raise no_results(job)
-    return downloads.csv_response(
-        downloads.finished_results(current.store, job, transform), job.filename, "scored", current.limits.downloads
-    )
+    return _download(downloads.finished_results(current.store, form), form, "scored")
 
 
 @api.get(
@@ -242,9 +240,9 @@ def get_rejects(path: JobPath) -> Response:
     job = found_job(path.job_id)
     if not job.state.ended:
         raise no_results(job)
+    form = _csv_form(job, query)
     file = rejected.records_file if query.shape == "records" else downloads.rejects
-    lines = file(services().store, job, _transform(job, query.escape))
-    return _download(lines, job, "rejects")
+    return _download(file(services().store, form), form, "rejects")
 
 
 @api.get(
@@ -327,12 +325,13 @@ def _upload(body: Body, shown: bool = False, idempotency: IdempotencyKey | None 
     return Upload(body, current.store, current.sender, current.catalog, current.settings, shown, idempotency)
 
 
-def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:
-    return downloads.csv_response(blocks, job.filename, suffix, services().limits.downloads)
+def _download(blocks: Iterator[bytes], form: downloads.CsvForm, suffix: str) -> Response:
+    limit = services().limits.downloads
+    return downloads.csv_response(blocks, form.job.filename, suffix, limit, form.charset)
 
 
-def _transform(job: Job, escape: str | None) -> downloads.Transform:
-    return formula_escaper(job.delimiter) if escape == "formulas" else downloads.as_it_is
+def _csv_form(job: Job, query: RejectsQuery) -> downloads.CsvForm:
+    return downloads.CsvForm(job, query.escape == "formulas", query.output_encoding == "utf-8")
 
 
 def _known_revision() -> int | None:

@@ -16,22 +16,20 @@ REJECTS_CURSOR = r"^([0-9]{1,9}-[0-9]{1,9})?$"
 """Pattern of a cursor of rejected records: a chunk, and a record in it."""
 
 
-class ResultsQuery(Described):
-    """Which results, and in which form."""
-
-    escape: Literal["formulas"] | None = Field(
-        None, description="prefix fields that a spreadsheet would run as formulas with an apostrophe"
-    )
-    follow: bool = Field(False, description="stream chunks as they are scored, until the job ends")
-    partial: bool = Field(False, description="of a canceled job: the leading rows that were scored")
-
-
-class RejectsQuery(Described):
+class DownloadQuery(Described):
     """In which form."""
 
     escape: Literal["formulas"] | None = Field(
         None, description="prefix fields that a spreadsheet would run as formulas with an apostrophe"
     )
+    output_encoding: Literal["utf-8"] | None = Field(
+        None, description="encoding of the file; by default that of the input, with its byte order mark"
+    )
+
+
+class RejectsQuery(DownloadQuery):
+    """Which rejects, and in which form."""
+
     shape: Literal["faults", "records"] = Field(
         "faults", description="`faults`: a line per fault; `records`: a line per record, to be edited and sent back"
     )
@@ -44,6 +42,13 @@ class RejectedRecordsQuery(Described):
     cursor: str | None = Field(None, pattern=REJECTS_CURSOR, description="`next_cursor` of the page before")
     column: str | None = Field(None, description="only records with `value` in this column of the input")
     value: str = Field("", description="the value that `column` holds")
+
+
+class ResultsQuery(DownloadQuery):
+    """Which results, and in which form."""
+
+    follow: bool = Field(False, description="stream chunks as they are scored, until the job ends")
+    partial: bool = Field(False, description="of a canceled job: the leading rows that were scored")
 
 
 class JobsQuery(Described):
@@ -126,7 +131,14 @@ class PreflightDocument(Described):
     """How an upload that begins like this would be read."""
 
     encoding: str
+    byte_order_mark: bool
     delimiter: str
+    quote: str
+    decimal: str = Field(description="decimal mark of the numbers: `.` or `,`")
+    skipped_lines: int = Field(description="lines before the header, which stand in the results as they are")
+    dropped_names: int = Field(description="empty names at the end of the header, which are dropped")
+    result_columns: list[str] = Field(description="columns that earlier results added; `drop_results=true` drops them")
+    notes: list[str] = Field(description="what was found out about the file and will be done about it, for people")
     columns: list[dict[str, Any]]
     missing_columns: list[dict[str, Any]]
     extra_columns: list[str]

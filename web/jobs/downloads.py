@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
 from urllib.parse import quote
 
 from flask import Response, request
 
+from jobs.csv.dialect import RUNS_OF_SPACES
+from jobs.csv.encoding import byte_order_mark, charset_of, encoder
 from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.job_store import JobStore
+from web.jobs.formula_escaping import formula_escaper
 from web.jobs.notifications import JobNotifications
 from web.server.limits import ConcurrencyLimit, LimitedResponseBody
 
@@ -23,7 +28,41 @@ class TransferBroken(Exception):
     """Raised to abort a download, so that a partial file cannot be mistaken for a complete one."""
 
 
-def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: ConcurrencyLimit) -> Response:
+@dataclass(frozen=True, slots=True)
+class CsvForm:
+    """How the stored rows of a job are written for a download: as its input was, or in UTF-8."""
+
+    job: Job
+    escapes_formulas: bool = False
+    in_utf8: bool = False
+
+    @property
+    def charset(self) -> str:
+        """The charset of the download."""
+        return "utf-8" if self.in_utf8 else charset_of(self.job.codec, self.job.dialect.has_byte_order_mark)
+
+    @property
+    def begin(self) -> bytes:
+        """What precedes the first line: the byte order mark, if the input has one."""
+        has_mark = self.job.dialect.has_byte_order_mark and not self.in_utf8
+        return byte_order_mark(self.job.codec) if has_mark else b""
+
+    def transform(self) -> Transform:
+        """Return the function that writes blocks of whole lines."""
+        dialect = self.job.dialect
+        steps: list[Transform] = [] if dialect.is_plain else [dialect.restore]
+        if self.escapes_formulas:
+            # Between runs of spaces, a formula shows only once all of them are there again.
+            last = len(steps) if dialect.delimiter == RUNS_OF_SPACES else 0
+            steps.insert(last, formula_escaper(self.job.delimiter, dialect))
+        if not self.in_utf8 and (encode := encoder(self.job.codec)):
+            steps.append(encode)
+        return lambda block: reduce(lambda data, step: step(data), steps, block)
+
+
+def csv_response(
+    blocks: Iterator[bytes], filename: str, suffix: str, places: ConcurrencyLimit, charset: str = "utf-8"
+) -> Response:
     """Return a CSV download: ``people.csv`` becomes ``people.<suffix>.csv``. Raise ``Busy`` if too many are running."""
     stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
     name = f"{stem}.{suffix}.csv"
@@ -34,7 +73,7 @@ def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: Co
     body = LimitedResponseBody(places, _pieces(blocks), request.remote_addr or "")
     response = Response(body, mimetype="text/csv", direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
-    response.headers["Content-Type"] = "text/csv; charset=utf-8"
+    response.headers["Content-Type"] = f"text/csv; charset={charset}"
     return response
 
 
@@ -51,9 +90,10 @@ def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
             yield block[start : start + _PIECE_BYTES]
 
 
-def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
+def finished_results(store: JobStore, form: CsvForm) -> Iterator[bytes]:
     """Yield the scored file of an ended job; of a canceled one, the leading rows that were scored."""
-    yield transform(job.header + job.line_end.encode())
+    job, transform = form.job, form.transform()
+    yield form.begin + transform(job.header + job.line_end.encode())
     for number in range(job.chunks):
         frame = store.output(job.id, number)
         if frame is None:
@@ -63,11 +103,13 @@ def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterato
         yield transform(decompress(frame))
 
 
-def followed_results(
-    store: JobStore, notifications: JobNotifications, job: Job, transform: Transform
-) -> Iterator[bytes]:
-    """Yield the scored file as its chunks are recorded, until the job ends."""
-    yield transform(job.header + job.line_end.encode())
+def followed_results(store: JobStore, notifications: JobNotifications, form: CsvForm) -> Iterator[bytes]:
+    """Yield the scored file as its chunks are recorded, until the job ends.
+
+    Its encoding is the one known at the beginning.
+    """
+    job, transform = form.job, form.transform()
+    yield form.begin + transform(job.header + job.line_end.encode())
     number = 0
     with notifications.listen(job.id) as changed:
         while True:
@@ -85,10 +127,11 @@ def followed_results(
             changed.wait(_FOLLOW_SECONDS)
 
 
-def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
+def rejects(store: JobStore, form: CsvForm) -> Iterator[bytes]:
     """Yield the rejects file of an ended job."""
+    job, transform = form.job, form.transform()
     names = job.delimiter.join(REJECT_COLUMNS).encode()
-    yield transform(names + job.delimiter.encode() + job.input_header + job.line_end.encode())
+    yield form.begin + transform(names + job.delimiter.encode() + job.input_header + job.line_end.encode())
     for number in store.chunks_with_rejects(job.id):
         frame = store.rejects(job.id, number)
         if frame is not None:
@@ -96,8 +139,3 @@ def rejects(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
     # What a job that was deleted meanwhile had in rejects is not known.
     if store.get(job.id) is None:
         raise TransferBroken(f"job {job.id} is gone")
-
-
-def as_it_is(block: bytes) -> bytes:
-    """Return the block unchanged."""
-    return block

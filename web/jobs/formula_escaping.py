@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.csv.dialect import Dialect
 from jobs.csv.records import index_records
 
 # A spreadsheet runs a field that begins with one of these.
@@ -36,20 +37,23 @@ _PHONE_NUMBER = rb"(?:" + _NOT_COMPUTED + rb"\+[0-9](?:[ ./()-]{0,2}[0-9]){6,14}
 _AFTER_LINE_FEEDS = re.compile(rb"\n+[=+\-@\t\r]")
 
 
-def formula_escaper(delimiter: str) -> Callable[[bytes], bytes]:
+def formula_escaper(delimiter: str, dialect: Dialect | None = None) -> Callable[[bytes], bytes]:
     """Return a function that puts an apostrophe before each formula in a block of whole records.
 
     A formula is a field that begins, after its quote if any, with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
     return, also after line feeds, and likewise text after another delimiter than the file's, or after a carriage return
     that no quotes enclose, which ends a line to a spreadsheet. Numbers are left alone: signed, grouped, with a point or
     comma, percentages and phone numbers.
+
+    Where apostrophes quote fields (``dialect``), it puts a space there instead.
     """
+    mark = b" " if dialect and dialect.quote == "'" else b"'"
 
     def escape(block: bytes) -> bytes:
         offsets = _formulas(block, delimiter)
         if not offsets:
             return block
-        return b"'".join([block[start:end] for start, end in pairwise([0, *offsets, len(block)])])
+        return mark.join([block[start:end] for start, end in pairwise([0, *offsets, len(block)])])
 
     return escape
 
@@ -57,7 +61,7 @@ def formula_escaper(delimiter: str) -> Callable[[bytes], bytes]:
 def _formulas(block: bytes, delimiter: str) -> list[int]:
     """Return the offsets of the formulas in the block."""
     raw = np.frombuffer(block, np.uint8)
-    found = _candidates(raw)
+    found = _candidates(raw, delimiter)
     if not len(found):
         return []
     quoted = index_records(block, ord(delimiter), final=True).quoted if b'"' in block else None
@@ -76,11 +80,11 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     return [int(at) for at in found[~harmless]]
 
 
-def _candidates(raw: Bytes) -> Positions:
+def _candidates(raw: Bytes, delimiter: str) -> Positions:
     """Return offsets at which a formula may begin, judged by the byte there and the one before."""
     leads, befores = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
     leads[[ord(lead) for lead in f"{_FORMULA_STARTS}\n"]] = True
-    befores[[ord(before) for before in f'{_DELIMITERS}\r\n"']] = True
+    befores[[ord(before) for before in f'{_DELIMITERS}{delimiter}\r\n"']] = True
     found = np.flatnonzero(leads[raw])
     before = raw[found - 1]
     begins: Flags = befores[before] | (found == 0)

@@ -12,7 +12,7 @@ from jobs.state import Job
 from jobs.store.job_store import JobStore
 from model.card import Card
 from model.schema import Feature, FeatureKind
-from web.jobs.downloads import TransferBroken, Transform
+from web.jobs.downloads import CsvForm, TransferBroken
 
 ROW, ERRORS = "_row", "_errors"
 # Categories offered as choices for one column.
@@ -33,20 +33,22 @@ class RecordColumns:
     @classmethod
     def of(cls, job: Job) -> "RecordColumns":
         """Return the columns; the added ones get names that no column of the input has."""
-        names = tuple(text.decode("utf-8", "replace") for text in _fields(job.input_header, job.delimiter))
+        names = _values(job.input_header, job)
         header = Header(names, job.input_header, job.delimiter, job.line_end.encode(), 0)
         return cls(names, *header.unused_names([ROW, ERRORS]))
 
 
 def results_layout(job: Job) -> ResultsLayout:
     """Return the layout of a job's results."""
-    width, columns = (len(_fields(header, job.delimiter)) for header in (job.input_header, job.header))
+    own_header = job.header.removeprefix(job.preamble)
+    width, columns = (len(_values(header, job)) for header in (job.input_header, own_header))
     return ResultsLayout(job.delimiter, width, columns - 2 * (job.explain or 0) - job.warnings - 1)
 
 
-def _fields(record: bytes, delimiter: str) -> list[bytes]:
-    read = read_record(record, 0, len(record), ord(delimiter))
-    return [unquote(record[start:end]) for start, end in read.fields]
+def _values(record: bytes, job: Job) -> tuple[str, ...]:
+    read = read_record(record, 0, len(record), ord(job.delimiter), escapes=False)
+    texts = (unquote(record[start:end]).decode("utf-8", "replace") for start, end in read.fields)
+    return tuple(map(job.dialect.value_of, texts))
 
 
 def rejected_chunks(store: JobStore, job: Job, first: int = 0) -> Iterator[tuple[int, RejectedRecords]]:
@@ -72,11 +74,12 @@ def read_chunk(store: JobStore, job: Job, number: int, layout: ResultsLayout) ->
     return RejectedRecords.read(decompress(output), Rejects.decode(rejects).lines, layout)
 
 
-def records_file(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
+def records_file(store: JobStore, form: CsvForm) -> Iterator[bytes]:
     """Yield the rejected records as a file to be edited: a line per record, with its row number and its errors."""
+    job, transform = form.job, form.transform()
     columns, separator, line_end = RecordColumns.of(job), job.delimiter.encode(), job.line_end.encode()
     names = (as_field(name, job.delimiter) for name in (columns.row, columns.errors))
-    yield transform(separator.join([job.input_header, *names]) + line_end)
+    yield form.begin + transform(separator.join([job.input_header, *names]) + line_end)
     for _, chunk in rejected_chunks(store, job):
         lines = (
             separator.join([chunk.record(number), str(row).encode(), chunk.error(number)]) + line_end
@@ -120,7 +123,7 @@ def records_page(
             next_position = Position(number)
             break
         first = begin.record if number == begin.chunk else 0
-        for at, document in _records_of(chunk, job.delimiter, first, wanted):
+        for at, document in _records_of(chunk, job, first, wanted):
             if len(records) == limit or size > _MAX_PAGE_BYTES:
                 next_position = Position(number, at)
                 break
@@ -137,23 +140,29 @@ def records_page(
 
 
 def _records_of(
-    chunk: RejectedRecords, delimiter: str, first: int, wanted: tuple[int, str] | None
+    chunk: RejectedRecords, job: Job, first: int, wanted: tuple[int, str] | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rejected records of a chunk, from number ``first`` on, with their numbers."""
-    for at, faults in enumerate(chunk.faults(delimiter)):
+    for at, faults in enumerate(chunk.faults(job.delimiter)):
         if at < first:
             continue
-        values = [text.decode("utf-8", "replace") for text in _fields(chunk.record(at), delimiter)]
+        values = _values(chunk.record(at), job)
         if wanted is None or values[wanted[0]] == wanted[1]:
-            yield at, _document(chunk.rows[at], values, faults)
+            yield at, _document(chunk.rows[at], values, faults, job)
 
 
-def _document(row: int, values: list[str], faults: Iterable[RejectLine]) -> dict[str, Any]:
+def _document(row: int, values: Sequence[str], faults: Iterable[RejectLine], job: Job) -> dict[str, Any]:
+    value_of = job.dialect.value_of
     errors = [
-        {"column": fault.column or None, "code": fault.code, "value": fault.value, "detail": fault.reason}
+        {
+            "column": fault.column or None,
+            "code": fault.code,
+            "value": value_of(fault.value),
+            "detail": value_of(fault.reason),
+        }
         for fault in faults
     ]
-    return {ROW: row, "values": values, "errors": errors}
+    return {ROW: row, "values": list(values), "errors": errors}
 
 
 def _columns(names: Sequence[str], features: Mapping[str, int], cards: Sequence[Card | None]) -> list[dict[str, Any]]:

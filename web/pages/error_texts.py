@@ -26,7 +26,7 @@ PROBLEM_TEXTS = {
         "This request came from another site",
         "It was blocked for your safety. Open the page here and try again.",
     ),
-    "bad_parameter": ("Invalid address", "Check the address, or start from the list of jobs."),
+    "bad_parameter": ("Invalid parameter", "Check the options and the address, and try again."),
     "malformed_body": ("The upload could not be read", "Choose the file and upload it again."),
     "too_large": ("The file is too large", "Split it into smaller files, each with the header row, and upload those."),
     "unsupported_media_type": (
@@ -35,6 +35,10 @@ PROBLEM_TEXTS = {
     ),
     "empty_file": ("The file is empty", "Choose a CSV file with a header row and at least one data row."),
     "no_header": ("The file has no header row", "Add a first line with the column names and upload the file again."),
+    "no_row_fits": (
+        "The rows do not fit the header",
+        "Choose the delimiter under Options, or correct the header row, and upload the file again.",
+    ),
     "no_rows": ("The file has no data rows", "Add at least one row below the header and upload the file again."),
     "missing_columns": (
         "Required columns are missing",
@@ -110,6 +114,7 @@ _OTHER_PROBLEM = ("Something went wrong", "Go back and try again, or start from 
 FAULT_TEXTS = {
     FaultCode.MISSING.value: "missing",
     FaultCode.NOT_A_NUMBER.value: "not a number",
+    FaultCode.AMBIGUOUS_NUMBER.value: "ambiguous, with a decimal point or a decimal comma",
     FaultCode.NOT_AN_INTEGER.value: "not a whole number",
     FaultCode.OUT_OF_RANGE.value: "out of range",
     FaultCode.UNKNOWN_CATEGORY.value: "not a valid value",
@@ -117,6 +122,8 @@ FAULT_TEXTS = {
     FaultCode.NOT_A_DATE.value: "not a date",
     FaultCode.NOT_A_TEXT.value: "must be text",
     FaultCode.RAGGED.value: "too few or too many fields",
+    FaultCode.REPEATED_HEADER.value: "the header once more",
+    FaultCode.TOTALS_LINE.value: "totals, not a record",
     FaultCode.MALFORMED.value: "misplaced quotes or line breaks",
     FaultCode.OPEN_QUOTE.value: "a quotation mark is never closed",
     FaultCode.UNDECODABLE.value: "bytes that are not text",
@@ -131,6 +138,7 @@ WARNING_TEXTS = {
     FaultCode.NOT_A_DATE.value: "not a date such as 2024-01-31, unlike all values in training",
 }
 """What is unusual about a value that is scored anyway, by the code of its warning."""
+_MAX_LISTED_CATEGORIES = 5
 ROW_SUBJECT = "Row"
 """What a fault of no single column is about."""
 
@@ -165,6 +173,10 @@ def describe_fault(feature: Feature, fault: Fault, *, in_file: bool = False) -> 
     """
     if fault.code == FaultCode.MISSING or not fault.value:
         return expected_value(feature)
+    if fault.code == FaultCode.UNKNOWN_CATEGORY and len(feature.categories) <= _MAX_LISTED_CATEGORIES:
+        labels = {} if in_file else feature.labels
+        known = ", ".join(labels.get(category, category) for category in feature.categories)
+        return f"“{fault.value}” is not one of {known}."
     of_feature = f" for {feature.title}" if fault.code == FaultCode.UNKNOWN_CATEGORY else ""
     suggestion = fault.suggestion if in_file else feature.labels.get(fault.suggestion or "", fault.suggestion)
     hint = f"Did you mean “{suggestion}”?" if suggestion else expected_value(feature)

@@ -176,7 +176,7 @@ def _faults(store: JobStore, job: Job) -> Iterator[RejectedRow]:
     """Yield the faults of a job's rejected rows; lazily, as a chunk may hold many thousands."""
     for number in store.chunks_with_rejects(job.id):
         frame = store.rejects(job.id, number)
-        for texts in _records(decompress(frame), job.delimiter, _REJECT_FIELDS) if frame else ():
+        for texts in _records(decompress(frame), job, _REJECT_FIELDS) if frame else ():
             if len(texts) == _REJECT_FIELDS:
                 yield RejectedRow(*texts)
 
@@ -188,10 +188,11 @@ def _first_results(store: JobStore, job: Job, features: Features) -> ResultTable
         frame = store.output(job.id, number) if len(rows) < MAX_RESULTS else None
         if frame is None:
             break
-        rows += islice(_records(decompress(frame), job.delimiter), MAX_RESULTS - len(rows))
+        rows += islice(_records(decompress(frame), job), MAX_RESULTS - len(rows))
     if not rows:
         return None
-    header, input_header = (next(_records(line + b"\n", job.delimiter), []) for line in (job.header, job.input_header))
+    own_header = job.header.removeprefix(job.preamble)
+    header, input_header = (next(_records(line + b"\n", job), []) for line in (own_header, job.input_header))
     width = len(input_header)
     # After the error column come the explanations, two columns each, and the warnings.
     after_error = 2 * (job.explain or 0) + job.warnings
@@ -205,11 +206,12 @@ def _first_results(store: JobStore, job: Job, features: Features) -> ResultTable
     return ResultTable(input_header, split(header).added, [split(texts) for texts in rows])
 
 
-def _records(lines: bytes, delimiter: str, max_fields: int | None = None) -> Iterator[list[str]]:
+def _records(lines: bytes, job: Job, max_fields: int | None = None) -> Iterator[list[str]]:
     """Yield the fields of each record as text."""
     position = 0
     while position < len(lines):
-        record = read_record(lines, position, len(lines), ord(delimiter), escapes=False)
-        yield [unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:max_fields]]
+        record = read_record(lines, position, len(lines), ord(job.delimiter), escapes=False)
+        texts = (unquote(lines[start:end]).decode("utf-8", "replace") for start, end in record.fields[:max_fields])
+        yield list(map(job.dialect.value_of, texts))
         line_end = lines.find(b"\n", record.end)
         position = len(lines) if line_end < 0 else line_end + 1

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from jobs.errors import JobsError, TooManyPredictions
+from jobs.errors import JobsError, TooManyPredictions, UploadRefused
 from jobs.state import Job, JobState, timestamp
 from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
@@ -22,7 +22,7 @@ from web.compression import compress
 from web.ids import unknown_prediction
 from web.jobs.documents import correctable_job, found_job, no_results
 from web.jobs.listing import list_page
-from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
+from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results, upload_options
 from web.pages.evaluation import evaluation
 from web.pages.jobs import view as job_view
 from web.pages.posted_form import read_form
@@ -35,6 +35,7 @@ from web.uploads import rescore
 from web.uploads.bodies import Body, open_body
 from web.uploads.corrections import CorrectionsBody
 from web.uploads.corrections import create_job as create_corrections
+from web.uploads.options import parse_models
 from web.uploads.parameters import UploadForm
 from web.uploads.upload import Upload, refusals_logged
 
@@ -52,11 +53,15 @@ def _configure_templates(state: Any) -> None:
         BAR_EXTENT=charts.BAR_EXTENT,
         DRIFT_AREA=charts.DRIFT,
         FAULT_TEXTS=error_texts.FAULT_TEXTS,
+        FILE_DECIMALS=upload_options.DECIMALS,
+        FILE_DELIMITERS=upload_options.DELIMITERS,
+        FILE_ENCODINGS=upload_options.ENCODINGS,
         MAX_CONTRIBUTIONS_AT_ONCE=results.MAX_CONTRIBUTIONS_AT_ONCE,
         MAX_LISTED_COLUMNS=_MAX_LISTED_COLUMNS,
         PROBLEM_TEXTS=error_texts.PROBLEM_TEXTS,
         ROW_SUBJECT=error_texts.ROW_SUBJECT,
         PREFLIGHT_BYTES=PREFLIGHT_BYTES,
+        comparisons=upload_options.comparisons,
         describe_problem_errors=error_texts.describe_problem_errors,
     )
 
@@ -214,6 +219,7 @@ def _model_page(card: Card, status: HTTPStatus = HTTPStatus.OK, **shown: Any) ->
         **shown,
     }
     variables.setdefault("fields", forms.blank_fields(card, {}))
+    variables.setdefault("typed_options", {})
     other_models = _other_models(card.name)
     return make_response(render_template("model.html", card=card, other_models=other_models, **variables), status)
 
@@ -274,10 +280,11 @@ def _refused_upload_page(error: Exception, form: UploadForm) -> Response:
     if problem is None:
         raise error
     try:
-        card = services().catalog.usable_card(form.model, form.version)
-    except ModelError:
+        card, *_ = parse_models(form.model, services().catalog, form.version)
+    except (ModelError, UploadRefused):
         card = services().catalog.usable_card()
-    typed = {} if form.threshold is None else {"threshold": form.threshold}
+    typed: dict[str, Any] = {} if form.threshold is None else {"threshold": form.threshold}
+    typed["typed_options"] = upload_options.typed_options(form)
     response = _model_page(card, HTTPStatus(problem.status), refusal=problem, **typed)
     response.headers.extend(problem.headers)
     return response

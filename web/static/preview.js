@@ -3,18 +3,21 @@
 import { asSentence, describeError, formatNumber, formatPercent, formatSize } from "./format.js";
 import { createElement } from "./page.js";
 
-const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar" };
+const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", "^": "caret", "~": "tilde", " ": "spaces" };
 
 /**
  * Show the preview in an element; returns why the file cannot be uploaded, or null.
- * `report` is the preflight document, `isWhole` says whether it covers all rows, `texts` are those of the upload form.
+ * `report` is the preflight document, `isWhole` says whether it covers all rows, `texts` are those of the upload form,
+ * `dropResults` is called when the columns of earlier results shall be dropped, or kept.
  */
-export function showPreview(element, { file, isWhole, report, texts }) {
+export function showPreview(element, { file, isWhole, report, texts, dropResults }) {
   const obstacle = obstacleOf(report, isWhole);
   element.replaceChildren(
     createElement("h3", { textContent: obstacle ? "This file cannot be scored" : "File preview" }),
     createElement("p", { textContent: describeFile(file, isWhole, report) }),
     ...(obstacle ? [createElement("p", { className: "error", textContent: obstacle })] : []),
+    ...noteList(report),
+    ...resultsChoice(report, dropResults),
     columnTable(report, texts),
     ...faultList(report, texts),
     ...exampleTable(report, texts),
@@ -53,6 +56,22 @@ function describeFile(file, isWhole, report) {
   const rows = report.rows_seen ? `; ${formatNumber(report.rows_seen)} ${isWhole ? "rows" : "rows checked"}` : "";
   const delimiter = DELIMITERS[report.delimiter] ?? report.delimiter;
   return `${file.name}, ${formatSize(file.size)}; ${report.encoding}, delimiter: ${delimiter}${rows}.`;
+}
+
+/** What was found out about how the file is written, and will be done about it. */
+function noteList({ notes }) {
+  return notes.length ? [createElement("ul", { className: "notes" },
+    ...notes.map((note) => createElement("li", { textContent: note })))] : [];
+}
+
+/** Whether to drop the columns of earlier results, if the file has any. */
+function resultsChoice({ result_columns: names, columns }, dropResults) {
+  if (!names.length) return [];
+  const checked = !columns.some(({ header }) => header === names.at(-1));
+  const box = createElement("input", { type: "checkbox", id: "drop-results", checked });
+  box.addEventListener("change", () => dropResults(box.checked));
+  return [createElement("p", { className: "tick" }, createElement("label", {}, box,
+    ` Drop the columns of earlier results: ${names.join(", ")}`))];
 }
 
 function columnTable(report, { titles, maxColumns }) {

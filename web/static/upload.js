@@ -30,6 +30,8 @@ form.addEventListener("submit", async (event) => {
   else if (isRefused) preview.focus();
   else send();
 });
+// The options say how the file is read, so the preview changes with them.
+document.getElementById("upload-options").addEventListener("change", () => { if (input.files.length) startCheck(); });
 document.getElementById("try-sample").addEventListener("click", trySample);
 
 // Accept a dropped file anywhere on the page; otherwise the browser would leave the page to show it.
@@ -108,13 +110,20 @@ async function checkFile() {
     if (file !== input.files[0]) return;
     if (response.ok) {
       const isWhole = !isGzip && file.size <= sampleBytes;
-      setObstacle(showPreview(preview, { file, isWhole, report, texts }));
+      setObstacle(showPreview(preview, { file, isWhole, report, texts, dropResults }));
     } else {
       showProblem(response.status, report, startCheck);
     }
   } catch {
     offerRetry("The file could not be checked", "Connection lost, or the file can no longer be read.", startCheck);
   }
+}
+
+/** Drop the columns of earlier results from the file, or keep them. */
+function dropResults(isWanted) {
+  document.getElementById("option-drop-results").checked = isWanted;
+  document.getElementById("upload-options").open = true;
+  startCheck();
 }
 
 /** Remember and show why the file cannot be uploaded; null if it can. */

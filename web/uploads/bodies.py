@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
 
 from jobs.errors import UploadForgotten, UploadRefused
+from jobs.state import Job
 from web.server.gunicorn_worker import SMALL_BODY_BYTES
 from web.server.limits import ConcurrencyLimit
 from web.uploads.parameters import UploadForm
@@ -56,11 +57,13 @@ class Body:
     """The CSV bytes of a request, and its parameters.
 
     In a multipart body, form fields may follow the file: ``form`` is complete only once all blocks are read.
+    ``translated`` is the job whose rows these are, as they are stored.
     """
 
     form: UploadForm
     blocks: Iterator[bytes]
     fields_may_follow: bool = False
+    translated: Job | None = None
 
 
 def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Body:

@@ -157,35 +157,37 @@ def _by_chunk(store: JobStore, job: Job, rows: Iterable[int]) -> Iterator[tuple[
 
 def _corrected(chunk: RejectedRecords, places: Mapping[int, int], given: GivenRows, job: Job) -> dict[int, bytes]:
     """Return the corrected records of a chunk by row, each with a line end, without those that were not edited."""
-    escape = formula_escaper(job.delimiter)
+    escape = formula_escaper(job.delimiter, job.dialect)
     corrected = {}
     for row, place in places.items():
         record, texts = chunk.record(place), given.texts_at(given.places[row])
         fields = _fields(record, job.delimiter)
-        if given.named or not _is_unchanged(texts, fields, _fields(escape(record), job.delimiter)):
-            corrected[row] = _written(fields, texts, row, job.delimiter) + job.line_end.encode()
+        if given.named or not _is_unchanged(texts, job, fields, _fields(escape(record), job.delimiter)):
+            corrected[row] = _written(fields, texts, row, job) + job.line_end.encode()
     return corrected
 
 
 def _fields(record: bytes, delimiter: str) -> list[bytes]:
-    return [record[start:end] for start, end in read_record(record, 0, len(record), ord(delimiter)).fields]
+    return [record[start:end] for start, end in read_record(record, 0, len(record), ord(delimiter), escapes=False).fields]
 
 
-def _is_unchanged(texts: Mapping[int, str], *versions: list[bytes]) -> bool:
+def _is_unchanged(texts: Mapping[int, str], job: Job, *versions: list[bytes]) -> bool:
     """Return whether each text is that of the field: as it was, or as a download escapes it for spreadsheets."""
+    value_of = job.dialect.value_of
     return all(
-        any(text == unquote(fields[column]).decode("utf-8", "replace") for fields in versions)
+        any(text == value_of(unquote(fields[column]).decode("utf-8", "replace")) for fields in versions)
         for column, text in texts.items()
     )
 
 
-def _written(fields: list[bytes], texts: Mapping[int, str], row: int, delimiter: str) -> bytes:
+def _written(fields: list[bytes], texts: Mapping[int, str], row: int, job: Job) -> bytes:
     """Return a record with some of its fields replaced.
 
     Raises:
         UploadRefused: ``too_wide``, ``undecodable``, ``bad_correction``.
     """
-    new = {column: as_field(text, delimiter) for column, text in texts.items()}
+    delimiter = job.delimiter
+    new = {column: as_field(job.dialect.text_of(text), delimiter) for column, text in texts.items()}
     if any(len(field) > MAX_FIELD_BYTES for field in new.values()):
         raise UploadRefused("too_wide", f"row {row} has a field longer than {MAX_FIELD_BYTES} bytes", row=row)
     if any(b"\0" in field for field in new.values()):

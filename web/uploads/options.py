@@ -68,8 +68,8 @@ class ScoringOptions:
         pairs = zip(self.cards, labels, strict=True)
         return [*(f"{name}_{label}" for card, label in pairs for name in card.result_columns[:-1]), "error", *extra]
 
-    def match_header(self, header: Header) -> ColumnMatch:
-        """Map the features of all models to columns.
+    def match_header(self, header: Header, where: str = "") -> ColumnMatch:
+        """Map the features of all models to columns; ``where`` says in refusals what was taken as the header.
 
         Raises:
             UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
@@ -77,9 +77,9 @@ class ScoringOptions:
         match = match_columns(self.cards, header.columns)
         if not match.columns and any(_is_number(name) for name in header.columns):
             detail = "the first line holds data; a header row with the columns' names is needed"
-            raise UploadRefused("no_header", detail)
+            raise UploadRefused("no_header", _with(detail, where))
         if match.missing:
-            raise self._missing_columns(match, header)
+            raise self._missing_columns(match, header, where)
         if match.duplicates:
             errors = [
                 Detail("duplicate_columns", f"{name!r} is a duplicate column: another one holds the same feature", name)
@@ -88,7 +88,7 @@ class ScoringOptions:
             raise UploadRefused("duplicate_columns", f"duplicate columns: {', '.join(match.duplicates)}", errors)
         return match
 
-    def _missing_columns(self, match: ColumnMatch, header: Header) -> UploadRefused:
+    def _missing_columns(self, match: ColumnMatch, header: Header, where: str) -> UploadRefused:
         errors = [
             Detail(
                 "missing_columns", f"column {column.name!r} is missing", column.name, did_you_mean=column.did_you_mean
@@ -96,13 +96,18 @@ class ScoringOptions:
             for column in match.missing
         ]
         names = ", ".join(column.name for column in match.missing)
-        hint = "; lines must end in LF or CRLF" if b"\r" in header.raw else ""
-        if header.broken_line:
-            hint += f"; line {header.broken_line} was read as the header, with the delimiter {header.delimiter!r}"
-            hint += ': it lacks a quote (") or has one too many'
+        hint = "; some lines end in CR alone" if b"\r" in header.raw else ""
+        if header.is_broken:
+            hint += '; the header lacks a quote (") or has one too many'
         who = " and ".join(repr(card.name) for card in self.cards)
         subject = f"models {who} need" if self.compared else f"model {who} needs"
-        return UploadRefused("missing_columns", f"{subject} columns that are missing: {names}{hint}", errors)
+        return UploadRefused(
+            "missing_columns", _with(f"{subject} columns that are missing: {names}{hint}", where), errors
+        )
+
+
+def _with(detail: str, where: str) -> str:
+    return f"{detail}; {where}" if where else detail
 
 
 def model_labels(models: Sequence[tuple[str, str]]) -> list[str]:
@@ -122,7 +127,7 @@ def joint_schema(cards: Sequence[Card]) -> Schema:
 def count_matches(cards: Sequence[Card]) -> CountMatches:
     """Return a function that counts the models' columns in a header (see ``CountMatches``)."""
     schema = joint_schema(cards)
-    return lambda names: (len(schema.match_columns(names).columns), len(schema.features))
+    return lambda names: (schema.count_columns(names), len(schema.features))
 
 
 def match_columns(cards: Sequence[Card], columns: Sequence[str]) -> ColumnMatch:

@@ -14,6 +14,7 @@ from jobs.csv.decoding import ENCODINGS
 _PROBABILITY = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
 _FLAG = {"type": "boolean", "default": False}
+_DECIMAL = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", ".", ","]}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
 
 
@@ -53,6 +54,17 @@ class UploadForm:
         Field(description="rows with at least this probability are classified as positive"),
     ] = None
     encoding: Encoding = None
+    delimiter: Annotated[
+        str | None,
+        Field(
+            description="character that separates fields, if it should not be detected; a space means runs of spaces"
+        ),
+    ] = None
+    decimal: Annotated[
+        str | None,
+        WithJsonSchema(_DECIMAL),
+        Field(description="decimal mark of the numbers in the file, if it should not be detected"),
+    ] = None
     explain: Annotated[
         str | None,
         WithJsonSchema(_COUNT),
@@ -62,6 +74,11 @@ class UploadForm:
         str | None,
         WithJsonSchema(_FLAG),
         Field(description="add a column that lists values of a scored row that did not occur in training"),
+    ] = None
+    drop_results: Annotated[
+        str | None,
+        WithJsonSchema(_FLAG),
+        Field(description="drop the columns that earlier results added to the file, instead of adding `prediction_2`"),
     ] = None
 
     NAMES: ClassVar[tuple[str, ...]]

@@ -1,21 +1,26 @@
 """Preflight: check the first bytes of a file before it is uploaded."""
 
 import base64
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from jobs.csv.decoding import Utf8Decoder
-from jobs.csv.reader import Cutter, Header, read_header
+from jobs.csv.detection import FileStart
+from jobs.csv.dialect import Translator
+from jobs.csv.reader import Chunk, Cutter, Header
 from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
 from model.card import Card
-from model.schema import ColumnMatch
+from model.schema import ColumnMatch, FaultCode
 from web.problems import Problem
 from web.request_limits import PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
-from web.uploads.options import ScoringOptions, count_matches, match_columns
+from web.uploads.earlier_results import ResultsDropper, result_columns
+from web.uploads.file_start import StatedDialect, preview_start, without_results
+from web.uploads.options import ScoringOptions
+from web.uploads.preflight_notes import preflight_notes
+from web.uploads.totals import TotalsFinder
 
 _WAIT_SECONDS = 10.0
 
@@ -29,19 +34,41 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     """
     sample = _sample(body)
     options = ScoringOptions.of(body.form, services.catalog)
-    cards = options.cards
+    stated = StatedDialect.of(body.form)
     text = Utf8Decoder(body.form.encoding)
     data = text.feed(sample)
-    header = _header(data if b"\n" in data else data + text.finish(), cards)
-    match = match_columns(cards, header.columns)
-    rows = _whole_records(data[header.size :], text, header, len(sample) == PREFLIGHT_BYTES)
-    preview: dict[str, Any] = {"rows_seen": rows.rows, "faults": [], "examples": []}
+    is_cut = len(sample) == PREFLIGHT_BYTES
+    if b"\n" not in data:
+        data += text.finish()
+    start, match = preview_start(data, stated, options, text.has_byte_order_mark)
+    own = result_columns(start.header.columns, match.columns.values())
+    records = _whole_records(data, text, start, is_cut)
+    if stated.drop_results:
+        start, match = without_results(start, match)
+        records = list(ResultsDropper.of(start.header, len(own)).feed(iter(records))) if own else records
+    header, dialect = start.header, start.dialect
+    totals = TotalsFinder(dialect, match.columns.values())
+    chunks = list(totals.feed(iter(records)))
+    totals_lines = 0 if is_cut else sum(chunk.rows for chunk in totals.finish())
+    rows = _joined(chunks if totals_lines else records)
+    count = sum(chunk.rows for chunk in records)
+    preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows.rows:
         # Of two models, the first previews the rows.
-        preview = _preview(services, cards[0], header, match, rows, options.threshold)
+        preview = _preview(services, options.cards[0], start, match, rows, options.threshold)
+    if totals_lines:
+        preview["rows_seen"] = count
+        preview["faults"] = [*preview["faults"], {"code": FaultCode.TOTALS_LINE, "column": None, "count": totals_lines}]
     return {
         "encoding": text.encoding,
-        "delimiter": header.delimiter,
+        "byte_order_mark": dialect.has_byte_order_mark,
+        "delimiter": dialect.delimiter,
+        "quote": dialect.quote,
+        "decimal": dialect.decimal,
+        "skipped_lines": dialect.skipped_lines,
+        "dropped_names": start.dropped_names,
+        "result_columns": list(own),
+        "notes": preflight_notes(text.encoding, start, preview["faults"]),
         "columns": _columns(header, match),
         "missing_columns": [{"name": column.name, "did_you_mean": column.did_you_mean} for column in match.missing],
         "extra_columns": list(match.extra),
@@ -58,28 +85,27 @@ def _sample(body: Body) -> bytes:
     return data[:PREFLIGHT_BYTES]
 
 
-def _whole_records(data: bytes, text: Utf8Decoder, header: Header, is_cut: bool) -> InputChunk:
-    """Return the records that end within the sample as one chunk; a single one needs no line end.
+def _whole_records(data: bytes, text: Utf8Decoder, start: FileStart, is_cut: bool) -> list[Chunk]:
+    """Return the records that end within the sample; a single one needs no line end.
 
     A quoted field may go on after a sample that was cut. Otherwise only its last line may be incomplete.
 
     Raises:
         UploadRefused: as for an upload that begins like this.
     """
+    translator, size = Translator(start.dialect), start.header.size
+    rows = translator.feed(data)[size:]
     if not is_cut:
-        lines = data[: data.rfind(b"\n") + 1]
-        data = lines if lines.strip(b"\r\n") else data + text.finish()
-    cutter = Cutter(header.delimiter, len(header.columns), chunk_bytes=1)
-    chunks = list(cutter.feed(data)) + ([] if is_cut else list(cutter.finish()))
+        lines = rows[: rows.rfind(b"\n") + 1]
+        rows = lines if lines.strip(b"\r\n") else rows + translator.feed(text.finish()) + translator.finish()
+    cutter = Cutter(start.header.delimiter, len(start.header.columns), chunk_bytes=1)
+    return [*cutter.feed(rows), *([] if is_cut else cutter.finish())]
+
+
+def _joined(chunks: Sequence[Chunk]) -> InputChunk:
     open_quotes = [chunk.first_row - 1 + number for chunk in chunks for number in chunk.open_quotes]
-    return InputChunk(1, cutter.rows, b"".join(chunk.data for chunk in chunks), tuple(open_quotes))
-
-
-def _header(data: bytes, cards: Sequence[Card]) -> Header:
-    header = read_header(data, count_matches(cards), final=True)
-    if header is None:
-        raise UploadRefused("no_header", "no header row in the first bytes")
-    return header
+    data = b"".join(chunk.data for chunk in chunks)
+    return InputChunk(1, sum(chunk.rows for chunk in chunks), data, tuple(open_quotes))
 
 
 def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
@@ -95,7 +121,7 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
 
 
 def _preview(
-    services: Services, card: Card, header: Header, match: ColumnMatch, rows: InputChunk, threshold: float | None
+    services: Services, card: Card, start: FileStart, match: ColumnMatch, rows: InputChunk, threshold: float | None
 ) -> dict[str, Any]:
     request = {
         "kind": "preview",
@@ -104,9 +130,11 @@ def _preview(
         "threshold": threshold,
         "sample": base64.b64encode(rows.data).decode(),
         "open_quotes": rows.open_quotes,
-        "delimiter": header.delimiter,
+        "delimiter": start.header.delimiter,
+        "dialect": start.dialect.encode(),
+        "header": base64.b64encode(start.header.raw).decode(),
         "columns": match.columns,
-        "width": len(header.columns),
+        "width": len(start.header.columns),
     }
     prediction_id, answer = services.predictions.ask(request, _WAIT_SECONDS)
     services.stored_predictions.forget([prediction_id])

@@ -63,12 +63,11 @@ def body_of(store: JobStore, job: Job, form: UploadForm) -> Body:
     Raises:
         Problem: while reading, ``unknown_job`` if the results have expired or were deleted meanwhile.
     """
-    return Body(form, _blocks(store, job))
+    return Body(form, _blocks(store, job), translated=job)
 
 
 def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
-    # A first line `sep=` makes sure that the file is read with the same delimiter.
-    yield b"sep=" + job.delimiter.encode() + b"\n" + job.input_header + job.line_end.encode()
+    yield job.preamble + job.input_header + job.line_end.encode()
     header = read_record(job.input_header, 0, len(job.input_header), ord(job.delimiter), escapes=False)
     recovery = InputRecovery(job.delimiter, header.count)
     for number in range(job.chunks):

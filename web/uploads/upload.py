@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
@@ -12,7 +13,9 @@ from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
 from jobs.csv.decoding import Utf8Decoder
-from jobs.csv.reader import Chunk, Cutter, Header, read_header
+from jobs.csv.detection import FileStart
+from jobs.csv.dialect import Translator
+from jobs.csv.reader import SAMPLE_BYTES, Chunk, Cutter
 from jobs.errors import JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.settings import Settings
@@ -25,8 +28,11 @@ from model.errors import ModelError
 from web.problems import to_problem
 from web.request_limits import MAX_FILENAME
 from web.uploads.bodies import Body
-from web.uploads.options import ScoringOptions, count_matches
+from web.uploads.earlier_results import ResultsDropper
+from web.uploads.file_start import StatedDialect, read_start, read_translated_start
+from web.uploads.options import ScoringOptions
 from web.uploads.parameters import UploadForm
+from web.uploads.totals import TotalsFinder
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,8 +67,9 @@ def clean_name(name: str | None) -> str:
 class Upload:
     """Receives one upload and turns it into a job.
 
-    The bytes of the body are decoded (``Utf8Decoder``), cut at record ends (``Cutter``) and stored chunk by chunk
-    (``JobStore.append``), which says which chunks to send to the workers. A refusal leaves nothing behind.
+    The bytes of the body are decoded (``Utf8Decoder``), translated for the record core (``Translator``), cut at record
+    ends (``Cutter``) and stored chunk by chunk (``JobStore.append``), which says which chunks to send to the workers. A
+    refusal leaves nothing behind.
     """
 
     def __init__(
@@ -83,8 +90,11 @@ class Upload:
         if not body.fields_may_follow:
             self._read_form()
         self._head, self._parsed_bytes = b"", 0
-        self._header: Header | None = None
+        self._start: FileStart | None = None
+        self._translator: Translator | None = None
         self._cutter: Cutter | None = None
+        self._totals: TotalsFinder | None = None
+        self._dropper: ResultsDropper | None = None
         self._size = self._chunks = 0
         self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
@@ -92,6 +102,7 @@ class Upload:
     def _read_form(self) -> None:
         """Evaluate the parameters; of a form when its file begins, since form fields may precede it."""
         self._options = ScoringOptions.of(self._form, self._catalog)
+        self._stated = StatedDialect.of(self._form)
         self._initial_encoding = self._form.encoding
         self._text = Utf8Decoder(self._form.encoding)
 
@@ -141,41 +152,59 @@ class Upload:
         if self._cutter is None:
             self._head += text
             text = self._begin(final)
-        if self._cutter is None:
+        elif self._translator:
+            text = self._translator.feed(text) + (self._translator.finish() if final else b"")
+        if self._cutter is None or self._totals is None:
             return
         if text:
-            self._append(self._cutter.feed(text))
+            self._append(self._totals.feed(self._without_results(self._cutter.feed(text))))
         if final:
-            self._append(self._cutter.finish())
+            self._append(self._totals.feed(self._without_results(self._cutter.finish())))
+            self._append(self._totals.finish())
         elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
             self._store.touch(self.job_id)
             if self._idempotency:
                 self._idempotency.touch()
             self._stored = time.monotonic()
 
+    def _without_results(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        return self._dropper.feed(chunks) if self._dropper else chunks
+
     def _begin(self, final: bool) -> bytes:
-        """Read the header once it is complete and begin the job; return the text after it."""
+        """Read the header once the first bytes are there and begin the job; return the text after it."""
         # A long header is parsed again only when it has doubled, so that the work stays linear.
-        if not final and b"\n" not in self._head and len(self._head) < 2 * self._parsed_bytes:
+        if not final and len(self._head) < max(SAMPLE_BYTES, 2 * self._parsed_bytes):
             return b""
         self._parsed_bytes = len(self._head)
-        header = read_header(self._head, count_matches(self._options.cards), final)
-        if header is None:
-            self._head = self._head.lstrip(b"\r\n")
+        start = self._read_start(final)
+        if start is None:
             return b""
-        match, options = self._options.match_header(header), self._options
-        self._header = header
-        self._cutter = Cutter(header.delimiter, len(header.columns), self._settings.chunk_bytes)
-        new = self._new_job(options, match.columns)
+        self._start = start
+        text = self._head
+        if not self._body.translated:
+            self._translator = Translator(start.dialect)
+            text = self._translator.feed(text) + (self._translator.finish() if final else b"")
+        width = len(start.header.columns) + start.dropped_results
+        self._cutter = Cutter(start.header.delimiter, width, self._settings.chunk_bytes)
+        if start.dropped_results:
+            self._dropper = ResultsDropper.of(start.header, start.dropped_results)
+        new = self._new_job(self._options)
+        self._totals = TotalsFinder(start.dialect, new.columns.values())
         self._store.begin(new)
         self.job_id, self._stored = new.id, time.monotonic()
-        rest, self._head = self._head[header.size :], b""
-        return rest
+        self._head = b""
+        return text[start.header.size :]
+
+    def _read_start(self, final: bool) -> FileStart | None:
+        if self._body.translated:
+            return read_translated_start(self._head, final, self._body.translated.dialect, self._options)
+        read = read_start(self._head, final, self._stated, self._options, self._text.has_byte_order_mark)
+        return read and read[0]
 
     def _append(self, chunks: Iterator[Chunk]) -> None:
         assert self.job_id is not None
         for chunk in chunks:
-            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes)
+            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals)
             hold = self._body.fields_may_follow
             if self._chunks:
                 self._store.check_memory()
@@ -195,7 +224,8 @@ class Upload:
             idempotency_key,
             total=self._cutter.rows,
             size=self._size,
-            encoding=self._text.encoding,
+            encoding=self._encoding[0],
+            codec=self._encoding[1],
             fingerprint=fingerprint(self._digest, self._form) if idempotency_key else None,
             options=self._final_options() if self._body.fields_may_follow else None,
         )
@@ -210,29 +240,40 @@ class Upload:
 
     def _final_options(self) -> NewJob:
         """Return the job with the options of all form fields: nothing is scored before the last of them."""
-        assert self._header is not None
-        if self._form.encoding != self._initial_encoding:
-            raise UploadRefused("malformed_body", "the field 'encoding' must precede the file, or be in the query")
-        options = ScoringOptions.of(self._form, self._catalog)
-        return self._new_job(options, options.match_header(self._header).columns)
+        stated = {"encoding": self._form.encoding, **asdict(StatedDialect.of(self._form))}
+        for name, initial in {"encoding": self._initial_encoding, **asdict(self._stated)}.items():
+            if stated[name] != initial:
+                raise UploadRefused("malformed_body", f"the field {name!r} must precede the file, or be in the query")
+        return self._new_job(ScoringOptions.of(self._form, self._catalog))
 
-    def _new_job(self, options: ScoringOptions, columns: Mapping[str, int]) -> NewJob:
-        assert self._header is not None
+    @property
+    def _encoding(self) -> tuple[str, str]:
+        """The encoding of the file as far as it is known: as people call it, and as Python does."""
+        job = self._body.translated
+        return (job.encoding, job.codec) if job else (self._text.encoding, self._text.codec)
+
+    def _new_job(self, options: ScoringOptions) -> NewJob:
+        assert self._start is not None
+        header, dialect = self._start.header, self._start.dialect
+        encoding, codec = self._encoding
+        names = [dialect.text_of(name) for name in header.unused_names(options.result_columns)]
         return NewJob(
             model=options.cards[0].name,
             version=options.cards[0].version,
             compared=(options.compared.name, options.compared.version) if options.compared else None,
             filename=clean_name(self._form.filename),
-            encoding=self._text.encoding,
-            delimiter=self._header.delimiter,
-            line_end=self._header.line_end.decode(),
+            encoding=encoding,
+            codec=codec,
+            dialect=dialect,
+            delimiter=header.delimiter,
+            line_end=header.line_end.decode(),
             threshold=options.threshold,
             explain=options.explain,
             warnings=options.warnings,
-            header=self._header.with_columns(options.result_columns),
-            input_header=self._header.raw,
-            columns=columns,
-            width=len(self._header.columns),
+            header=header.with_columns(names),
+            input_header=header.raw,
+            columns=options.match_header(header, self._start.where).columns,
+            width=len(header.columns),
             added=options.added,
             shown=self._shown,
         )

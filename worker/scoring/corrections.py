@@ -80,7 +80,7 @@ def _count_values(
     if not counted or not scorers:
         return {}
     chunk = InputChunk(1, len(counted), b"\n".join([*counted, b""]))
-    return validate(parse_chunk(chunk, layout), scorers).value_counts
+    return validate(parse_chunk(chunk, layout), scorers, layout).value_counts
 
 
 def _was_read(fault: RejectLine) -> bool:

@@ -2,20 +2,24 @@
 
 import codecs
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from jobs.csv.decoding import is_utf8
+from jobs.csv.dialect import Dialect
 from jobs.csv.line_ends import ends_of_lines
-from jobs.csv.records import RecordIndex, index_records, read_record, unquote
+from jobs.csv.records import RecordIndex, as_field, index_records, read_record, unquote
 from jobs.messages import InputChunk
+from model.parsing import NumberFormat
 from worker.scoring.malformed import BrokenRecords, broken_records
-from worker.scoring.render import records_with_line_ends, slices, text_of
+from worker.scoring.rejects import FaultColumn
+from worker.scoring.render import in_quotes, records_with_line_ends, slices, text_of
 
 Texts = tuple[pa.StringArray, NDArray[np.int32]]
 
@@ -25,7 +29,8 @@ class Layout:
     """The layout of a file and its results: delimiter, number of columns, column of each feature.
 
     ``added`` is the number of result columns up to and including ``error``. A ``warnings`` column may follow, then
-    ``explained`` pairs of columns (feature, effect).
+    ``explained`` pairs of columns (feature, effect). ``dialect`` is that of the file before its translation, and
+    ``header`` holds the bytes of its header.
     """
 
     delimiter: str
@@ -34,6 +39,26 @@ class Layout:
     added: int = 3
     explained: int = 0
     warnings: bool = False
+    dialect: Dialect = field(default_factory=Dialect)
+    header: bytes = b""
+
+    @property
+    def numbers(self) -> NumberFormat:
+        """How the file writes numbers."""
+        return NumberFormat(self.dialect.decimal, self.dialect.is_decimal_certain)
+
+    def as_field(self, text: str) -> bytes:
+        """Encode a text that is added to a record as a field."""
+        return as_field(self.dialect.text_of(text), self.delimiter)
+
+    def as_numbers(self, column: pa.BinaryArray) -> pa.BinaryArray:
+        """Return numbers that are added to records as fields, with the file's decimal mark."""
+        if self.dialect.decimal == ".":
+            return column
+        written = pc.replace_substring(column, b".", self.dialect.decimal.encode())
+        if self.delimiter != self.dialect.decimal:
+            return written
+        return pc.if_else(pc.match_substring(written, self.delimiter), in_quotes(written), written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +66,15 @@ class ParsedChunk:
     """A chunk of n records.
 
     ``good``, shape (m,), are the indexes of the records that can be validated. ``columns`` holds, per feature, the
-    distinct texts and the codes of the good records, shape (m,). ``broken`` are the other records.
+    distinct texts and the codes of the good records, shape (m,). ``broken`` are the other records, without
+    those that repeat the header.
     """
 
     index: RecordIndex
     good: NDArray[np.int64]
     columns: dict[str, Texts]
     broken: BrokenRecords | None
+    repeated_headers: FaultColumn | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -62,7 +89,7 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
     index = _index(chunk, layout)
     malformed = index.malformed
     if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
-        return ParsedChunk(index, np.arange(len(index)), columns, None)
+        return ParsedChunk(index, np.arange(len(index)), _as_values(columns, layout), None)
     broken = broken_records(index, layout.width, malformed, chunk.open_quotes)
     if broken and repair:
         broken = repair(index, broken)
@@ -74,7 +101,7 @@ def parse_records(
 ) -> ParsedChunk:
     """Parse those of the rows that have no fault, repaired ones included."""
     good = np.setdiff1d(rows, broken.faults.rows, assume_unique=True) if broken else rows
-    return ParsedChunk(index, good, _columns(index, good, layout, broken), broken)
+    return ParsedChunk(index, good, _as_values(_columns(index, good, layout, broken), layout), broken)
 
 
 def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
@@ -92,6 +119,16 @@ def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] 
     if not len(index) or not is_utf8(index.data):
         return None
     return _read_csv(index.data, len(index), layout)
+
+
+def _as_values(columns: dict[str, Texts], layout: Layout) -> dict[str, Texts]:
+    """Return the columns with the values that their texts had before the file was translated."""
+    if layout.dialect.is_plain:
+        return columns
+    return {
+        name: (pa.array(map(layout.dialect.value_of, texts.to_pylist()), pa.string()), codes)
+        for name, (texts, codes) in columns.items()
+    }
 
 
 def _columns(

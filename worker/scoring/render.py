@@ -1,5 +1,6 @@
 """Append texts to the records' own bytes, in a few Arrow calls per chunk. Pure."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def text_of(column: pa.BinaryArray) -> bytes:
 def all_quoted(texts: pa.StringArray, delimiter: str) -> pa.BinaryArray:
     """Encode each text as a CSV field, as ``as_field`` does."""
     plain = texts.cast(pa.binary())
-    special = pc.match_substring_regex(texts, rf'["\r\n{delimiter}]')
+    special = pc.match_substring_regex(texts, rf'["\r\n]|{re.escape(delimiter)}')
     if not pc.any(special).as_py():
         return plain
     return pc.if_else(special, in_quotes(plain), plain)

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.csv.records import as_field
 from model.card import Card, Scores
 from model.columns import Floats
 from model.scorer import Predictions
@@ -29,13 +28,13 @@ def answer_suffixes(
     separator = layout.delimiter.encode()
     parts: list[pa.Array | bytes] = []
     for predictions, card in zip(answers.predictions, cards, strict=True):
-        parts += _answer(predictions, card, layout.delimiter, b"" if parts else separator)
+        parts += _answer(predictions, card, layout, b"" if parts else separator)
     if layout.warnings:
         parts += [separator, b"" if warnings is None else warnings]
     if answers.effects is not None:
-        fields = [as_field(feature.name, layout.delimiter) for feature in cards[0].features]
+        fields = [layout.as_field(feature.name) for feature in cards[0].features]
         names = [separator + field + separator for field in (*fields, b"")]
-        parts += _largest_effects(answers.effects, pa.array(names, pa.binary()), layout.explained)
+        parts += _largest_effects(answers.effects, pa.array(names, pa.binary()), layout)
     return join(*parts)
 
 
@@ -59,21 +58,21 @@ def suffixes(
     return pa.concat_arrays([answers, errors]).take(pa.array(places))
 
 
-def _answer(predictions: Predictions, card: Card, delimiter: str, before: bytes) -> list[pa.Array | bytes]:
+def _answer(predictions: Predictions, card: Card, layout: Layout, before: bytes) -> list[pa.Array | bytes]:
     """Return a model's prediction and scores, each followed by a delimiter, with ``before`` in front."""
-    separator = delimiter.encode()
+    separator = layout.delimiter.encode()
     parts: list[pa.Array | bytes] = [before]
     for values, classes in predictions.by_target(card):
         if classes:
-            names = pa.array([as_field(name, delimiter) + separator for name in classes], pa.binary())
+            names = pa.array([layout.as_field(name) + separator for name in classes], pa.binary())
             parts.append(names.take(pa.array(values)))
         else:
-            parts += [shortest(values), separator]
+            parts += [layout.as_numbers(shortest(values)), separator]
     write = six_decimals if card.scores is Scores.PROBABILITY else shortest
-    return parts + [part for column in predictions.scores.T for part in (write(column), separator)]
+    return parts + [part for column in predictions.scores.T for part in (layout.as_numbers(write(column)), separator)]
 
 
-def _largest_effects(effects: Floats, names: pa.BinaryArray, count: int) -> Iterator[pa.Array]:
+def _largest_effects(effects: Floats, names: pa.BinaryArray, layout: Layout) -> Iterator[pa.Array]:
     """Yield the features with the largest effects of each row, each followed by its effect; ties keep feature order.
 
     The last of ``names`` stands for no feature: rows whose effects are NaN get neither names nor effects.
@@ -82,8 +81,8 @@ def _largest_effects(effects: Floats, names: pa.BinaryArray, count: int) -> Iter
     rounded = (
         np.round(np.where(known[:, np.newaxis], effects, 0), _EFFECT_DECIMALS) + 0.0
     )  # adding 0.0 turns -0.0 into 0.0
-    order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :count]
+    order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, : layout.explained]
     for places in order.T:
         yield names.take(pa.array(np.where(known, places, len(names) - 1)))
-        written = shortest(rounded[np.arange(len(rounded)), places])
+        written = layout.as_numbers(shortest(rounded[np.arange(len(rounded)), places]))
         yield written if known.all() else pc.if_else(pa.array(known), written, pa.scalar(b"", written.type))

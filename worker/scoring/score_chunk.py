@@ -14,19 +14,22 @@ from jobs.store.chunks import ScoredChunk
 from model.columns import Column
 from model.faults import Faults
 from model.monitoring.counts import REPAIRED, WARNING
-from model.schema import Feature
+from model.schema import Fault, FaultCode, Feature
 from model.scorer import Scorer
 from model.validate import ParsedValues, parse_distinct
+from worker.scoring.malformed import BrokenRecords
 from worker.scoring.parse import Layout, ParsedChunk, parse_chunk, read_records
 from worker.scoring.rejects import FaultColumn, count_faults, error_texts, reject_lines
 from worker.scoring.render import RewrittenRecords, records_with_line_ends, scored_text
 from worker.scoring.repair import repair_records
+from worker.scoring.repeated_header import without_repeated_headers
 from worker.scoring.result_columns import answer_suffixes, suffixes
 from worker.scoring.row_predictions import ScoringRequest, failed, score
 from worker.scoring.summary import count_values, summarise
 
 # Rows of a chunk, at most, that the summary lists as repaired.
 _MAX_LISTED = 20
+_TOTALS = Fault(FaultCode.TOTALS_LINE, "the last line of the file holds totals, not a record")
 ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 
 
@@ -60,9 +63,11 @@ def score_chunk(
         ScoringFailed: a model failed, without ``bisect``.
         OSError: the system could not start a process.
     """
-    repair = partial(repair_records, layout=layout, find_valid=partial(_fully_valid, scorers=scorers))
-    parsed = parse_chunk(chunk, layout, repair)
-    validated = validate(parsed, scorers)
+    if chunk.is_totals:
+        return _reject_totals(chunk, layout)
+    repair = partial(repair_records, layout=layout, find_valid=partial(_fully_valid, scorers=scorers, layout=layout))
+    parsed = without_repeated_headers(parse_chunk(chunk, layout, repair), layout)
+    validated = validate(parsed, scorers, layout)
     faults = validated.faults
     rejected, valid = _split(len(parsed), faults)
     request = ScoringRequest(scorers, validated.columns, threshold, bool(layout.explained))
@@ -101,6 +106,25 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
     columns = [broken.faults] if broken else []
     _, left = _split(len(index), columns)
     columns.append(failed(left, ATTEMPTS_USED_UP))
+    return _reject_all(chunk, layout, index, broken, columns, scoring_failed=len(left))
+
+
+def _reject_totals(chunk: InputChunk, layout: Layout) -> ScoredChunk:
+    """Reject the lines at the end of a file that hold totals."""
+    index, broken = read_records(chunk, layout)
+    rows = np.arange(len(index))
+    totals = FaultColumn(rows, np.zeros(len(rows), np.int64), Faults.of(None, [_TOTALS]))
+    return _reject_all(chunk, layout, index, broken, [totals])
+
+
+def _reject_all(
+    chunk: InputChunk,
+    layout: Layout,
+    index: RecordIndex,
+    broken: BrokenRecords | None,
+    columns: list[FaultColumn],
+    scoring_failed: int = 0,
+) -> ScoredChunk:
     rewritten = broken.rewritten if broken else None
     rows = np.arange(len(index))
     nothing = pa.array([], pa.binary())
@@ -109,7 +133,7 @@ def reject_chunk(chunk: InputChunk, layout: Layout) -> ScoredChunk:
         rejects=_rejects(index, rewritten, columns, chunk.first_row, layout),
         scored=0,
         rejected=len(index),
-        scoring_failed=len(left),
+        scoring_failed=scoring_failed,
         summary=count_faults(columns),
         originals=broken.originals(index) if broken else {},
     )
@@ -125,23 +149,24 @@ def _rejects(
     return reject_lines(faults, lines, first_row, layout.delimiter)
 
 
-def _fully_valid(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> NDArray[np.int64]:
+def _fully_valid(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> NDArray[np.int64]:
     """Return the readable records of a chunk without any fault or warning."""
-    validated = validate(parsed, scorers)
+    validated = validate(parsed, scorers, layout)
     wrong, _ = _split(len(parsed), [*validated.faults, *validated.warnings])
     return np.setdiff1d(parsed.good, wrong, assume_unique=True)
 
 
-def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
+def validate(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> Validated:
     """Validate the chunk for each model; a value that both reject is one fault."""
-    validated = Validated(faults=[parsed.broken.faults] if parsed.broken and len(parsed.broken.faults.rows) else [])
+    whole = [parsed.broken.faults] if parsed.broken and len(parsed.broken.faults.rows) else []
+    validated = Validated(faults=[*whole, parsed.repeated_headers] if parsed.repeated_headers else whole)
     known: dict[str, tuple[Feature, ParsedValues]] = {}
     counted: set[str] = set()
     for scorer in scorers:
         columns: dict[str, Column] = {}
         for feature in scorer.card.features:
             codes = parsed.columns[feature.name][1]
-            values = _parse_column(feature, parsed, known, validated)
+            values = _parse_column(feature, parsed, layout, known, validated)
             columns[feature.name] = (values.values, codes)
             summary = scorer.card.summary.get(feature.name)
             if summary and feature.name not in counted:
@@ -152,21 +177,32 @@ def validate(parsed: ParsedChunk, scorers: Sequence[Scorer]) -> Validated:
 
 
 def _parse_column(
-    feature: Feature, parsed: ParsedChunk, known: dict[str, tuple[Feature, ParsedValues]], validated: Validated
+    feature: Feature,
+    parsed: ParsedChunk,
+    layout: Layout,
+    known: dict[str, tuple[Feature, ParsedValues]],
+    validated: Validated,
 ) -> ParsedValues:
     """Parse the distinct values of a column; add their faults and warnings, unless the first model found the same."""
     texts, codes = parsed.columns[feature.name]
     before = known.get(feature.name)
     if before and before[0] == feature:
         return before[1]
-    values = parse_distinct(feature, texts)
+    values = parse_distinct(feature, texts, layout.numbers)
     new = values.without_those_of(before[1]) if before else values
     if len(new.faults):
-        validated.faults.append(_rows_of_values(new.at_fault, new.faults, len(values.values), codes, parsed.good))
+        faults = _as_written(new.faults, layout)
+        validated.faults.append(_rows_of_values(new.at_fault, faults, len(values.values), codes, parsed.good))
     if len(new.warnings):
-        validated.warnings.append(_rows_of_values(new.unusual, new.warnings, len(values.values), codes, parsed.good))
+        warnings = _as_written(new.warnings, layout)
+        validated.warnings.append(_rows_of_values(new.unusual, warnings, len(values.values), codes, parsed.good))
     known.setdefault(feature.name, (feature, values))
     return values
+
+
+def _as_written(faults: Faults, layout: Layout) -> Faults:
+    """Return the faults with texts that read in the file as they read now."""
+    return faults if layout.dialect.is_plain else faults.rewritten(layout.dialect.text_of)
 
 
 def _rows_of_values(

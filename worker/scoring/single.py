@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 import structlog
 
+from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
 from jobs.store.prediction_store import WaitingPrediction
 from model.card import Card, ModelKind, Scores
@@ -219,7 +220,9 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
     model = scorer(request["model"], request["version"])
     data = base64.b64decode(request["sample"])
     added = len(model.card.result_columns)
-    layout = Layout(request["delimiter"], request["width"], request["columns"], added)
+    dialect = Dialect.decode(request.get("dialect", {}))
+    header = base64.b64decode(request.get("header", ""))
+    layout = Layout(request["delimiter"], request["width"], request["columns"], added, dialect=dialect, header=header)
     chunk = InputChunk(1, 0, data, tuple(request.get("open_quotes", ())))
     scored = score_chunk(chunk, layout, [model], request["threshold"], bisect=True, isolated_seconds=isolated_seconds)
     faults = [
@@ -241,10 +244,16 @@ def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Ans
     predicted, scores = added[:several], added[several:]
     return {
         "row": number,
-        "record": {name: row[at] for name, at in layout.columns.items()},
-        **{name: text or None for name, text in zip(card.prediction_columns, predicted, strict=True)},
-        **{name: float(text) if text else None for name, text in zip(card.score_columns, scores, strict=True)},
-        "error": error or None,
+        "record": {name: layout.dialect.value_of(row[at]) for name, at in layout.columns.items()},
+        **{
+            name: layout.dialect.value_of(text) or None
+            for name, text in zip(card.prediction_columns, predicted, strict=True)
+        },
+        **{
+            name: float(text.replace(layout.dialect.decimal, ".")) if text else None
+            for name, text in zip(card.score_columns, scores, strict=True)
+        },
+        "error": layout.dialect.value_of(error) or None,
     }
 
 

@@ -10,9 +10,9 @@ from jobs.store.chunks import ScoredChunk
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from tests.jobs.store.conftest import found, upload
-from web.jobs.downloads import TransferBroken, Transform, as_it_is, finished_results, rejects
+from web.jobs.downloads import CsvForm, TransferBroken, finished_results, rejects
 
-Download = Callable[[JobStore, Job, Transform], Iterator[bytes]]
+Download = Callable[[JobStore, CsvForm], Iterator[bytes]]
 
 SCORED = ScoredChunk(b"1,2,x\n", b"1,a,1,not_a_number,no,1,2\n", 1, 1)
 
@@ -45,7 +45,7 @@ def test_a_job_deleted_meanwhile_breaks_the_download_off(
     store: JobStore, end: Callable[[JobStore], Job], kind: Download, received: int
 ) -> None:
     job = end(store)
-    blocks = kind(store, job, as_it_is)
+    blocks = kind(store, CsvForm(job))
     for _ in range(received):
         next(blocks)
     store.remove(job.id)
@@ -58,4 +58,4 @@ def test_a_job_deleted_meanwhile_breaks_the_download_off(
 def test_a_job_that_stays_is_downloaded_as_far_as_it_was_scored(
     store: JobStore, end: Callable[[JobStore], Job], kind: Download
 ) -> None:
-    assert len(list(kind(store, end(store), as_it_is))) == 3
+    assert len(list(kind(store, CsvForm(end(store))))) == 3

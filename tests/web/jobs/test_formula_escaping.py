@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jobs.csv.dialect import Dialect
 from tests.jobs.csv.reference_reader import read
 from web.jobs.formula_escaping import formula_escaper
 
@@ -134,3 +135,15 @@ def test_a_line_end_is_no_carriage_return_of_a_field() -> None:
 def test_quotes_without_end_cost_no_time() -> None:
     field = b'"' * 1_000_000 + b"=1"
     assert len(formula_escaper(",")(b"a," + field)) <= len(field) + 3
+
+
+@pytest.mark.parametrize("delimiter", ["^", "~", " ", "\x1f"])
+def test_formulas_are_found_behind_every_delimiter(delimiter: str) -> None:
+    fields = ["a", "=1+1", "-5", "-1.234,56", "+49/30/1234567", "-12%", "@x", '"=b"', "+1-555-123-4567"]
+    wanted = ["a", "'=1+1", "-5", "-1.234,56", "'+49/30/1234567", "-12%", "'@x", '"\'=b"', "+1-555-123-4567"]
+    escaped = formula_escaper(delimiter)((delimiter.join(fields) + "\n").encode()).decode()
+    assert escaped == delimiter.join(wanted) + "\n"
+
+
+def test_where_apostrophes_quote_a_space_precedes_a_formula() -> None:
+    assert formula_escaper(",", Dialect(quote="'"))(b'1,"=1+1",=2\n') == b'1," =1+1", =2\n'

@@ -323,8 +323,8 @@ def test_the_list_goes_on_page_by_page(service: Stack) -> None:
         ("GET", "/models/nothing", 404, "Model not found"),
         ("GET", "/predictions/nothing", 404, "Prediction not found"),
         ("POST", "/", 405, "Method not allowed"),
-        ("GET", "/jobs?state=lost", 422, "Invalid address"),
-        ("GET", "/jobs?cursor=lost", 422, "Invalid address"),
+        ("GET", "/jobs?state=lost", 422, "Invalid parameter"),
+        ("GET", "/jobs?cursor=lost", 422, "Invalid parameter"),
         ("POST", "/jobs/0123456789abcdef/cancel", 404, "Job not found"),
     ],
 )
@@ -388,3 +388,26 @@ def test_every_page_is_whole_and_asks_nobody_else(service: Stack, path: str) -> 
             assert not address or not urlsplit(address).netloc
             if address and element.tag in ("link", "script"):
                 assert service.get(address).status_code == 200
+
+
+def test_the_upload_form_offers_its_options_folded(service: Stack) -> None:
+    page = page_of(service, "/")
+    (form,) = page.all("form", method="post")
+    (folded,) = form.iter("details")
+    assert "open" not in folded.attrib
+    names = [field.attrib["name"] for field in folded.iter() if field.tag in ("input", "select")]
+    assert names == ["model", "explain", "encoding", "delimiter", "decimal", "drop_results"]
+
+
+def test_a_form_with_options_is_scored_by_them(service: Stack) -> None:
+    data = f"{HEADER}\n{ROW}\n".replace(",", "\t").replace("\t40", "\t40,0").encode("cp1250")
+    options = {"explain": "2", "encoding": "cp1250", "delimiter": "\t", "decimal": ",", "model": "income"}
+    job = service.get(f"/api/v1{upload_by_form(service, data, **options).headers['Location']}").json()
+    assert (job["explain"], job["encoding"], job["delimiter"], job["decimal"]) == (2, "cp1250", "\t", ",")
+
+
+def test_options_are_kept_when_a_file_is_refused(service: Stack) -> None:
+    page = Page(upload_by_form(service, b"a;b\n1;2\n", delimiter=";", explain="3"))
+    assert page.status == 422
+    assert "line 1 was taken as the header, with a semicolon as delimiter" in page.text("main")
+    assert (page.values("post")["delimiter"], page.values("post")["explain"]) == (";", "3")

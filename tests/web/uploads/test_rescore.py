@@ -72,8 +72,8 @@ def files_of(service: Stack, job: dict[str, Any]) -> tuple[bytes, bytes]:
     return service.get(job["links"]["results"]).content, service.get(job["links"]["rejects"]).content
 
 
-def rows_of(results: bytes, delimiter: str = ",") -> list[list[str]]:
-    return list(csv.reader(io.StringIO(results.decode(), newline=""), delimiter=delimiter))
+def rows_of(results: bytes, delimiter: str = ",", encoding: str = "utf-8") -> list[list[str]]:
+    return list(csv.reader(io.StringIO(results.decode(encoding), newline=""), delimiter=delimiter))
 
 
 def delete(service: Stack, *jobs: dict[str, Any]) -> None:
@@ -115,7 +115,12 @@ def test_whatever_the_encoding_was(service: Stack, encoding: str) -> None:
     first = service.upload(f"sep=,\r\n{text}".encode(encoding)).json()
     second = new_job(service, again(service, first))
     assert files_of(service, second) == files_of(service, first)
-    assert rows_of(files_of(service, second)[0])[0][-4:] == ["prediction", "prediction_2", "probability", "error"]
+    assert rows_of(files_of(service, second)[0], encoding=encoding)[0][-4:] == [
+        "prediction",
+        "prediction_2",
+        "probability",
+        "error",
+    ]
     delete(service, first, second)
 
 

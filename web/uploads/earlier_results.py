@@ -1,0 +1,70 @@
+"""Drop the columns of earlier results from a file that is scored once more. Pure."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from jobs.csv.reader import Chunk, Header
+from jobs.csv.records import index_records
+
+_PREDICTION = re.compile(r"prediction(_.+)?")
+_RESULT = re.compile(
+    r"(prediction|probability|decision)(_.+)?|(score|distance|error|warnings|explain_[0-9]+_(feature|effect))(_.+)?"
+)
+_ERROR = re.compile(r"error(_[0-9]+)?")
+
+
+def result_columns(names: Sequence[str], inputs: Collection[int]) -> tuple[str, ...]:
+    """Return the columns at the end of a header that earlier results added; none if the last ones are others.
+
+    ``inputs`` are the numbers of the features' columns, which are never among them.
+    """
+    first = len(names)
+    while first and first - 1 not in inputs and _RESULT.fullmatch(names[first - 1].strip()):
+        first -= 1
+    while first < len(names) and not _PREDICTION.fullmatch(names[first].strip()):
+        first += 1
+    own = tuple(names[first:])
+    return own if any(_ERROR.fullmatch(name.strip()) for name in own) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsDropper:
+    """Cuts the last fields off records that have the header's width; ``kept`` of ``width`` fields are left.
+
+    All other records stay as they are, and one that would then fit gets an empty field more, so that it is rejected.
+    """
+
+    delimiter: str
+    width: int
+    kept: int
+
+    @classmethod
+    def of(cls, header: Header, dropped: int) -> "ResultsDropper":
+        """Return what drops that many columns after those of the header."""
+        kept = len(header.columns)
+        return cls(header.delimiter, kept + dropped, kept)
+
+    def feed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Yield the chunks without the fields."""
+        for chunk in chunks:
+            yield replace(chunk, data=self._cut(chunk.data))
+
+    def _cut(self, data: bytes) -> bytes:
+        index = index_records(data, ord(self.delimiter), final=True, width=self.width)
+        if not len(index):
+            return data
+        counts, delimiters = index.field_counts(), index.delimiter_offsets
+        counts[index.malformed] = 0
+        places = np.searchsorted(delimiters, index.starts) + self.kept - 1
+        fits = counts == self.width
+        ends = index.ends.copy()
+        ends[fits] = delimiters[places[fits]]
+        records = [data[start:end] for start, end in zip(index.starts.tolist(), ends.tolist(), strict=True)]
+        for number in np.flatnonzero(counts == self.kept).tolist():
+            records[number] += self.delimiter.encode()
+        bounds = zip(index.ends.tolist(), [*index.starts[1:].tolist(), len(data)], strict=True)
+        return b"".join(chain.from_iterable(zip(records, (data[end:start] for end, start in bounds), strict=True)))
