@@ -1,8 +1,8 @@
 """What schemathesis is told of the API that no description can say.
 
-Text that is CSV for a model; names of models that there are; that a file has the delimiter that is stated; that a
-body of ``Content-Encoding: gzip`` is compressed; that corrections fit the rows of one job alone; that an idempotency key belongs to one upload; that DELETE cancels a job
-that has not ended, so that who wants it gone waits for its end.
+Text that is CSV for a model; names of models that there are; that a file has the delimiter that is stated; that a body
+of ``Content-Encoding: gzip`` is compressed; that corrections fit the rows of one job alone; that an idempotency key
+belongs to one upload; that DELETE cancels a job that has not ended, so that who wants it gone waits for its end.
 """
 
 import gzip

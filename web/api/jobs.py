@@ -28,7 +28,14 @@ from web.api.openapi import (
     problems,
 )
 from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
-from web.api.schemas import JobsQuery, PreflightDocument, RejectedRecordsQuery, RejectsQuery, ResultsQuery
+from web.api.schemas import (
+    DownloadQuery,
+    JobsQuery,
+    PreflightDocument,
+    RejectedRecordsQuery,
+    RejectsQuery,
+    ResultsQuery,
+)
 from web.ids import unknown_job
 from web.jobs import downloads, rejected
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, notes, row_counts
@@ -330,7 +337,7 @@ def _download(blocks: Iterator[bytes], form: downloads.CsvForm, suffix: str) -> 
     return downloads.csv_response(blocks, form.job.filename, suffix, limit, form.charset)
 
 
-def _csv_form(job: Job, query: RejectsQuery) -> downloads.CsvForm:
+def _csv_form(job: Job, query: DownloadQuery) -> downloads.CsvForm:
     return downloads.CsvForm(job, query.escape == "formulas", query.output_encoding == "utf-8")
 
 

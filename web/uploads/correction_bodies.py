@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from jobs.csv.decoding import Utf8Decoder, is_utf8
-from jobs.csv.reader import Header, read_header
+from jobs.csv.detection import FileStart, detect
+from jobs.csv.dialect import Translator
 from jobs.csv.records import RecordIndex, index_records, unquote
 from jobs.errors import Detail, UploadRefused
 from model.card import Card
@@ -90,18 +91,19 @@ def read_file(data: bytes, encoding: str | None, columns: CorrectedColumns) -> G
     """
     decoder = Utf8Decoder(encoding)
     text = decoder.feed(data) + decoder.finish()
-    header = read_header(text, _count_matches(columns.records), final=True)
-    if header is None:
+    start = detect(text, _count_matches(columns.records), final=True)
+    if start is None:
         raise UploadRefused("no_header", "the corrections have no header row")
+    header, value_of = start.header, start.dialect.value_of
     if columns.records.row not in header.columns:
         name = columns.records.row
         detail = f"column {name!r} is missing, which holds the numbers of the rows"
         raise UploadRefused("missing_columns", detail, [Detail("missing_columns", detail, name)])
-    places, index = columns.indexes(header.columns), _index(text, header)
+    places, index = columns.indexes(header.columns), _index(text, start)
     row_column = header.columns.index(columns.records.row)
 
     def fields_at(number: int) -> list[str]:
-        return [unquote(field).decode("utf-8", "replace") for field in index.fields(number)]
+        return [value_of(unquote(field).decode("utf-8", "replace")) for field in index.fields(number)]
 
     def texts_at(number: int) -> dict[int, str]:
         fields = fields_at(number)
@@ -116,13 +118,13 @@ def _count_matches(columns: RecordColumns) -> Callable[[Sequence[str]], tuple[in
     return lambda names: (len(wanted & set(names)), len(wanted))
 
 
-def _index(text: bytes, header: Header) -> RecordIndex:
+def _index(text: bytes, start: FileStart) -> RecordIndex:
     """Return the records of the file; raise ``UploadRefused`` if one of them cannot be read."""
-    index = index_records(text[header.size :], ord(header.delimiter), final=True)
-    if index.is_open:
-        raise UploadRefused("open_quote", f"a quote opened in record {len(index) + 1} of the corrections is not closed")
+    translator, header, width = Translator(start.dialect), start.header, len(start.header.columns)
+    translated = translator.feed(text) + translator.finish()
+    index = index_records(translated[header.size :], ord(header.delimiter), final=True, width=width)
     broken = index.malformed.tolist()
-    ragged = (index.field_counts() != len(header.columns)).nonzero()[0].tolist()
+    ragged = (index.field_counts() != width).nonzero()[0].tolist()
     undecodable = [] if is_utf8(index.data) else [n for n in range(len(index)) if not is_utf8(index.record(n))]
     kinds = (("malformed", "is malformed", broken), ("undecodable", "holds bytes that do not decode", undecodable))
     for code, what, numbers in (*kinds, ("ragged", "has more or fewer fields than the header", ragged)):

@@ -168,7 +168,9 @@ def _corrected(chunk: RejectedRecords, places: Mapping[int, int], given: GivenRo
 
 
 def _fields(record: bytes, delimiter: str) -> list[bytes]:
-    return [record[start:end] for start, end in read_record(record, 0, len(record), ord(delimiter), escapes=False).fields]
+    return [
+        record[start:end] for start, end in read_record(record, 0, len(record), ord(delimiter), escapes=False).fields
+    ]
 
 
 def _is_unchanged(texts: Mapping[int, str], job: Job, *versions: list[bytes]) -> bool:

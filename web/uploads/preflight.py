@@ -1,6 +1,7 @@
 """Preflight: check the first bytes of a file before it is uploaded."""
 
 import base64
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,6 @@ from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
 from jobs.csv.reader import Chunk, Cutter, Header
-from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
 from model.card import Card
 from model.schema import ColumnMatch, FaultCode

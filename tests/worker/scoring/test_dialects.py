@@ -73,7 +73,9 @@ def scored(
     columns = schema.match_columns(start.header.columns).columns
     layout = Layout(start.header.delimiter, len(NAMES), columns, dialect=start.dialect, header=start.header.raw)
     outputs = [
-        score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None).output
+        score_chunk(
+            InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes), layout, [scorer], None
+        ).output
         for chunk in chunks(text, start, block, chunk_bytes)
     ]
     core = start.header.raw + start.header.line_end + b"".join(outputs)
@@ -84,7 +86,7 @@ def scored(
 
 
 def chunks(text: bytes, start: FileStart, block: int, chunk_bytes: int) -> Iterator[Chunk]:
-    translator, cutter = Translator(start.dialect), Cutter(start.header.delimiter, chunk_bytes)
+    translator, cutter = Translator(start.dialect), Cutter(start.header.delimiter, len(NAMES), chunk_bytes)
     blocks = [translator.feed(text[at : at + block]) for at in range(0, len(text), block)]
     core = b"".join([*blocks, translator.finish()])[start.header.size :]
     for at in range(0, len(core), block):
