@@ -14,4 +14,4 @@ SECOND_MODEL = "second:"
 """Prefix of the counts of the second of two models."""
 
 REPAIRED = "repaired"
-"""Kind of the counts ``repaired:<row>``, one for each of the first repaired rows of a chunk."""
+"""Kind of the counts ``repaired:<row>``, one for each of the first repaired rows of a chunk and of a job."""

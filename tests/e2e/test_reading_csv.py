@@ -124,6 +124,14 @@ def test_a_quote_that_is_not_closed_costs_no_other_row(service: Stack) -> None:
     ]  # fmt: skip
 
 
+def test_all_of_hundreds_of_repaired_rows_are_listed(service: Stack) -> None:
+    age, rest = GOOD.split(",", 1)
+    job, _ = service.score("\n".join([HEADER, *[f'"{age},{rest}'] * 300, GOOD]).encode())
+    assert job["rows"] == {"total": 301, "scored": 301, "rejected": 0, "warned": 0, "repaired": 300}
+    summary = service.get(job["links"]["summary"]).json()
+    assert [repaired["row"] for repaired in summary["repaired"]] == list(range(1, 301))
+
+
 def test_one_quote_too_many_is_taken_away_where_that_leaves_one_reading(service: Stack) -> None:
     age, rest = GOOD.split(",", 1)
     lines = [f'{HEADER},"note', f'{age},"{rest},one', f"{GOOD},two", f'{GOOD}.5,"a "b', f'"{age},{rest},four']

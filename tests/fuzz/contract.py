@@ -261,14 +261,17 @@ def broken_code(record: Record, width: int) -> str:
 
 
 def only_repair(record: Record, width: int, places: dict[str, int], features: Sequence[Feature]) -> Row | None:
-    """The record with one quote taken away or doubled, if there is one reading with a valid value of every feature."""
+    """The record with one quote taken away or doubled, if there is one reading with a valid value of every feature.
+
+    Of several changes with that reading, it is the one of the first quote, taken away rather than doubled.
+    """
     if any(mark in record.text for mark in ("\n", "\r", '\\"')) or len(record.text) < 2:
         return None
     found = {}
     for one in repairs(record.text, record.delimiter):
         one.line_end = record.line_end
         if broken_code(one, width) == "" and not (row := judged(one, width, places, features)).faults:
-            found[tuple(row.fields)] = row
+            found.setdefault(tuple(row.fields), row)
     [row, *others] = [*found.values()] or [None]
     return replace(row, repaired=True) if row and not others else None
 

@@ -138,8 +138,9 @@ class SummaryDocument(Described):
     warnings: list[WarningCount] = Field(description="values that never occurred in training and were scored")
     notes: dict[str, int] = Field(description=_NOTES)
     repaired: list[RepairedRow] = Field(
-        description="the first 20 repaired rows of each chunk of the file, in order, 1,000 at most; "
-        "`rows.repaired` counts all"
+        description="the repaired rows, in order: all of up to 1,000, and of more, the first 1,000 of each chunk of "
+        "the file until about 10,000 rows have been repaired; `rows.repaired` counts all",
+        max_length=10_000,
     )
     drift: dict[str, FeatureDrift] | None = Field(
         None, description="how the values differ from the training data, by feature; null where it is not known"

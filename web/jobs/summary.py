@@ -22,7 +22,7 @@ from model.monitoring.counts import (
 from model.monitoring.drift import joint_drift
 
 REPAIRED_QUOTE = "repaired_quote"
-_MAX_REPAIRED = 1000
+_MAX_REPAIRED = 10_000
 
 
 def cards_of(catalog: Catalog, job: Job) -> list[Card | None]:

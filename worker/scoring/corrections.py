@@ -7,7 +7,7 @@ from dataclasses import replace
 from jobs.csv.rejected import RejectedRecords, RejectLine, ResultsLayout
 from jobs.messages import InputChunk
 from jobs.store.chunks import ReplacedChunk, ScoredChunk
-from model.monitoring.counts import FAULT
+from model.monitoring.counts import FAULT, REPAIRED
 from model.schema import FaultCode
 from model.scorer import Scorer
 from worker.scoring.parse import Layout, parse_chunk
@@ -35,8 +35,8 @@ def merge(replaced: ReplacedChunk, scored: ScoredChunk, layout: Layout, scorers:
         scored,
         output=_spliced(before, records),
         rejects=b"".join(lines[row] for row in sorted(lines)),
-        summary=_less(scored.summary, _count_faults(old_faults.values()), old_values),
-        originals={at: record for at, record in replaced.rejects.originals.items() if at not in records},
+        summary=_less(_renumbered(scored.summary, replaced.rows), _count_faults(old_faults.values()), old_values),
+        originals=_merged(replaced.rejects.originals, scored.originals, indexes),
     )
 
 
@@ -54,6 +54,22 @@ def _lines(lines: bytes, faults: Sequence[RejectLine], row: int | None = None) -
     if row is None:
         return lines[faults[0].start : faults[-1].end]
     return b"".join(str(row).encode() + lines[line.start + len(str(line.row)) : line.end] for line in faults)
+
+
+def _renumbered(counts: Mapping[str, int], rows: Sequence[int]) -> Mapping[str, int]:
+    """Return the counts of corrected rows, with the numbers of repaired ones in the file."""
+    renumbered = {}
+    for name, count in counts.items():
+        kind, _, number = name.partition(":")
+        renumbered[f"{REPAIRED}:{rows[int(number) - 1]}" if kind == REPAIRED else name] = count
+    return renumbered
+
+
+def _merged(before: Mapping[int, bytes], after: Mapping[int, bytes], indexes: Sequence[int]) -> dict[int, bytes]:
+    """Return the records of the chunk as they came; those ``after`` are of the corrected ones, at ``indexes``."""
+    corrected = set(indexes)
+    kept = {index: record for index, record in before.items() if index not in corrected}
+    return kept | {indexes[number]: record for number, record in after.items()}
 
 
 def _less(counts: Mapping[str, int], *others: Mapping[str, int]) -> dict[str, int]:

@@ -27,8 +27,8 @@ from worker.scoring.result_columns import answer_suffixes, suffixes
 from worker.scoring.row_predictions import ScoringRequest, failed, score
 from worker.scoring.summary import count_values, summarise
 
-# Rows of a chunk, at most, that the summary lists as repaired.
-_MAX_LISTED = 20
+# Rows of a chunk, at most, that the summary lists as repaired; ``record.lua`` limits those of a job.
+_MAX_LISTED = 1000
 _TOTALS = Fault(FaultCode.TOTALS_LINE, "the last line of the file holds totals, not a record")
 ATTEMPTS_USED_UP = "the model could not score it in the attempts allowed"
 

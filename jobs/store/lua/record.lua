@@ -6,6 +6,8 @@
 -- ended]}.
 -- Atomic: this is what makes results exactly-once. The result, the counters, the end of the job and the next chunks
 -- move together, so that a crash before or after leaves a consistent job, and the same chunk twice changes nothing.
+-- The numbers of repaired rows are kept until the job had as many as MAX_REPAIRED before the chunk.
+local MAX_REPAIRED = 10000
 local id, chunk, at = ARGV[1], ARGV[2], now()
 local state = redis.call('HGET', JOB, 'state')
 if not state then return {'gone'} end
@@ -26,11 +28,14 @@ redis.call('HINCRBY', JOB, 'scored', ARGV[5])
 redis.call('HINCRBY', JOB, 'rejected', ARGV[6])
 redis.call('HINCRBY', JOB, 'scoring_failed', ARGV[7])
 redis.call('HINCRBY', JOB, 'warned', ARGV[8])
-redis.call('HINCRBY', JOB, 'repaired', ARGV[9])
+local repaired = redis.call('HINCRBY', JOB, 'repaired', ARGV[9]) - ARGV[9]
 for position = 12, #ARGV, 2 do
-    -- Of corrected rows, what counted before is subtracted.
-    if redis.call('HINCRBY', SUMMARY, ARGV[position], ARGV[position + 1]) == 0 then
-        redis.call('HDEL', SUMMARY, ARGV[position])
+    local name = ARGV[position]
+    if repaired < MAX_REPAIRED or string.sub(name, 1, 9) ~= 'repaired:' then
+        -- Of corrected rows, what counted before is subtracted.
+        if redis.call('HINCRBY', SUMMARY, name, ARGV[position + 1]) == 0 then
+            redis.call('HDEL', SUMMARY, name)
+        end
     end
 end
 local life = redis.call('PTTL', JOB)

@@ -80,6 +80,7 @@ SIZES = st.sampled_from([1, 7, 30, 90, 200, 1 << 22])
     block=80,
     chunk=1,
 )
+@example(file=([""], 1, f'{",".join(HEADER)}\n{",".join(VALUES)},"'.encode()), block=80, chunk=1)
 def test_a_stray_quote_changes_no_other_record(
     scorer: Scorer, file: tuple[list[str], int, bytes], block: int, chunk: int
 ) -> None:

@@ -64,6 +64,16 @@ def test_a_chunk_recorded_twice_counts_once(store: JobStore) -> None:
     assert store.summary(job_id) == {"prediction:x": 2}
 
 
+def test_repaired_rows_are_listed_until_thousands_have_been_repaired(store: JobStore) -> None:
+    """The counts of a summary cannot fill the store, whatever the file."""
+    job_id = upload(store, 4)
+    for number in range(4):
+        repaired = {f"repaired:{number}": 1, "prediction:x": 4000}
+        store.record(job_id, number, replace(SCORED, repaired=4000, summary=repaired))
+    assert found(store, job_id).repaired == 16000
+    assert store.summary(job_id) == {"prediction:x": 16000, "repaired:0": 1, "repaired:1": 1, "repaired:2": 1}
+
+
 def test_a_claimed_chunk_is_left_alone_until_its_lease_runs_out(store: JobStore) -> None:
     job_id = upload(store, 1)
     claimed = store.claim(job_id, 0, "first")

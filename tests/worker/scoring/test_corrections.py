@@ -85,6 +85,25 @@ def test_rows_that_used_up_their_attempts_were_not_counted(scorer: Scorer) -> No
     assert (again.output, again.rejects, again.summary) == (before.output, before.rejects, {})
 
 
+def test_a_corrected_row_whose_quote_is_repaired_is_listed_under_its_own_number(scorer: Scorer) -> None:
+    """The record as it came is kept under its own place in the chunk."""
+    layout = Layout(",", 8, {name: at for at, name in enumerate(["note", *COLUMNS]) if name != "note"})
+
+    def scored(lines: Sequence[str], first_row: int = FIRST_ROW) -> ScoredChunk:
+        return score_chunk(InputChunk(first_row, len(lines), "\n".join(lines).encode()), layout, [scorer], 0.5)
+
+    good = f"5 cm,{GOOD}"
+    repaired = good.replace("5 cm", '5"cm').replace("State-gov", 'State-gov"')
+    before = scored([good, repaired.replace("39", "abc"), good])
+    assert (before.repaired, before.rejected) == (0, 1)
+    merged = merge(replaced(before, [FIRST_ROW + 1]), scored([repaired], 1), layout, [scorer])
+    whole = scored([good, repaired, good])
+    assert merged.output == whole.output
+    assert merged.originals == whole.originals == {1: repaired.encode()}
+    assert merged.repaired == whole.repaired == 1
+    assert merged.summary["repaired:101"] == whole.summary["repaired:101"] == 1
+
+
 @pytest.mark.parametrize("explained", [0, 2])
 @given(files())
 @settings(deadline=None, max_examples=60)
