@@ -87,8 +87,9 @@ _REQUESTS = (
         "unsupported_media_type",
         (415,),
         "The type of the body is not supported; if it was recognized, the detail names it.",
-        "Send CSV as text/csv, as application/octet-stream or as the part 'file' of multipart/form-data, and records "
-        "as application/json.",
+        "Send CSV, an Excel or OpenDocument workbook without macros, Parquet, Arrow or JSON lines: under its media "
+        "type, as application/octet-stream or as the part 'file' of multipart/form-data; records as application/json. "
+        "Results are streamed, by /api/v1/score, of CSV only.",
     ),
     ErrorCode(
         "range_not_satisfiable",
@@ -121,7 +122,22 @@ _REQUESTS = (
 
 _FILES = (
     ErrorCode(
-        "empty_file", (422,), "The file is empty.", "Send a CSV file with a header row and at least one data row."
+        "empty_file",
+        (422,),
+        "The file, or the workbook's sheet, is empty.",
+        "Send a file with a header row and at least one data row.",
+    ),
+    ErrorCode(
+        "unreadable_file",
+        (422,),
+        "The file is damaged or protected by a password, so that the reader of its format cannot read it.",
+        "Save it again, without a password, or send it as CSV.",
+    ),
+    ErrorCode(
+        "unknown_sheet",
+        (422,),
+        "The workbook has no sheet of this name or number; the detail lists those that it has.",
+        "Name one of them in sheet, or omit it to have the first one read.",
     ),
     ErrorCode("no_header", (422,), "The file has no readable header row.", "Put the column names into the first line."),
     ErrorCode("no_rows", (422,), "The file has a header row but no data rows.", "Add at least one row."),

@@ -14,6 +14,9 @@ class NewJob:
     ``columns`` maps features to column numbers of the header. ``added`` is the number of result columns up to and
     including ``error``; ``explain`` is the number of (feature, effect) pairs of columns that follow. ``compared`` is
     the name and version of a second model. ``shown`` makes the job visible before its upload is complete.
+
+    ``added_columns`` are the names of all result columns and whether they hold numbers. A file that is not CSV has a
+    ``format``, a ``sheet`` if one was asked for, and no header before it is converted.
     """
 
     model: str
@@ -32,6 +35,9 @@ class NewJob:
     warnings: bool = False
     compared: tuple[str, str] | None = None
     shown: bool = False
+    added_columns: tuple[tuple[str, bool], ...] = ()
+    format: str = "csv"
+    sheet: str | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 

@@ -61,7 +61,7 @@ _MAX_REVISION_DIGITS = 18
 
 @api.post(
     "/jobs",
-    summary="Upload a CSV file to be scored",
+    summary="Upload a file to be scored",
     responses={
         202: answer(JobDocument, "the job", "Location", "ETag", "Retry-After", "Preference-Applied"),
         200: answer(
@@ -74,7 +74,7 @@ _MAX_REVISION_DIGITS = 18
     openapi_extensions={"x-parameters": parameters(UploadForm, JobUploadHeader), "requestBody": csv_body()},
 )
 def create_job() -> Response:
-    """Scoring begins while the file is still being received. Once the response is sent, the upload is durable."""
+    """Scoring of CSV begins while the file is still being received. Once the response is sent, the upload is durable."""
     idempotency = _idempotency_key()
     first = idempotency.begin() if idempotency else None
     if first:

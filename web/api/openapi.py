@@ -20,7 +20,7 @@ from web.schemas import ProblemDocument
 from web.services import services
 from web.uploads.parameters import UploadForm
 
-INFO = Info(title="Scoreline", version="1", description="CSV files and single records scored by scikit-learn models.")
+INFO = Info(title="Scoreline", version="1", description="Files and single records scored by scikit-learn models.")
 # The responses of an operation, as flask_openapi3 expects them.
 Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 _M = TypeVar("_M", bound=BaseModel)
@@ -94,7 +94,7 @@ def csv_body() -> dict[str, Any]:
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
     return {
         "required": True,
-        "description": "the CSV file: raw (`text/csv` or `application/octet-stream`), or as the part `file` of a form",
+        "description": "the file: raw (under its own type or `application/octet-stream`), or as the part `file` of a form",
         "content": {
             "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
             "application/octet-stream": {"schema": _BYTES},

@@ -53,7 +53,7 @@ def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def finished_results(store: JobStore, job: Job, transform: Transform) -> Iterator[bytes]:
     """Yield the scored file of an ended job; of a canceled one, the leading rows that were scored."""
-    yield transform(job.header + job.line_end.encode())
+    yield transform(job.header + job.line_end.encode()) if job.header else b""
     for number in range(job.chunks):
         frame = store.output(job.id, number)
         if frame is None:
@@ -67,12 +67,14 @@ def followed_results(
     store: JobStore, notifications: JobNotifications, job: Job, transform: Transform
 ) -> Iterator[bytes]:
     """Yield the scored file as its chunks are recorded, until the job ends."""
-    yield transform(job.header + job.line_end.encode())
-    number = 0
+    number, header = 0, b""
     with notifications.listen(job.id) as changed:
         while True:
             changed.clear()
             now = store.get(job.id)
+            if now and now.header and not header:  # a file that is converted has none at first
+                header = now.header
+                yield transform(header + now.line_end.encode())
             if now is None or now.state in (JobState.FAILED, JobState.CANCELED):
                 raise TransferBroken(f"job {job.id} ended without all its results")
             while (frame := store.output(job.id, number)) is not None:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from jobs.formats.detection import Format
 from jobs.state import JobState
 from model.monitoring.drift import Verdict
 from web.schemas import Described, ModelVersion, ProblemDocument
@@ -16,6 +17,13 @@ class Rows(Described):
     warned: int = Field(description="scored rows with a value that did not occur in training")
 
 
+class Converting(Described):
+    """How much of a file that is not CSV has been converted."""
+
+    progress: float = Field(ge=0, le=1)
+    rows: int
+
+
 class JobDocument(Described):
     """A job."""
 
@@ -25,6 +33,9 @@ class JobDocument(Described):
     models: list[ModelVersion] | None = Field(None, description="both, where two are compared")
     filename: str
     bytes: int
+    format: Format
+    sheet: str | None = Field(description="the workbook's sheet that is read")
+    converting: Converting | None = Field(description="null for CSV, and once the whole file is converted")
     encoding: str
     delimiter: str
     threshold: float | None

@@ -30,10 +30,12 @@ PROBLEM_TEXTS = {
     "malformed_body": ("The upload could not be read", "Choose the file and upload it again."),
     "too_large": ("The file is too large", "Split it into smaller files, each with the header row, and upload those."),
     "unsupported_media_type": (
-        "This is not a CSV file",
-        "Open it in a spreadsheet, save it as CSV, and upload that file.",
+        "This file cannot be read",
+        "Upload a CSV file, an Excel or OpenDocument workbook without macros, or a Parquet, Arrow or JSON lines file.",
     ),
-    "empty_file": ("The file is empty", "Choose a CSV file with a header row and at least one data row."),
+    "unreadable_file": ("This file cannot be read", "Save it again, without a password, or upload it as CSV."),
+    "unknown_sheet": ("There is no such sheet", "Choose one of the workbook's sheets."),
+    "empty_file": ("The file is empty", "Choose a file with a header row and at least one data row."),
     "no_header": ("The file has no header row", "Add a first line with the column names and upload the file again."),
     "no_rows": ("The file has no data rows", "Add at least one row below the header and upload the file again."),
     "missing_columns": (

@@ -9,12 +9,13 @@ from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
 from model.card import Card
+from model.joint_schema import match_columns
 from model.schema import ColumnMatch
 from web.problems import Problem
 from web.request_limits import PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
-from web.uploads.options import ScoringOptions, count_matches, match_columns
+from web.uploads.options import ScoringOptions, count_matches
 
 _WAIT_SECONDS = 10.0
 

@@ -14,6 +14,7 @@ from jobs.availability import redis_availability
 from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import JobsError, UploadRefused
+from jobs.formats.detection import Format
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.store.chunks import NewJob
@@ -27,6 +28,7 @@ from web.request_limits import MAX_FILENAME
 from web.uploads.bodies import Body
 from web.uploads.options import ScoringOptions, count_matches
 from web.uploads.parameters import UploadForm
+from web.uploads.source_file import SourceFile
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -85,6 +87,7 @@ class Upload:
         self._head, self._parsed_bytes = b"", 0
         self._header: Header | None = None
         self._cutter: Cutter | None = None
+        self._source: SourceFile | None = None
         self._size = self._chunks = 0
         self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
@@ -107,17 +110,26 @@ class Upload:
             UploadRefused, UploadForgotten, StoreFull: nothing is left behind.
         """
         try:
+            kind = self._body.detect_format()
+            if kind is not Format.CSV:
+                self._source = self._open_source(kind)
             for block in self._body.blocks:
                 if not self._size and self._body.fields_may_follow:
                     self._read_form()
                 self._size += len(block)
                 if self._idempotency:
                     self._digest.update(block)
-                self._feed(self._text.feed(block), final=False)
+                if self._source:
+                    self._feed_source(block)
+                else:
+                    self._feed(self._text.feed(block), final=False)
                 yield
             if not self._size and self._body.fields_may_follow:
                 self._read_form()
-            self._feed(self._text.finish(), final=True)
+            if self._source:
+                self._source.finish(self._options)
+            else:
+                self._feed(self._text.finish(), final=True)
             self._seal()
         except BaseException:
             self.abandon()
@@ -137,6 +149,22 @@ class Upload:
         if self._idempotency:
             self._idempotency.give_up()
 
+    def _open_source(self, kind: Format) -> SourceFile:
+        if self._shown:
+            detail = f"results are streamed of CSV files only; send {kind.value} files to POST /api/v1/jobs"
+            raise UploadRefused("unsupported_media_type", detail)
+        return SourceFile(self._store, self._settings, kind, self._form.sheet)
+
+    def _feed_source(self, block: bytes) -> None:
+        """Store a block of a file that is not CSV; a worker converts it."""
+        assert self._source
+        if not self.job_id:
+            new = self._new_job(self._options, {})
+            self._store.begin(new)
+            self.job_id = self._source.job_id = new.id
+        self._source.feed(block)
+        self._keep_alive()
+
     def _feed(self, text: bytes, final: bool) -> None:
         if self._cutter is None:
             self._head += text
@@ -147,7 +175,12 @@ class Upload:
             self._append(self._cutter.feed(text))
         if final:
             self._append(self._cutter.finish())
-        elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
+        else:
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Keep a slow upload from expiring."""
+        if time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
             self._store.touch(self.job_id)
             if self._idempotency:
                 self._idempotency.touch()
@@ -185,14 +218,14 @@ class Upload:
 
     def _seal(self) -> None:
         assert self.job_id is not None
-        assert self._cutter is not None
-        if not self._cutter.rows:
+        rows = self._cutter.rows if self._cutter else None
+        if rows == 0:
             raise UploadRefused("no_rows", "the file has a header but no rows")
         idempotency_key = self._idempotency.key if self._idempotency else None
         sent = self._store.seal(
             self.job_id,
             idempotency_key,
-            total=self._cutter.rows,
+            total=rows,
             size=self._size,
             encoding=self._text.encoding,
             fingerprint=fingerprint(self._digest, self._form) if idempotency_key else None,
@@ -204,34 +237,36 @@ class Upload:
             "model": ",".join(card.name for card in self._options.cards),
             "chunks": self._chunks,
         }
-        log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
+        log.info("upload accepted", **known, rows=rows, bytes=self._size, seconds=seconds)
         self._sender.score_chunks(self.job_id, sent)
 
     def _final_options(self) -> NewJob:
         """Return the job with the options of all form fields: nothing is scored before the last of them."""
-        assert self._header is not None
         if self._form.encoding != self._initial_encoding:
             raise UploadRefused("malformed_body", "the field 'encoding' must precede the file, or be in the query")
         options = ScoringOptions.of(self._form, self._catalog)
-        return self._new_job(options, options.match_header(self._header).columns)
+        return self._new_job(options, options.match_header(self._header).columns if self._header else {})
 
     def _new_job(self, options: ScoringOptions, columns: Mapping[str, int]) -> NewJob:
-        assert self._header is not None
+        header = self._header
         return NewJob(
             model=options.cards[0].name,
             version=options.cards[0].version,
             compared=(options.compared.name, options.compared.version) if options.compared else None,
             filename=clean_name(self._form.filename),
             encoding=self._text.encoding,
-            delimiter=self._header.delimiter,
-            line_end=self._header.line_end.decode(),
+            delimiter=header.delimiter if header else ",",
+            line_end=header.line_end.decode() if header else "\n",
             threshold=options.threshold,
             explain=options.explain,
             warnings=options.warnings,
-            header=self._header.with_columns(options.result_columns),
-            input_header=self._header.raw,
+            header=header.with_columns(options.result_columns) if header else b"",
+            input_header=header.raw if header else b"",
             columns=columns,
-            width=len(self._header.columns),
+            width=len(header.columns) if header else 0,
             added=options.added,
             shown=self._shown,
+            added_columns=options.added_columns,
+            format=self._source.kind.value if self._source else Format.CSV.value,
+            sheet=self._form.sheet if self._source else None,
         )
