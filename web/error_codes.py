@@ -57,6 +57,24 @@ _REQUESTS = (
         "A browser sent this request from a page of another site, which must not change anything here.",
         "Send it from a page of this service, or from a program without the headers Origin and Sec-Fetch-Site.",
     ),
+    ErrorCode(
+        "not_acceptable",
+        (406,),
+        "Results are not available in any of the formats that the header Accept names; the detail lists the formats.",
+        "Name one of them in Accept or in the parameter format.",
+    ),
+    ErrorCode(
+        "too_many_rows",
+        (406,),
+        "The results have more rows than an Excel sheet, which holds 1,048,575 and the header.",
+        "Download CSV or Parquet instead.",
+    ),
+    ErrorCode(
+        "text_too_long",
+        (406,),
+        "The results have a text that is longer than the 32,767 characters which a cell of Excel holds.",
+        "Download CSV or Parquet instead.",
+    ),
     ErrorCode("not_found", (404,), "There is nothing at this address.", "Check the path against the API description."),
     ErrorCode(
         "method_not_allowed",
@@ -363,6 +381,7 @@ ERROR_CODES = {
 _BY_STATUS = {
     400: "bad_request",
     404: "not_found",
+    406: "not_acceptable",
     405: "method_not_allowed",
     408: "request_timeout",
     413: "too_large",

@@ -43,7 +43,7 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     """End this process when the parent closes its pipe, or is gone."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # not through the buffer, whose lock would be held when the process ends
     os._exit(0)
 
 

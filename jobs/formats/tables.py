@@ -12,7 +12,7 @@ from pyarrow import ipc
 from jobs.csv.reader import MAX_COLUMNS
 from jobs.errors import UploadRefused
 from jobs.formats.source import Rows, Source, check_names, unreadable
-from jobs.formats.texts import csv_fields, plain_type
+from jobs.formats.texts import csv_fields, plain_field
 
 _BATCH_ROWS = 65_536
 # Rows of a batch are chosen so that it takes about this much.
@@ -90,7 +90,7 @@ def _check(schema: pa.Schema) -> None:
 
 
 def _source(schema: pa.Schema, batches: Iterator[tuple[pa.RecordBatch, float]]) -> Source:
-    plain = pa.schema([pa.field(name, plain_type(kind)) for name, kind in zip(schema.names, schema.types, strict=True)])
+    plain = pa.schema([plain_field(name, kind) for name, kind in zip(schema.names, schema.types, strict=True)])
     return Source(schema.names, _rows(batches), schema=plain)
 
 

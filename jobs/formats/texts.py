@@ -16,6 +16,15 @@ _QUOTE = pa.scalar(b'"', pa.binary())
 _SPECIAL = r'["\r\n,]'
 
 
+IS_JSON = {b"scoreline": b"json"}
+"""Metadata of a field that holds nested values, as JSON text."""
+
+
+def plain_field(name: str, kind: pa.DataType) -> pa.Field:
+    """Return the field in which a column comes back."""
+    return pa.field(name, plain_type(kind), metadata=IS_JSON if pa.types.is_nested(kind) else None)
+
+
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """Return the type in which values of a column come back: that of a dictionary's values, text for nested ones."""
     if isinstance(kind, pa.BaseExtensionType):

@@ -60,7 +60,7 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
     [
         ("get_job", {"path job_id", "header Prefer", "header If-None-Match"}),
         ("get_events", {"path job_id", "header Last-Event-ID"}),
-        ("get_results", {"path job_id", "query escape", "query follow", "query partial"}),
+        ("get_results", {"path job_id", "query format", "query escape", "query follow", "query partial"}),
         ("get_rejects", {"path job_id", "query escape"}),
         ("get_model", {"path name", "query version"}),
         ("get_sample", {"path name", "query version"}),

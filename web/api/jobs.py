@@ -25,6 +25,7 @@ from web.api.openapi import (
     parameters,
     parse,
     problems,
+    results_answer,
 )
 from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
 from web.api.schemas import JobsQuery, PreflightDocument, RejectsQuery, ResultsQuery
@@ -32,6 +33,8 @@ from web.ids import unknown_job
 from web.jobs import downloads
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
 from web.jobs.events import job_events
+from web.jobs.export_request import MEDIA_TYPES, ExportFormat
+from web.jobs.exports import Export, check_rows, chosen_format, for_excel
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
 from web.jobs.notifications import wait_for_change
@@ -41,7 +44,7 @@ from web.prefer_header import applied, preferred_wait, prefers_end
 from web.problems import Problem
 from web.request_limits import MAX_IDEMPOTENCY_KEY
 from web.responses import json_response
-from web.server.limits import LimitedResponseBody
+from web.server.limits import Busy, LimitedResponseBody
 from web.services import services
 from web.uploads.bodies import Body, open_body
 from web.uploads.parameters import UploadForm
@@ -52,7 +55,7 @@ api = APIBlueprint(
     "jobs",
     __name__,
     url_prefix="/api/v1",
-    abp_tags=[Tag(name="jobs", description="CSV in, CSV out")],
+    abp_tags=[Tag(name="jobs", description="files in, files with predictions out")],
     operation_id_callback=operation_name,
 )
 
@@ -74,7 +77,7 @@ _MAX_REVISION_DIGITS = 18
     openapi_extensions={"x-parameters": parameters(UploadForm, JobUploadHeader), "requestBody": csv_body()},
 )
 def create_job() -> Response:
-    """Scoring of CSV begins while the file is still being received. Once the response is sent, the upload is durable."""
+    """CSV is scored while it is still being received. Once the response is sent, the upload is durable."""
     idempotency = _idempotency_key()
     first = idempotency.begin() if idempotency else None
     if first:
@@ -241,10 +244,10 @@ def delete_job(path: JobPath) -> Response:
 
 @api.get(
     "/jobs/<job:job_id>/results",
-    summary="Download the scored CSV",
+    summary="Download the results",
     responses={
-        200: csv_answer("the input's records with prediction, probability and error", "X-Accel-Buffering"),
-        **problems(404, 409, 422, 503),
+        200: results_answer("the input's records with prediction, probability and error", "X-Accel-Buffering", "Vary"),
+        **problems(404, 406, 409, 422, 503),
     },
     openapi_extensions={"x-parameters": parameters(ResultsQuery)},
 )
@@ -252,17 +255,43 @@ def get_results(path: JobPath) -> Response:
     """One record per input record, in input order."""
     query = parse(ResultsQuery, request.args.to_dict())
     current, job = services(), found_job(path.job_id)
-    transform = _transform(job, query.escape)
-    if query.follow and not (query.partial and job.state is JobState.CANCELED):
-        if job.state in (JobState.FAILED, JobState.CANCELED):
-            raise no_results(job)
-        blocks = downloads.followed_results(current.store, current.notifications, job, transform)
-        return downloads.unbuffered(_download(blocks, job, "scored"))
-    if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
+    kind = chosen_format(query.format, request.accept_mimetypes)
+    is_partial = query.partial and job.state is JobState.CANCELED
+    follow = query.follow and not is_partial
+    if follow and kind not in (ExportFormat.CSV, ExportFormat.JSONL):
+        detail = f"follow: {kind.value} is written once the job has ended; follow csv or jsonl"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail)
+    has_none = job.state in (JobState.FAILED, JobState.CANCELED) if follow else job.state is not JobState.SUCCEEDED
+    if has_none and not is_partial:
         raise no_results(job)
-    return downloads.csv_response(
-        downloads.finished_results(current.store, job, transform), job.filename, "scored", current.limits.downloads
-    )
+    check_rows(job, kind)
+    if kind in (ExportFormat.CSV, ExportFormat.EXCEL_CSV):
+        response = _csv_results(job, kind, query.escape, follow)
+    else:
+        export = Export(job, kind, current.settings, current.limits.exports, follow)
+        extension = f"scored.{kind.value}"
+        try:
+            response = downloads.file_response(
+                export, job.filename, extension, MEDIA_TYPES[kind], current.limits.downloads
+            )
+        except Busy:
+            export.close()
+            raise
+    if not query.format:
+        response.vary.add("Accept")
+    return downloads.unbuffered(response) if follow else response
+
+
+def _csv_results(job: Job, kind: ExportFormat, escape: str | None, follow: bool) -> Response:
+    current, transform = services(), _transform(job, escape)
+    if follow:
+        blocks = downloads.followed_results(current.store, current.notifications, job, transform)
+    elif kind is ExportFormat.EXCEL_CSV:
+        plain = downloads.finished_results(current.store, job, downloads.as_it_is)
+        blocks = for_excel(plain, job.delimiter, formula_escaper(job.delimiter))
+    else:
+        blocks = downloads.finished_results(current.store, job, transform)
+    return _download(blocks, job, "scored")
 
 
 @api.get(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
+from web.jobs.export_request import MEDIA_TYPES, ExportFormat
 from web.problems import MEDIA_TYPE, invalid_parameters
 from web.schemas import ProblemDocument
 from web.services import services
@@ -94,7 +95,7 @@ def csv_body() -> dict[str, Any]:
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
     return {
         "required": True,
-        "description": "the file: raw (under its own type or `application/octet-stream`), or as the part `file` of a form",
+        "description": "the file, raw (of its own type or `application/octet-stream`) or as the part `file` of a form",
         "content": {
             "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
             "application/octet-stream": {"schema": _BYTES},
@@ -123,6 +124,16 @@ def no_content(description: str, *headers: str) -> dict[str, Any]:
 def csv_answer(description: str, *headers: str) -> dict[str, Any]:
     """Describe a CSV response."""
     content = {"text/csv": {"schema": {"type": "string"}}}
+    return {"description": description, "content": content, "headers": _headers("Content-Disposition", *headers)}
+
+
+def results_answer(description: str, *headers: str) -> dict[str, Any]:
+    """Describe results, as text or bytes."""
+    texts = (ExportFormat.CSV, ExportFormat.JSONL)
+    content = {
+        media_type: {"schema": {"type": "string"} if kind in texts else _BYTES}
+        for kind, media_type in MEDIA_TYPES.items()
+    }
     return {"description": description, "content": content, "headers": _headers("Content-Disposition", *headers)}
 
 

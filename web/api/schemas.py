@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobs.state import JobState
+from web.jobs.export_request import ExportFormat
 from web.request_limits import MAX_PAGE_SIZE, MAX_RECORDS
 from web.schemas import Described, Fault, ModelVersion
 
@@ -15,10 +16,17 @@ CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 class ResultsQuery(Described):
     """Which results, and in which form."""
 
-    escape: Literal["formulas"] | None = Field(
-        None, description="prefix fields that a spreadsheet would run as formulas with an apostrophe"
+    format: ExportFormat | None = Field(
+        None,
+        description="format of the results, by default as `Accept` says, or CSV; `excel-csv` is CSV that Excel opens "
+        "as it is: with a byte order mark, CRLF and escaped formulas",
     )
-    follow: bool = Field(False, description="stream chunks as they are scored, until the job ends")
+    escape: Literal["formulas"] | None = Field(
+        None, description="of CSV: prefix fields that a spreadsheet would run as formulas with an apostrophe"
+    )
+    follow: bool = Field(
+        False, description="of CSV and JSON lines: stream chunks as they are scored, until the job ends"
+    )
     partial: bool = Field(False, description="of a canceled job: the leading rows that were scored")
 
 

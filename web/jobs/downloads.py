@@ -14,6 +14,9 @@ from web.server.limits import ConcurrencyLimit, LimitedResponseBody
 
 REJECT_COLUMNS = ("row", "column", "value", "code", "reason")
 _FOLLOW_SECONDS = 5.0
+_EXTENSION = re.compile(
+    r"(\.(csv|tsv|txt|xlsx|xls|ods|parquet|arrow|arrows|feather|jsonl|ndjson))?(\.gz)?$", re.IGNORECASE
+)
 _PIECE_BYTES = 64 * 1024
 
 Transform = Callable[[bytes], bytes]
@@ -25,16 +28,24 @@ class TransferBroken(Exception):
 
 def csv_response(blocks: Iterator[bytes], filename: str, suffix: str, places: ConcurrencyLimit) -> Response:
     """Return a CSV download: ``people.csv`` becomes ``people.<suffix>.csv``. Raise ``Busy`` if too many are running."""
-    stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
-    name = f"{stem}.{suffix}.csv"
+    response = file_response(_pieces(blocks), filename, f"{suffix}.csv", "text/csv", places)
+    response.headers["Content-Type"] = "text/csv; charset=utf-8"
+    return response
+
+
+def file_response(
+    blocks: Iterator[bytes], filename: str, extension: str, media_type: str, places: ConcurrencyLimit
+) -> Response:
+    """Return a download: the extension of the uploaded file is replaced. Raise ``Busy`` if too many are running."""
+    stem = _EXTENSION.sub("", filename) or "upload"
+    name = f"{stem}.{extension}"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     disposition = f'attachment; filename="{plain}"'
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name)}"
-    body = LimitedResponseBody(places, _pieces(blocks), request.remote_addr or "")
-    response = Response(body, mimetype="text/csv", direct_passthrough=True)
+    body = LimitedResponseBody(places, blocks, request.remote_addr or "")
+    response = Response(body, mimetype=media_type, direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
-    response.headers["Content-Type"] = "text/csv; charset=utf-8"
     return response
 
 

@@ -34,6 +34,8 @@ PROBLEM_TEXTS = {
         "Upload a CSV file, an Excel or OpenDocument workbook without macros, or a Parquet, Arrow or JSON lines file.",
     ),
     "unreadable_file": ("This file cannot be read", "Save it again, without a password, or upload it as CSV."),
+    "too_many_rows": ("Too many rows for Excel", "Download the results as CSV or Parquet."),
+    "text_too_long": ("A text is too long for Excel", "Download the results as CSV or Parquet."),
     "unknown_sheet": ("There is no such sheet", "Choose one of the workbook's sheets."),
     "empty_file": ("The file is empty", "Choose a file with a header row and at least one data row."),
     "no_header": ("The file has no header row", "Add a first line with the column names and upload the file again."),
