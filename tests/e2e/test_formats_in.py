@@ -53,6 +53,12 @@ def test_a_form_takes_a_workbook_and_its_sheet(service: Stack) -> None:
     assert problem_of(service.request("POST", "/api/v1/jobs", files=files)) == (422, "missing_columns")
 
 
+def test_the_sheet_may_be_a_field_after_the_file(service: Stack) -> None:
+    fields = [("file", ("book.xlsx", BOOK)), ("sheet", (None, "People")), ("threshold", (None, "0.9"))]
+    job = service.ended(service.request("POST", "/api/v1/jobs", files=fields).raise_for_status().json())
+    assert (job["state"], job["sheet"], job["threshold"]) == ("succeeded", "People", 0.9)
+
+
 REFUSED = {
     "no-such-sheet": (BOOK, {"sheet": "Persons"}, 422, "unknown_sheet"),
     "other-columns": (parquet(TABLE.drop_columns(["age"])), {}, 422, "missing_columns"),

@@ -90,8 +90,11 @@ def csv_body() -> dict[str, Any]:
     is therefore described as ``application/octet-stream``.
     """
     fields = TypeAdapter(UploadForm).json_schema()["properties"]
-    file = {**_BYTES, "description": "the file; `encoding` can be a form field as well, but must precede this one"}
-    named = {name: _without_null(field) for name, field in fields.items() if name != "encoding"}
+    file = {
+        **_BYTES,
+        "description": "the file; `encoding` and `format` can be form fields as well, but must precede this one",
+    }
+    named = {name: _without_null(field) for name, field in fields.items() if name not in ("encoding", "format")}
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
     return {
         "required": True,

@@ -9,12 +9,23 @@ const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical
  * Show the preview in an element; returns why the file cannot be uploaded, or null.
  * `report` is the preflight document, `isWhole` says whether it covers all rows, `texts` are those of the upload form.
  */
-export function showPreview(element, { file, isWhole, report, texts }) {
+export function showPreview(element, { file, isWhole, report, texts, chooseSheet }) {
+  if (!report.checked) {
+    element.replaceChildren(
+      createElement("h3", { textContent: "No preview" }),
+      createElement("p", {
+        textContent: `${file.name}, ${formatSize(file.size)}: it is checked once it is uploaded. If it cannot be scored, the page of the job says why.`,
+      }),
+      uploadButton(file),
+    );
+    return null;
+  }
   const obstacle = obstacleOf(report, isWhole);
   element.replaceChildren(
     createElement("h3", { textContent: obstacle ? "This file cannot be scored" : "File preview" }),
     createElement("p", { textContent: describeFile(file, isWhole, report) }),
     ...(obstacle ? [createElement("p", { className: "error", textContent: obstacle })] : []),
+    ...sheetChoice(report, chooseSheet),
     columnTable(report, texts),
     ...faultList(report, texts),
     ...exampleTable(report, texts),
@@ -52,7 +63,19 @@ function obstacleOf(report, isWhole) {
 function describeFile(file, isWhole, report) {
   const rows = report.rows_seen ? `; ${formatNumber(report.rows_seen)} ${isWhole ? "rows" : "rows checked"}` : "";
   const delimiter = DELIMITERS[report.delimiter] ?? report.delimiter;
-  return `${file.name}, ${formatSize(file.size)}; ${report.encoding}, delimiter: ${delimiter}${rows}.`;
+  const dialect = report.format === "csv" ? `${report.encoding}, delimiter: ${delimiter}` : report.format;
+  return `${file.name}, ${formatSize(file.size)}; ${dialect}${rows}.`;
+}
+
+/** The sheets of a workbook to choose from, if there are several. */
+function sheetChoice({ sheets, sheet }, choose) {
+  if (sheets.length < 2) return [];
+  const options = sheets.map((name) => createElement("option", { value: name, textContent: name, selected: name === sheet }));
+  const select = createElement("select", { id: "sheet-choice" }, ...options);
+  select.addEventListener("change", () => choose(select.value));
+  const label = createElement("label", { textContent: "Sheet" });
+  label.htmlFor = select.id;
+  return [createElement("p", { className: "sheets" }, label, " ", select)];
 }
 
 function columnTable(report, { titles, maxColumns }) {

@@ -1,6 +1,7 @@
 """Preflight: check the first bytes of a file before it is uploaded."""
 
 import base64
+import tempfile
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import UploadRefused
+from jobs.formats.detection import Format
+from jobs.formats.process import ReaderKilled
 from model.card import Card
 from model.joint_schema import match_columns
 from model.schema import ColumnMatch
 from web.problems import Problem
-from web.request_limits import PREFLIGHT_BYTES
+from web.request_limits import MAX_CHECKED_BYTES, PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
 from web.uploads.options import ScoringOptions, count_matches
+from web.uploads.source_file import checking, header_of, read_options
 
 _WAIT_SECONDS = 10.0
 
@@ -27,19 +31,69 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         UploadRefused: no header can be read.
         Problem: no worker answers in time.
     """
+    kind = body.detect_format()
+    if kind is not Format.CSV:
+        return _preflight_source(body, kind, services)
     sample = _sample(body)
     options = ScoringOptions.of(body.form, services.catalog)
     cards = options.cards
     text = Utf8Decoder(body.form.encoding)
     data = text.feed(sample)
     header = _header(data if b"\n" in data else data + text.finish(), cards)
+    return _report(services, options, header, data[header.size :], text)
+
+
+def _preflight_source(body: Body, kind: Format, services: Services) -> dict[str, Any]:
+    """Return the report of a file that is not CSV, if it is small enough to be read at once."""
+    options = ScoringOptions.of(body.form, services.catalog)
+    unchecked: dict[str, Any] = {
+        "format": kind,
+        "sheets": [],
+        "sheet": None,
+        "checked": False,
+        "encoding": "utf-8",
+        "delimiter": ",",
+        "columns": [],
+        "missing_columns": [],
+        "extra_columns": [],
+        "rows_seen": 0,
+        "faults": [],
+        "examples": [],
+    }
+    with tempfile.TemporaryFile() as file:
+        for block in body.blocks:
+            file.write(block)
+            if file.tell() > MAX_CHECKED_BYTES:
+                return unchecked
+        try:
+            with checking(file, read_options(services.settings, kind, body.form.sheet, options)) as reader:
+                if reader is None:
+                    return unchecked
+                found, header = reader.header, header_of(reader)
+                rows = next(reader.rows, None)
+        except ReaderKilled:
+            return unchecked
+    text = rows.text[:PREFLIGHT_BYTES] if rows else b""
+    report = _report(services, options, header, text, Utf8Decoder("utf-8"))
+    return report | {"format": kind, "sheets": found.sheets, "sheet": found.sheet}
+
+
+def _report(
+    services: Services, options: ScoringOptions, header: Header, data: bytes, text: Utf8Decoder
+) -> dict[str, Any]:
+    """Return the report of a file with this header that goes on with ``data``."""
+    cards = options.cards
     match = match_columns(cards, header.columns)
-    rows, count = _whole_records(data[header.size :], text, header)
+    rows, count = _whole_records(data, text, header)
     preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows:
         # Of two models, the first previews the rows.
         preview = _preview(services, cards[0], header, match, rows, options.threshold)
     return {
+        "format": Format.CSV,
+        "sheets": [],
+        "sheet": None,
+        "checked": True,
         "encoding": text.encoding,
         "delimiter": header.delimiter,
         "columns": _columns(header, match),

@@ -34,9 +34,9 @@ _checks = threading.BoundedSemaphore(_MAX_CHECKS)
 class SourceFile:
     """Stores one upload block by block, and checks a small one at its end."""
 
-    def __init__(self, store: JobStore, settings: Settings, kind: Format, sheet: str | None = None) -> None:
+    def __init__(self, store: JobStore, settings: Settings, kind: Format) -> None:
         self.kind, self.job_id = kind, ""
-        self._store, self._settings, self._sheet = store, settings, sheet
+        self._store, self._settings = store, settings
         self._buffer, self._blocks, self._size = bytearray(), 0, 0
         # A copy for the check, on disk: many uploads may come in at once.
         self._copy: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115 - closed once it is checked or too large
@@ -60,8 +60,8 @@ class SourceFile:
         self._store.append_source(self.job_id, self._blocks, block)
         self._blocks += 1
 
-    def finish(self, options: ScoringOptions) -> None:
-        """Store the rest.
+    def finish(self, options: ScoringOptions, sheet: str | None) -> None:
+        """Store the rest, once all form fields are known.
 
         Raises:
             UploadRefused: the file is small, and something is wrong with it.
@@ -72,7 +72,7 @@ class SourceFile:
             self._store_block(bytes(self._buffer))
         if self._copy:
             with self._copy:
-                _check(self._copy, read_options(self._settings, self.kind, self._sheet, options), options)
+                _check(self._copy, read_options(self._settings, self.kind, sheet, options), options)
 
 
 def read_options(settings: Settings, kind: Format, sheet: str | None, options: ScoringOptions) -> ReadOptions:

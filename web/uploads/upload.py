@@ -127,7 +127,7 @@ class Upload:
             if not self._size and self._body.fields_may_follow:
                 self._read_form()
             if self._source:
-                self._source.finish(self._options)
+                self._source.finish(ScoringOptions.of(self._form, self._catalog), self._form.sheet)
             else:
                 self._feed(self._text.finish(), final=True)
             self._seal()
@@ -153,7 +153,7 @@ class Upload:
         if self._shown:
             detail = f"results are streamed of CSV files only; send {kind.value} files to POST /api/v1/jobs"
             raise UploadRefused("unsupported_media_type", detail)
-        return SourceFile(self._store, self._settings, kind, self._form.sheet)
+        return SourceFile(self._store, self._settings, kind)
 
     def _feed_source(self, block: bytes) -> None:
         """Store a block of a file that is not CSV; a worker converts it."""
