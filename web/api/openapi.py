@@ -92,7 +92,7 @@ def csv_body() -> dict[str, Any]:
     fields = TypeAdapter(UploadForm).json_schema()["properties"]
     file = {
         **_BYTES,
-        "description": "the file; `encoding` and `format` can be form fields as well, but must precede this one",
+        "description": "the file; the form fields `encoding` and `format` must precede it",
     }
     named = {name: _without_null(field) for name, field in fields.items() if name not in ("encoding", "format")}
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
