@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import BinaryIO
 
+import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format
 from jobs.formats.process import (
@@ -21,14 +22,11 @@ from jobs.formats.process import (
 from jobs.formats.source import Source
 from jobs.memory import limit_memory
 
-_NICENESS = 5
-
 
 def main() -> None:
     """Read the file; what is wrong with it is reported as a frame, too."""
     path, options = sys.argv[1], ReadOptions.decode(sys.argv[2])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.nice(_NICENESS)
     limit_memory(options.memory_mib)
     out = sys.stdout.buffer
     try:

@@ -13,6 +13,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
+from jobs.export_request import MEDIA_TYPES, ExportFormat
 from jobs.state import Job, JobState
 from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
 from web.api.openapi import (
@@ -33,7 +34,6 @@ from web.ids import unknown_job
 from web.jobs import downloads
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
 from web.jobs.events import job_events
-from web.jobs.export_request import MEDIA_TYPES, ExportFormat
 from web.jobs.exports import Export, check_rows, chosen_format, for_excel
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page

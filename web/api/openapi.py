@@ -12,10 +12,10 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from jobs.export_request import MEDIA_TYPES, ExportFormat
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
-from web.jobs.export_request import MEDIA_TYPES, ExportFormat
 from web.problems import MEDIA_TYPE, invalid_parameters
 from web.schemas import ProblemDocument
 from web.services import services

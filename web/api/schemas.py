@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
+from jobs.export_request import ExportFormat
 from jobs.formats.detection import Format
 from jobs.state import JobState
-from web.jobs.export_request import ExportFormat
 from web.request_limits import MAX_PAGE_SIZE, MAX_RECORDS
 from web.schemas import Described, Fault, ModelVersion
 

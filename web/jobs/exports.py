@@ -9,10 +9,10 @@ from typing import Self
 from werkzeug.datastructures import MIMEAccept
 
 from jobs.csv.records import index_records
+from jobs.export_request import CELL_TOO_LONG, MEDIA_TYPES, ExportFormat, ExportRequest
 from jobs.settings import Settings
 from jobs.state import Job
 from web.jobs.downloads import TransferBroken, Transform
-from web.jobs.export_request import CELL_TOO_LONG, MEDIA_TYPES, ExportFormat, ExportRequest
 from web.problems import Problem
 from web.server.limits import ConcurrencyLimit
 
@@ -59,7 +59,7 @@ class Export:
     ) -> None:
         places.acquire()
         self._places: ConcurrencyLimit | None = places
-        command = [sys.executable, "-m", "web.jobs.export_process"]
+        command = [sys.executable, "-m", "jobs.export"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
         assert self._process.stdin
         try:

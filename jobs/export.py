@@ -1,4 +1,6 @@
-"""Write the results of a job in another format to standard output: ``python -m web.jobs.export_process``.
+"""Write the results of a job in another format to standard output: ``python -m jobs.export``.
+
+The web runs it for each download. It is no part of the package ``web``, whose import would take a second.
 
 The first line of standard input is an ``ExportRequest``. The web waits for the first bytes, which of a workbook come at
 its end, so what is wrong before is told by the exit code.
@@ -10,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
+from jobs.export_request import CELL_TOO_LONG, INCOMPLETE, ExportFormat, ExportRequest
 from jobs.formats.results import ResultReader
 from jobs.formats.writers import CellTooLong, write_json_lines, write_parquet, write_xlsx
 from jobs.memory import limit_memory
@@ -17,9 +21,9 @@ from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
-from web.jobs.export_request import CELL_TOO_LONG, INCOMPLETE, ExportFormat, ExportRequest
 
 _POLL_SECONDS = 0.2
+# As that of the bulk workers.
 _NICENESS = 5
 
 
