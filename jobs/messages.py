@@ -29,12 +29,17 @@ class Task(StrEnum):
     """The tasks by name: the web sends them without importing their code."""
 
     SCORE_CHUNK = "scoreline.score_chunk"
+    CONVERT = "scoreline.convert"
     PREDICT = "scoreline.predict"
+
+
+CONVERSION = -1
+"""The number under which the conversion of a job's file is sent, leased and renewed, as if it were a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreChunk:
-    """Arguments of the task that scores one chunk of a job."""
+    """Arguments of the task that scores one chunk of a job, or, for the chunk ``CONVERSION``, converts its file."""
 
     job_id: str
     chunk: int

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from jobs.csv.dialect import Dialect
 
@@ -76,6 +77,20 @@ class Job:
     repaired: int = 0
     dialect: Dialect = field(default_factory=Dialect)
     codec: str = "utf-8"
+    added_columns: tuple[tuple[str, bool], ...] = ()
+    format: str = "csv"
+    sheet: str | None = None
+    converting: bool = False
+    conversion: float = 0.0
+    converted: int = 0
+    schema: str | None = None
+    kinds: list[list[str]] | None = None
+    problem: dict[str, Any] | None = None
+
+    @property
+    def is_converting(self) -> bool:
+        """Whether the upload is still to be converted to CSV, or part of it is."""
+        return self.converting and not self.state.ended
 
     @property
     def models(self) -> list[tuple[str, str]]:
@@ -89,11 +104,16 @@ class Job:
 
     @property
     def progress(self) -> float:
-        """Fraction of the rows that are scored or rejected; 1 only once the job has succeeded."""
+        """Fraction of the rows that are scored or rejected; 1 only once the job has succeeded.
+
+        Of a file that is converted, the conversion is the first half: how many rows there are is not known before.
+        """
         if self.state is JobState.SUCCEEDED:
             return 1.0
-        done = self.scored + self.rejected
-        return min(round(done / self.total, 4), _MAX_PROGRESS) if self.total else 0.0
+        scored = (self.scored + self.rejected) / self.total if self.total else 0.0
+        if self.format != "csv":
+            scored = (min(self.conversion, 1.0) + scored) / 2
+        return min(round(scored, 4), _MAX_PROGRESS)
 
     @property
     def rows_per_second(self) -> float | None:

@@ -29,6 +29,24 @@ _REQUESTS = (
         "A browser sent this request from a page of another site, which must not change anything here.",
         "Send it from a page of this service, or from a program without the headers Origin and Sec-Fetch-Site.",
     ),
+    ErrorCode(
+        "not_acceptable",
+        (406,),
+        "Results are not available in any of the formats that the header Accept names; the detail lists the formats.",
+        "Name one of them in Accept or in the parameter format.",
+    ),
+    ErrorCode(
+        "too_many_rows",
+        (406,),
+        "The results have more rows than an Excel sheet, which holds 1,048,575 and the header.",
+        "Download CSV or Parquet instead.",
+    ),
+    ErrorCode(
+        "text_too_long",
+        (406,),
+        "The results have a text that is longer than the 32,767 characters which a cell of Excel holds.",
+        "Download CSV or Parquet instead.",
+    ),
     ErrorCode("not_found", (404,), "There is nothing at this address.", "Check the path against the API description."),
     ErrorCode(
         "method_not_allowed",
@@ -59,8 +77,9 @@ _REQUESTS = (
         "unsupported_media_type",
         (415,),
         "The type of the body is not supported; if it was recognized, the detail names it.",
-        "Send CSV as text/csv, as application/octet-stream or as the part 'file' of multipart/form-data, and records "
-        "as application/json.",
+        "Send CSV, an Excel or OpenDocument workbook without macros, Parquet, Arrow or JSON lines: under its media "
+        "type, as application/octet-stream or as the part 'file' of multipart/form-data; records as application/json. "
+        "Results are streamed, by /api/v1/score, of CSV only.",
     ),
     ErrorCode(
         "range_not_satisfiable",
@@ -93,7 +112,22 @@ _REQUESTS = (
 
 _FILES = (
     ErrorCode(
-        "empty_file", (422,), "The file is empty.", "Send a CSV file with a header row and at least one data row."
+        "empty_file",
+        (422,),
+        "The file, or the workbook's sheet, is empty.",
+        "Send a file with a header row and at least one data row.",
+    ),
+    ErrorCode(
+        "unreadable_file",
+        (422,),
+        "The file is damaged or protected by a password, so that the reader of its format cannot read it.",
+        "Save it again, without a password, or send it as CSV.",
+    ),
+    ErrorCode(
+        "unknown_sheet",
+        (422,),
+        "The workbook has no sheet of this name or number; the detail lists those that it has.",
+        "Name one of them in sheet, or omit it to have the first one read.",
     ),
     ErrorCode("no_header", (422,), "The file has no readable header row.", "Put the column names into the first line."),
     ErrorCode(
@@ -347,6 +381,7 @@ ERROR_CODES = {
 _BY_STATUS = {
     400: "bad_request",
     404: "not_found",
+    406: "not_acceptable",
     405: "method_not_allowed",
     408: "request_timeout",
     413: "too_large",

@@ -44,6 +44,7 @@ _REFUSALS = {
     "malformed_body": HTTPStatus.BAD_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "store_full": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 # Code, status, seconds to wait and detail of other errors; without a detail, the text of the error is used.
@@ -112,6 +113,11 @@ def fault_detail(fault: Fault) -> dict[str, Any]:
     return Detail(fault.code, fault.detail, fault.column, value=fault.value, did_you_mean=fault.suggestion).as_dict()
 
 
+def refusal_status(code: str) -> HTTPStatus:
+    """Return the status of a refused upload."""
+    return _REFUSALS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
 def to_problem(error: Exception) -> Problem | None:
     """Return the problem of a known error, or None."""
     if isinstance(error, Problem):
@@ -119,8 +125,9 @@ def to_problem(error: Exception) -> Problem | None:
     if isinstance(error, Unroutable):
         return error.problem
     if isinstance(error, UploadRefused):
-        status = _REFUSALS.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
-        return Problem(status, error.code, error.detail, [detail.as_dict() for detail in error.errors])
+        return Problem(
+            refusal_status(error.code), error.code, error.detail, [detail.as_dict() for detail in error.errors]
+        )
     for kind, (code, status, retry_after, detail) in _ERRORS.items():
         if isinstance(error, kind):
             own_delay = getattr(error, "retry_after", None)

@@ -21,4 +21,6 @@ MAX_WAIT_SECONDS = 60.0
 """Longest wait that ``Prefer: wait=N`` can ask for."""
 
 PREFLIGHT_BYTES = 64 * KIB
-"""A preflight reads this much of the body."""
+"""A preflight reads this much of a CSV file."""
+MAX_CHECKED_BYTES = 8 * MIB
+"""Other files up to this size are read before they are accepted, and by a preflight."""

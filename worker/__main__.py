@@ -15,13 +15,13 @@ from celery.signals import (
 )
 
 from jobs.logs import configure_logging
+from jobs.memory import limit_memory
 from jobs.messages import Queue
 from jobs.settings import get_settings
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.server_check import refuse_unsuitable_store
 from worker.celery_app import app
-from worker.memory import limit_memory
 from worker.models import import_explainers, scorer
 
 # Pages and single predictions have priority: on a busy machine, bulk scoring yields.

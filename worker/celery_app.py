@@ -18,6 +18,9 @@ from jobs.store.connection import tls_options
 _RETRY_POLICY = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.0}
 _REPLACE_SECONDS = 0.5
 
+# A conversion goes through a whole file, which makes many chunks.
+_CONVERSION_CHUNKS = 12
+
 
 class _Connection(Connection):
     """A connection that retries every second."""
@@ -74,7 +77,10 @@ def create_celery(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         task_publish_retry=False,
         task_time_limit=settings.task_seconds,
-        task_annotations={Task.PREDICT.value: {"time_limit": settings.prediction_timeout_seconds}},
+        task_annotations={
+            Task.PREDICT.value: {"time_limit": settings.prediction_timeout_seconds},
+            Task.CONVERT.value: {"time_limit": _CONVERSION_CHUNKS * settings.task_seconds},
+        },
         worker_prefetch_multiplier=1,
         # Celery sleeps for the whole timeout if a task is running. A chunk takes far less; others are sent again.
         worker_soft_shutdown_timeout=3,

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import structlog
 
 from jobs.settings import get_settings
+from model.card import Card
 from model.catalog import Catalog
 from model.errors import BrokenModel, ModelError
 from model.explanation import trees
@@ -62,6 +63,11 @@ def _explanation_methods() -> Iterator[str]:
             explanation = _catalog().card(name).explanation
             if explanation:
                 yield explanation.method
+
+
+def card(name: str, version: str) -> Card:
+    """Return the card of a model; raise UnknownModel or BrokenModel if there is none."""
+    return _catalog().card(name, version)
 
 
 def scorer(name: str | None = None, version: str | None = None) -> Scorer:

@@ -16,18 +16,22 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
+from jobs.errors import StoreFull, UploadRefused
+from jobs.formats.process import ReaderKilled
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
 from jobs.settings import get_settings
 from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.connection import connect
+from jobs.store.conversion_store import ConversionLost
 from jobs.store.heartbeat import Node
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
 from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
-from worker.models import scorer
+from worker.conversion import Conversion, problem_of
+from worker.models import card, scorer
 from worker.sandbox import MAX_LOSSES, SUSPICIOUS_LOSSES
 from worker.scoring.corrections import merge
 from worker.scoring.parse import Layout
@@ -157,6 +161,47 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
     seconds = settings.task_seconds * _SANDBOX_TIME_RATIO if is_suspicious else None
     scored = score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
     return merge(claimed.replaced, scored, layout, models) if claimed.replaced else scored
+
+
+@app.task(name=Task.CONVERT.value, bind=True, reject_on_worker_lost=False)
+def convert_task(self: CeleryTask, **arguments: Any) -> None:
+    """Convert the file of a job to CSV, unless that is done or leased to another task."""
+    message = ScoreChunk.decode(arguments)
+    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
+    job = _store().get(message.job_id)
+    if claimed is None or job is None:
+        return
+    if claimed.lost > MAX_LOSSES or claimed.attempt > get_settings().max_attempts:
+        attempts = claimed.lost + claimed.attempt - 1
+        _store().fail(job.id, f"the file could not be converted: {attempts} attempts ended with their process")
+        return
+    try:
+        with _lease_renewed(message, claimed.owner):
+            cards = [card(name, version) for name, version in job.models]
+            Conversion(_store(), _sender(), get_settings(), job, claimed.owner).run(claimed.chunk.rows, cards)
+    except (UnknownModel, BrokenModel) as error:
+        reason = " ".join(str(error).split())[:_MAX_REASON]
+        _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
+    except UploadRefused as refused:
+        log.info("file refused", job_id=job.id, code=refused.code)
+        _store().fail(job.id, refused.detail, problem_of(refused))
+    except StoreFull as error:
+        _store().fail(job.id, str(error), problem_of(UploadRefused("store_full", str(error))))
+    except ConversionLost:
+        return
+    except ReaderKilled as error:
+        _retry_conversion(message, claimed, error)
+    except (OSError, RedisError):
+        raise  # not the file's fault; it is converted again when the lease ends
+    except Exception as error:
+        _retry_conversion(message, claimed, error)
+        raise
+
+
+def _retry_conversion(message: ScoreChunk, claimed: ClaimedChunk, error: Exception) -> None:
+    log.warning("conversion attempt failed", **_log_context(message, claimed), exc_info=error)
+    if _store().release(message.job_id, message.chunk, claimed.owner):
+        _sender().score_chunks(message.job_id, [message.chunk])
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from jobs.messages import Queue, Task
 
 _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT = 2
-QUEUE_OF = {Task.SCORE_CHUNK: Queue.BULK, Task.PREDICT: Queue.INTERACTIVE}
+QUEUE_OF = {Task.SCORE_CHUNK: Queue.BULK, Task.CONVERT: Queue.BULK, Task.PREDICT: Queue.INTERACTIVE}
 
 
 def encode(task: Task, arguments: Mapping[str, Any]) -> bytes:

@@ -16,6 +16,9 @@ class NewJob:
     including ``error``; ``explain`` is the number of (feature, effect) pairs of columns that follow. ``compared`` is
     the name and version of a second model. ``delimiter`` and the header are those of the translated file (``dialect``);
     ``codec`` is Python's name of its encoding. ``shown`` makes the job visible before its upload is complete.
+
+    ``added_columns`` are the names of all result columns and whether they hold numbers. A file that is not CSV has a
+    ``format``, a ``sheet`` if one was asked for, and no header before it is converted.
     """
 
     model: str
@@ -36,6 +39,9 @@ class NewJob:
     shown: bool = False
     dialect: Dialect = field(default_factory=Dialect)
     codec: str = "utf-8"
+    added_columns: tuple[tuple[str, bool], ...] = ()
+    format: str = "csv"
+    sheet: str | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 

@@ -7,6 +7,7 @@ in a script is a ``JobField``.
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
@@ -60,6 +61,15 @@ class JobField(StrEnum):
     ERROR = "error"
     CORRECTS = "corrects"  # id of the job whose rejected rows this one corrects
     CORRECTED_BY = "corrected_by"  # ids of the jobs that correct this one, separated by spaces
+    ADDED_COLUMNS = "added_columns"  # JSON: names of the result columns, each with whether it holds numbers
+    FORMAT = "format"  # of the upload; the fields below are those of a file that is converted to CSV
+    SHEET = "sheet"  # asked for, then the one that is read
+    CONVERTING = "converting"  # 1 until the conversion has ended
+    CONVERSION = "conversion"  # part of the file that is converted, 0..1
+    CONVERTED = "converted"  # rows converted so far
+    SCHEMA = "schema"  # Arrow schema of the file's columns, as base64
+    KINDS = "kinds"  # JSON: kinds of values found in each column of a file without a schema
+    PROBLEM = "problem"  # JSON: code and errors of a file that was refused when it was converted
     FINGERPRINT = "fingerprint"  # of the body and parameters, for the idempotency key
 
 
@@ -101,6 +111,8 @@ class JobRecord:
             JobField.INPUT_HEADER: new.input_header,
             JobField.WIDTH: new.width,
             JobField.SHOWN: int(new.shown),
+            JobField.FORMAT: new.format,
+            **({JobField.CONVERTING: 1} if new.format != "csv" else {}),
             JobField.CREATED: now,
             JobField.CHANGED: now,
             JobField.EXPIRES: now + retention_seconds,
@@ -122,6 +134,8 @@ class JobRecord:
             JobField.HEADER: new.header,
             JobField.COLUMNS: json.dumps(dict(new.columns)),
             JobField.ADDED: new.added,
+            JobField.ADDED_COLUMNS: json.dumps(new.added_columns),
+            JobField.SHEET: new.sheet or "",
         }
 
     @property
@@ -166,6 +180,15 @@ class JobRecord:
             corrected_by=tuple((self._optional_text(JobField.CORRECTED_BY) or "").split()),
             dialect=self._dialect(),
             codec=self._raw.get(JobField.CODEC.encode(), b"utf-8").decode(),
+            added_columns=tuple((name, bool(number)) for name, number in self._json(JobField.ADDED_COLUMNS) or ()),
+            format=self._optional_text(JobField.FORMAT) or "csv",
+            sheet=self._optional_text(JobField.SHEET),
+            converting=self._flag(JobField.CONVERTING),
+            conversion=self._optional_float(JobField.CONVERSION) or 0.0,
+            converted=self._int(JobField.CONVERTED, 0),
+            schema=self._optional_text(JobField.SCHEMA),
+            kinds=self._json(JobField.KINDS),
+            problem=self._json(JobField.PROBLEM),
         )
 
     def claimed_chunk(
@@ -206,6 +229,10 @@ class JobRecord:
         if default is None:
             return int(self._raw[name.encode()])
         return int(self._raw.get(name.encode(), default))
+
+    def _json(self, name: JobField) -> Any:
+        raw = self._raw.get(name.encode())
+        return json.loads(raw) if raw else None
 
     def _flag(self, name: JobField) -> bool:
         return self._raw.get(name.encode()) == b"1"

@@ -3,15 +3,14 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
+from jobs.errors import TooManyJobs
 from jobs.job_log import log_end
 from jobs.messages import InputChunk
 from jobs.state import Job, JobState
 from jobs.store import keys
-from jobs.store.chunk_store import ChunkStore
 from jobs.store.chunks import Corrections, NewJob
+from jobs.store.conversion_store import ConversionStore, check_upload
 from jobs.store.idempotency import FirstUpload, Overtaken
 from jobs.store.job_record import Fields, JobField, JobRecord
 from jobs.store.keys import JobKeys
@@ -22,7 +21,7 @@ _MAX_RETRY_SECONDS = 600
 _DEFAULT_RETRY_SECONDS = 10
 
 
-class JobStore(ChunkStore):
+class JobStore(ConversionStore):
     """Jobs, their chunks and results. Each method is one round trip to Redis unless its docstring says otherwise."""
 
     # Uploads
@@ -51,15 +50,6 @@ class JobStore(ChunkStore):
         """Raise ``StoreFull`` if there is no memory for a copy of the job's results. Two round trips."""
         self.check_memory(int(self.redis.memory_usage(JobKeys.of(job_id).output, samples=0) or 0))
 
-    def check_memory(self, more: int = 0) -> None:
-        """Raise ``StoreFull`` if, with so many more bytes, the server uses over ``full_ratio`` of its memory limit."""
-        memory = self.redis.info("memory")
-        limit = memory.get("maxmemory", 0)
-        if limit and memory["used_memory"] + more > self._settings.full_ratio * limit:
-            raise StoreFull(
-                "the store is full: try again when results have been downloaded and deleted or have expired"
-            )
-
     def begin(self, new: NewJob) -> None:
         """Begin an upload; its keys expire if it stalls. Two round trips."""
         seconds, microseconds = self.redis.time()
@@ -80,7 +70,7 @@ class JobStore(ChunkStore):
         """
         settings = self._settings
         arguments = (number, chunk.encode(), self._window(), settings.lease_seconds, settings.upload_idle_seconds)
-        return list(_check_upload(self._run("append", job_id, *arguments, int(hold))))
+        return list(check_upload(self._run("append", job_id, *arguments, int(hold))))
 
     def touch(self, job_id: str) -> None:
         """Keep a slow upload from expiring."""
@@ -91,7 +81,7 @@ class JobStore(ChunkStore):
         job_id: str,
         idempotency_key: str | None = None,
         *,
-        total: int,
+        total: int | None,
         size: int = 0,
         encoding: str | None = None,
         codec: str | None = None,
@@ -101,13 +91,16 @@ class JobStore(ChunkStore):
         """Mark the upload as complete and durable; return the chunks to send now (none if its job has failed).
 
         ``idempotency_key`` is the Redis key of the upload's idempotency key, which needs a ``fingerprint``. ``options``
-        replace those that the upload began with: form fields may follow the file.
+        replace those that the upload began with: form fields may follow the file. ``total`` is None for a file whose
+        rows are only counted when it is converted.
 
         Raises:
             UploadForgotten, UploadEnded: the upload cannot go on.
             Overtaken: another upload under the idempotency key was complete before.
         """
-        fields: Fields = {JobField.TOTAL: total, JobField.SIZE: size}
+        fields: Fields = {JobField.SIZE: size}
+        if total is not None:
+            fields[JobField.TOTAL] = total
         if encoding is not None:
             fields[JobField.ENCODING] = encoding
         if codec is not None:
@@ -121,7 +114,7 @@ class JobStore(ChunkStore):
         answer = self._run("seal", job_id, *arguments, more_keys=[idempotency_key] if idempotency_key else [])
         if isinstance(answer, bytes) and answer.startswith(b"first "):
             raise Overtaken(FirstUpload(*answer.decode().split()[1:]), str(fingerprint))
-        sent, *endings = _check_upload(answer)
+        sent, *endings = check_upload(answer)
         log_end(job_id, *endings)
         return list(sent)
 
@@ -236,21 +229,11 @@ class JobStore(ChunkStore):
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job that has not ended. Results of chunks in progress are discarded."""
-        log_end(job_id, self._run("end", job_id, job_id, JobState.CANCELED.value, ""))
+        log_end(job_id, self._run("end", job_id, job_id, JobState.CANCELED.value, "", ""))
 
-    def fail(self, job_id: str, error: str) -> None:
-        """Fail a job that has not ended."""
-        log_end(job_id, self._run("end", job_id, job_id, JobState.FAILED.value, error))
-
-
-def _check_upload(answer: Any) -> list[Any]:
-    """Return a script's reply about an upload, or raise if the upload cannot go on."""
-    if answer is None:
-        raise UploadForgotten("the upload timed out")
-    if isinstance(answer, bytes):
-        how, _, reason = answer.decode().partition(": ")
-        raise UploadEnded(f"the job {how} before the upload was complete{reason and ': '}{reason}")
-    return list(answer)
+    def fail(self, job_id: str, error: str, problem: str = "") -> None:
+        """Fail a job that has not ended; ``problem`` is the code and the errors of a file that was refused, as JSON."""
+        log_end(job_id, self._run("end", job_id, job_id, JobState.FAILED.value, error, problem))
 
 
 def _decode(job_id: str, raw: Mapping[bytes, bytes]) -> Job | None:

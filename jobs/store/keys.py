@@ -42,7 +42,7 @@ class JobKeys:
         base = job(job_id)
         return cls(
             job=base,  # hash: the job, see job_record.JobField
-            input=f"{base}:input",  # hash: chunk number -> input rows until they are scored
+            input=f"{base}:input",  # hash: chunk number -> input rows until they are scored; blocks to convert
             output=f"{base}:output",  # hash: chunk number -> scored rows
             rejects=f"{base}:rejects",  # hash: chunk number -> lines of the rejects file
             inflight=f"{base}:inflight",  # sorted set: chunk number -> when to send it again

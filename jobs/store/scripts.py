@@ -23,7 +23,7 @@ local SHORTEST_BUCKET_MS, BUCKETS = {SHORTEST_BUCKET_MS}, {BUCKETS}
 """
 _FOLDER = Path(__file__).parent / "lua"
 # Scripts that take on more work fail when the server is out of memory; all others may finish what was accepted.
-_TAKE_ON_WORK = ("append", "correct", "submit_predictions")
+_TAKE_ON_WORK = ("append", "append_source", "correct", "submit_predictions")
 
 
 def register_script(redis: Redis, name: str, *includes: str) -> Script:

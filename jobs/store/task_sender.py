@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.logs import describe
-from jobs.messages import Predict, ScoreChunk, Task
+from jobs.messages import CONVERSION, Predict, ScoreChunk, Task
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.celery_message import QUEUE_OF, encode
@@ -25,8 +25,10 @@ class TaskSender:
         self._seconds = settings.retention_seconds
 
     def score_chunks(self, job_id: str, chunks: Iterable[int]) -> None:
-        """Send a task for each of these chunks of a job, in one round trip."""
-        self._send(Task.SCORE_CHUNK, [ScoreChunk(job_id, chunk).encode() for chunk in chunks])
+        """Send a task for each of these chunks of a job, and for its conversion; one round trip for each kind."""
+        messages = [ScoreChunk(job_id, chunk) for chunk in chunks]
+        for task, wanted in ((Task.SCORE_CHUNK, False), (Task.CONVERT, True)):
+            self._send(task, [one.encode() for one in messages if (one.chunk == CONVERSION) == wanted])
 
     def predict(self, messages: Iterable[Predict]) -> None:
         """Send tasks for single predictions, in one round trip."""

@@ -126,10 +126,10 @@ def test_the_unfolded_api_description_is_accessible(page: Page) -> None:
 
 def test_the_preview_of_a_file_is_accessible(page: Page) -> None:
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE.replace("sex", "gender")))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE.replace("sex", "gender")))
     expect(page.locator("#preview")).to_contain_text("cannot be scored")
     assert_accessible(page, "#preview")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     expect(page.locator("#preview")).to_contain_text("File preview")
     assert_accessible(page, "#preview")
 

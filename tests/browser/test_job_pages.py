@@ -186,7 +186,7 @@ def test_a_job_is_deleted_and_says_so_when_it_is_opened_again(page: Page, done_j
 
 def test_a_large_upload_goes_over_into_its_job(page: Page) -> None:
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(many(50_000)))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(many(50_000)))
     page.get_by_role("button", name="Upload and score people.csv").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#job-state")).to_contain_text("All 50,000 rows are done", timeout=60_000)

@@ -98,7 +98,7 @@ def test_rows_with_warnings_are_counted_on_the_page_of_their_job(page: Page, kin
     frame = kinds["unseen"].inputs.head(5).astype(object)
     frame.loc[1, "age"], frame.loc[[1, 2], "pet"], frame.loc[4, "income"] = 150, "Hamster", "much"
     page.goto("/models/unseen")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(frame.to_csv(index=False)))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(frame.to_csv(index=False)))
     expect(page.locator("#preview")).to_contain_text("File preview")
     page.get_by_label("Add a column with warnings").check()
     page.get_by_role("button", name="Upload and score", exact=True).click()
@@ -163,7 +163,7 @@ def test_all_pages_show_the_output_of_other_kinds(
     assert_accessible(page, "#outcome", [LIGHT])
     if name in ("targets", "labels"):
         expect(page.locator("#about")).to_contain_text("2 targets")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(kinds[name].inputs.to_csv(index=False)))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(kinds[name].inputs.to_csv(index=False)))
     expect(page.locator("#preview th").first).to_be_visible()
     assert "undefined" not in page.locator("#preview").inner_text()
     page.get_by_role("button", name="Upload and score", exact=True).click()

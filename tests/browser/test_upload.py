@@ -29,7 +29,7 @@ def jobs(service: Stack) -> list[str]:
 def test_a_file_chosen_by_button_is_previewed_uploaded_scored_and_read(page: Page, service: Stack) -> None:
     before = jobs(service)
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(f"{PEOPLE}{ROW},x\n"))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(f"{PEOPLE}{ROW},x\n"))
     preview = page.locator("#preview")
     expect(preview).to_contain_text("File preview")
     expect(preview).to_contain_text("utf-8, delimiter: comma; 4 rows")
@@ -65,28 +65,32 @@ def test_a_file_may_be_dropped_anywhere_on_the_page(page: Page) -> None:
         (PEOPLE.replace(",sex", ",number"), "Missing column: “sex”"),
         (f"{HEADER},Age\n{ROW},1\n", "Duplicate column: “Age”"),
         (f"{HEADER}\n", "no data rows"),
-        ("\x89PNG\r\n\x1a\n", "This looks like a PNG image; a CSV file is needed."),
+        (
+            "\x89PNG\r\n\x1a\n",
+            "This looks like a PNG image; a file is needed as CSV, Excel (.xlsx, .xls), OpenDocument (.ods), Parquet, "
+            "Arrow or JSON lines.",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_before_it_is_uploaded(page: Page, text: str, message: str) -> None:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(text.encode("latin-1")))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(text.encode("latin-1")))
     expect(page.locator("#file-error")).to_contain_text(message)
-    expect(page.get_by_label("CSV file", exact=True)).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("File", exact=True)).to_have_attribute("aria-invalid", "true")
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#preview")).to_be_focused()
     assert all("/preflight" in url for url in sent), "only the first bytes were sent for the check"
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     expect(page.locator("#file-error")).to_have_count(0)
     expect(page.locator("#preview")).to_contain_text("File preview")
 
 
 def test_a_file_of_another_type_is_refused_with_the_next_step(page: Page) -> None:
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(b"PK\x03\x04 xl/workbook.xml"))
-    expect(page.get_by_role("heading", name="This is not a CSV file")).to_be_visible()
+    page.get_by_label("File", exact=True).set_input_files(csv_file(b"PK\x03\x04 xl/workbook.xml"))
+    expect(page.get_by_role("heading", name="This file cannot be read")).to_be_visible()
     expect(page.locator("#preview")).to_contain_text("save it as CSV, and upload that file")
 
 
@@ -94,10 +98,10 @@ def test_errors_are_shown_beside_the_fields_of_the_form(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Threshold").fill("7")
     page.get_by_role("button", name="Upload and score").click()
-    expect(page.locator("#file-error")).to_have_text("Error: Choose a CSV file, or try the sample file.")
+    expect(page.locator("#file-error")).to_have_text("Error: Choose a file, or try the sample file.")
     expect(page.locator("#threshold-error")).to_contain_text("Enter a number from 0 to 1")
     expect(page.get_by_label("Threshold")).to_be_focused()
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     page.get_by_role("button", name="Upload and score people.csv").click()
     expect(page.get_by_label("Threshold")).to_be_focused()
     expect(page.get_by_label("Threshold")).to_have_value("7")
@@ -107,7 +111,7 @@ def test_errors_are_shown_beside_the_fields_of_the_form(page: Page) -> None:
 
 def test_a_misspelt_column_is_marked_in_the_table(page: Page) -> None:
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(
+    page.get_by_label("File", exact=True).set_input_files(
         csv_file("note," + PEOPLE.replace("age", "agee").replace("\n", "\n,"))
     )
     expect(page.get_by_role("row", name="agee")).to_contain_text("Misspelt? The model needs Age")
@@ -137,7 +141,7 @@ def test_a_lost_connection_offers_a_retry(page: Page, service: Stack) -> None:
     before = jobs(service)
     page.goto("/")
     page.get_by_label("Threshold").fill("0.1")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     page.route("**/api/v1/jobs?*", lambda route: break_connection(route, service), times=1)
     page.get_by_role("button", name="Upload and score people.csv").click()
     expect(page.get_by_role("heading", name="Connection lost")).to_be_visible()
@@ -157,7 +161,7 @@ def test_an_upload_shows_its_progress_and_can_be_canceled(page: Page, service: S
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1_000_000},
     )
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(many(80_000)))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(many(80_000)))
     page.get_by_role("button", name="Upload and score people.csv").click()
     expect(page.get_by_role("progressbar", name="Upload")).to_have_js_property("max", len(many(80_000)))
     expect(page).to_have_title(re.compile(r"^[1-9]\d?% uploaded – people.csv"))
@@ -170,7 +174,7 @@ def test_an_upload_shows_its_progress_and_can_be_canceled(page: Page, service: S
 def test_without_javascript_the_form_uploads(new_page: NewPage) -> None:
     page = new_page(java_script_enabled=False)
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     page.get_by_role("button", name="Upload and score").click()
     page.wait_for_url("**/jobs/*")
     page.locator("#job-state", has_text="All 3 rows are done").wait_for()
@@ -185,7 +189,7 @@ def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_text("Options", exact=True)).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_label("CSV file", exact=True)).to_be_focused()
+    expect(page.get_by_label("File", exact=True)).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
     chooser.value.set_files(csv_file(PEOPLE))

@@ -63,7 +63,10 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
         ("get_events", {"path job_id", "header Last-Event-ID"}),
         (
             "get_results",
-            {"path job_id", *(f"query {name}" for name in ("escape", "output_encoding", "follow", "partial"))},
+            {
+                "path job_id",
+                *(f"query {name}" for name in ("format", "escape", "output_encoding", "follow", "partial")),
+            },
         ),
         ("get_rejects", {"path job_id", "query escape", "query output_encoding", "query shape"}),
         (

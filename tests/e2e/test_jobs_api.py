@@ -25,8 +25,8 @@ LARGE = f"{HEADER}\n".encode() + f"{GOOD}\n".encode() * LARGE_ROWS
 
 FORM_WITHOUT_FILE = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nincome\r\n--x--\r\n'
 JOB_MEMBERS = [
-    "id", "state", "model", "filename", "bytes", "encoding", "delimiter", "decimal", "skipped_lines",
-    "threshold", "explain", "rows", "progress",
+    "id", "state", "model", "filename", "bytes", "format", "sheet", "converting", "encoding", "delimiter", "decimal",
+    "skipped_lines", "threshold", "explain", "rows", "progress",
     "rows_per_second", "eta_seconds", "queue_position", "created_at", "started_at", "finished_at", "expires_at",
     "error", "corrects", "links",
 ]  # fmt: skip
@@ -110,7 +110,7 @@ def test_gzip_is_decompressed(service: Stack) -> None:
     ({"Content-Type": "multipart/form-data"}, FILE, (400, "malformed_body")),
     ({"Content-Type": "multipart/form-data; boundary=x"}, FILE, (400, "malformed_body")),
     ({"Content-Type": "multipart/form-data; boundary=x"}, FORM_WITHOUT_FILE, (400, "malformed_body")),
-    (CSV, b"PK\x03\x04" + b"\0" * 20 + b"xl/workbook.xml", (415, "unsupported_media_type")),
+    (CSV, b"PK\x03\x04" + b"\0" * 20 + b"xl/workbook.xml", (422, "unreadable_file")),
     (CSV, b"\x89PNG\r\n\x1a\n" + b"\0" * 20, (415, "unsupported_media_type")),
     (CSV, gzip.compress(FILE), (415, "unsupported_media_type")),
     (CSV, b"<!DOCTYPE html><html>", (415, "unsupported_media_type")),
@@ -123,7 +123,7 @@ def test_bodies_that_are_no_csv_are_refused(
 
 def test_other_formats_are_named(service: Stack) -> None:
     assert "PNG" in service.upload(b"\x89PNG\r\n\x1a\nxx").json()["detail"]
-    assert "Excel" in service.upload(b"PK\x03\x04..[Content_Types].xml").json()["detail"]
+    assert "workbook" in service.upload(b"PK\x03\x04..[Content_Types].xml").json()["detail"]
 
 
 def test_a_wrong_file_is_refused_before_it_has_come(service: Stack) -> None:

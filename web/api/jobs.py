@@ -13,6 +13,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.errors import JobsError
+from jobs.export_request import MEDIA_TYPES, ExportFormat
 from jobs.state import Job, JobState
 from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
 from web.api.accepted import accepted, awaited, idempotency_key, replayed, with_preference
@@ -26,6 +27,7 @@ from web.api.openapi import (
     parameters,
     parse,
     problems,
+    results_answer,
 )
 from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
 from web.api.schemas import (
@@ -40,13 +42,14 @@ from web.ids import unknown_job
 from web.jobs import downloads, rejected
 from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, notes, row_counts
 from web.jobs.events import job_events
+from web.jobs.exports import Export, check_rows, chosen_format, for_excel
 from web.jobs.listing import list_page
 from web.jobs.schemas import JobDocument, JobList, RejectedRecordsDocument, SummaryDocument
 from web.jobs.summary import cards_of, summary_document
 from web.prefer_header import prefers_end
 from web.problems import Problem
 from web.responses import json_response
-from web.server.limits import LimitedResponseBody
+from web.server.limits import Busy, LimitedResponseBody
 from web.services import services
 from web.uploads.bodies import Body, open_body
 from web.uploads.parameters import UploadForm
@@ -57,7 +60,7 @@ api = APIBlueprint(
     "jobs",
     __name__,
     url_prefix="/api/v1",
-    abp_tags=[Tag(name="jobs", description="CSV in, CSV out")],
+    abp_tags=[Tag(name="jobs", description="files in, files with predictions out")],
     operation_id_callback=operation_name,
 )
 
@@ -66,7 +69,7 @@ _MAX_REVISION_DIGITS = 18
 
 @api.post(
     "/jobs",
-    summary="Upload a CSV file to be scored",
+    summary="Upload a file to be scored",
     responses={
         202: answer(JobDocument, "the job", "Location", "ETag", "Retry-After", "Preference-Applied"),
         200: answer(
@@ -79,7 +82,7 @@ _MAX_REVISION_DIGITS = 18
     openapi_extensions={"x-parameters": parameters(UploadForm, JobUploadHeader), "requestBody": csv_body()},
 )
 def create_job() -> Response:
-    """Scoring begins while the file is still being received. Once the response is sent, the upload is durable."""
+    """CSV is scored while it is still being received. Once the response is sent, the upload is durable."""
     idempotency = idempotency_key()
     first = idempotency.begin() if idempotency else None
     if first:
@@ -207,10 +210,10 @@ def delete_job(path: JobPath) -> Response:
 
 @api.get(
     "/jobs/<job:job_id>/results",
-    summary="Download the scored CSV",
+    summary="Download the results",
     responses={
-        200: csv_answer("the input's records with prediction, probability and error", "X-Accel-Buffering"),
-        **problems(404, 409, 422, 503),
+        200: results_answer("the input's records with prediction, probability and error", "X-Accel-Buffering", "Vary"),
+        **problems(404, 406, 409, 422, 503),
     },
     openapi_extensions={"x-parameters": parameters(ResultsQuery)},
 )
@@ -218,15 +221,43 @@ def get_results(path: JobPath) -> Response:
     """One record per input record, in input order."""
     query = parse(ResultsQuery, request.args.to_dict())
     current, job = services(), found_job(path.job_id)
-    form = _csv_form(job, query)
-    if query.follow and not (query.partial and job.state is JobState.CANCELED):
-        if job.state in (JobState.FAILED, JobState.CANCELED):
-            raise no_results(job)
-        blocks = downloads.followed_results(current.store, current.notifications, form)
-        return downloads.unbuffered(_download(blocks, form, "scored"))
-    if job.state is not JobState.SUCCEEDED and not (query.partial and job.state is JobState.CANCELED):
+    kind = chosen_format(query.format, request.accept_mimetypes)
+    is_partial = query.partial and job.state is JobState.CANCELED
+    follow = query.follow and not is_partial
+    if follow and kind not in (ExportFormat.CSV, ExportFormat.JSONL):
+        detail = f"follow: {kind.value} is written once the job has ended; follow csv or jsonl"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail)
+    has_none = job.state in (JobState.FAILED, JobState.CANCELED) if follow else job.state is not JobState.SUCCEEDED
+    if has_none and not is_partial:
         raise no_results(job)
-    return _download(downloads.finished_results(current.store, form), form, "scored")
+    check_rows(job, kind)
+    if kind in (ExportFormat.CSV, ExportFormat.EXCEL_CSV):
+        response = _csv_results(_csv_form(job, query), kind, follow)
+    else:
+        export = Export(job, kind, current.settings, current.limits.exports, follow)
+        extension = f"scored.{kind.value}"
+        try:
+            response = downloads.file_response(
+                export, job.filename, extension, MEDIA_TYPES[kind], current.limits.downloads
+            )
+        except Busy:
+            export.close()
+            raise
+    if not query.format:
+        response.vary.add("Accept")
+    return downloads.unbuffered(response) if follow else response
+
+
+def _csv_results(form: downloads.CsvForm, kind: ExportFormat, follow: bool) -> Response:
+    current = services()
+    if kind is ExportFormat.EXCEL_CSV:
+        form = downloads.CsvForm(form.job, in_utf8=True)
+        blocks = for_excel(current.store, form.job)
+    elif follow:
+        blocks = downloads.followed_results(current.store, current.notifications, form)
+    else:
+        blocks = downloads.finished_results(current.store, form)
+    return _download(blocks, form, "scored")
 
 
 @api.get(

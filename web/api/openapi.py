@@ -12,6 +12,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from jobs.export_request import MEDIA_TYPES, ExportFormat
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
@@ -20,7 +21,7 @@ from web.schemas import CorrectionsRequest, ProblemDocument
 from web.services import services
 from web.uploads.parameters import UploadForm
 
-INFO = Info(title="Scoreline", version="1", description="CSV files and single records scored by scikit-learn models.")
+INFO = Info(title="Scoreline", version="1", description="Files and single records scored by scikit-learn models.")
 # The responses of an operation, as flask_openapi3 expects them.
 Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 _M = TypeVar("_M", bound=BaseModel)
@@ -89,12 +90,15 @@ def csv_body() -> dict[str, Any]:
     is therefore described as ``application/octet-stream``.
     """
     fields = TypeAdapter(UploadForm).json_schema()["properties"]
-    file = {**_BYTES, "description": "the file; `encoding` can be a form field as well, but must precede this one"}
-    named = {name: _without_null(field) for name, field in fields.items() if name != "encoding"}
+    file = {
+        **_BYTES,
+        "description": "the file; the form fields `encoding` and `format` must precede it",
+    }
+    named = {name: _without_null(field) for name, field in fields.items() if name not in ("encoding", "format")}
     form = {"type": "object", "properties": {"file": file} | named, "required": ["file"]}
     return {
         "required": True,
-        "description": "the CSV file: raw (`text/csv` or `application/octet-stream`), or as the part `file` of a form",
+        "description": "the file, raw (of its own type or `application/octet-stream`) or as the part `file` of a form",
         "content": {
             "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "text/csv"}}},
             "application/octet-stream": {"schema": _BYTES},
@@ -139,6 +143,16 @@ def no_content(description: str, *headers: str) -> dict[str, Any]:
 def csv_answer(description: str, *headers: str) -> dict[str, Any]:
     """Describe a CSV response."""
     content = {"text/csv": {"schema": {"type": "string"}}}
+    return {"description": description, "content": content, "headers": _headers("Content-Disposition", *headers)}
+
+
+def results_answer(description: str, *headers: str) -> dict[str, Any]:
+    """Describe results, as text or bytes."""
+    texts = (ExportFormat.CSV, ExportFormat.JSONL)
+    content = {
+        media_type: {"schema": {"type": "string"} if kind in texts else _BYTES}
+        for kind, media_type in MEDIA_TYPES.items()
+    }
     return {"description": description, "content": content, "headers": _headers("Content-Disposition", *headers)}
 
 

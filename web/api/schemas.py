@@ -1,15 +1,20 @@
 """Query parameters, requests and documents of the API as pydantic models, which the OpenAPI description shows."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
+from jobs.export_request import ExportFormat
+from jobs.formats.detection import Format
 from jobs.state import JobState
 from web.request_limits import MAX_PAGE_SIZE, MAX_RECORDS, MAX_REJECTS
 from web.schemas import Described, Fault, ModelVersion
 
 CURSOR = r"^([0-9]{1,12}\.[0-9]{1,9}-[0-9a-f]{32})?$"
 """Pattern of a list cursor: a creation time and a job id."""
+
+# In place, since a parameter is no reason for a schema of its own.
+_EXPORT_FORMAT = {"anyOf": [{"type": "string", "enum": list(ExportFormat)}, {"type": "null"}]}
 
 
 REJECTS_CURSOR = r"^([0-9]{1,9}-[0-9]{1,9})?$"
@@ -47,7 +52,14 @@ class RejectedRecordsQuery(Described):
 class ResultsQuery(DownloadQuery):
     """Which results, and in which form."""
 
-    follow: bool = Field(False, description="stream chunks as they are scored, until the job ends")
+    format: Annotated[ExportFormat | None, WithJsonSchema(_EXPORT_FORMAT)] = Field(
+        None,
+        description="format of the results, by default as `Accept` says, or CSV; `excel-csv` is CSV that Excel opens "
+        "as it is: with a byte order mark, CRLF and escaped formulas",
+    )
+    follow: bool = Field(
+        False, description="of CSV and JSON lines: stream chunks as they are scored, until the job ends"
+    )
     partial: bool = Field(False, description="of a canceled job: the leading rows that were scored")
 
 
@@ -130,6 +142,10 @@ class PredictionRequest(Described):
 class PreflightDocument(Described):
     """How an upload that begins like this would be read."""
 
+    format: Format
+    sheets: list[str] = Field(description="of a workbook")
+    sheet: str | None = Field(description="the one that would be read")
+    checked: bool = Field(description="false for a file too large to be read before it is uploaded")
     encoding: str
     byte_order_mark: bool
     delimiter: str

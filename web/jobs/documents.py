@@ -5,11 +5,12 @@ from typing import Any
 
 from flask import Response, url_for
 
+from jobs.formats.detection import Format
 from jobs.state import Job, JobState, timestamp
 from web.ids import unknown_job
-from web.jobs.schemas import JobDocument, Rows
+from web.jobs.schemas import Converting, JobDocument, Rows
 from web.jobs.summary import REPAIRED_QUOTE
-from web.problems import Problem
+from web.problems import Problem, refusal_status
 from web.responses import json_response
 from web.schemas import ModelVersion, ProblemDocument
 from web.services import services
@@ -78,6 +79,9 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
         **compared,
         filename=job.filename,
         bytes=job.size,
+        format=Format(job.format),
+        sheet=job.sheet,
+        converting=_converting(job),
         encoding=job.encoding,
         delimiter=job.dialect.delimiter,
         decimal=job.dialect.decimal,
@@ -94,14 +98,22 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
         started_at=timestamp(job.started),
         finished_at=timestamp(job.finished),
         expires_at=str(timestamp(job.expires)),
-        error=_failure(job.error) if job.error else None,
+        error=_failure(job) if job.error else None,
         corrects=job.corrects,
         links=links,
     )
 
 
-def _failure(error: str) -> ProblemDocument:
+def _converting(job: Job) -> Converting | None:
+    return Converting(progress=min(job.conversion, 1.0), rows=job.converted) if job.is_converting else None
+
+
+def _failure(job: Job) -> ProblemDocument:
+    error = job.error or ""
     problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "job_failed", error)
+    if job.problem:  # the file was refused when it was converted
+        code = job.problem["code"]
+        problem = Problem(refusal_status(code), code, error, job.problem["errors"])
     return ProblemDocument.model_validate(problem.as_dict())
 
 

@@ -19,6 +19,9 @@ from web.server.limits import ConcurrencyLimit, LimitedResponseBody
 
 REJECT_COLUMNS = ("row", "column", "value", "code", "reason")
 _FOLLOW_SECONDS = 5.0
+_EXTENSION = re.compile(
+    r"(\.(csv|tsv|txt|xlsx|xls|ods|parquet|arrow|arrows|feather|jsonl|ndjson))?(\.gz)?$", re.IGNORECASE
+)
 _PIECE_BYTES = 64 * 1024
 
 Transform = Callable[[bytes], bytes]
@@ -30,11 +33,15 @@ class TransferBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CsvForm:
-    """How the stored rows of a job are written for a download: as its input was, or in UTF-8."""
+    """How the stored rows of a job are written for a download: as its input was, or in UTF-8.
+
+    ``is_translated``: they stay as they are stored.
+    """
 
     job: Job
     escapes_formulas: bool = False
     in_utf8: bool = False
+    is_translated: bool = False
 
     @property
     def charset(self) -> str:
@@ -44,11 +51,13 @@ class CsvForm:
     @property
     def begin(self) -> bytes:
         """What precedes the first line: the byte order mark, if the input has one."""
-        has_mark = self.job.dialect.has_byte_order_mark and not self.in_utf8
+        has_mark = self.job.dialect.has_byte_order_mark and not (self.in_utf8 or self.is_translated)
         return byte_order_mark(self.job.codec) if has_mark else b""
 
     def transform(self) -> Transform:
         """Return the function that writes blocks of whole lines."""
+        if self.is_translated:
+            return bytes
         dialect = self.job.dialect
         steps: list[Transform] = [] if dialect.is_plain else [dialect.restore]
         if self.escapes_formulas:
@@ -64,16 +73,24 @@ def csv_response(
     blocks: Iterator[bytes], filename: str, suffix: str, places: ConcurrencyLimit, charset: str = "utf-8"
 ) -> Response:
     """Return a CSV download: ``people.csv`` becomes ``people.<suffix>.csv``. Raise ``Busy`` if too many are running."""
-    stem = re.sub(r"(\.(csv|tsv|txt))?(\.gz)?$", "", filename, flags=re.IGNORECASE) or "upload"
-    name = f"{stem}.{suffix}.csv"
+    response = file_response(_pieces(blocks), filename, f"{suffix}.csv", "text/csv", places)
+    response.headers["Content-Type"] = f"text/csv; charset={charset}"
+    return response
+
+
+def file_response(
+    blocks: Iterator[bytes], filename: str, extension: str, media_type: str, places: ConcurrencyLimit
+) -> Response:
+    """Return a download: the extension of the uploaded file is replaced. Raise ``Busy`` if too many are running."""
+    stem = _EXTENSION.sub("", filename) or "upload"
+    name = f"{stem}.{extension}"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     disposition = f'attachment; filename="{plain}"'
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name)}"
-    body = LimitedResponseBody(places, _pieces(blocks), request.remote_addr or "")
-    response = Response(body, mimetype="text/csv", direct_passthrough=True)
+    body = LimitedResponseBody(places, blocks, request.remote_addr or "")
+    response = Response(body, mimetype=media_type, direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
-    response.headers["Content-Type"] = f"text/csv; charset={charset}"
     return response
 
 
@@ -93,7 +110,7 @@ def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
 def finished_results(store: JobStore, form: CsvForm) -> Iterator[bytes]:
     """Yield the scored file of an ended job; of a canceled one, the leading rows that were scored."""
     job, transform = form.job, form.transform()
-    yield form.begin + transform(job.header + job.line_end.encode())
+    yield form.begin + (transform(job.header + job.line_end.encode()) if job.header else b"")
     for number in range(job.chunks):
         frame = store.output(job.id, number)
         if frame is None:
@@ -109,12 +126,14 @@ def followed_results(store: JobStore, notifications: JobNotifications, form: Csv
     Its encoding is the one known at the beginning.
     """
     job, transform = form.job, form.transform()
-    yield form.begin + transform(job.header + job.line_end.encode())
-    number = 0
+    number, header = 0, b""
     with notifications.listen(job.id) as changed:
         while True:
             changed.clear()
             now = store.get(job.id)
+            if now and now.header and not header:  # a file that is converted has none at first
+                header = now.header
+                yield form.begin + transform(header + now.line_end.encode())
             if now is None or now.state in (JobState.FAILED, JobState.CANCELED):
                 raise TransferBroken(f"job {job.id} ended without all its results")
             while (frame := store.output(job.id, number)) is not None:

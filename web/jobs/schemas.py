@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from jobs.formats.detection import Format
 from jobs.state import JobState
 from model.monitoring.drift import Verdict
 from web.schemas import Described, ModelVersion, ProblemDocument
@@ -20,6 +21,13 @@ class Rows(Described):
 _NOTES = "counts of what was done to rows so that they could be read, by kind: `repaired_quote`"
 
 
+class Converting(Described):
+    """How much of a file that is not CSV has been converted."""
+
+    progress: float = Field(ge=0, le=1)
+    rows: int
+
+
 class JobDocument(Described):
     """A job."""
 
@@ -29,6 +37,9 @@ class JobDocument(Described):
     models: list[ModelVersion] | None = Field(None, description="both, where two are compared")
     filename: str
     bytes: int
+    format: Format
+    sheet: str | None = Field(description="the workbook's sheet that is read")
+    converting: Converting | None = Field(description="null for CSV, and once the whole file is converted")
     encoding: str
     delimiter: str
     decimal: str = Field(description="decimal mark of the numbers: `.` or `,`")

@@ -30,10 +30,14 @@ PROBLEM_TEXTS = {
     "malformed_body": ("The upload could not be read", "Choose the file and upload it again."),
     "too_large": ("The file is too large", "Split it into smaller files, each with the header row, and upload those."),
     "unsupported_media_type": (
-        "This is not a CSV file",
-        "Open it in a spreadsheet, save it as CSV, and upload that file.",
+        "This file cannot be read",
+        "Upload a CSV file, an Excel or OpenDocument workbook without macros, or a Parquet, Arrow or JSON lines file.",
     ),
-    "empty_file": ("The file is empty", "Choose a CSV file with a header row and at least one data row."),
+    "unreadable_file": ("This file cannot be read", "Save it again, without a password, or upload it as CSV."),
+    "too_many_rows": ("Too many rows for Excel", "Download the results as CSV or Parquet."),
+    "text_too_long": ("A text is too long for Excel", "Download the results as CSV or Parquet."),
+    "unknown_sheet": ("There is no such sheet", "Choose one of the workbook's sheets."),
+    "empty_file": ("The file is empty", "Choose a file with a header row and at least one data row."),
     "no_header": ("The file has no header row", "Add a first line with the column names and upload the file again."),
     "no_row_fits": (
         "The rows do not fit the header",

@@ -21,6 +21,7 @@ from web.api.schemas import JobsQuery
 from web.compression import compress
 from web.ids import unknown_prediction
 from web.jobs.documents import correctable_job, found_job, no_results
+from web.jobs.exports import MAX_SHEET_ROWS
 from web.jobs.listing import list_page
 from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results, upload_options
 from web.pages.evaluation import evaluation
@@ -28,7 +29,7 @@ from web.pages.jobs import view as job_view
 from web.pages.posted_form import read_form
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
-from web.request_limits import PREFLIGHT_BYTES
+from web.request_limits import MAX_CHECKED_BYTES, PREFLIGHT_BYTES
 from web.server.limits import Busy
 from web.services import services
 from web.uploads import rescore
@@ -62,6 +63,8 @@ def _configure_templates(state: Any) -> None:
         ROW_SUBJECT=error_texts.ROW_SUBJECT,
         PREFLIGHT_BYTES=PREFLIGHT_BYTES,
         comparisons=upload_options.comparisons,
+        MAX_CHECKED_BYTES=MAX_CHECKED_BYTES,
+        MAX_SHEET_ROWS=MAX_SHEET_ROWS,
         describe_problem_errors=error_texts.describe_problem_errors,
     )
 

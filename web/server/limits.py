@@ -10,6 +10,8 @@ from typing import Self
 
 from jobs.errors import JobsError
 
+_MAX_EXPORTS = 4
+
 
 class Busy(JobsError):
     """Raised when one web process handles the maximum number of requests of a kind."""
@@ -94,6 +96,7 @@ class ConcurrencyLimits:
     predictions: ConcurrencyLimit
     uploads: ConcurrencyLimit
     downloads: ConcurrencyLimit
+    exports: ConcurrencyLimit
 
     @classmethod
     def among(cls, threads: int) -> "ConcurrencyLimits":
@@ -108,4 +111,6 @@ class ConcurrencyLimits:
             predictions=ConcurrencyLimit(max(1, threads // 8), "predictions"),
             uploads=ConcurrencyLimit(max(1, threads // 8), "uploads", max(1, threads // 16)),
             downloads=ConcurrencyLimit(max(1, threads // 8), "downloads", max(1, threads // 16)),
+            # Each is a process that computes.
+            exports=ConcurrencyLimit(_MAX_EXPORTS, "exports"),
         )

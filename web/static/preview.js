@@ -10,12 +10,23 @@ const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical
  * `report` is the preflight document, `isWhole` says whether it covers all rows, `texts` are those of the upload form,
  * `dropResults` is called when the columns of earlier results shall be dropped, or kept.
  */
-export function showPreview(element, { file, isWhole, report, texts, dropResults }) {
+export function showPreview(element, { file, isWhole, report, texts, dropResults, chooseSheet }) {
+  if (!report.checked) {
+    element.replaceChildren(
+      createElement("h3", { textContent: "No preview" }),
+      createElement("p", {
+        textContent: `${file.name}, ${formatSize(file.size)}: it is checked once it is uploaded. If it cannot be scored, the page of the job says why.`,
+      }),
+      uploadButton(file),
+    );
+    return null;
+  }
   const obstacle = obstacleOf(report, isWhole);
   element.replaceChildren(
     createElement("h3", { textContent: obstacle ? "This file cannot be scored" : "File preview" }),
     createElement("p", { textContent: describeFile(file, isWhole, report) }),
     ...(obstacle ? [createElement("p", { className: "error", textContent: obstacle })] : []),
+    ...sheetChoice(report, chooseSheet),
     ...noteList(report),
     ...resultsChoice(report, dropResults),
     columnTable(report, texts),
@@ -55,7 +66,19 @@ function obstacleOf(report, isWhole) {
 function describeFile(file, isWhole, report) {
   const rows = report.rows_seen ? `; ${formatNumber(report.rows_seen)} ${isWhole ? "rows" : "rows checked"}` : "";
   const delimiter = DELIMITERS[report.delimiter] ?? report.delimiter;
-  return `${file.name}, ${formatSize(file.size)}; ${report.encoding}, delimiter: ${delimiter}${rows}.`;
+  const dialect = report.format === "csv" ? `${report.encoding}, delimiter: ${delimiter}` : report.format;
+  return `${file.name}, ${formatSize(file.size)}; ${dialect}${rows}.`;
+}
+
+/** The sheets of a workbook to choose from, if there are several. */
+function sheetChoice({ sheets, sheet }, choose) {
+  if (sheets.length < 2) return [];
+  const options = sheets.map((name) => createElement("option", { value: name, textContent: name, selected: name === sheet }));
+  const select = createElement("select", { id: "sheet-choice" }, ...options);
+  select.addEventListener("change", () => choose(select.value));
+  const label = createElement("label", { textContent: "Sheet" });
+  label.htmlFor = select.id;
+  return [createElement("p", { className: "sheets" }, label, " ", select)];
 }
 
 /** What was found out about how the file is written, and will be done about it. */

@@ -7,7 +7,11 @@ import { problemSummary, showPreview } from "./preview.js";
 
 const form = document.getElementById("upload-form");
 const sampleBytes = Number(form.dataset.sampleBytes);
+const checkedBytes = Number(form.dataset.checkedBytes);
+// Files that are checked as a whole, if they are small; of others, the first bytes are enough.
+const WHOLE_FILES = /\.(xlsx|xls|ods|parquet|arrows?|feather|jsonl|ndjson)(\.gz)?$/i;
 const input = document.getElementById("file");
+const sheet = document.getElementById("sheet");
 // Only models that decide by a threshold have this field.
 const threshold = document.getElementById("threshold");
 const preview = document.getElementById("preview");
@@ -21,7 +25,11 @@ let idempotencyKey = null;
 // Messages beside the fields replace those of the browser.
 form.noValidate = true;
 
-input.addEventListener("change", startCheck);
+input.addEventListener("change", () => {
+  sheet.value = "";
+  startCheck();
+});
+sheet.addEventListener("change", startCheck);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   await check;
@@ -48,7 +56,7 @@ document.addEventListener("drop", (event) => {
   if (!event.dataTransfer.files.length) return;
   event.preventDefault();
   if (upload) return;
-  if (event.dataTransfer.files.length > 1) showError("file", "Only one file at a time. Drop a single CSV file.");
+  if (event.dataTransfer.files.length > 1) showError("file", "Only one file at a time. Drop a single file.");
   else choose(event.dataTransfer.files[0]);
 });
 
@@ -57,6 +65,7 @@ async function choose(file) {
   const chosen = new DataTransfer();
   chosen.items.add(file);
   input.files = chosen.files;
+  sheet.value = "";
   await startCheck();
   preview.scrollIntoView({ block: "nearest" });
 }
@@ -66,7 +75,7 @@ function firstInvalidControl() {
   const hasFile = input.files.length > 0;
   const isValidThreshold = !threshold || (threshold.value.trim() !== "" && threshold.validity.valid);
   if (threshold) showError("threshold", isValidThreshold ? null : texts.problems.bad_threshold[1]);
-  if (!hasFile) showError("file", "Choose a CSV file, or try the sample file.");
+  if (!hasFile) showError("file", "Choose a file, or try the sample file.");
   if (!isValidThreshold) return threshold;
   return hasFile ? null : input;
 }
@@ -84,7 +93,8 @@ function requestOf(file) {
   const isGzip = file.name.toLowerCase().endsWith(".gz");
   const fields = [...new FormData(form)].filter(([, value]) => typeof value === "string");
   const query = new URLSearchParams([...fields, ["filename", file.name]]);
-  const headers = { "Content-Type": "text/csv", ...(isGzip && { "Content-Encoding": "gzip" }) };
+  const type = WHOLE_FILES.test(file.name) ? "application/octet-stream" : "text/csv";
+  const headers = { "Content-Type": type, ...(isGzip && { "Content-Encoding": "gzip" }) };
   return { query, headers, isGzip };
 }
 
@@ -103,14 +113,15 @@ async function checkFile() {
   preview.append(createElement("p", { textContent: `Checking the first rows of ${file.name}…` }));
   const { query, headers, isGzip } = requestOf(file);
   query.delete("threshold");
-  const body = file.slice(0, sampleBytes);
+  // One byte more than is checked tells that a file is too large for it.
+  const body = file.slice(0, WHOLE_FILES.test(file.name) ? checkedBytes + 1 : sampleBytes);
   try {
     const response = await fetch(`${form.dataset.preflight}?${query}`, { method: "POST", headers, body });
     const report = await response.json();
     if (file !== input.files[0]) return;
     if (response.ok) {
-      const isWhole = !isGzip && file.size <= sampleBytes;
-      setObstacle(showPreview(preview, { file, isWhole, report, texts, dropResults }));
+      const isWhole = !isGzip && report.format === "csv" && file.size <= sampleBytes;
+      setObstacle(showPreview(preview, { file, isWhole, report, texts, dropResults, chooseSheet }));
     } else {
       showProblem(response.status, report, startCheck);
     }
@@ -123,6 +134,12 @@ async function checkFile() {
 function dropResults(isWanted) {
   document.getElementById("option-drop-results").checked = isWanted;
   document.getElementById("upload-options").open = true;
+  startCheck();
+}
+
+/** Read another sheet of the workbook. */
+function chooseSheet(name) {
+  sheet.value = name;
   startCheck();
 }
 

@@ -1,4 +1,4 @@
-"""The body of an upload as a stream of CSV blocks: raw or multipart, plain or gzip, never held as a whole."""
+"""The body of an upload as a stream of blocks: raw or multipart, plain or gzip, never held as a whole."""
 
 import zlib
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
 
 from jobs.errors import UploadForgotten, UploadRefused
+from jobs.formats.detection import HEAD_BYTES, MEDIA_TYPES, Format, detect
 from jobs.state import Job
 from web.server.gunicorn_worker import SMALL_BODY_BYTES
 from web.server.limits import ConcurrencyLimit
@@ -24,37 +25,13 @@ _MAX_BUFFERED_BYTES = 8 * _BLOCK_BYTES
 # The encoded body may be larger than the CSV by this factor, plus a little.
 _MAX_OVERHEAD = 2
 _MAX_PARTS = 64
-# `application/octet-stream` is what programs send that do not know the type.
-_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values", "application/octet-stream", ""})
-_GZIP_MAGIC = b"\x1f\x8b"
-
-# Signatures of files that are not CSV.
-_MAGIC = (
-    (b"PK\x03\x04", "a .zip archive"),
-    (b"PK\x05\x06", "a .zip archive"),
-    (b"RIFF", "an image or a recording"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)"),
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"%PDF-", "a PDF document"),
-    (_GZIP_MAGIC, "a gzip file; send it with Content-Encoding: gzip or under a name ending in .gz"),
-    (b"BZh", "a bzip2 file"),
-    (b"\xfd7zXZ\x00", "an xz file"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"PAR1", "a Parquet file"),
-    (b"ARROW1", "an Arrow file"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"\x7fELF", "a program"),
-)
-_MARKUP = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<?xml", "an XML document"))
-_WORKBOOK_NAMES = (b"xl/", b"[Content_Types].xml")
+# Bytes by which a format is known.
+_HEAD_BYTES = 4096
 
 
 @dataclass(slots=True)
 class Body:
-    """The CSV bytes of a request, and its parameters.
+    """The file in a request, and its parameters.
 
     In a multipart body, form fields may follow the file: ``form`` is complete only once all blocks are read.
     ``translated`` is the job whose rows these are, as they are stored.
@@ -64,6 +41,25 @@ class Body:
     blocks: Iterator[bytes]
     fields_may_follow: bool = False
     translated: Job | None = None
+    media_type: str = ""
+
+    def detect_format(self) -> Format:
+        """Read the first bytes, which stay in ``blocks``, and return the format of the file.
+
+        Raises:
+            UploadRefused: ``unsupported_media_type``, naming what the file looks like; ``bad_parameter``.
+        """
+        if self.translated:
+            return Format.CSV
+        first, head = [], b""
+        for block in self.blocks:
+            first.append(block)
+            head += block[: HEAD_BYTES - len(head)]
+            # Of a form, no more: fields behind a small file are not to be read before the file.
+            if len(head) >= _HEAD_BYTES or self.fields_may_follow:
+                break
+        self.blocks = chain(first, self.blocks)
+        return detect(head, self.form.format, self.media_type, self.form.filename)
 
 
 def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Body:
@@ -90,14 +86,13 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
     if request.mimetype == "multipart/form-data":
         parts = _FileParts(form, request.mimetype_params.get("boundary", ""))
         return Body(form, _checked(parts.read(blocks), max_bytes), fields_may_follow=True)
-    if request.mimetype not in _CSV_TYPES:
-        raise UploadRefused(
-            "unsupported_media_type", f"{request.mimetype!r} is not supported; send text/csv or multipart/form-data"
-        )
+    if request.mimetype not in MEDIA_TYPES:
+        detail = f"{request.mimetype!r} is not supported; send text/csv, multipart/form-data or the type of the file"
+        raise UploadRefused("unsupported_media_type", detail)
     form.encoding = form.encoding or _charset(request)
     if encoding == "identity" and (form.filename or "").lower().endswith(".gz"):
         blocks = _gunzip(blocks)
-    return Body(form, _checked(blocks, max_bytes))
+    return Body(form, _checked(blocks, max_bytes), media_type=request.mimetype)
 
 
 def _charset(request: Request) -> str | None:
@@ -160,27 +155,14 @@ def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _checked(blocks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Yield the blocks; refuse them if they grow too large or begin like another file format."""
-    size, head = 0, b""
+    """Yield the blocks; refuse them if they grow too large."""
+    size = 0
     for block in blocks:
         size += len(block)
         if size > max_bytes:
             raise _too_large(max_bytes)
-        if len(head) < _BLOCK_BYTES and size - len(block) < 512:
-            head += block[:_BLOCK_BYTES]
-            _refuse_other_formats(head)
         if block:
             yield block
-
-
-def _refuse_other_formats(head: bytes) -> None:
-    kind = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-    if kind == "a .zip archive" and any(name in head for name in _WORKBOOK_NAMES):
-        kind = "an Excel workbook (.xlsx)"
-    text = head[:512].lstrip().lower()
-    kind = kind or next((name for mark, name in _MARKUP if text.startswith(mark)), None)
-    if kind:
-        raise UploadRefused("unsupported_media_type", f"this looks like {kind}; a CSV file is needed")
 
 
 def _too_large(max_bytes: int) -> UploadRefused:

@@ -14,8 +14,8 @@ from jobs.csv.dialect import Translator
 from jobs.csv.records import RecordIndex, index_records, unquote
 from jobs.errors import Detail, UploadRefused
 from model.card import Card
+from model.joint_schema import match_columns
 from web.jobs.rejected import RecordColumns
-from web.uploads.options import match_columns
 
 # Errors that are listed; more would not help.
 _MAX_ERRORS = 100

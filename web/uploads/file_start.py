@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 
 from jobs.csv.detection import FileStart, detect
 from jobs.csv.dialect import Dialect
-from jobs.csv.reader import read_header
+from jobs.csv.reader import Header, read_header
 from jobs.csv.records import index_records
 from jobs.errors import Detail, UploadRefused
+from jobs.store.chunks import NewJob
 from model.card import Card
+from model.joint_schema import joint_schema, match_columns
 from model.parsing import NumberFormat
 from model.schema import ColumnMatch, FeatureKind
 from web.uploads.earlier_results import result_columns
-from web.uploads.options import ScoringOptions, count_matches, joint_schema, match_columns, parse_flag
+from web.uploads.options import ScoringOptions, count_matches, parse_flag
 from web.uploads.parameters import UploadForm
 
 _NOT_DELIMITERS = "\"'\r\n\0\ufeff"
@@ -84,6 +86,28 @@ def read_translated_start(data: bytes, final: bool, dialect: Dialect, options: S
         return None
     header = replace(header, columns=tuple(map(dialect.value_of, header.columns)))
     return FileStart(dialect, header, index_records(b"", ord(header.delimiter), final=False))
+
+
+def read_source_start(header: Header, options: ScoringOptions) -> tuple[FileStart, ColumnMatch]:
+    """Return the start of a file that is not CSV, as it is converted; columns may be missing."""
+    start = FileStart(Dialect(), header, index_records(b"", ord(header.delimiter), final=False))
+    return start, match_columns(options.cards, header.columns)
+
+
+def with_header(new: NewJob, start: FileStart, options: ScoringOptions) -> NewJob:
+    """Return the job with the header of its file; raise as ``ScoringOptions.match_header`` does."""
+    header, dialect = start.header, start.dialect
+    names = [dialect.text_of(name) for name in header.unused_names(options.result_columns)]
+    return replace(
+        new,
+        dialect=dialect,
+        delimiter=header.delimiter,
+        line_end=header.line_end.decode(),
+        header=header.with_columns(names),
+        input_header=header.raw,
+        columns=options.match_header(header, start.where).columns,
+        width=len(header.columns),
+    )
 
 
 def without_results(start: FileStart, match: ColumnMatch) -> tuple[FileStart, ColumnMatch]:

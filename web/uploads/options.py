@@ -1,16 +1,18 @@
 """Options of an upload, validated against its models: models to score with, threshold, explanations, warnings."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import pydantic
 
+from jobs.csv.header_refusals import duplicate_columns, missing_columns, no_header
 from jobs.csv.reader import CountMatches, Header
 from jobs.errors import Detail, UploadRefused
-from model.card import Card
+from model.card import Card, ModelKind
 from model.catalog import Catalog
-from model.schema import ColumnMatch, Schema, normalise_name
+from model.joint_schema import joint_schema, match_columns
+from model.schema import ColumnMatch
 from web.uploads.parameters import UploadForm
 
 _THRESHOLD = pydantic.TypeAdapter(float)
@@ -68,6 +70,13 @@ class ScoringOptions:
         pairs = zip(self.cards, labels, strict=True)
         return [*(f"{name}_{label}" for card, label in pairs for name in card.result_columns[:-1]), "error", *extra]
 
+    @property
+    def added_columns(self) -> tuple[tuple[str, bool], ...]:
+        """The result columns, each with whether it holds numbers."""
+        numbers = [number for card in self.cards for number in _are_numbers(card)]
+        numbers += [False, *([False] if self.warnings else []), *[False, True] * (self.explain or 0)]
+        return tuple(zip(self.result_columns, numbers, strict=True))
+
     def match_header(self, header: Header, where: str = "") -> ColumnMatch:
         """Map the features of all models to columns; ``where`` says in refusals what was taken as the header.
 
@@ -75,39 +84,24 @@ class ScoringOptions:
             UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
         """
         match = match_columns(self.cards, header.columns)
-        if not match.columns and any(_is_number(name) for name in header.columns):
-            detail = "the first line holds data; a header row with the columns' names is needed"
-            raise UploadRefused("no_header", _with(detail, where))
+        if not match.columns and (refusal := no_header(header.columns, where)):
+            raise refusal
         if match.missing:
-            raise self._missing_columns(match, header, where)
+            hint = "; some lines end in CR alone" if b"\r" in header.raw else ""
+            if header.is_broken:
+                hint += '; the header lacks a quote (") or has one too many'
+            missing = [(column.name, column.did_you_mean) for column in match.missing]
+            hint += f"; {where}" if where else ""
+            raise missing_columns(missing, [card.name for card in self.cards], hint)
         if match.duplicates:
-            errors = [
-                Detail("duplicate_columns", f"{name!r} is a duplicate column: another one holds the same feature", name)
-                for name in match.duplicates
-            ]
-            raise UploadRefused("duplicate_columns", f"duplicate columns: {', '.join(match.duplicates)}", errors)
+            raise duplicate_columns(match.duplicates)
         return match
 
-    def _missing_columns(self, match: ColumnMatch, header: Header, where: str) -> UploadRefused:
-        errors = [
-            Detail(
-                "missing_columns", f"column {column.name!r} is missing", column.name, did_you_mean=column.did_you_mean
-            )
-            for column in match.missing
-        ]
-        names = ", ".join(column.name for column in match.missing)
-        hint = "; some lines end in CR alone" if b"\r" in header.raw else ""
-        if header.is_broken:
-            hint += '; the header lacks a quote (") or has one too many'
-        who = " and ".join(repr(card.name) for card in self.cards)
-        subject = f"models {who} need" if self.compared else f"model {who} needs"
-        return UploadRefused(
-            "missing_columns", _with(f"{subject} columns that are missing: {names}{hint}", where), errors
-        )
 
-
-def _with(detail: str, where: str) -> str:
-    return f"{detail}; {where}" if where else detail
+def _are_numbers(card: Card) -> list[bool]:
+    """Return whether each prediction column and each score column of a model holds numbers."""
+    regressors = (ModelKind.REGRESSOR, ModelKind.MULTIOUTPUT_REGRESSOR)
+    return [card.kind in regressors] * len(card.prediction_columns) + [True] * len(card.score_columns)
 
 
 def model_labels(models: Sequence[tuple[str, str]]) -> list[str]:
@@ -116,27 +110,10 @@ def model_labels(models: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{name}@{version}" if same_name else name for name, version in models]
 
 
-def joint_schema(cards: Sequence[Card]) -> Schema:
-    """Return a schema with the features of all models, each once."""
-    if len(cards) == 1:
-        return cards[0].record_schema
-    features = {normalise_name(feature.name): feature for card in reversed(cards) for feature in card.features[::-1]}
-    return Schema(features=tuple(reversed(features.values())))
-
-
 def count_matches(cards: Sequence[Card]) -> CountMatches:
     """Return a function that counts the models' columns in a header (see ``CountMatches``)."""
     schema = joint_schema(cards)
     return lambda names: (schema.count_columns(names), len(schema.features))
-
-
-def match_columns(cards: Sequence[Card], columns: Sequence[str]) -> ColumnMatch:
-    """Map the features of all models to columns; find missing, duplicate and extra columns."""
-    match = joint_schema(cards).match_columns(columns)
-    own = (card.record_schema.match_columns(columns).columns for card in cards[1:])
-    return replace(
-        match, columns=match.columns | {name: at for columns_of_card in own for name, at in columns_of_card.items()}
-    )
 
 
 def parse_models(text: str | None, catalog: Catalog, version: str | None = None) -> tuple[Card, ...]:
@@ -237,7 +214,3 @@ def parse_explain(text: str | None, cards: Iterable[Card]) -> int | None:
 
 def _bad_explain(detail: str) -> UploadRefused:
     return UploadRefused("bad_parameter", f"explain: {detail}", [Detail("bad_parameter", detail, "explain")])
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).isdecimal()

@@ -10,12 +10,15 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, WithJsonSchema
 
 from jobs.csv.decoding import ENCODINGS
+from jobs.formats.detection import Format
 
 _PROBABILITY = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
 _FLAG = {"type": "boolean", "default": False}
 _DECIMAL = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", ".", ","]}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
+
+_FORMAT = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *Format]}
 
 
 Encoding = Annotated[
@@ -79,6 +82,15 @@ class UploadForm:
         str | None,
         WithJsonSchema(_FLAG),
         Field(description="drop the columns that earlier results added to the file, instead of adding `prediction_2`"),
+    ] = None
+
+    format: Annotated[
+        str | None,
+        WithJsonSchema(_FORMAT),
+        Field(description="format of the file, if its first bytes do not tell"),
+    ] = None
+    sheet: Annotated[
+        str | None, Field(description="name or number (from 1) of a workbook's sheet; by default the first one")
     ] = None
 
     NAMES: ClassVar[tuple[str, ...]]

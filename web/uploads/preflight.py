@@ -1,6 +1,7 @@
 """Preflight: check the first bytes of a file before it is uploaded."""
 
 import base64
+import tempfile
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -9,17 +10,20 @@ from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
 from jobs.csv.reader import Chunk, Cutter, Header
+from jobs.formats.detection import Format
+from jobs.formats.process import ReaderKilled
 from jobs.messages import InputChunk
 from model.card import Card
 from model.schema import ColumnMatch, FaultCode
 from web.problems import Problem
-from web.request_limits import PREFLIGHT_BYTES
+from web.request_limits import MAX_CHECKED_BYTES, PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
 from web.uploads.earlier_results import ResultsDropper, result_columns
-from web.uploads.file_start import StatedDialect, preview_start, without_results
+from web.uploads.file_start import StatedDialect, preview_start, read_source_start, without_results
 from web.uploads.options import ScoringOptions
 from web.uploads.preflight_notes import preflight_notes
+from web.uploads.source_file import checking, header_of, read_options
 from web.uploads.totals import TotalsFinder
 
 _WAIT_SECONDS = 10.0
@@ -32,15 +36,79 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         UploadRefused: no header can be read.
         Problem: no worker answers in time.
     """
+    kind = body.detect_format()
+    if kind is not Format.CSV:
+        return _preflight_source(body, kind, services)
     sample = _sample(body)
     options = ScoringOptions.of(body.form, services.catalog)
     stated = StatedDialect.of(body.form)
     text = Utf8Decoder(body.form.encoding)
     data = text.feed(sample)
-    is_cut = len(sample) == PREFLIGHT_BYTES
     if b"\n" not in data:
         data += text.finish()
     start, match = preview_start(data, stated, options, text.has_byte_order_mark)
+    return _report(services, options, stated, start, match, data, text, len(sample) == PREFLIGHT_BYTES)
+
+
+def _preflight_source(body: Body, kind: Format, services: Services) -> dict[str, Any]:
+    """Return the report of a file that is not CSV, if it is small enough to be read at once."""
+    options = ScoringOptions.of(body.form, services.catalog)
+    with tempfile.TemporaryFile() as file:
+        for block in body.blocks:
+            file.write(block)
+            if file.tell() > MAX_CHECKED_BYTES:
+                return _unchecked(kind)
+        try:
+            with checking(file, read_options(services.settings, kind, body.form.sheet, options)) as reader:
+                if reader is None:
+                    return _unchecked(kind)
+                found, header = reader.header, header_of(reader)
+                rows = next(reader.rows, None)
+        except ReaderKilled:
+            return _unchecked(kind)
+    text = header.raw + header.line_end + (rows.text[:PREFLIGHT_BYTES] if rows else b"")
+    start, match = read_source_start(header, options)
+    is_cut = rows is not None and len(rows.text) > PREFLIGHT_BYTES
+    report = _report(services, options, StatedDialect(), start, match, text, Utf8Decoder("utf-8"), is_cut)
+    return report | {"format": kind, "sheets": found.sheets, "sheet": found.sheet}
+
+
+def _unchecked(kind: Format) -> dict[str, Any]:
+    """Return the report of a file that is too large to be read before it is uploaded."""
+    return {
+        "format": kind,
+        "sheets": [],
+        "sheet": None,
+        "checked": False,
+        "encoding": "utf-8",
+        "byte_order_mark": False,
+        "delimiter": ",",
+        "quote": '"',
+        "decimal": ".",
+        "skipped_lines": 0,
+        "dropped_names": 0,
+        "result_columns": [],
+        "notes": [],
+        "columns": [],
+        "missing_columns": [],
+        "extra_columns": [],
+        "rows_seen": 0,
+        "faults": [],
+        "examples": [],
+    }
+
+
+def _report(
+    services: Services,
+    options: ScoringOptions,
+    stated: StatedDialect,
+    start: FileStart,
+    match: ColumnMatch,
+    data: bytes,
+    text: Utf8Decoder,
+    is_cut: bool,
+) -> dict[str, Any]:
+    """Return the report of a file that begins with ``data``; ``is_cut``: it goes on after that."""
     own = result_columns(start.header.columns, match.columns.values())
     records = _whole_records(data, text, start, is_cut)
     if stated.drop_results:
@@ -60,6 +128,10 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
         preview["rows_seen"] = count
         preview["faults"] = [*preview["faults"], {"code": FaultCode.TOTALS_LINE, "column": None, "count": totals_lines}]
     return {
+        "format": Format.CSV,
+        "sheets": [],
+        "sheet": None,
+        "checked": True,
         "encoding": text.encoding,
         "byte_order_mark": dialect.has_byte_order_mark,
         "delimiter": dialect.delimiter,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from jobs.csv.records import read_record
+from jobs.formats.detection import Format
 from jobs.messages import Rejects, decompress
 from jobs.state import Job
 from jobs.store.job_store import JobStore
@@ -38,6 +39,7 @@ def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
         warnings=form.warnings or ("true" if job.warnings else None),
         filename=job.filename,
         encoding="utf-8",
+        format=Format.CSV.value,
     )
 
 

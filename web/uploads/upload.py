@@ -17,6 +17,7 @@ from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
 from jobs.csv.reader import SAMPLE_BYTES, Chunk, Cutter
 from jobs.errors import JobsError, UploadRefused
+from jobs.formats.detection import Format
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.store.chunks import NewJob
@@ -29,9 +30,10 @@ from web.problems import to_problem
 from web.request_limits import MAX_FILENAME
 from web.uploads.bodies import Body
 from web.uploads.earlier_results import ResultsDropper
-from web.uploads.file_start import StatedDialect, read_start, read_translated_start
+from web.uploads.file_start import StatedDialect, read_start, read_translated_start, with_header
 from web.uploads.options import ScoringOptions
 from web.uploads.parameters import UploadForm
+from web.uploads.source_file import SourceFile
 from web.uploads.totals import TotalsFinder
 
 log = structlog.stdlib.get_logger(__name__)
@@ -95,6 +97,7 @@ class Upload:
         self._cutter: Cutter | None = None
         self._totals: TotalsFinder | None = None
         self._dropper: ResultsDropper | None = None
+        self._source: SourceFile | None = None
         self._size = self._chunks = 0
         self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
@@ -118,17 +121,26 @@ class Upload:
             UploadRefused, UploadForgotten, StoreFull: nothing is left behind.
         """
         try:
+            kind = self._body.detect_format()
+            if kind is not Format.CSV:
+                self._source = self._open_source(kind)
             for block in self._body.blocks:
                 if not self._size and self._body.fields_may_follow:
                     self._read_form()
                 self._size += len(block)
                 if self._idempotency:
                     self._digest.update(block)
-                self._feed(self._text.feed(block), final=False)
+                if self._source:
+                    self._feed_source(block)
+                else:
+                    self._feed(self._text.feed(block), final=False)
                 yield
             if not self._size and self._body.fields_may_follow:
                 self._read_form()
-            self._feed(self._text.finish(), final=True)
+            if self._source:
+                self._source.finish(ScoringOptions.of(self._form, self._catalog), self._form.sheet)
+            else:
+                self._feed(self._text.finish(), final=True)
             self._seal()
         except BaseException:
             self.abandon()
@@ -148,6 +160,22 @@ class Upload:
         if self._idempotency:
             self._idempotency.give_up()
 
+    def _open_source(self, kind: Format) -> SourceFile:
+        if self._shown:
+            detail = f"results are streamed of CSV files only; send {kind.value} files to POST /api/v1/jobs"
+            raise UploadRefused("unsupported_media_type", detail)
+        return SourceFile(self._store, self._settings, kind)
+
+    def _feed_source(self, block: bytes) -> None:
+        """Store a block of a file that is not CSV; a worker converts it."""
+        assert self._source
+        if not self.job_id:
+            new = self._new_job(self._options)
+            self._store.begin(new)
+            self.job_id = self._source.job_id = new.id
+        self._source.feed(block)
+        self._keep_alive()
+
     def _feed(self, text: bytes, final: bool) -> None:
         if self._cutter is None:
             self._head += text
@@ -161,7 +189,12 @@ class Upload:
         if final:
             self._append(self._totals.feed(self._without_results(self._cutter.finish())))
             self._append(self._totals.finish())
-        elif time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
+        else:
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Keep a slow upload from expiring."""
+        if time.monotonic() - self._stored > _TOUCH_SECONDS and self.job_id:
             self._store.touch(self.job_id)
             if self._idempotency:
                 self._idempotency.touch()
@@ -215,14 +248,14 @@ class Upload:
 
     def _seal(self) -> None:
         assert self.job_id is not None
-        assert self._cutter is not None
-        if not self._cutter.rows:
+        rows = self._cutter.rows if self._cutter else None
+        if rows == 0:
             raise UploadRefused("no_rows", "the file has a header but no rows")
         idempotency_key = self._idempotency.key if self._idempotency else None
         sent = self._store.seal(
             self.job_id,
             idempotency_key,
-            total=self._cutter.rows,
+            total=rows,
             size=self._size,
             encoding=self._encoding[0],
             codec=self._encoding[1],
@@ -235,7 +268,7 @@ class Upload:
             "model": ",".join(card.name for card in self._options.cards),
             "chunks": self._chunks,
         }
-        log.info("upload accepted", **known, rows=self._cutter.rows, bytes=self._size, seconds=seconds)
+        log.info("upload accepted", **known, rows=rows, bytes=self._size, seconds=seconds)
         self._sender.score_chunks(self.job_id, sent)
 
     def _final_options(self) -> NewJob:
@@ -253,27 +286,28 @@ class Upload:
         return (job.encoding, job.codec) if job else (self._text.encoding, self._text.codec)
 
     def _new_job(self, options: ScoringOptions) -> NewJob:
-        assert self._start is not None
-        header, dialect = self._start.header, self._start.dialect
         encoding, codec = self._encoding
-        names = [dialect.text_of(name) for name in header.unused_names(options.result_columns)]
-        return NewJob(
+        new = NewJob(
             model=options.cards[0].name,
             version=options.cards[0].version,
             compared=(options.compared.name, options.compared.version) if options.compared else None,
             filename=clean_name(self._form.filename),
             encoding=encoding,
             codec=codec,
-            dialect=dialect,
-            delimiter=header.delimiter,
-            line_end=header.line_end.decode(),
             threshold=options.threshold,
             explain=options.explain,
             warnings=options.warnings,
-            header=header.with_columns(names),
-            input_header=header.raw,
-            columns=options.match_header(header, self._start.where).columns,
-            width=len(header.columns),
+            # Those of a file without a header so far.
+            delimiter=",",
+            line_end="\n",
+            header=b"",
+            input_header=b"",
+            columns={},
+            width=0,
             added=options.added,
             shown=self._shown,
+            added_columns=options.added_columns,
+            format=self._source.kind.value if self._source else Format.CSV.value,
+            sheet=self._form.sheet if self._source else None,
         )
+        return with_header(new, self._start, options) if self._start else new

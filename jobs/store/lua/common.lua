@@ -105,10 +105,11 @@ local function finish(id, state, at)
     return {state, fields[2], fields[3], math.floor(seconds * 1000)}
 end
 
--- Ends the job once its upload is complete and every chunk is recorded; returns as finish() does, or false.
+-- Ends the job once its upload is complete, a conversion has ended and every chunk is recorded; returns as finish()
+-- does, or false.
 local function finish_if_complete(id, at)
-    local f = redis.call('HMGET', JOB, 'sealed', 'done', 'chunks', 'scored', 'scoring_failed')
-    if f[1] ~= '1' or f[2] ~= f[3] then return false end
+    local f = redis.call('HMGET', JOB, 'sealed', 'done', 'chunks', 'scored', 'scoring_failed', 'converting')
+    if f[1] ~= '1' or f[2] ~= f[3] or f[6] == '1' then return false end
     if tonumber(f[4]) == 0 and tonumber(f[5]) > 0 then
         redis.call('HSET', JOB, 'error', 'no row could be scored')
         return finish(id, 'failed', at)

@@ -30,4 +30,11 @@ end
 local ending = finish_if_complete(id, at)
 if ending then return {{}, ending} end
 publish_change(id, at)
-return {hand_out(window, grace, at)}
+local sent = hand_out(window, grace, at)
+if redis.call('HGET', JOB, 'converting') == '1' then
+    -- The conversion is handed out like a chunk; messages.CONVERSION is its number.
+    redis.call('ZADD', INFLIGHT, at + grace, -1)
+    redis.call('PEXPIRE', INFLIGHT, redis.call('PTTL', JOB))
+    sent[#sent + 1] = -1
+end
+return {sent}

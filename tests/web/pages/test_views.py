@@ -235,7 +235,7 @@ def test_the_threshold_of_the_form_decides(service: Stack) -> None:
         ),
         (b"", {}, 422, "The file is empty"),
         (HEADER.encode(), {}, 422, "The file has no data rows"),
-        (b"PK\x03\x04 xl/workbook.xml", {}, 415, "This is not a CSV file"),
+        (b"PK\x03\x04 xl/workbook.xml", {}, 422, "This file cannot be read"),
         (f"{HEADER}\n{ROW}\n".encode(), {"threshold": "7"}, 422, "Invalid threshold"),
         (f"{HEADER}\n{ROW}\n".encode(), {"threshold": "half"}, 422, "Invalid threshold"),
         (f"{HEADER}\n{ROW}\n".encode(), {"model": "nothing"}, 422, "Model not found"),

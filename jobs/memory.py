@@ -1,4 +1,4 @@
-"""A memory limit for worker processes, so that a record that needs too much memory only affects its own process."""
+"""A memory limit for processes that handle records and files, so that what needs too much affects only itself."""
 
 import resource
 import sys

@@ -1,0 +1,88 @@
+"""Read a file and write it as CSV, in frames, to standard output: ``python -m jobs.formats PATH OPTIONS``."""
+
+import base64
+import json
+import os
+import sys
+import threading
+from typing import BinaryIO
+
+import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
+from jobs.errors import UploadRefused
+from jobs.formats.detection import Format
+from jobs.formats.process import (
+    END_FRAME,
+    FRAME,
+    HEADER_FRAME,
+    REFUSAL_FRAME,
+    ROWS,
+    ROWS_FRAME,
+    ReadOptions,
+)
+from jobs.formats.source import Source
+from jobs.memory import limit_memory
+
+
+def main() -> None:
+    """Read the file; what is wrong with it is reported as a frame, too."""
+    path, options = sys.argv[1], ReadOptions.decode(sys.argv[2])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    limit_memory(options.memory_mib)
+    out = sys.stdout.buffer
+    try:
+        _write(out, _open(path, options))
+    except UploadRefused as refused:
+        _frame(out, REFUSAL_FRAME, _json((refused.code, refused.detail, refused.errors[0].row)))
+    except MemoryError:
+        detail = f"the file needs more than {options.memory_mib} MiB of memory to be read; split it, or send CSV"
+        _frame(out, REFUSAL_FRAME, _json(("too_large", detail, None)))
+    out.flush()
+
+
+def _end_with_parent() -> None:
+    """End this process when the parent closes its pipe, or is gone."""
+    os.read(sys.stdin.fileno(), 1)  # not through the buffer, whose lock would be held when the process ends
+    os._exit(0)
+
+
+def _open(path: str, options: ReadOptions) -> Source:
+    """Open the file; only what reads its format is imported, which takes a while."""
+    if options.format is Format.PARQUET:
+        from jobs.formats.tables import open_parquet  # noqa: PLC0415
+
+        return open_parquet(path, options.max_bytes)
+    if options.format is Format.ARROW:
+        from jobs.formats.tables import open_arrow  # noqa: PLC0415
+
+        return open_arrow(path)
+    if options.format is Format.JSONL:
+        from jobs.formats.json_lines import open_json_lines  # noqa: PLC0415
+
+        return open_json_lines(path)
+    from jobs.formats.sheets import open_sheet  # noqa: PLC0415
+
+    return open_sheet(path, options.format, options.sheet, options.wanted, options.max_bytes)
+
+
+def _write(out: BinaryIO, source: Source) -> None:
+    schema = None if source.schema is None else base64.b64encode(source.schema.serialize()).decode()
+    header = {"names": list(source.names), "sheets": list(source.sheets), "sheet": source.sheet, "schema": schema}
+    _frame(out, HEADER_FRAME, _json(header))
+    for part in source.rows:
+        _frame(out, ROWS_FRAME, ROWS.pack(part.rows, part.progress) + part.text)
+    kinds = None if source.schema is not None else [sorted(seen) for seen in source.kinds]
+    _frame(out, END_FRAME, _json(kinds))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _frame(out: BinaryIO, kind: bytes, payload: bytes) -> None:
+    out.write(FRAME.pack(kind, len(payload)))
+    out.write(payload)
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Read a file in a process of its own, which may crash or take too much memory without harm to this one."""
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from jobs.errors import Detail, UploadRefused
+from jobs.formats.detection import Format
+
+FRAME = struct.Struct("<cQ")
+ROWS = struct.Struct("<Qd")
+# Signals sent from outside, by a person or the system.
+EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
+HEADER_FRAME, ROWS_FRAME, END_FRAME, REFUSAL_FRAME = b"H", b"R", b"E", b"X"
+
+
+class ReaderKilled(OSError):
+    """Raised when the process that reads a file was ended from outside; it can be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read a file: its format, the sheet asked for, the names that its header should have, and limits.
+
+    ``max_bytes`` limits what the file holds when it is unpacked; ``memory_mib`` the memory of the process.
+    """
+
+    format: Format
+    sheet: str | None
+    wanted: Sequence[str]
+    max_bytes: int
+    memory_mib: int
+
+    def encode(self) -> str:
+        """Return the options as JSON."""
+        values = (self.format.value, self.sheet, list(self.wanted), self.max_bytes, self.memory_mib)
+        return json.dumps(values)
+
+    @classmethod
+    def decode(cls, text: str) -> "ReadOptions":
+        """Return what ``encode`` encoded."""
+        kind, *others = json.loads(text)
+        return cls(Format(kind), *others)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHeader:
+    """The columns of a file; ``schema`` is an Arrow schema as base64, in which the columns come back."""
+
+    names: list[str]
+    sheets: list[str]
+    sheet: str | None
+    schema: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRows:
+    """Some rows as CSV; ``progress`` is the part of the file read so far, 0..1 (0 if it is not known anew)."""
+
+    text: bytes
+    rows: int
+    progress: float
+
+
+@dataclass(slots=True)
+class SourceReader:
+    """The output of the process: first ``header``, then the rows; after these, ``kinds`` of values per column."""
+
+    header: SourceHeader
+    rows: Iterator[SourceRows]
+    kinds: list[list[str]] | None = None
+
+
+@contextmanager
+def reading(file: IO[bytes], options: ReadOptions, seconds: float | None = None) -> Iterator[SourceReader]:
+    """Read a file, a temporary one of this process, in a process that ends with the context, or after ``seconds``.
+
+    Raises:
+        UploadRefused: the file cannot be read; while the rows are read, too.
+        ReaderKilled: the process was ended from outside.
+    """
+    file.flush()
+    descriptor = file.fileno()
+    process = subprocess.Popen(  # noqa: S603 - our own module, with a path that we made
+        [sys.executable, "-m", "jobs.formats", f"/dev/fd/{descriptor}", options.encode()],
+        stdin=subprocess.PIPE,  # closed when this process ends, however that happens
+        stdout=subprocess.PIPE,
+        pass_fds=[descriptor],
+    )
+    timer = threading.Timer(seconds or 0, process.kill) if seconds else None
+    if timer:
+        timer.start()
+    try:
+        yield _reader(process)
+    finally:
+        if timer:
+            timer.cancel()
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+
+
+def _reader(process: "subprocess.Popen[bytes]") -> SourceReader:
+    frames = _frames(process)
+    kind, payload = next(frames)
+    if kind != HEADER_FRAME:  # pragma: no cover - the first frame, unless the process refuses the file
+        raise ValueError(f"frame {kind!r} instead of the header")
+    reader = SourceReader(SourceHeader(**json.loads(payload)), iter(()))
+    reader.rows = _rows(reader, frames)
+    return reader
+
+
+def _rows(reader: SourceReader, frames: Iterator[tuple[bytes, bytes]]) -> Iterator[SourceRows]:
+    for kind, payload in frames:
+        if kind == END_FRAME:
+            reader.kinds = json.loads(payload)
+            return
+        rows, progress = ROWS.unpack_from(payload)
+        yield SourceRows(payload[ROWS.size :], rows, progress)
+
+
+def _frames(process: "subprocess.Popen[bytes]") -> Iterator[tuple[bytes, bytes]]:
+    """Yield the frames up to the end; raise what the process reports, or what its own end means."""
+    assert process.stdout
+    while True:
+        head = process.stdout.read(FRAME.size)
+        if len(head) < FRAME.size:
+            raise _failure(process)
+        kind, size = FRAME.unpack(head)
+        payload = process.stdout.read(size)
+        if len(payload) < size:
+            raise _failure(process)
+        if kind == REFUSAL_FRAME:
+            code, detail, row = json.loads(payload)
+            raise UploadRefused(code, detail, [Detail(code, detail, row=row)])
+        yield kind, payload
+        if kind == END_FRAME:
+            return
+
+
+def _failure(process: "subprocess.Popen[bytes]") -> Exception:
+    """Return what the end of a process without a report means."""
+    status = process.wait()
+    if -status in EXTERNAL_SIGNALS:
+        return ReaderKilled(f"the process that read the file was ended by signal {-status}")
+    return UploadRefused("unreadable_file", "the file cannot be read: it is damaged, or needs too much memory")

@@ -1,0 +1,247 @@
+"""Results of a job, read from its scored CSV with the types that came in. Pure.
+
+Columns of Parquet and Arrow files come back in their Arrow types. Cells of sheets and JSON lines have types of their
+own, by what they look like (see ``cells``). Columns of CSV files are texts. Added columns are numbers or texts.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from jobs.csv.dialect import Dialect
+from jobs.csv.records import RecordIndex, index_records, read_record, unquote
+from jobs.formats.cells import parse_field
+from jobs.formats.source import Kind
+from jobs.formats.texts import IS_JSON
+from jobs.state import Job
+
+_ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError)
+_TYPES: dict[frozenset[str], pa.DataType] = {
+    frozenset({Kind.INTEGER}): pa.int64(),
+    frozenset({Kind.NUMBER}): pa.float64(),
+    frozenset({Kind.INTEGER, Kind.NUMBER}): pa.float64(),
+    frozenset({Kind.BOOLEAN}): pa.bool_(),
+    frozenset({Kind.DATE}): pa.date32(),
+    frozenset({Kind.DATETIME}): pa.timestamp("us"),
+    frozenset({Kind.DATE, Kind.DATETIME}): pa.timestamp("us"),
+    frozenset({Kind.TIME}): pa.time64("us"),
+}
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
+_MAX_DIGITS = 15
+_MAX_CACHED = 10_000
+
+Parse = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReader:
+    """Reads chunks of a job's results: ``names`` of all columns, of which the first ``width`` are the input's.
+
+    ``schema`` has the type of each column as in Parquet; ``parsers`` turn a field, as it stands in the file, into a
+    value. ``by_column``: values are those of the schema, not of each cell.
+    """
+
+    names: Sequence[str]
+    width: int
+    delimiter: str
+    schema: pa.Schema
+    parsers: Sequence[Parse]
+    by_column: bool
+    json_columns: frozenset[int] = frozenset()
+    dialect: Dialect = field(default_factory=Dialect)
+
+    @classmethod
+    def of(cls, job: Job, numbers_in_csv: bool = False) -> "ResultReader":
+        """Return the reader of a job's results; ``numbers_in_csv``: plain numbers in a CSV file are numbers."""
+        names, own = (_fields(header, job) for header in (job.header.removeprefix(job.preamble), job.input_header))
+        width = len(own)
+        numbers = [number for _, number in job.added_columns] or [False] * (len(names) - width)
+        json_columns: set[int] = set()
+        if job.schema:
+            given = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(job.schema)))
+            types = list(given.types)
+            json_columns = {at for at, field in enumerate(given) if (field.metadata or {}) == IS_JSON}
+        else:
+            types = [_TYPES.get(frozenset(kinds), pa.string()) for kinds in job.kinds or [[]] * width]
+        types += [pa.float64() if number else pa.string() for number in numbers]
+        parse = (
+            [_cell_parser(kinds) for kinds in job.kinds]
+            if job.kinds
+            else [_csv_parser(numbers_in_csv, job.dialect.decimal)] * width
+        )
+        parse += [_added_number if number else _text for number in numbers]
+        schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, types, strict=True)])
+        by_column = bool(job.schema)
+        return cls(names, width, job.delimiter, schema, parse, by_column, frozenset(json_columns), job.dialect)
+
+    def table(self, data: bytes) -> pa.Table:
+        """Return the records of a chunk as a table of the schema; what does not fit its column's type is missing."""
+        index = index_records(data, ord(self.delimiter), final=True)
+        if not len(index.broken_at) and self.dialect.is_plain:
+            for types in (self.schema.types, [pa.string()] * len(self.names)):
+                table = self._read(data, types)
+                if table is not None and table.num_rows == len(index):
+                    return self._cast(table)
+        rows = [[None if text == "" else self._value(text) for text in row] for row in self._slowly(index)]
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        return self._cast(pa.table(columns, names=[str(at) for at in range(len(columns))]))
+
+    def _read(self, data: bytes, types: Sequence[pa.DataType]) -> pa.Table | None:
+        names = [str(at) for at in range(len(self.names))]
+        # Numbers may have a decimal comma where the delimiter is another.
+        types = [pa.string() if at >= self.width and self.delimiter != "," else kind for at, kind in enumerate(types)]
+        try:
+            return pa_csv.read_csv(
+                pa.BufferReader(data),
+                pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+                pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=b'"' in data),
+                pa_csv.ConvertOptions(
+                    column_types=dict(zip(names, types, strict=True)),
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+        except _ARROW_ERRORS:
+            return None
+
+    def _cast(self, table: pa.Table) -> pa.Table:
+        columns = []
+        for at, kind in enumerate(self.schema.types):
+            column = table.column(at)
+            if column.type != kind and at >= self.width:
+                column = pc.replace_substring(column, ",", ".")
+            columns.append(column if column.type == kind else _cast(column, kind))
+        return pa.Table.from_arrays(columns, schema=self.schema)
+
+    def rows(self, data: bytes) -> Iterator[Sequence[Any]]:
+        """Yield the values of each record of a chunk."""
+        if self.by_column:
+            columns = [column.to_pylist() for column in self.table(data).columns]
+            for at in self.json_columns:
+                columns[at] = [_json(text) for text in columns[at]]
+            yield from zip(*columns, strict=True)
+            return
+        parsers = [_cached(parse) for parse in self.parsers]
+        for fields in self._split(data):
+            values = [parse(text) for parse, text in zip(parsers, fields, strict=True)]
+            if not self.dialect.is_plain:
+                values = [self.dialect.value_of(value) if isinstance(value, str) else value for value in values]
+            yield values
+
+    def _value(self, text: str) -> str | None:
+        value = _text(text)
+        return value if value is None or self.dialect.is_plain else self.dialect.value_of(value)
+
+    def _split(self, data: bytes) -> Iterator[Sequence[str]]:
+        """Yield the fields of each record as they stand in the file."""
+        index, width = index_records(data, ord(self.delimiter), final=True), len(self.names)
+        if not len(index.broken_at):
+            text = data.decode("utf-8", "replace")
+            fields = _field_pattern(self.delimiter).findall(text)
+            if len(fields) > len(index) * width and text.endswith("\n"):
+                fields.pop()  # what an empty line at the end would hold
+            if len(fields) == len(index) * width:
+                yield from zip(*[iter(fields)] * width, strict=True)
+                return
+        yield from self._slowly(index)
+
+    def _slowly(self, index: RecordIndex) -> Iterator[Sequence[str]]:
+        """Yield the fields of each record; of one that is too short or too long, the added ones stay in their place."""
+        added, width = len(self.names) - self.width, len(self.names)
+        for number in range(len(index)):
+            fields = [field.decode("utf-8", "replace") for field in index.fields(number)]
+            if len(fields) != width:
+                own = fields[: max(0, len(fields) - added)]
+                fields = (own + [""] * self.width)[: self.width] + ([""] * added + fields[len(own) :])[-added:]
+            yield fields
+
+
+def _field_pattern(delimiter: str) -> re.Pattern[str]:
+    mark = re.escape(delimiter)
+    quoted, plain = r'"(?:[^"]|"")*"', rf'(?:[^{mark}"\r\n][^{mark}\r\n]*)?'
+    return re.compile(rf"({quoted}|{plain})(?:{mark}|\r?\n|\Z)")
+
+
+def _fields(line: bytes, job: Job) -> list[str]:
+    record = read_record(line, 0, len(line), ord(job.delimiter), escapes=False)
+    texts = (unquote(line[start:end]).decode("utf-8", "replace") for start, end in record.fields)
+    return [job.dialect.value_of(text) for text in texts]
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return texts in another type; those that have none are missing."""
+    try:
+        if pa.types.is_duration(kind):
+            return column.cast(pa.int64()).cast(kind)
+        return column.cast(kind)
+    except _ARROW_ERRORS:
+        return pa.chunked_array([pa.array([_cast_one(text, kind) for text in column.to_pylist()], kind)])
+
+
+def _cast_one(text: str | None, kind: pa.DataType) -> Any:
+    try:
+        return None if text is None else pa.scalar(text).cast(kind).as_py()
+    except _ARROW_ERRORS:
+        return None
+
+
+def _cached(parse: Parse) -> Parse:
+    """Return the parser with a memory: most columns have few distinct values."""
+    known: dict[str, Any] = {}
+
+    def look_up(field: str) -> Any:
+        try:
+            return known[field]
+        except KeyError:
+            value = parse(field)
+            if len(known) < _MAX_CACHED:
+                known[field] = value
+            return value
+
+    return look_up
+
+
+def _cell_parser(kinds: Sequence[str]) -> Parse:
+    found = [Kind(kind) for kind in kinds]
+    return lambda field: parse_field(field, found)
+
+
+def _csv_parser(numbers: bool, decimal: str) -> Parse:
+    def parse(field: str) -> Any:
+        text = _text(field)
+        if not text or not numbers:
+            return text
+        number = text.replace(",", ".") if decimal == "," and "." not in text else text
+        if _PLAIN_NUMBER.fullmatch(number) and sum(map(str.isdecimal, number)) <= _MAX_DIGITS:
+            return float(number) if "." in number else int(number)
+        return text
+
+    return parse
+
+
+def _added_number(field: str) -> float | None:
+    try:
+        return float(field.replace(",", ".").strip('"')) if field else None
+    except ValueError:
+        return None
+
+
+def _text(field: str) -> str | None:
+    if not field:
+        return None
+    return unquote(field.encode()).decode()
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

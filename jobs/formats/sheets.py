@@ -1,0 +1,178 @@
+"""Read a sheet of a workbook (xlsx, xls, ods). It is in memory as a whole: this belongs in a process of its own.
+
+Empty rows are passed over, like blank lines of CSV. A merged cell has its value in its first cell; hidden rows and
+columns are read like others. A formula counts as its result, and an error (``#DIV/0!``) as a missing value.
+"""
+
+import datetime
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+)
+
+from jobs.csv.reader import MAX_COLUMNS
+from jobs.errors import UploadRefused
+from jobs.formats.cells import csv_column
+from jobs.formats.detection import Format
+from jobs.formats.source import Kind, Rows, Source, unreadable
+
+_BATCH_CELLS = 65_536
+# Rows among which the header is looked for: titles and remarks may precede it.
+_MAX_TITLE_ROWS = 20
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_MACROS = re.compile(r"(?i)(?:.*/)?vbaProject\.bin")
+_PASSWORD = "the workbook is protected by a password; save it without one"  # noqa: S105 - no password
+# What stands for a date that a sheet cannot show: before 1900.
+_NO_DATE = "#NUM!"
+
+
+def open_sheet(path: str, kind: Format, sheet: str | None, wanted: Sequence[str], max_bytes: int) -> Source:
+    """Open a sheet by its name or its number from 1, by default the first one.
+
+    The header is the one of the first rows that holds most of the ``wanted`` names, or else the first.
+
+    Raises:
+        UploadRefused: ``unreadable_file``, ``unsupported_media_type``, ``too_large``, ``unknown_sheet``, ``too_wide``,
+            ``empty_file``.
+    """
+    if kind is Format.XLS:
+        _check_compound(path)
+    else:
+        _check_archive(path, max_bytes)
+    try:
+        workbook = CalamineWorkbook.from_path(path)
+        names = [found.name for found in workbook.sheets_metadata if found.typ == SheetTypeEnum.WorkSheet]
+        name = _chosen(names, sheet)
+        opened = workbook.get_sheet_by_name(name)
+    except PasswordError as error:
+        raise UploadRefused("unreadable_file", _PASSWORD) from error
+    except CalamineError as error:
+        raise unreadable("workbook", error) from error
+    if opened.width > MAX_COLUMNS:
+        raise UploadRefused("too_wide", f"the sheet {name!r} has {opened.width} columns; the limit is {MAX_COLUMNS}")
+    return _read(opened, names, name, wanted)
+
+
+def _check_archive(path: str, max_bytes: int) -> None:
+    """Look at the directory of a zipped workbook before anything of it is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            manifest = "META-INF/manifest.xml"
+            is_encrypted = any(entry.flag_bits & 1 for entry in entries)
+            sizes = {entry.filename: entry.file_size for entry in entries}
+            if sum(sizes.values()) > max_bytes:
+                raise UploadRefused("too_large", f"the workbook holds more than {max_bytes} bytes when it is unpacked")
+            if 0 < sizes.get(manifest, 0) < max_bytes // 64 and b"encryption-data" in archive.read(manifest):
+                is_encrypted = True
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+        raise unreadable("workbook", error) from error
+    if is_encrypted:
+        raise UploadRefused("unreadable_file", _PASSWORD)
+    if any(_MACROS.fullmatch(name) for name in sizes):
+        detail = "this is a workbook with macros (.xlsm); save it as .xlsx, without them"
+        raise UploadRefused("unsupported_media_type", detail)
+    if not any(name.endswith(("workbook.xml", "workbook.bin", "content.xml")) for name in sizes):
+        raise UploadRefused("unsupported_media_type", "this is a .zip archive, but no workbook")
+
+
+def _check_compound(path: str) -> None:
+    """Refuse an encrypted .xlsx, which lies in a compound file like an .xls."""
+    with open(path, "rb") as file:  # noqa: PTH123 - a file descriptor's path
+        last = b""
+        while block := file.read(1024 * 1024):
+            if _ENCRYPTED in last + block:
+                raise UploadRefused("unreadable_file", _PASSWORD)
+            last = block[-len(_ENCRYPTED) :]
+
+
+def _chosen(names: Sequence[str], sheet: str | None) -> str:
+    if not names:
+        raise UploadRefused("empty_file", "the workbook has no sheet with cells")
+    if not sheet:
+        return names[0]
+    if sheet in names:
+        return sheet
+    if sheet.isascii() and sheet.isdecimal() and 1 <= int(sheet[:9]) <= len(names):
+        return names[int(sheet) - 1]
+    by_case = [name for name in names if name.casefold() == sheet.strip().casefold()]
+    if by_case:
+        return by_case[0]
+    listed = ", ".join(repr(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
+    raise UploadRefused("unknown_sheet", f"there is no sheet {sheet[:40]!r}; the workbook has {listed}")
+
+
+def _read(sheet: CalamineSheet, names: Sequence[str], name: str, wanted: Sequence[str]) -> Source:
+    rows = (row for row in sheet.iter_rows() if any(value != "" for value in row))
+    first = list(islice(rows, _MAX_TITLE_ROWS + 1))
+    if not first:
+        others = f"; the workbook also has {', '.join(map(repr, names[:20]))}" if len(names) > 1 else ""
+        raise UploadRefused("empty_file", f"the sheet {name!r} is empty{others}")
+    header_at = _header_at(first, wanted)
+    header = [_name(value) for value in first[header_at]]
+    used = {at for at, value in enumerate(header) if value} | _filled(sheet, header, header_at)
+    columns = slice(min(used), max(used) + 1)
+    body = (row[columns] for row in chain(first[header_at + 1 :], rows))
+    kinds: list[set[Kind]] = [set() for _ in header[columns]]
+    return Source(header[columns], _rows(body, kinds, sheet.height), list(names), name, kinds=kinds)
+
+
+def _header_at(rows: Sequence[Sequence[Any]], wanted: Sequence[str]) -> int:
+    """Return the place of the row with most of the names; the first of several."""
+    normal = {_normal(name) for name in wanted}
+    matches = [len(normal & {_normal(value) for value in row if isinstance(value, str)}) for row in rows]
+    return matches.index(max(matches))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _filled(sheet: CalamineSheet, header: Sequence[str], header_at: int) -> set[int]:
+    """Return the columns without a name that hold anything below the header."""
+    unnamed, found = {at for at, name in enumerate(header) if not name}, set[int]()
+    rows = (row for row in sheet.iter_rows() if any(value != "" for value in row))
+    for row in islice(rows, header_at + 1, None) if unnamed else ():
+        found |= {at for at in unnamed if row[at] != ""}
+        unnamed -= found
+        if not unnamed:
+            break
+    return found
+
+
+def _name(value: Any) -> str:
+    [field] = csv_column([None if value == "" else value], set())
+    return value if isinstance(value, str) else field
+
+
+def _rows(rows: Iterator[Sequence[Any]], kinds: list[set[Kind]], height: int) -> Iterator[Rows]:
+    size = max(1, _BATCH_CELLS // len(kinds))
+    done, alone = 0, len(kinds) == 1
+    while batch := list(islice(rows, size)):
+        columns = [
+            csv_column(_values(values), seen) for values, seen in zip(zip(*batch, strict=True), kinds, strict=True)
+        ]
+        done += len(batch)
+        lines = [",".join(record) for record in zip(*columns, strict=True)]
+        # Only a row that is empty in the columns read is an empty line; it is a record, though.
+        text = "\n".join(line or '""' for line in lines) if alone else "\n".join(lines)
+        yield Rows(f"{text}\n".encode("utf-8", "replace"), len(batch), min(1.0, done / max(1, height)))
+
+
+def _values(values: Sequence[Any]) -> Sequence[Any]:
+    """Return a column's values, None for empty cells, and a date before 1900, which comes as midnight, as ``#NUM!``."""
+    if "" in values:
+        values = [None if value == "" else value for value in values]
+    types = set(map(type, values))
+    if datetime.time in types and types & {datetime.date, datetime.datetime}:
+        return [_NO_DATE if value == datetime.time() else value for value in values]
+    return values

@@ -1,0 +1,117 @@
+"""Read Parquet and Arrow files a batch at a time."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import ipc
+
+from jobs.csv.reader import MAX_COLUMNS
+from jobs.errors import UploadRefused
+from jobs.formats.source import Rows, Source, check_names, unreadable
+from jobs.formats.texts import csv_fields, plain_field
+
+_BATCH_ROWS = 65_536
+# Rows of a batch are chosen so that it takes about this much.
+_BATCH_BYTES = 16 * 1024 * 1024
+_COMMA, _LINE_END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b",", b"\n", b""))
+
+
+def open_parquet(path: str, max_bytes: int) -> Source:
+    """Open a Parquet file; raise UploadRefused if it cannot be read or is too large when decompressed."""
+    try:
+        file = pq.ParquetFile(pa.OSFile(path), pre_buffer=False)
+        schema = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable("Parquet file", error) from error
+    _check(schema)
+    metadata = file.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    if sum(group.total_byte_size for group in groups) > max_bytes:
+        raise UploadRefused("too_large", f"the file holds more than {max_bytes} bytes when it is decompressed")
+    widest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=1)
+    size = int(min(_BATCH_ROWS, max(1, _BATCH_BYTES / max(1, widest))))
+    batches = _read(file.iter_batches(batch_size=size, use_threads=False), "Parquet file")
+    return _source(schema, _with_progress(batches, metadata.num_rows))
+
+
+def _with_progress(batches: Iterator[pa.RecordBatch], total: int) -> Iterator[tuple[pa.RecordBatch, float]]:
+    done = 0
+    for batch in batches:
+        done += batch.num_rows
+        yield batch, done / max(1, total)
+
+
+def open_arrow(path: str) -> Source:
+    """Open an Arrow stream or file; raise UploadRefused if it cannot be read."""
+    try:
+        file = pa.memory_map(path)
+        is_file = file.read(6) == b"ARROW1"
+        file.seek(0)
+        reader = ipc.open_file(file) if is_file else ipc.open_stream(file)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable("Arrow file", error) from error
+    _check(reader.schema)
+    batches = _file_batches(reader) if is_file else _stream_batches(reader, file)
+    return _source(reader.schema, batches)
+
+
+def _file_batches(reader: Any) -> Iterator[tuple[pa.RecordBatch, float]]:
+    count = reader.num_record_batches
+    for number, batch in enumerate(_read((reader.get_batch(number) for number in range(count)), "Arrow file"), 1):
+        yield batch, number / count
+
+
+def _stream_batches(reader: Any, file: Any) -> Iterator[tuple[pa.RecordBatch, float]]:
+    with closing(file):
+        size = max(1, file.size())
+        for batch in _read(iter(reader), "Arrow file"):
+            yield batch, min(1.0, file.tell() / size)
+
+
+def _read(batches: Iterator[pa.RecordBatch], what: str) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in batches:
+            batch.validate()
+            yield batch
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(what, error) from error
+
+
+def _check(schema: pa.Schema) -> None:
+    if len(schema.names) > MAX_COLUMNS:
+        raise UploadRefused("too_wide", f"the file has {len(schema.names)} columns; the limit is {MAX_COLUMNS}")
+    check_names(schema.names)
+
+
+def _source(schema: pa.Schema, batches: Iterator[tuple[pa.RecordBatch, float]]) -> Source:
+    plain = pa.schema([plain_field(name, kind) for name, kind in zip(schema.names, schema.types, strict=True)])
+    return Source(schema.names, _rows(batches), schema=plain)
+
+
+def _rows(batches: Iterator[tuple[pa.RecordBatch, float]]) -> Iterator[Rows]:
+    for batch, progress in batches:
+        step = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES * batch.num_rows / max(1, batch.nbytes))))
+        for start in range(0, batch.num_rows, step):
+            part = batch.slice(start, step)
+            last = start + step >= batch.num_rows
+            yield Rows(_csv(part), part.num_rows, progress if last else 0.0)
+
+
+def _csv(batch: pa.RecordBatch) -> bytes:
+    """Return the rows of a batch as CSV."""
+    alone = batch.num_columns == 1
+    try:
+        fields = [csv_fields(column, alone) for column in batch.columns]
+    except pa.ArrowException as error:
+        raise unreadable("file", error) from error
+    records = pc.binary_join_element_wise(*fields, _COMMA) if not alone else fields[0]
+    lines = pc.binary_join_element_wise(records, _LINE_END, _NOTHING)
+    _, offsets, data = lines.buffers()
+    del offsets
+    return bytes(data) if data is not None else b""

@@ -1,0 +1,97 @@
+"""Arrow columns as CSV fields, and the types in which these come back. Pure.
+
+A missing value is an empty field, an empty text a quoted one (``""``), so that the two can be told apart again.
+"""
+
+import base64
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_NOTHING = pa.scalar(b"", pa.binary())
+_EMPTY_TEXT = pa.scalar(b'""', pa.binary())
+_QUOTE = pa.scalar(b'"', pa.binary())
+_SPECIAL = r'["\r\n,]'
+
+
+IS_JSON = {b"scoreline": b"json"}
+"""Metadata of a field that holds nested values, as JSON text."""
+
+
+def plain_field(name: str, kind: pa.DataType) -> pa.Field:
+    """Return the field in which a column comes back."""
+    return pa.field(name, plain_type(kind), metadata=IS_JSON if pa.types.is_nested(kind) else None)
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which values of a column come back: that of a dictionary's values, text for nested ones."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_type(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    scalar = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    moment = pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_time(kind)
+    if scalar or moment or pa.types.is_boolean(kind) or pa.types.is_duration(kind):
+        return kind
+    return pa.string()
+
+
+def csv_fields(column: pa.Array, alone: bool = False) -> pa.BinaryArray:
+    """Return the values of a column as CSV fields; ``alone``: it is the only one, and no record may be a blank line."""
+    texts, is_text = _texts(column)
+    fields = texts.cast(pa.binary())
+    if is_text:
+        special = pc.match_substring_regex(fields, _SPECIAL)
+        if pc.any(special).as_py():
+            doubled = pc.replace_substring(fields, b'"', b'""')
+            quoted = pc.binary_join_element_wise(_QUOTE, doubled, _QUOTE, _NOTHING)
+            fields = pc.if_else(special, quoted, fields)
+        fields = pc.if_else(pc.equal(pc.binary_length(fields), 0), _EMPTY_TEXT, fields)
+    return pc.fill_null(fields, _EMPTY_TEXT if alone else _NOTHING)
+
+
+def _texts(column: pa.Array) -> tuple[pa.Array, bool]:  # noqa: PLR0911 - one for each kind of type
+    """Return the values as texts, and whether these may need quotes."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _texts(column.storage)
+    if pa.types.is_dictionary(kind):
+        return _texts(column.dictionary_decode())
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.string()), False
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.string()), True
+    if pa.types.is_duration(kind):
+        return column.cast(pa.int64()).cast(pa.string()), False
+    plain = plain_type(kind)
+    if plain != pa.string():
+        return column.cast(plain).cast(pa.string()), False
+    write = _binary_text if _is_binary(kind) else _json_text
+    return pa.array([None if value is None else write(value) for value in column.to_pylist()], pa.string()), True
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    views = pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind)
+    return bool(views or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _binary_text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode()
+
+
+def _json_text(value: Any) -> str:
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
+    return orjson.dumps(value, default=_json_default, option=options).decode()
+
+
+def _json_default(value: Any) -> Any:
+    return _binary_text(value) if isinstance(value, bytes) else str(value)

@@ -1,0 +1,140 @@
+"""Files of other formats are scored as the same rows are in CSV: every row once, in order, with the same answers."""
+
+import json
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from tests.jobs.formats.files import arrow_file, arrow_stream, json_lines, parquet, xlsx, zipped
+from tests.stack import Stack, problem_of
+
+NAMES = ["id", "age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week"]
+ROWS: list[list[Any]] = [
+    [n, 17 + n % 75, "State-gov", "Bachelors", "Never-married", "White", "Male", 40] for n in range(1, 301)
+]
+CSV_FILE = "\n".join([",".join(NAMES), *(",".join(map(str, row)) for row in ROWS), ""]).encode()
+TABLE = pa.table({name: [row[at] for row in ROWS] for at, name in enumerate(NAMES)})
+BOOK = xlsx(("Cover", [["Nothing here"]]), ("People", [["Our people"], [], NAMES, *ROWS]))
+FILES = {
+    "people.xlsx": xlsx(("People", [NAMES, *ROWS])),
+    "people.parquet": parquet(TABLE, row_group_size=100),
+    "people.arrows": arrow_stream(TABLE),
+    "people.arrow": arrow_file(TABLE),
+    "people.jsonl": json_lines(dict(zip(NAMES, row, strict=True)) for row in ROWS),
+}
+
+
+def upload(service: Stack, data: bytes, name: str = "people", **query: Any) -> httpx.Response:
+    headers = {"Content-Type": "application/octet-stream", "Prefer": "wait=60, until=ended"}
+    return service.request("POST", "/api/v1/jobs", content=data, headers=headers, params={"filename": name, **query})
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_any_format_gets_the_results_of_the_same_rows_in_csv(service: Stack, name: str) -> None:
+    _, expected = service.score(CSV_FILE)
+    job = upload(service, FILES[name], name).raise_for_status().json()
+    assert (job["state"], job["converting"], job["progress"]) == ("succeeded", None, 1.0)
+    assert job["format"] == {"arrows": "arrow"}.get(suffix := name.partition(".")[2], suffix)
+    assert job["rows"]["total"] == len(ROWS)
+    results = service.get(job["links"]["results"]).raise_for_status().content
+    assert results == expected
+    assert service.get(job["links"]["page"]).status_code == 200
+    assert job["bytes"] == len(FILES[name])
+
+
+def test_a_form_takes_a_workbook_and_its_sheet(service: Stack) -> None:
+    files = {"file": ("book.xlsx", BOOK)}
+    for sheet in ("People", "2"):
+        response = service.request("POST", "/api/v1/jobs", files=files, data={"sheet": sheet, "model": "income"})
+        job = service.ended(response.raise_for_status().json())
+        assert (job["state"], job["sheet"], job["rows"]["total"]) == ("succeeded", "People", len(ROWS))
+    assert problem_of(service.request("POST", "/api/v1/jobs", files=files)) == (422, "missing_columns")
+
+
+def test_the_sheet_may_be_a_field_after_the_file(service: Stack) -> None:
+    fields = [("file", ("book.xlsx", BOOK)), ("sheet", (None, "People")), ("threshold", (None, "0.9"))]
+    job = service.ended(service.request("POST", "/api/v1/jobs", files=fields).raise_for_status().json())
+    assert (job["state"], job["sheet"], job["threshold"]) == ("succeeded", "People", 0.9)
+
+
+REFUSED = {
+    "no-such-sheet": (BOOK, {"sheet": "Persons"}, 422, "unknown_sheet"),
+    "other-columns": (parquet(TABLE.drop_columns(["age"])), {}, 422, "missing_columns"),
+    "two-ages": (parquet(TABLE.append_column("Age", TABLE["age"])), {}, 422, "duplicate_columns"),
+    "no-rows": (parquet(TABLE.slice(0, 0)), {}, 422, "no_rows"),
+    "no-workbook": (zipped({"[Content_Types].xml": "", "word/document.xml": ""}), {}, 415, "unsupported_media_type"),
+    "zip": (zipped({"people.csv": CSV_FILE}), {}, 415, "unsupported_media_type"),
+    "damaged": (FILES["people.parquet"][:-50], {}, 422, "unreadable_file"),
+    "not-parquet": (CSV_FILE, {"format": "parquet"}, 415, "unsupported_media_type"),
+    "unknown-format": (CSV_FILE, {"format": "docx"}, 422, "bad_parameter"),
+    "macros": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": "", "xl/vbaProject.bin": "x"}), {}, 415,
+               "unsupported_media_type"),
+    "wide": (xlsx(("A", [["x"] * 16384])), {}, 422, "too_wide"),
+    "threshold": (FILES["people.xlsx"], {"threshold": "2"}, 422, "bad_threshold"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_wrong_with_a_small_file_is_said_at_once_and_nothing_is_stored(service: Stack, kind: str) -> None:
+    data, query, status, code = REFUSED[kind]
+    before = service.get("/api/v1/jobs").json()["jobs"]
+    assert problem_of(upload(service, data, **query)) == (status, code)
+    assert service.get("/api/v1/jobs").json()["jobs"] == before
+
+
+def test_what_is_wrong_with_a_large_file_fails_its_job_with_the_same_problem(service: Stack) -> None:
+    long = pa.array(["x" * 1000] * 20_000)
+    table = pa.table({"agee": [1] * 20_000, "remark": long})
+    data = parquet(table, compression="none", use_dictionary=False)
+    job = upload(service, data).raise_for_status().json()
+    assert (job["state"], job["converting"]) == ("failed", None)
+    assert (job["error"]["code"], job["error"]["status"]) == ("missing_columns", 422)
+    assert job["error"]["errors"][0] == {
+        "code": "missing_columns", "column": "age", "detail": "column 'age' is missing", "did_you_mean": "agee"
+    }  # fmt: skip
+    assert problem_of(service.get(job["links"]["results"])) == (409, "job_failed")
+    lines = b'{"age": 39}\n' + b'{"age": "' + b"x" * 100_000_000 + b'"}\n'
+    job = upload(service, lines, "a.jsonl").raise_for_status().json()
+    assert (job["state"], job["error"]["code"], job["error"]["errors"][0]["row"]) == ("failed", "too_wide", 2)
+
+
+def test_a_broken_line_of_json_is_rejected_alone(service: Stack) -> None:
+    good = FILES["people.jsonl"].splitlines()
+    job = upload(service, b"\n".join([good[0], b'{"age": oops', good[1]]), "a.jsonl").raise_for_status().json()
+    assert job["rows"] == {"total": 3, "scored": 2, "rejected": 1, "warned": 0}
+    lines = service.get(job["links"]["results"]).text.splitlines()
+    assert lines[1].startswith("1,18,")
+    assert lines[3].startswith("2,19,")
+    assert "malformed" in service.get(job["links"]["rejects"]).text
+
+
+def test_results_can_be_followed_and_scored_again(service: Stack) -> None:
+    response = service.request(
+        "POST", "/api/v1/jobs", content=FILES["people.parquet"], headers={"Content-Type": "application/octet-stream"}
+    )
+    job = response.raise_for_status().json()
+    followed = service.get(job["links"]["results"], params={"follow": "true"}).content
+    assert followed == service.get(job["links"]["results"]).content
+    again = service.request("POST", f"/jobs/{job['id']}/again", data={"threshold": "0.2"})
+    assert again.status_code == 303
+    copy = service.ended({"links": {"self": f"/api/v1{again.headers['Location']}"}})
+    assert (copy["state"], copy["rows"]["total"]) == ("succeeded", len(ROWS))
+
+
+def test_results_are_not_streamed_of_other_formats(service: Stack) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    response = service.request("POST", "/api/v1/score", content=FILES["people.parquet"], headers=headers)
+    assert problem_of(response) == (415, "unsupported_media_type")
+    assert "/api/v1/jobs" in response.json()["detail"]
+
+
+def test_an_idempotency_key_gives_the_first_job_of_a_workbook(service: Stack) -> None:
+    headers = {"Content-Type": "application/octet-stream", "Idempotency-Key": "the workbook"}
+    first, second = (
+        service.request("POST", "/api/v1/jobs", content=FILES["people.xlsx"], headers=headers) for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (202, 200)
+    assert first.json()["id"] == second.json()["id"]
+    assert json.loads(second.content)["format"] == "xlsx"

@@ -1,0 +1,107 @@
+"""Whatever is killed while a file is converted, every row is there once, in its place, and the job finishes."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from tests.faults.test_kills import (
+    HEADER,
+    QUICK,
+    RECORD,
+    ROWS,
+    check_results,
+    kill_a_worker_child,
+    kill_the_server,
+    kill_the_web,
+    kill_the_worker,
+)
+from tests.jobs.formats.files import json_lines, parquet
+from tests.stack import Stack, running_stack, wait_until
+
+NAMES = HEADER.split(",")
+
+
+@pytest.fixture(scope="module")
+def records() -> list[dict[str, Any]]:
+    fields = RECORD.split(",")
+    return [dict(zip(NAMES, (n, 17 + n % 75, *fields), strict=True)) for n in range(1, ROWS + 1)]
+
+
+@pytest.fixture(scope="module")
+def files(records: list[dict[str, Any]]) -> dict[str, bytes]:
+    # Small row groups and pages take the time that a large file would.
+    table = pa.Table.from_pylist(records)
+    return {"a.jsonl": json_lines(records), "a.parquet": parquet(table, row_group_size=500)}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
+    settings = {"SCORELINE_CHUNK_BYTES": "200000", **QUICK}
+    with running_stack(tmp_path_factory.mktemp("conversions"), models, **settings) as found:
+        yield found
+
+
+def kill_the_reader(stack: Stack) -> None:
+    for process in stack.processes("-m jobs.formats"):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def kill_whoever_converts(stack: Stack) -> None:
+    """The child of the worker whose own child reads the file."""
+    for process in stack.processes("-m jobs.formats"):
+        with suppress(psutil.NoSuchProcess):
+            parent = process.parent()
+            assert parent
+            parent.kill()
+
+
+def converting(stack: Stack, name: str, data: bytes) -> dict[str, Any]:
+    """A job of which a part is converted; another one, where all of it was before anybody looked."""
+    for _ in range(10):
+        response = stack.request("POST", "/api/v1/jobs", files={"file": (name, data)})
+        job = stack.job_when(
+            response.raise_for_status().json(), lambda now: now["converting"] is None or now["converting"]["rows"] > 0
+        )
+        assert job["error"] is None
+        if job["converting"]:
+            return job
+    pytest.fail("every file was converted at once")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize(
+    "fault",
+    [kill_the_reader, kill_whoever_converts, kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server],
+)
+def test_a_conversion_outlives_what_is_killed(stack: Stack, files: dict[str, bytes], fault: Any, name: str) -> None:
+    job = converting(stack, name, files[name])
+    before = job["progress"]
+    fault(stack)
+    wait_until(stack.ready)
+    assert stack.job_when(job, lambda now: now["progress"] >= before)["progress"] >= before
+    check_results(stack, job)
+
+
+def test_a_conversion_that_is_killed_again_and_again_ends_with_an_error(stack: Stack, files: dict[str, bytes]) -> None:
+    job = converting(stack, "a.jsonl", files["a.jsonl"])
+
+    def ended() -> bool:
+        kill_the_reader(stack)
+        now: dict[str, Any] = stack.get(job["links"]["self"]).json()
+        return now["state"] not in ("queued", "running")
+
+    wait_until(ended)
+    assert "could not be converted" in stack.get(job["links"]["self"]).json()["error"]["detail"]
+
+
+def test_a_canceled_conversion_stops_and_leaves_nothing_behind(stack: Stack, files: dict[str, bytes]) -> None:
+    job = converting(stack, "a.jsonl", files["a.jsonl"])
+    ended = stack.request("DELETE", job["links"]["self"]).json()
+    assert (ended["state"], ended["converting"]) == ("canceled", None)
+    wait_until(lambda: not stack.processes("-m jobs.formats"))

@@ -1,0 +1,251 @@
+"""Whatever the format, a file's rows come as CSV, one record for each, in order, with every value."""
+
+import csv
+import datetime as dt
+import decimal
+import io
+import tempfile
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import xlsxwriter
+
+from jobs.errors import UploadRefused
+from jobs.formats.detection import Format, detect
+from jobs.formats.process import ReadOptions, SourceHeader, reading
+from tests.jobs.formats.files import ODS_TYPE, arrow_file, arrow_stream, json_lines, ods, parquet, xlsx, zipped
+
+MAX_BYTES = 64 * 1024 * 1024
+PEOPLE = [["age", "name"], [39, "Ann"], [40.5, "Bob, Jr."], [None, "007"]]
+
+
+def read(data: bytes, kind: Format | None = None, sheet: str | None = None, wanted: list[str] | None = None,
+         memory: int = 1024) -> tuple[SourceHeader, str, Any]:  # fmt: skip
+    kind = kind or detect(data[:65536], None, "", None)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        with reading(file, ReadOptions(kind, sheet, wanted or [], MAX_BYTES, memory)) as reader:
+            parts = list(reader.rows)
+    text = b"".join(part.text for part in parts).decode()
+    assert sum(part.rows for part in parts) == len(list(csv.reader(io.StringIO(text))))
+    return reader.header, text, reader.kinds
+
+
+def refused(data: bytes, kind: Format | None = None, **options: Any) -> tuple[str, str]:
+    with pytest.raises(UploadRefused) as caught:
+        read(data, kind, **options)
+    return caught.value.code, caught.value.detail
+
+
+def test_a_workbook_gives_numbers_dates_and_results_of_formulas_as_their_values() -> None:
+    day, moment = dt.date(2024, 1, 5), dt.datetime(2024, 1, 5, 10, 30)
+    rows = [
+        ["whole", "part", "text", "flag", "day", "moment", "clock", "formula"],
+        [1, 0.1, "a", True, day, moment, dt.time(10, 30), "=1+1"],
+        [-2, 1e20, 'say "hi", all', False, day, moment, dt.time(0, 0), None],
+    ]
+    header, text, kinds = read(xlsx(("People", rows)))
+    assert header == SourceHeader(rows[0], ["People"], "People", None)
+    assert text.splitlines() == [
+        "1,0.1,a,true,2024-01-05,2024-01-05 10:30:00,10:30:00,0",
+        '-2,1e+20,"say ""hi"", all",false,2024-01-05,2024-01-05 10:30:00,00:00:00,',
+    ]
+    assert kinds == [["integer"], ["number"], ["text"], ["boolean"], ["date"], ["datetime"], ["time"], ["integer"]]
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
+    _, text, kinds = read(xlsx(("People", [["zip", "n"], ["1234", 1], ["0123", 2], ["2024-01-05", 3]])))
+    assert text == '"1234",1\n0123,2\n"2024-01-05",3\n'
+    assert kinds == [["text"], ["integer"]]
+
+
+def test_title_lines_empty_rows_and_empty_columns_of_a_sheet_are_passed_over() -> None:
+    rows = [
+        ["Export of 5 May"],
+        [],
+        [None, "Age", "name"],
+        [],
+        [None, 39, "Ann"],
+        [None, None, None],
+        [None, 40, "Bob"],
+    ]
+    header, text, _ = read(xlsx(("People", rows)), wanted=["age", "name"])
+    assert (header.names, text) == (["Age", "name"], "39,Ann\n40,Bob\n")
+
+
+def test_a_column_without_a_name_is_kept_if_it_holds_something() -> None:
+    header, text, _ = read(xlsx(("People", [["age"], [39, "a remark"]])))
+    assert (header.names, text) == (["age", ""], "39,a remark\n")
+
+
+def test_errors_of_formulas_and_what_a_merged_cell_covers_are_missing() -> None:
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["a", "b", "c"])
+    sheet.write_formula(1, 0, "=1/0", None, "#DIV/0!")
+    sheet.merge_range(1, 1, 1, 2, "both")
+    sheet.write_row(2, 0, [1, 2, 3])
+    sheet.set_row(2, None, None, {"hidden": True})
+    book.close()
+    assert read(file.getvalue())[1] == ",both,\n1,2,3\n"
+
+
+def test_dates_before_1900_are_read_where_the_format_has_them_and_never_turned_into_others() -> None:
+    day = 'office:value-type="date" office:date-value="{}"'
+    name = 'office:value-type="string"'
+    rows = [[(name, "born")], [(day.format("1850-03-01"), "x")], [(day.format("2001-03-01"), "x")]]
+    assert read(ods(rows))[1] == "1850-03-01\n2001-03-01\n"
+    file = xlsx(("People", [["born"], [dt.date(2001, 3, 1)], ["1850-03-01"]]))
+    assert read(file)[1] == '2001-03-01\n"1850-03-01"\n'
+
+
+def test_sheets_are_chosen_by_name_or_number() -> None:
+    book = xlsx(("First", PEOPLE), ("Zweites", [["b"], [1]]), ("2", [["c"], [3]]))
+    assert read(book)[0].sheet == "First"
+    assert read(book, sheet="zweites")[1] == "1\n"
+    assert read(book, sheet="2")[1] == "3\n"
+    assert read(book, sheet="3")[1] == "3\n"
+    code, detail = refused(book, sheet="Drittes")
+    assert code == "unknown_sheet"
+    assert "'First', 'Zweites', '2'" in detail
+
+
+COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+BROKEN = {
+    "encrypted": (COMPOUND + "EncryptedPackage".encode("utf-16-le") + bytes(500), "unreadable_file", "password"),
+    "encrypted-ods": (ods([], "<manifest:encryption-data/>"), "unreadable_file", "password"),
+    "old": (COMPOUND, "unreadable_file", "cannot be read"),
+    "macros": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": "", "xl/vbaProject.bin": b"x"}),
+               "unsupported_media_type", "macros"),
+    "document": (zipped({"[Content_Types].xml": "", "word/document.xml": ""}), "unsupported_media_type", "no workbook"),
+    "damaged": (xlsx(("A", PEOPLE))[:-100], "unreadable_file", "cannot be read"),
+    "bomb": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": bytes(MAX_BYTES + 1)}), "too_large", "unpacked"),
+    "wide": (xlsx(("A", [["x"] * 16384])), "too_wide", "16384 columns"),
+    "empty": (xlsx(("A", []), ("B", PEOPLE)), "empty_file", "'A' is empty; the workbook also has 'A', 'B'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_workbook_that_can_be_read_is_refused_by_what_it_is(kind: str) -> None:
+    data, code, words = BROKEN[kind]
+    found, detail = refused(data)
+    assert (found, words in detail) == (code, True), detail
+
+
+def test_a_sheet_that_needs_more_memory_than_allowed_harms_only_its_own_process() -> None:
+    rows = [["a"] * 1000] * 4000
+    code, _ = refused(xlsx(("A", rows)), memory=64)
+    assert code in ("too_large", "unreadable_file")
+
+
+TABLE = pa.table({
+    "whole": pa.array([1, None, -3], pa.int32()),
+    "part": pa.array([1.0, float("nan"), None]),
+    "text": pa.array(["a,b", "", None]),
+    "flag": pa.array([True, False, None]),
+    "day": pa.array([dt.date(1850, 1, 5), None, dt.date(2024, 1, 5)]),
+    "moment": pa.array([dt.datetime(2024, 1, 5, 1, 2, 3), None, None], pa.timestamp("ms", "UTC")),
+    "amount": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("-2.00")], pa.decimal128(10, 2)),
+    "word": pa.array(["x", "y", "x"]).dictionary_encode(),
+    "nested": pa.array([{"a": [1, 2]}, None, {"a": []}]),
+    "bytes": pa.array([b"ab", b"\xff", None]),
+    "clock": pa.array([dt.time(1, 2, 3), None, None], pa.time32("ms")),
+    "nothing": pa.nulls(3),
+})  # fmt: skip
+LINES = [
+    '1,1,"a,b",true,1850-01-05,2024-01-05 01:02:03.000Z,1.50,x,"{""a"":[1,2]}",ab,01:02:03.000,',
+    ',nan,"",false,,,,y,,/w==,,',
+    '-3,,,,2024-01-05,,-2.00,x,"{""a"":[]}",,,',
+]
+
+
+@pytest.mark.parametrize("write", [parquet, arrow_stream, arrow_file])
+def test_columns_of_every_arrow_type_are_read(write: Any) -> None:
+    header, text, kinds = read(write(TABLE))
+    assert header.names == TABLE.column_names
+    assert text.splitlines() == LINES
+    assert kinds is None
+
+
+def test_a_row_of_one_missing_value_is_still_a_row() -> None:
+    assert read(parquet(pa.table({"a": [1, None, 3]})))[1] == '1\n""\n3\n'
+    assert read(json_lines([{"a": 1}, {"a": None}, {}]))[1] == '1\n""\n""\n'
+
+
+def test_large_tables_come_in_parts() -> None:
+    table = pa.table({"n": pa.array(range(200_000)), "t": pa.array(["x" * 100] * 200_000)})
+    for write in (parquet, arrow_stream, arrow_file):
+        _, text, _ = read(write(table))
+        assert [int(line.partition(",")[0]) for line in text.splitlines()] == list(range(200_000))
+
+
+def test_a_damaged_parquet_or_arrow_file_is_refused() -> None:
+    for write in (parquet, arrow_stream, arrow_file):
+        data = write(TABLE)
+        assert refused(data[: len(data) // 2])[0] == "unreadable_file"
+    wide = pa.table({f"c{n}": [1] for n in range(2001)})
+    assert refused(parquet(wide))[0] == "too_wide"
+    many = pa.table({"n": pa.array([7]).take(pa.array([0] * 10)), "text": ["x" * 8_000_000] * 10})
+    assert refused(parquet(many, use_dictionary=False))[0] == "too_large"
+
+
+def test_json_lines_have_the_columns_of_all_lines() -> None:
+    records = [
+        {"a": 1, "b": "x"},
+        {"b": "1", "c": [1, {"d": None}], "a": 2.5},
+        {"a": True, "big": 12345678901234567890123},
+        {"b": ""},
+    ]
+    header, text, kinds = read(b"\xef\xbb\xbf" + json_lines(records).replace(b"\n", b"\r\n\n"))
+    assert header.names == ["a", "b", "c", "big"]
+    assert text.splitlines() == [
+        "1,x,,", '2.5,"1","[1,{""d"":null}]",', "true,,,12345678901234567890123", ',"",,'
+    ]  # fmt: skip
+    assert kinds == [["boolean", "integer", "number"], ["text"], ["json"], ["integer"]]
+
+
+def test_a_line_that_is_no_object_is_a_malformed_record_and_harms_no_other() -> None:
+    _, text, _ = read(b'{"a": 1, "b": 2}\n{"a": oops}\n[1]\n{"a": 3}\n')
+    assert text.splitlines() == ["1,2", '"{""a"": oops}"?', '"[1]"?', "3,"]
+
+
+def test_json_lines_that_cannot_be_read_are_refused_with_their_row() -> None:
+    long = b'{"a": 1}\n{"a": "' + b"x" * 100_000_000 + b'"}\n'
+    assert refused(long) == ("too_wide", "row 2 is longer than 4194304 bytes")
+    assert refused(b"1\n2\n", Format.JSONL)[0] == "no_header"
+    assert refused(b"\n", Format.JSONL)[0] == "empty_file"
+    assert refused(b"{}\n", Format.JSONL)[0] == "no_header"
+    many = json_lines({f"n{n}": n} for n in range(2001))
+    assert refused(many)[0] == "too_wide"
+
+
+@pytest.mark.parametrize(
+    ("head", "asked", "media_type", "name", "expected"),
+    [
+        (b"a,b\n", None, "text/csv", "a.csv", Format.CSV),
+        (b"a,b\n", None, "application/vnd.ms-excel", "a.csv", Format.CSV),
+        (b'{"a": 1}\n', None, "text/csv", "people.jsonl", Format.JSONL),
+        (b'{"a": 1}\n', None, "application/x-ndjson", None, Format.JSONL),
+        (b'{"a": 1}\n', None, "application/octet-stream", None, Format.JSONL),
+        (b'{"a": 1}\n', "csv", "", None, Format.CSV),
+        (b"{a},b\n", None, "", None, Format.CSV),
+        (b"PAR1....", "csv", "text/csv", "a.csv", Format.PARQUET),
+        (b"PK\x03\x04....mimetype" + ODS_TYPE.encode(), None, "", None, Format.ODS),
+        (b"\xff\xff\xff\xff\x10", None, "", None, Format.ARROW),
+        (b"ARROW1\0\0", None, "", None, Format.ARROW),
+    ],
+)
+def test_the_content_decides_then_what_the_client_says(
+    head: bytes, asked: str | None, media_type: str, name: str | None, expected: Format
+) -> None:
+    assert detect(head, asked, media_type, name) is expected
+
+
+def test_what_is_not_what_the_client_says_is_refused() -> None:
+    for asked, media_type in (("parquet", ""), (None, "application/vnd.apache.parquet")):
+        with pytest.raises(UploadRefused, match="not a file of the format Parquet"):
+            detect(b"a,b\n", asked, media_type, None)
+    with pytest.raises(UploadRefused, match="is none of"):
+        detect(b"a,b\n", "docx", "", None)

@@ -1,0 +1,126 @@
+"""Convert an uploaded file to CSV: the chunks that scoring reads are stored, and scored, while conversion goes on.
+
+A worker may be killed at any moment. The next attempt reads the file anew and makes the same chunks; the store keeps
+those that it has (``append_converted.lua``), so that no row is lost or repeated.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import IO
+
+from jobs.csv.header_refusals import duplicate_columns, missing_columns
+from jobs.csv.reader import Chunk, Cutter, Header
+from jobs.csv.records import as_field
+from jobs.errors import UploadRefused
+from jobs.formats.detection import Format
+from jobs.formats.process import ReadOptions, SourceReader, reading
+from jobs.messages import InputChunk
+from jobs.settings import Settings
+from jobs.state import Job
+from jobs.store.job_record import Encoded, JobField
+from jobs.store.job_store import JobStore
+from jobs.store.task_sender import TaskSender
+from model.card import Card
+from model.joint_schema import joint_schema, match_columns
+
+DELIMITER, LINE_END = ",", b"\n"
+
+
+class Conversion:
+    """Converts the file of one job under the lease of ``owner``."""
+
+    def __init__(self, store: JobStore, sender: TaskSender, settings: Settings, job: Job, owner: str) -> None:
+        self._store, self._sender, self._settings = store, sender, settings
+        self._job, self._owner = job, owner
+        self._chunks, self._progress = 0, 0.0
+
+    def run(self, blocks: int, cards: Sequence[Card]) -> int:
+        """Convert the file, of which the store has so many blocks; return the number of rows.
+
+        Raises:
+            UploadRefused: the file cannot be read, or not be scored by these models.
+            ConversionLost: another worker converts it, or the job has ended.
+            StoreFull: there is no room for the rows.
+            ReaderKilled: the process that read the file was killed.
+        """
+        names = [feature.name for feature in joint_schema(cards).features]
+        settings = self._settings
+        options = ReadOptions(
+            Format(self._job.format), self._job.sheet, names, settings.max_upload_bytes, settings.worker_memory_mib
+        )
+        with tempfile.TemporaryFile() as file:
+            self._fetch(file, blocks)
+            with reading(file, options) as reader:
+                self._begin(reader, cards)
+                rows = self._convert(reader)
+                kinds: dict[JobField, Encoded] = {JobField.KINDS: json.dumps(reader.kinds)} if reader.kinds else {}
+        sent = self._store.end_conversion(self._job.id, self._owner, blocks, {JobField.TOTAL: rows} | kinds)
+        self._sender.score_chunks(self._job.id, sent)
+        return rows
+
+    def _fetch(self, file: IO[bytes], blocks: int) -> None:
+        for number in range(blocks):
+            file.write(self._store.source_block(self._job.id, number))
+
+    def _begin(self, reader: SourceReader, cards: Sequence[Card]) -> None:
+        """Match the header and store it."""
+        found = reader.header
+        raw = DELIMITER.encode().join(as_field(name, DELIMITER) for name in found.names)
+        header = Header(tuple(found.names), raw, DELIMITER, LINE_END, len(raw) + len(LINE_END))
+        fields: dict[JobField, Encoded] = {
+            JobField.HEADER: header.with_columns([name for name, _ in self._job.added_columns]),
+            JobField.INPUT_HEADER: raw,
+            JobField.COLUMNS: json.dumps(dict(matched(found.names, cards))),
+            JobField.WIDTH: len(found.names),
+            JobField.SHEET: found.sheet or "",
+            JobField.SCHEMA: found.schema or "",
+        }
+        self._store.begin_conversion(self._job.id, self._owner, fields)
+
+    def _convert(self, reader: SourceReader) -> int:
+        cutter = Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes)
+        size, limit = 0, self._settings.max_upload_bytes
+            Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes),
+            0,
+            self._settings.max_upload_bytes,
+        )
+        for part in reader.rows:
+            size += len(part.text)
+            if size > limit:
+                raise UploadRefused("too_large", f"the file holds more than {limit} bytes as CSV")
+            self._progress = max(self._progress, part.progress)
+            self._append(cutter.feed(part.text))
+        self._append(cutter.finish())
+        if not cutter.rows:
+            raise UploadRefused("no_rows", "the file has a header but no rows")
+        return cutter.rows
+
+    def _append(self, chunks: Iterable[Chunk]) -> None:
+        for chunk in chunks:
+            if self._chunks:
+                self._store.check_memory()
+            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes)
+            sent = self._store.append_converted(self._job.id, self._owner, self._chunks, stored, self._progress)
+            self._chunks += 1
+            self._sender.score_chunks(self._job.id, sent)
+
+
+def matched(columns: Sequence[str], cards: Sequence[Card]) -> dict[str, int]:
+    """Return the number of each feature's column.
+
+    Raises:
+        UploadRefused: ``missing_columns``, ``duplicate_columns``.
+    """
+    match = match_columns(cards, columns)
+    if match.missing:
+        missing = [(column.name, column.did_you_mean) for column in match.missing]
+        raise missing_columns(missing, [card.name for card in cards])
+    if match.duplicates:
+        raise duplicate_columns(match.duplicates)
+    return dict(match.columns)
+
+
+def problem_of(refused: UploadRefused) -> str:
+    """Return the code and the errors of a refusal, as the job keeps them."""
+    return json.dumps({"code": refused.code, "errors": [detail.as_dict() for detail in refused.errors]})
