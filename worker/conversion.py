@@ -81,10 +81,6 @@ class Conversion:
     def _convert(self, reader: SourceReader) -> int:
         cutter = Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes)
         size, limit = 0, self._settings.max_upload_bytes
-            Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes),
-            0,
-            self._settings.max_upload_bytes,
-        )
         for part in reader.rows:
             size += len(part.text)
             if size > limit:
