@@ -244,7 +244,8 @@ class Cutter:
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
             self._check_long(index.record(int(number)), self.rows + int(number) + 1)
         if len(data) - index.consumed > records.MAX_RECORD_BYTES:
-            self._check_long(data[index.consumed :].removesuffix(b"\r"), self.rows + len(index) + 1)
+            line = data[index.consumed :].partition(b"\n")[0].removesuffix(b"\r")
+            self._check_long(line, self.rows + len(index) + 1)
 
     def _check_long(self, record: bytes, row: int) -> None:
         if len(record) > records.MAX_RECORD_BYTES:

@@ -71,7 +71,8 @@ def check_rows(outcome: Outcome, wanted: Opened, judged: list[Row], scorer: Scor
     others = csv.reader(io.StringIO(outcome.output.decode(), newline=""), delimiter=wanted.delimiter)
     assert list(others) == [[unquoted(field) for field in record.fields] for record in written.records]
     for row, record in zip(judged, written.records, strict=True):
-        assert not record.malformed
+        # Only a text that is quoted across unquoted fields stays as it came: all readers find the same fields in it.
+        assert not record.malformed or row.broken == "malformed"
         assert record.line_end == row.record.line_end
         prediction, probability, error = _appended(row, record, wanted)
         if row.faults or row.broken:
