@@ -25,9 +25,9 @@ LARGE = f"{HEADER}\n".encode() + f"{GOOD}\n".encode() * LARGE_ROWS
 
 FORM_WITHOUT_FILE = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nincome\r\n--x--\r\n'
 JOB_MEMBERS = [
-    "id", "state", "model", "filename", "bytes", "encoding", "delimiter", "threshold", "explain", "rows", "progress",
-    "rows_per_second", "eta_seconds", "queue_position", "created_at", "started_at", "finished_at", "expires_at",
-    "error", "corrects", "links",
+    "id", "state", "model", "filename", "bytes", "encoding", "delimiter", "threshold", "explain", "rows", "notes",
+    "progress", "rows_per_second", "eta_seconds", "queue_position", "created_at", "started_at", "finished_at",
+    "expires_at", "error", "corrects", "links",
 ]  # fmt: skip
 
 
