@@ -70,7 +70,7 @@ def test_an_edited_file_of_rejected_rows_becomes_one_complete_file(service: Stac
     assert (new["corrects"], job["corrects"]) == (job["id"], None)
     for name in ("model", "filename", "threshold", "encoding", "delimiter", "explain", "bytes"):
         assert new[name] == job[name]
-    assert new["rows"] == {"total": 7, "scored": 6, "rejected": 1, "warned": 0}
+    assert new["rows"] == {"total": 7, "scored": 6, "rejected": 1, "warned": 0, "repaired": 0}
     old = before.decode().splitlines()
     good, older = old[1], old[3]
     assert results(service, new).splitlines() == [old[0], good, older, older, good, old[5], good, older]
@@ -93,7 +93,7 @@ def test_corrections_are_corrected_until_nothing_is_rejected(service: Stack) -> 
     two = corrected(service, one, {"records": [{"_row": 2, "sex": "Male"}, {"_row": 7, "age": "57"}]})
     assert two["corrects"] == one["id"]
     three = corrected(service, two, {"records": [{"_row": 5, "age": "39"}]})
-    assert three["rows"] == {"total": 7, "scored": 7, "rejected": 0, "warned": 0}
+    assert three["rows"] == {"total": 7, "scored": 7, "rejected": 0, "warned": 0, "repaired": 0}
     assert_same_as(service, three, "\n".join([HEADER, GOOD, OLDER, OLDER, GOOD, GOOD, GOOD, OLDER, ""]).encode())
 
 
@@ -310,7 +310,10 @@ def test_the_corrected_job_may_be_deleted_while_the_corrections_wait(service: St
     job, _ = service.score(FILE)
     with service.frozen("-m worker", "bulk"):
         new = correct(service, job, {"records": [{"_row": 2, "age": 57}]}, headers={"Prefer": "wait=0"}).json()
-        assert (new["state"], new["rows"]) == ("queued", {"total": 7, "scored": 3, "rejected": 3, "warned": 0})
+        assert (new["state"], new["rows"]) == (
+            "queued",
+            {"total": 7, "scored": 3, "rejected": 3, "warned": 0, "repaired": 0},
+        )
         assert problem_of(service.get(new["links"]["results"])) == (409, "not_ready")
         assert service.request("DELETE", job["links"]["self"]).status_code == 204
     assert service.ended(new)["state"] == "succeeded"
@@ -334,7 +337,7 @@ def test_ten_thousand_corrections_in_a_file_of_many_chunks(service: Stack) -> No
     assert job["rows"]["rejected"] == len(faulty)
     records = [{"_row": n, "sex": "Male"} for n in faulty[:10_000]][::-1]
     new = corrected(service, job, {"records": records})
-    assert new["rows"] == {"total": 100_000, "scored": 98_001, "rejected": 1_999, "warned": 0}
+    assert new["rows"] == {"total": 100_000, "scored": 98_001, "rejected": 1_999, "warned": 0, "repaired": 0}
     lines = results(service, new).splitlines()[1:]
     assert [line.split(",")[7] for line in lines] == [str(n) for n in range(1, 100_001)]
     assert [n for n, line in enumerate(lines, 1) if "unknown_category" in line] == faulty[10_000:]

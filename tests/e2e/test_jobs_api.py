@@ -26,7 +26,7 @@ LARGE = f"{HEADER}\n".encode() + f"{GOOD}\n".encode() * LARGE_ROWS
 FORM_WITHOUT_FILE = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nincome\r\n--x--\r\n'
 JOB_MEMBERS = [
     "id", "state", "model", "filename", "bytes", "format", "sheet", "converting", "encoding", "delimiter", "decimal",
-    "skipped_lines", "threshold", "explain", "rows", "progress",
+    "skipped_lines", "threshold", "explain", "rows", "notes", "progress",
     "rows_per_second", "eta_seconds", "queue_position", "created_at", "started_at", "finished_at", "expires_at",
     "error", "corrects", "links",
 ]  # fmt: skip

@@ -66,7 +66,7 @@ def check_results(stack: Stack, corrections: dict[str, Any]) -> None:
     ended = stack.ended(corrections)
     assert ended["state"] == "succeeded"
     left = len(FAULTY) - len(CORRECTED)
-    assert ended["rows"] == {"total": ROWS, "scored": ROWS - left, "rejected": left, "warned": 0}
+    assert ended["rows"] == {"total": ROWS, "scored": ROWS - left, "rejected": left, "warned": 0, "repaired": 0}
     lines = wait_until(lambda: downloaded(stack, ended, "results")).splitlines()[1:]
     assert [int(line.partition(b",")[0]) for line in lines] == list(range(1, ROWS + 1))
     assert [n for n, line in enumerate(lines, 1) if b"out_of_range" in line] == sorted(set(FAULTY) - set(CORRECTED))

@@ -125,7 +125,7 @@ def test_corrections_cure_a_poisonous_row_and_one_that_is_poison_costs_itself(st
     summary = stack.get(worse["links"]["summary"]).json()
     assert summary["rejects"] == [{"column": None, "code": "scoring_failed", "count": 1}]
     cured = correct(worse, poison.HARMLESS)
-    assert cured["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0}
+    assert cured["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0, "repaired": 0}
     harmless, results = stack.score(csv_of([poison.HARMLESS] * ROWS), model=poison.NAME)
     assert stack.get(cured["links"]["results"]).content == results
     assert stack.get(cured["links"]["summary"]).json() == stack.get(harmless["links"]["summary"]).json()

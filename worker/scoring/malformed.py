@@ -1,7 +1,7 @@
 """Ragged, malformed and undecodable records: their faults, and their texts for the results. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -26,17 +26,35 @@ _RAGGED, _MALFORMED, _OPEN_QUOTE, _UNDECODABLE = 1, 2, 3, 4
 Numbers = NDArray[np.int64]
 
 
+Texts = tuple[pa.StringArray, NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedRecords:
+    """The repaired ones among the broken records: ascending ``rows``, shape (k,), and their texts that are scored.
+
+    ``columns`` holds, per feature, the distinct texts and the codes of the rows, shape (k,).
+    """
+
+    rows: Numbers
+    texts: pa.BinaryArray
+    columns: dict[str, Texts]
+
+
+Repair = Callable[[RecordIndex, Numbers], RepairedRecords | None]
+"""Repairs some of the given broken records of a chunk."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokenRecords:
     """The faults of a chunk's broken records, and their texts for the results.
 
-    Each text has the header's number of fields and reads as one record. ``repaired`` are the rows with a text that is
-    scored; the others have a fault.
+    Each text has the header's number of fields and reads as one record. Those that are not repaired have a fault.
     """
 
     faults: FaultColumn
     rewritten: RewrittenRecords
-    repaired: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
+    repaired: RepairedRecords | None = None
 
     def originals(self, index: RecordIndex) -> dict[int, bytes]:
         """Return the records as they came, by row."""
@@ -65,9 +83,9 @@ class _Fields:
 
 
 def broken_records(
-    index: RecordIndex, width: int, malformed: Numbers, open_quotes: Sequence[int] = ()
+    index: RecordIndex, width: int, malformed: Numbers, open_quotes: Sequence[int] = (), repair: Repair | None = None
 ) -> BrokenRecords | None:
-    """Return the records that cannot be validated under a header of ``width`` fields; None if all can.
+    """Return the records that cannot be validated as they are under a header of ``width`` fields; None if all can.
 
     ``malformed`` are those of the index, ``open_quotes`` the rows among them with a quote that no quote closes.
     """
@@ -78,9 +96,12 @@ def broken_records(
     kinds[malformed] = _MALFORMED
     kinds[list(open_quotes)] = _OPEN_QUOTE
     kinds[undecodable] = _UNDECODABLE
-    rows = np.flatnonzero(kinds)
-    if not len(rows):
+    if not kinds.any():
         return None
+    repaired = repair(index, np.flatnonzero((kinds > 0) & (kinds != _UNDECODABLE))) if repair else None
+    if repaired:
+        kinds[repaired.rows] = 0
+    rows = np.flatnonzero(kinds)
     ragged = np.flatnonzero(kinds == _RAGGED)
     faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, _FAULTS)])
     codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
@@ -88,7 +109,10 @@ def broken_records(
     texts = _rewrite(fields, rows, width, kinds)
     if len(undecodable):
         texts = _decoded(texts)
-    return BrokenRecords(FaultColumn(rows, codes, faults), RewrittenRecords(rows, texts))
+    rewritten = RewrittenRecords(rows, texts)
+    if repaired:
+        rewritten = rewritten.merged(RewrittenRecords(repaired.rows, repaired.texts))
+    return BrokenRecords(FaultColumn(rows, codes, faults), rewritten, repaired)
 
 
 def _undecodable(index: RecordIndex) -> Numbers:
@@ -146,11 +170,13 @@ def _rewrite(fields: _Fields, rows: Numbers, width: int, kinds: NDArray[np.uint8
 
     Of a ragged record that is too wide, the fields that fit are kept. Of others, the last field holds all that is left.
     """
+    if not len(rows):
+        return pa.array([], pa.binary())
     data, starts = fields.index.data, fields.index.starts[rows]
     until = np.where(kinds[rows] == _RAGGED, _kept_until(fields, rows, width), fields.index.ends[rows])
     lacking = np.maximum(width - fields.counts[rows], 0)
     paddings = pa.array([bytes([fields.index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
-    begins, ends = _fields_to_quote(fields, width, np.flatnonzero((kinds > _RAGGED) & (fields.counts > width)))
+    begins, ends = _fields_to_quote(fields, width, kinds)
     if not len(begins):
         return join(slices(data, starts, until), paddings.take(pa.array(lacking)))
     # The kept bytes are split into stretches, each followed by a field to be quoted or by the padding.
@@ -161,11 +187,16 @@ def _rewrite(fields: _Fields, rows: Numbers, width: int, kinds: NDArray[np.uint8
     return _regroup(parts, np.searchsorted(stretches, starts))
 
 
-def _fields_to_quote(fields: _Fields, width: int, wide: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the offsets of the malformed fields, and of the surplus of the ``wide`` records with their last field."""
+def _fields_to_quote(fields: _Fields, width: int, kinds: NDArray[np.uint8]) -> tuple[Numbers, Numbers]:
+    """Return the offsets of the malformed fields, and of the surplus of too wide records with their last field.
+
+    Of ragged records, no surplus is kept.
+    """
     index = fields.index
+    wide = np.flatnonzero((kinds > _RAGGED) & (fields.counts > width))
     owners = index.owners(index.broken_at)
-    following = np.searchsorted(fields.delimiters, index.broken_at)
+    broken_at, owners = index.broken_at[kinds[owners] > 0], owners[kinds[owners] > 0]
+    following = np.searchsorted(fields.delimiters, broken_at)
     positions = following - fields.first[owners]
     begins = np.where(positions == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
     ends = np.minimum(index.ends[owners], fields.delimiters[following])

@@ -1,8 +1,8 @@
 """Parse a chunk: from bytes to dictionary-coded columns and malformed records. Pure."""
 
 import codecs
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,9 @@ from jobs.csv.line_ends import ends_of_lines
 from jobs.csv.records import RecordIndex, as_field, index_records, read_record, unquote
 from jobs.messages import InputChunk
 from model.parsing import NumberFormat
-from worker.scoring.malformed import BrokenRecords, broken_records
+from worker.scoring.malformed import BrokenRecords, Repair, RepairedRecords, Texts, broken_records
 from worker.scoring.rejects import FaultColumn
-from worker.scoring.render import in_quotes, records_with_line_ends, slices, text_of
-
-Texts = tuple[pa.StringArray, NDArray[np.int32]]
+from worker.scoring.render import in_quotes, slices, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +78,38 @@ class ParsedChunk:
         return len(self.index)
 
 
-Repair = Callable[[RecordIndex, BrokenRecords], BrokenRecords]
-"""Repairs some of a chunk's broken records."""
-
-
 def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None) -> ParsedChunk:
     """Parse a chunk of whole records."""
     index = _index(chunk, layout)
     malformed = index.malformed
     if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
         return ParsedChunk(index, np.arange(len(index)), _as_values(columns, layout), None)
-    broken = broken_records(index, layout.width, malformed, chunk.open_quotes)
-    if broken and repair:
-        broken = repair(index, broken)
-    return parse_records(index, np.arange(len(index)), broken, layout)
+    broken = broken_records(index, layout.width, malformed, chunk.open_quotes, repair)
+    sound = np.arange(len(index))
+    if broken:
+        sound = np.setdiff1d(sound, broken.rewritten.rows, assume_unique=True)
+    parsed = replace(parse_records(index, sound, layout), broken=broken)
+    return _with_repaired(parsed, broken.repaired) if broken and broken.repaired else parsed
 
 
-def parse_records(
-    index: RecordIndex, rows: NDArray[np.int64], broken: BrokenRecords | None, layout: Layout
-) -> ParsedChunk:
-    """Parse those of the rows that have no fault, repaired ones included."""
-    good = np.setdiff1d(rows, broken.faults.rows, assume_unique=True) if broken else rows
-    return ParsedChunk(index, good, _as_values(_columns(index, good, layout, broken), layout), broken)
+def parse_records(index: RecordIndex, rows: NDArray[np.int64], layout: Layout) -> ParsedChunk:
+    """Parse the given rows, none of which is broken."""
+    return ParsedChunk(index, rows, _as_values(_columns(index, rows, layout), layout), None)
+
+
+def _with_repaired(parsed: ParsedChunk, repaired: RepairedRecords) -> ParsedChunk:
+    """Return the chunk with the repaired records among the good ones."""
+    rows = np.concatenate([parsed.good, repaired.rows])
+    order = np.argsort(rows, kind="stable")
+    columns = {name: _joined(texts, repaired.columns[name], order) for name, texts in parsed.columns.items()}
+    return replace(parsed, good=rows[order], columns=columns)
+
+
+def _joined(one: Texts, other: Texts, order: NDArray[np.int64]) -> Texts:
+    """Return the texts and codes of two columns, one after the other, with the rows in the given order."""
+    parts = [pa.DictionaryArray.from_arrays(pa.array(codes), texts) for texts, codes in (one, other)]
+    texts, codes = _dictionary_coded(pa.chunked_array(parts))
+    return texts, codes[order]
 
 
 def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
@@ -131,16 +139,11 @@ def _as_values(columns: dict[str, Texts], layout: Layout) -> dict[str, Texts]:
     }
 
 
-def _columns(
-    index: RecordIndex, good: NDArray[np.int64], layout: Layout, broken: BrokenRecords | None
-) -> dict[str, Texts]:
+def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
     """Return the dictionary-coded columns of the good records."""
     if not len(good):
         return {name: (pa.array([], pa.string()), np.empty(0, np.int32)) for name in layout.columns}
-    if broken and len(broken.repaired):
-        lines = records_with_line_ends(index, broken.rewritten, b"\n").take(pa.array(good))
-    else:
-        lines = slices(index.data, index.starts[good], ends_of_lines(index.data, index.ends[good]))
+    lines = slices(index.data, index.starts[good], ends_of_lines(index.data, index.ends[good]))
     columns = _read_csv(text_of(lines), len(good), layout)
     return _read_slowly(lines.to_pylist(), layout) if columns is None else columns
 

@@ -83,6 +83,14 @@ class RewrittenRecords:
     rows: NDArray[np.int64]
     texts: pa.BinaryArray
 
+    def merged(self, other: "RewrittenRecords") -> "RewrittenRecords":
+        """Return these records and other ones."""
+        if not len(self.rows):
+            return other
+        rows = np.concatenate([self.rows, other.rows])
+        order = np.argsort(rows, kind="stable")
+        return RewrittenRecords(rows[order], pa.concat_arrays([self.texts, other.texts]).take(pa.array(order)))
+
 
 def scored_text(index: RecordIndex, rewritten: RewrittenRecords | None, suffixes: pa.BinaryArray) -> bytes:
     """Return the records, each with its suffix before its own line end."""

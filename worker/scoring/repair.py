@@ -6,7 +6,7 @@ validated at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from jobs.csv.quotes import BACKSLASH, CR, INSIDE, LF, QUOTE, Bits, ends_field
 from jobs.csv.records import RecordIndex, index_lines, read_record, unquote
-from model.schema import FaultCode
-from worker.scoring.malformed import BrokenRecords
+from worker.scoring.malformed import RepairedRecords, Texts
 from worker.scoring.parse import Layout, ParsedChunk, parse_records
-from worker.scoring.rejects import FaultColumn
-from worker.scoring.render import RewrittenRecords, slices
+from worker.scoring.render import join, slices, text_of
 
 # Quotes in a record, at most, for a repair to be looked for.
 MAX_QUOTES = 64
@@ -31,22 +29,37 @@ FindValid = Callable[[ParsedChunk], Numbers]
 """Returns those of a chunk's ``good`` records in which all values are valid."""
 
 
-def repair_records(index: RecordIndex, broken: BrokenRecords, layout: Layout, find_valid: FindValid) -> BrokenRecords:
-    """Return the broken records with the repaired ones rewritten and without their faults."""
-    changes = _Changes.of(index, _repairable(index, broken.faults))
+def repair_records(index: RecordIndex, rows: Numbers, layout: Layout, find_valid: FindValid) -> RepairedRecords | None:
+    """Return those of the broken records that can be repaired; None if none can."""
+    changes = _Changes.of(index, _repairable(index, rows))
     if not len(changes.rows):
-        return broken
+        return None
     candidates = index_lines(changes.texts(), ord(layout.delimiter))
     sound = candidates.field_counts() == layout.width
     sound[candidates.malformed] = False
-    valid = find_valid(parse_records(candidates, np.flatnonzero(sound), None, layout))
-    return _with_repaired(broken, *_only_readings(changes.rows[valid], valid, candidates))
+    parsed = parse_records(candidates, np.flatnonzero(sound), layout)
+    valid = find_valid(parsed)
+    if not len(valid):
+        return None
+    chosen = valid[_only_readings(changes.rows[valid], valid, candidates)]
+    if not len(chosen):
+        return None
+    places = np.searchsorted(parsed.good, chosen)
+    columns = {name: _used(texts, codes[places]) for name, (texts, codes) in parsed.columns.items()}
+    texts = slices(candidates.data, candidates.starts[chosen], candidates.ends[chosen])
+    return RepairedRecords(changes.rows[chosen], texts, columns)
 
 
-def _repairable(index: RecordIndex, faults: FaultColumn) -> Numbers:
-    """Return the faulty records of one line, without quotes escaped by a backslash, that hold a few quotes."""
-    codes = np.array(faults.faults.codes.to_pylist()) != FaultCode.UNDECODABLE.value
-    rows = faults.rows[codes[faults.codes]]
+def _used(texts: pa.StringArray, codes: NDArray[np.int32]) -> Texts:
+    """Return the texts that the codes use, and the codes of these."""
+    used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
+    places = np.zeros(len(texts), np.int32)
+    places[used] = np.arange(len(used))
+    return texts.take(pa.array(used)), places[codes]
+
+
+def _repairable(index: RecordIndex, rows: Numbers) -> Numbers:
+    """Return those of the broken records that have one line and no quotes escaped by a backslash."""
     starts, ends = index.starts[rows], index.ends[rows]
     raw = np.frombuffer(index.data, np.uint8)
     line_feeds = np.flatnonzero(raw == LF)
@@ -107,51 +120,25 @@ class _Changes:
 
     def texts(self) -> bytes:
         """Return the candidates, each in a line."""
-        data, starts, ends = self.index.data, self.index.starts[self.rows].tolist(), self.index.ends[self.rows].tolist()
-        again = np.where(self.doubled, self.at, self.at + 1).tolist()
-        kept = np.where(self.doubled, self.at + 1, self.at).tolist()
-        parts = zip(starts, kept, again, ends, strict=True)
-        return b"\n".join([data[start:stop] + data[begin:end] for start, stop, begin, end in parts])
+        data, starts, ends = self.index.data, self.index.starts[self.rows], self.index.ends[self.rows]
+        again = np.where(self.doubled, self.at, self.at + 1)
+        kept = np.where(self.doubled, self.at + 1, self.at)
+        return text_of(join(slices(data, starts, kept), slices(data, again, ends), b"\n"))
 
 
-def _only_readings(rows: Numbers, valid: Numbers, candidates: RecordIndex) -> tuple[Numbers, pa.BinaryArray]:
-    """Return the rows of which the valid candidates all have the same field values, ascending, and one text of each."""
-    order = np.argsort(rows, kind="stable")
-    rows, valid = rows[order], valid[order]
-    texts = _texts_of(candidates, valid)
-    owners, firsts, counts = np.unique(rows, return_index=True, return_counts=True)
+def _only_readings(rows: Numbers, valid: Numbers, candidates: RecordIndex) -> Numbers:
+    """Return the places of the first valid candidates of those rows of which all valid ones have the same field values.
+
+    ``valid`` are the indexes of the candidates, ``rows`` their rows, ascending.
+    """
+    _, firsts, counts = np.unique(rows, return_index=True, return_counts=True)
     single = counts == 1
     for place in np.flatnonzero(~single).tolist():
-        own = texts[firsts[place] : firsts[place] + counts[place]].to_pylist()
+        own = [candidates.record(int(at)) for at in valid[firsts[place] : firsts[place] + counts[place]]]
         single[place] = len(set(own)) == 1 or len({_values(text, candidates.delimiter) for text in own}) == 1
-    return owners[single], texts.take(pa.array(firsts[single]))
-
-
-def _texts_of(index: RecordIndex, rows: Numbers) -> pa.BinaryArray:
-    """Return the texts of records in any order."""
-    order = np.argsort(rows)
-    texts = slices(index.data, index.starts[rows[order]], index.ends[rows[order]])
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return texts.take(pa.array(back))
+    only: Numbers = firsts[single]
+    return only
 
 
 def _values(text: bytes, delimiter: int) -> tuple[bytes, ...]:
     return tuple(unquote(text[start:end]) for start, end in read_record(text, 0, len(text), delimiter).fields)
-
-
-def _with_repaired(broken: BrokenRecords, rows: Numbers, texts: pa.BinaryArray) -> BrokenRecords:
-    """Return the broken records with new texts for the given rows, which lose their faults."""
-    if not len(rows):
-        return broken
-    faults, rewritten = broken.faults, broken.rewritten
-    places = np.arange(len(rewritten.rows))
-    places[np.searchsorted(rewritten.rows, rows)] = np.arange(len(places), len(places) + len(rows))
-    new = pa.concat_arrays([rewritten.texts, texts]).take(pa.array(places))
-    left = ~np.isin(faults.rows, rows)
-    return replace(
-        broken,
-        faults=FaultColumn(faults.rows[left], faults.codes[left], faults.faults),
-        rewritten=RewrittenRecords(rewritten.rows, new),
-        repaired=rows,
-    )

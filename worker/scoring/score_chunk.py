@@ -77,7 +77,7 @@ def score_chunk(
         rejected, _ = _split(len(parsed), faults)
     broken = parsed.broken
     rewritten = broken.rewritten if broken else None
-    repaired = broken.repaired.tolist() if broken else []
+    repaired = broken.repaired.rows.tolist() if broken and broken.repaired else []
     cards = [scorer.card for scorer in scorers]
     warnings = _select_rows(validated.warnings, scored.rows)
     warned = np.unique(np.concatenate([scored.rows[:0], *(column.rows for column in warnings)]))
