@@ -126,7 +126,12 @@ def _index(text: bytes, start: FileStart) -> RecordIndex:
     broken = index.malformed.tolist()
     ragged = (index.field_counts() != width).nonzero()[0].tolist()
     undecodable = [] if is_utf8(index.data) else [n for n in range(len(index)) if not is_utf8(index.record(n))]
-    kinds = (("malformed", "is malformed", broken), ("undecodable", "holds bytes that do not decode", undecodable))
+    unclosed = index.owners(index.unclosed_at).tolist()
+    kinds = (
+        ("open_quote", "has a quote that is not closed", unclosed),
+        ("malformed", "is malformed", broken),
+        ("undecodable", "holds bytes that do not decode", undecodable),
+    )
     for code, what, numbers in (*kinds, ("ragged", "has more or fewer fields than the header", ragged)):
         if numbers:
             details = [f"record {number + 1} of the corrections {what}" for number in numbers[:_MAX_ERRORS]]
