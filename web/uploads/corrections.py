@@ -90,7 +90,7 @@ def create_job(services: Services, job: Job, body: CorrectionsBody, key: Idempot
         store.check_room()
         store.check_copy(job.id)
         cards = [services.catalog.usable_card(name, version) for name, version in job.models]
-        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards)
+        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal)
         try:
             corrections = corrections_of(store, job, body.rows(columns))
         except TransferBroken as error:
