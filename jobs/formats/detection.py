@@ -88,6 +88,7 @@ _SIGNATURES = {
 }
 _XLSX_NAMES = (b"[Content_Types].xml", b"_rels/", b"xl/", b"docProps/")
 _ODS_TYPE = b"application/vnd.oasis.opendocument.spreadsheet"
+_JSON_ARRAY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _JSON_OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\})')
 
 
@@ -131,6 +132,8 @@ def _by_signature(head: bytes) -> Format | None:
     text = head[:512].lstrip().lower()
     names = [name for mark, name in _OTHERS.items() if head.startswith(mark)]
     names += [name for mark, name in _MARKUP.items() if text.startswith(mark)]
+    if _JSON_ARRAY.match(head):
+        names.append("a JSON array; write its objects as JSON lines, one to a line")
     if names:
         formats = "CSV, Excel (.xlsx, .xls), OpenDocument (.ods), Parquet, Arrow or JSON lines"
         raise UploadRefused("unsupported_media_type", f"this looks like {names[0]}; a file is needed as {formats}")
