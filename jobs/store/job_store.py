@@ -58,6 +58,7 @@ class JobStore(ConversionStore):
             pipe.hset(JobKeys.of(new.id).job, mapping=JobRecord.encode_new(new, now, self._settings.retention_seconds))
             pipe.expire(JobKeys.of(new.id).job, self._settings.upload_idle_seconds)
             pipe.zadd(keys.UNFINISHED, {new.id: now})
+            # NX for a new set, GT for one that is there: GT alone never applies to a key without a lifetime.
             pipe.expire(keys.UNFINISHED, self._settings.retention_seconds, nx=True)
             pipe.expire(keys.UNFINISHED, self._settings.retention_seconds, gt=True)
             pipe.execute()
@@ -159,6 +160,7 @@ class JobStore(ConversionStore):
         seconds = keys.ALIVE_SECONDS
         if self.redis.set(keys.RECONCILER, node, nx=True, ex=seconds):
             return True
+        # The lock may pass on between these commands. Two reconcilers at once do no harm: their scripts are atomic.
         if self.redis.get(keys.RECONCILER) != node.encode():
             return False
         return bool(self.redis.expire(keys.RECONCILER, seconds))
@@ -191,6 +193,7 @@ class JobStore(ConversionStore):
         top = before[0] if before else "+inf"
         found = self.redis.zrevrangebyscore(keys.JOBS, top, "-inf", start=0, num=_SCAN_PAGE, withscores=True)
         pairs = [(score, raw.decode()) for raw, score in found]
+        # The scan begins at the time of the last job listed, as others may have the same; those listed are left out.
         return [pair for pair in pairs if before is None or pair < before], len(found) == _SCAN_PAGE
 
     def _get_many(self, ids: Sequence[str]) -> list[Job | None]:
@@ -198,6 +201,7 @@ class JobStore(ConversionStore):
             for job_id in ids:
                 pipe.hgetall(JobKeys.of(job_id).job)
             raws = pipe.execute()
+        # The set of jobs does not notice when a job expires.
         gone = [job_id for job_id, raw in zip(ids, raws, strict=True) if not raw]
         if gone:
             self.redis.zrem(keys.JOBS, *gone)

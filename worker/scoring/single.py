@@ -110,6 +110,7 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
     left, kills = TimeLeft(seconds, len(records)), Counter[int]()
     answers: list[Answer] = []
     while len(answers) < len(records):
+        # Each round goes on after the record at which the process of the last one ended.
         works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]
         result = run_isolated(works, left.share())
         answers += map(orjson.loads, result.answers)

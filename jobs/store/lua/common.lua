@@ -96,6 +96,7 @@ local function finish(id, state, at)
     local retention, seconds = tonumber(fields[1]), at - tonumber(fields[4])
     redis.call('HSET', JOB, 'state', state, 'finished', at, 'expires', at + retention)
     redis.call('ZREM', UNFINISHED, id)
+    -- UNLINK frees the memory in the background: the input of a large job is many megabytes.
     redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)
     expire_job(retention)
     extend_expiry(JOBS, retention)
