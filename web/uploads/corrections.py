@@ -1,6 +1,7 @@
 """Corrections of rejected rows: the given texts go into the records as they were, and become a job of their own."""
 
 import hashlib
+import re
 import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from jobs.csv.reader import MAX_FIELD_BYTES
 from jobs.csv.records import MAX_RECORD_BYTES, as_field, read_record, unquote
 from jobs.csv.rejected import RejectedRecords
 from jobs.errors import UploadRefused
-from jobs.formats.detection import Format
+from jobs.formats.detection import TITLES, Format
 from jobs.messages import CorrectedRows, Rejects
 from jobs.state import Job
 from jobs.store.chunks import Corrections
@@ -34,6 +35,9 @@ from web.uploads.json_bodies import has_json, parse_object, read_json
 from web.uploads.upload import refusals_logged
 
 log = structlog.stdlib.get_logger(__name__)
+
+_NEEDED = "corrections are needed as CSV or JSON"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,8 @@ class CorrectionsBody:
         if has_json(request):
             return cls(read_json(request, services.limits.records), is_json=True)
         body = open_body(request, MAX_CORRECTIONS_BYTES, services.limits.uploads)
-        if body.detect_format() is not Format.CSV:
-            detail = "corrections are taken as CSV or JSON: save the file as CSV"
-            raise UploadRefused("unsupported_media_type", detail)
+        if (kind := body.detect_format(_NEEDED)) is not Format.CSV:
+            raise UploadRefused("unsupported_media_type", f"this is a file of the format {TITLES[kind]}; {_NEEDED}")
         data = b"".join(body.blocks)
         return cls(data, False, body.form.encoding)
 
@@ -90,7 +93,7 @@ def create_job(services: Services, job: Job, body: CorrectionsBody, key: Idempot
         store.check_room()
         store.check_copy(job.id)
         cards = [services.catalog.usable_card(name, version) for name, version in job.models]
-        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal)
+        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal, job.codec)
         try:
             corrections = corrections_of(store, job, body.rows(columns))
         except TransferBroken as error:
@@ -181,7 +184,7 @@ def _is_unchanged(texts: Mapping[int, str], job: Job, *versions: list[bytes]) ->
     """Return whether each text is that of the field: as it was, or as a download escapes it for spreadsheets."""
     value_of = job.dialect.value_of
     return all(
-        any(text == value_of(unquote(fields[column]).decode("utf-8", "replace")) for fields in versions)
+        any(text == value_of(unquote(fields[column]).decode("utf-8", "surrogateescape")) for fields in versions)
         for column, text in texts.items()
     )
 
@@ -193,6 +196,9 @@ def _written(fields: list[bytes], texts: Mapping[int, str], row: int, job: Job) 
         UploadRefused: ``too_wide``, ``undecodable``, ``bad_correction``.
     """
     delimiter = job.delimiter
+    if any(_SURROGATE.search(text) for text in texts.values()):
+        detail = f"row {row} still holds bytes that do not decode as {job.encoding}"
+        raise UploadRefused("undecodable", detail, row=row)
     new = {column: as_field(job.dialect.text_of(text), delimiter) for column, text in texts.items()}
     if any(len(field) > MAX_FIELD_BYTES for field in new.values()):
         raise UploadRefused("too_wide", f"row {row} has a field longer than {MAX_FIELD_BYTES} bytes", row=row)

@@ -108,8 +108,6 @@ def broken_records(
     codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
     codes[kinds[rows] == _RAGGED] = np.arange(len(ragged))
     texts = _rewrite(fields, rows, width, kinds)
-    if len(undecodable):
-        texts = _decoded(texts)
     rewritten = RewrittenRecords(rows, texts)
     if repaired:
         rewritten = rewritten.merged(RewrittenRecords(repaired.rows, repaired.texts))
@@ -126,10 +124,6 @@ def _undecodable(index: RecordIndex) -> Numbers:
     surrogates = np.flatnonzero((raw[:-1] == 0xED) & (raw[1:] >= 0xA0))
     # Each surrogate has made the text before the next one two bytes longer.
     return np.unique(index.owners(surrogates - 2 * np.arange(len(surrogates))))
-
-
-def _decoded(texts: pa.BinaryArray) -> pa.BinaryArray:
-    return pa.array([text.decode("utf-8", "replace").encode() for text in texts.to_pylist()], pa.binary())
 
 
 def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:

@@ -231,7 +231,9 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
         for name, count in scored.summary.items()
         if name.startswith(f"{FAULT}:")
     ]
-    rows = csv.reader(io.StringIO(scored.output.decode(), newline=""), delimiter=layout.delimiter, strict=False)
+    rows = csv.reader(
+        io.StringIO(scored.output.decode("utf-8", "replace"), newline=""), delimiter=layout.delimiter, strict=False
+    )
     examples = [
         _example(row, number, layout, model.card)
         for number, row in zip(range(1, _MAX_EXAMPLES + 1), rows, strict=False)
