@@ -14,7 +14,7 @@ import xlsxwriter
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format, detect
 from jobs.formats.process import ReadOptions, SourceHeader, reading
-from tests.jobs.formats.files import ODS_TYPE, arrow_file, arrow_stream, json_lines, ods, parquet, xlsx, zipped
+from tests.jobs.formats.files import ODS_TYPE, arrow_file, arrow_stream, json_lines, ods, parquet, xls, xlsx, zipped
 
 MAX_BYTES = 64 * 1024 * 1024
 PEOPLE = [["age", "name"], [39, "Ann"], [40.5, "Bob, Jr."], [None, "007"]]
@@ -52,6 +52,24 @@ def test_a_workbook_gives_numbers_dates_and_results_of_formulas_as_their_values(
         '-2,1e+20,"say ""hi"", all",false,2024-01-05,2024-01-05 10:30:00,00:00:00,',
     ]
     assert kinds == [["integer"], ["number"], ["text"], ["boolean"], ["date"], ["datetime"], ["time"], ["integer"]]
+
+
+def test_a_workbook_of_an_old_excel_is_read_like_a_new_one() -> None:
+    day, moment = dt.date(2024, 1, 5), dt.datetime(2024, 1, 5, 10, 30)
+    rows = [["whole", "part", "text", "flag", "day", "moment"], [1, 0.1, "007", True, day, moment]]
+    rows += [[-2, 1e20, 'Zürich, "x" \N{GRINNING FACE}', False, None, moment]]
+    book = xls(("People", rows), ("Zweites", [["b"], [3]]))
+    assert detect(book[:4096], None, "application/vnd.ms-excel", "people.csv") is Format.XLS
+    header, text, kinds = read(book)
+    assert header == SourceHeader(rows[0], ["People", "Zweites"], "People", None)
+    assert text.splitlines() == [
+        "1,0.1,007,true,2024-01-05,2024-01-05 10:30:00",
+        '-2,1e+20,"Zürich, ""x"" \N{GRINNING FACE}",false,,2024-01-05 10:30:00',
+    ]
+    assert kinds == [["integer"], ["number"], ["text"], ["boolean"], ["date"], ["datetime"]]
+    assert read(book, sheet="Zweites")[1] == "3\n"
+    code, _ = refused(book[: len(book) // 2])
+    assert code == "unreadable_file"
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
@@ -119,12 +137,28 @@ BROKEN = {
     "old": (COMPOUND, "unreadable_file", "cannot be read"),
     "macros": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": "", "xl/vbaProject.bin": b"x"}),
                "unsupported_media_type", "macros"),
-    "document": (zipped({"[Content_Types].xml": "", "word/document.xml": ""}), "unsupported_media_type", "no workbook"),
+    "document": (zipped({"[Content_Types].xml": "", "docProps/app.xml": ""}), "unsupported_media_type", "no workbook"),
     "damaged": (xlsx(("A", PEOPLE))[:-100], "unreadable_file", "cannot be read"),
     "bomb": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": bytes(MAX_BYTES + 1)}), "too_large", "unpacked"),
     "wide": (xlsx(("A", [["x"] * 16384])), "too_wide", "16384 columns"),
     "empty": (xlsx(("A", []), ("B", PEOPLE)), "empty_file", "'A' is empty; the workbook also has 'A', 'B'"),
 }  # fmt: skip
+
+
+def lying(data: bytes, entry: str) -> bytes:
+    """An archive whose directory says that an entry is small when it is unpacked."""
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(entry.encode()))
+    return data[: at + 24] + (1000).to_bytes(4, "little") + data[at + 28 :]
+
+
+@pytest.mark.parametrize("entry", ["xl/sharedStrings.xml", "xl/worksheets/sheet1.xml"])
+def test_a_workbook_that_is_larger_than_its_directory_says_is_refused_before_it_is_unpacked(entry: str) -> None:
+    parts: dict[str, str | bytes] = {"[Content_Types].xml": "", "xl/workbook.xml": "", entry: bytes(200_000_000)}
+    bomb = lying(zipped(parts), entry)
+    assert len(bomb) < 400_000
+    code, detail = refused(bomb, memory=64)
+    assert (code, "larger than its directory says" in detail) == ("unreadable_file", True), detail
+    assert read(xlsx(("A", PEOPLE)))[0].names == PEOPLE[0]
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -249,3 +283,20 @@ def test_what_is_not_what_the_client_says_is_refused() -> None:
             detect(b"a,b\n", asked, media_type, None)
     with pytest.raises(UploadRefused, match="is none of"):
         detect(b"a,b\n", "docx", "", None)
+
+
+def test_what_is_no_table_is_refused_by_its_first_bytes_whatever_its_size() -> None:
+    """So a large file need not come as a whole before it is refused."""
+    parts = {"[Content_Types].xml": "", "_rels/.rels": ""}
+    for name, looks in (("word/document.xml", "Word document"), ("ppt/presentation.xml", "PowerPoint presentation")):
+        with pytest.raises(UploadRefused, match=f"this looks like a {looks}; a file is needed as CSV, Excel"):
+            detect(zipped({**parts, name: ""})[:4096], None, "", None)
+    with pytest.raises(UploadRefused, match="OpenDocument text"):
+        detect(zipped({"mimetype": "application/vnd.oasis.opendocument.text"}), None, "", "a.ods")
+    assert detect(zipped({**parts, "xl/workbook.xml": "", "xl/embeddings/word/a": ""}), None, "", None) is Format.XLSX
+    for text in (b"age,sex\n39,Male\n", b"[\n1,\n2\n]\n", b"oops\n"):
+        with pytest.raises(UploadRefused, match="none of the first lines is a JSON object") as caught:
+            detect(text, None, "", "people.jsonl")
+        assert caught.value.code == "no_header"
+    for text in (b"oops\n {}", b'\xef\xbb\xbf{"a"', b"\n\n"):
+        assert detect(text, None, "", "people.jsonl") is Format.JSONL
