@@ -29,6 +29,8 @@ _BATCH_CELLS = 65_536
 # Rows among which the header is looked for: titles and remarks may precede it.
 _MAX_TITLE_ROWS = 20
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_MAX_LISTED_SHEETS = 1000
+_MAX_SHEET_NAME = 1000
 # What stands for a date that a sheet cannot show: before 1900.
 _NO_DATE = "#NUM!"
 
@@ -49,6 +51,8 @@ def open_sheet(path: str, kind: Format, sheet: str | None, wanted: Sequence[str]
     try:
         workbook = CalamineWorkbook.from_path(path)
         names = [found.name for found in workbook.sheets_metadata if found.typ == SheetTypeEnum.WorkSheet]
+        if any(len(name) > _MAX_SHEET_NAME for name in names):
+            raise UploadRefused("unreadable_file", f"a sheet has a name of more than {_MAX_SHEET_NAME} characters")
         name = _chosen(names, sheet)
         opened = workbook.get_sheet_by_name(name)
     except PasswordError as error:
@@ -98,7 +102,8 @@ def _read(sheet: CalamineSheet, names: Sequence[str], name: str, wanted: Sequenc
     columns = slice(min(used), max(used) + 1)
     body = (row[columns] for row in chain(first[header_at + 1 :], rows))
     kinds: list[set[Kind]] = [set() for _ in header[columns]]
-    return Source(header[columns], _rows(body, kinds, sheet.height), list(names), name, kinds=kinds)
+    listed = names[:_MAX_LISTED_SHEETS]
+    return Source(header[columns], _rows(body, kinds, sheet.height), listed, name, kinds=kinds)
 
 
 def _header_at(rows: Sequence[Sequence[Any]], wanted: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ RECORDS = [{"age": 39, "name": 'Ann "A" {b}'}, {"age": 40, "name": "Bob"}]
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("filename", ["people.json", "people.csv", None])
 def test_a_json_array_is_refused_with_the_way_out(indent: int | None, filename: str | None) -> None:
-    with pytest.raises(UploadRefused, match="looks like a JSON array; .* or JSON lines") as refused:
+    with pytest.raises(UploadRefused, match=r"looks like a JSON array; .* or JSON lines") as refused:
         detect(json.dumps(RECORDS, indent=indent).encode(), None, "application/octet-stream", filename)
     assert refused.value.code == "unsupported_media_type"
 

@@ -4,12 +4,16 @@ import csv
 import datetime as dt
 import decimal
 import io
+import struct
 import tempfile
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import xlsxwriter
+from structlog.testing import capture_logs
 
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format, detect
@@ -223,6 +227,89 @@ def test_a_damaged_parquet_or_arrow_file_is_refused() -> None:
     assert refused(parquet(wide))[0] == "too_wide"
     many = pa.table({"n": pa.array([7]).take(pa.array([0] * 10)), "text": ["x" * 8_000_000] * 10})
     assert refused(parquet(many, use_dictionary=False))[0] == "too_large"
+
+
+def lying_arrow(kind: pa.DataType, length: int) -> bytes:
+    """A stream in which the second text claims this length; compressed, so that it lies among other data in memory."""
+    text = b"abcdef" * 10
+    offsets = struct.pack("<4i", 0, 3, 3 + length, len(text))
+    buffers = [pa.py_buffer(part) for part in (bytes([0b011]), offsets, text)]
+    file, options = io.BytesIO(), pa.ipc.IpcWriteOptions(compression="zstd")
+    batch = pa.RecordBatch.from_arrays([pa.Array.from_buffers(kind, 3, buffers, 1)], names=["a"])
+    with pa.ipc.new_stream(file, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("length", [100, 5_000, 1_000_000])
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary()])
+def test_an_arrow_file_cannot_have_the_memory_behind_its_data_read(kind: pa.DataType, length: int) -> None:
+    assert refused(lying_arrow(kind, length))[0] == "unreadable_file"
+
+
+def test_bytes_that_are_no_text_reject_their_row_alone() -> None:
+    texts = pa.array([b"ab", b"\xff", b"c"]).view(pa.string())
+    for column in (texts, texts.cast(pa.large_string()), texts.dictionary_encode()):
+        with tempfile.TemporaryFile() as file:
+            file.write(arrow_stream(pa.table({"a": column})))
+            with reading(file, ReadOptions(Format.ARROW, None, [], MAX_BYTES, 1024)) as reader:
+                assert b"".join(part.text for part in reader.rows) == b"ab\n\xff\nc\n"
+
+
+def long_header(cells: int, length: int) -> bytes:
+    """A small workbook whose header is long: all its cells are one text."""
+    with zipfile.ZipFile(io.BytesIO(xlsx(("A", [["age"] * cells, [1] * cells])))) as book:
+        entries: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    entries["xl/sharedStrings.xml"] = bytes(entries["xl/sharedStrings.xml"]).replace(b"<t>age", b"<t>" + b"a" * length)
+    return zipped(entries)
+
+
+@pytest.mark.parametrize(("data", "kind"), [
+    pytest.param(long_header(100, 300_000), Format.XLSX, id="many names of one text"),
+    pytest.param(long_header(1, 2_000_000), Format.XLSX, id="one long name"),
+    pytest.param(parquet(pa.table({"a" * 2_000_000: [1]})), Format.PARQUET, id="a long name in Parquet"),
+    pytest.param(arrow_stream(pa.table({"a" * 2_000_000: [1]})), Format.ARROW, id="a long name in Arrow"),
+    pytest.param(json_lines([{"a" * 2_000_000: 1}]), Format.JSONL, id="a long name in JSON"),
+    pytest.param(json_lines([{f"{n}{'a' * 900_000}": 1} for n in range(5)]), Format.JSONL, id="long names in JSON"),
+])  # fmt: skip
+def test_names_are_as_long_as_fields_and_records_of_csv_may_be(data: bytes, kind: Format) -> None:
+    assert refused(data, kind)[0] == "too_wide"
+
+
+def far_away() -> bytes:
+    """A small workbook with a cell in the last corner of its sheet, so that the whole sheet would be in memory."""
+    with zipfile.ZipFile(io.BytesIO(xlsx(("A", PEOPLE)))) as book:
+        entries: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    cell = b'<row r="1048576"><c r="ALL1048576"><v>1</v></c></row></sheetData>'
+    sheet = "xl/worksheets/sheet1.xml"
+    entries[sheet] = bytes(entries[sheet]).replace(b"</sheetData>", cell)
+    return zipped(entries)
+
+
+def nested_bytes() -> bytes:
+    """A table of lists of texts that are none, which no column of ours can hold."""
+    texts = pa.array([b"\xff secret"]).view(pa.string())
+    return arrow_stream(pa.table({"a": pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), texts)}))
+
+
+@pytest.mark.parametrize("make", [far_away, nested_bytes])
+def test_a_reader_that_fails_writes_nothing_of_the_file_into_the_log(
+    make: Callable[[], bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with capture_logs() as lines:
+        assert refused(make())[0] in ("unreadable_file", "too_large")
+    assert capfd.readouterr().err == ""
+    assert "secret" not in str(lines)
+
+
+def test_of_very_many_sheets_the_first_are_listed() -> None:
+    with zipfile.ZipFile(io.BytesIO(xlsx(("A", PEOPLE)))) as book:
+        entries: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    more = b"".join(b'<sheet name="%d" sheetId="%d" r:id="rId1"/>' % (number, number) for number in range(2, 20_000))
+    entries["xl/workbook.xml"] = bytes(entries["xl/workbook.xml"]).replace(b"</sheets>", more + b"</sheets>")
+    header, _, _ = read(zipped(entries), sheet="19999")
+    assert (header.sheets[:2], header.sheet) == (["A", "2"], "19999")
+    assert len(header.sheets) == 1000
 
 
 def test_json_lines_have_the_columns_of_all_lines() -> None:
