@@ -15,7 +15,6 @@ from web.jobs.schemas import JobDocument
 from web.services import services
 from web.uploads.corrections import CorrectionsBody, create_job
 from web.uploads.parameters import CorrectionsForm
-from web.uploads.upload import refusals_logged
 
 api = APIBlueprint(
     "corrections",
@@ -48,9 +47,10 @@ def create_corrections(path: JobPath) -> Response:
     key = idempotency_key()
     first = key.begin() if key else None
     try:
-        with services().held_keys.held(key) if key and not first else nullcontext():
-            with refusals_logged():
-                body = CorrectionsBody.read(request, services())
+        with (
+            services().held_keys.held(key) if key and not first else nullcontext(),
+            CorrectionsBody.received(request, services()) as body,
+        ):
             if first:
                 return replayed(first, body.fingerprint(path.job_id))
             job_id = create_job(services(), correctable_job(path.job_id), body, key)

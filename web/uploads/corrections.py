@@ -5,6 +5,7 @@ import re
 import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
@@ -27,7 +28,7 @@ from web.ids import unknown_job
 from web.jobs.downloads import TransferBroken
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.rejected import RecordColumns, read_chunk, results_layout
-from web.request_limits import MAX_CORRECTIONS_BYTES
+from web.request_limits import MAX_CORRECTIONS_BYTES, MAX_SMALL_CORRECTIONS_BYTES
 from web.services import Services
 from web.uploads.bodies import open_body
 from web.uploads.correction_bodies import CorrectedColumns, GivenRows, read_file, read_records, refuse_rows
@@ -49,21 +50,39 @@ class CorrectionsBody:
     encoding: str | None = None
 
     @classmethod
-    def read(cls, request: Request, services: Services) -> Self:
+    @contextmanager
+    def received(cls, request: Request, services: Services) -> Iterator[Self]:
         """Read the body of a request, in whatever form an upload may have, or as JSON.
+
+        A large one holds a place until the context ends: to read it takes memory and processor time.
 
         Raises:
             UploadRefused: ``malformed_body``, ``too_large``, ``unsupported_media_type``.
             UploadForgotten: the body arrives too slowly.
             Busy: too many bodies are being received.
         """
+        with ExitStack() as place:
+            with refusals_logged():
+                body = cls._read(request, services, place)
+            yield body
+
+    @classmethod
+    def _read(cls, request: Request, services: Services, place: ExitStack) -> Self:
+        large = services.limits.corrections.held(request.remote_addr or "")
         if has_json(request):
+            if request.content_length is None or request.content_length > MAX_SMALL_CORRECTIONS_BYTES:
+                place.enter_context(large)
             return cls(read_json(request, services.limits.records), is_json=True)
         body = open_body(request, MAX_CORRECTIONS_BYTES, services.limits.uploads)
         if (kind := body.detect_format(_NEEDED)) is not Format.CSV:
             raise UploadRefused("unsupported_media_type", f"this is a file of the format {TITLES[kind]}; {_NEEDED}")
-        data = b"".join(body.blocks)
-        return cls(data, False, body.form.encoding)
+        data, is_small = bytearray(), True
+        for block in body.blocks:
+            data += block
+            if is_small and len(data) > MAX_SMALL_CORRECTIONS_BYTES:
+                is_small = False
+                place.enter_context(large)
+        return cls(bytes(data), False, body.form.encoding)
 
     def fingerprint(self, job_id: str) -> str:
         """Return the hash that identifies the corrections of a job."""
