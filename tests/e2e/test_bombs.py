@@ -1,15 +1,28 @@
 """Bombs are refused, in the upload or by their job: the web's memory stays flat, and others are served meanwhile."""
 
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.e2e.bombs import BOMBS, Bomb
+from tests.e2e.conftest import NARROW
+from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_lying_uploads import MAX_GROWTH, web_memory
 from tests.e2e.test_security import INSIDES
-from tests.stack import Stack
+from tests.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
+    """A service of narrow limits that gives files all the time that their checks need."""
+    settings = {**NARROW, "SCORELINE_UPLOAD_IDLE_SECONDS": "120"}
+    with running_stack(tmp_path_factory.mktemp("bombed"), models, **settings) as stack:
+        assert stack.upload(FILE).json()["state"] == "succeeded"
+        yield stack
 
 
 def send(small: Stack, path: str, bomb: Bomb) -> httpx.Response:
