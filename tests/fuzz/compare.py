@@ -82,7 +82,11 @@ def check_rows(outcome: Outcome, wanted: Opened, judged: list[Row], scorer: Scor
             _check_error(row, error)
         else:
             label, positive = next(answers)
-            assert (prediction, probability, error) == (scorer.card.classes[label], f"{positive:.6f}", "")
+            assert (prediction, probability, error) == (
+                scorer.card.classes[label],
+                f"{positive:.6f}".replace(".", wanted.notation.decimal),
+                "",
+            )
 
 
 def _appended(row: Row, record: Record, wanted: Opened) -> list[str]:
