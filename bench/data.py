@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import xlsxwriter
 
 from bench.options import CENSUS_ROWS
 from bench.places import DATA, ROOT
@@ -56,6 +58,38 @@ def census_file(rows: int) -> Path:
             else:
                 _write_resample(target, rows)
     return path
+
+
+def table_file(rows: int, kind: str) -> Path:
+    """The rows of `census_file` as CSV or in one of the `FORMATS`."""
+    clean = census_file(rows)
+    if kind == "csv":
+        return clean
+    path = clean.with_suffix(f".{kind}")
+    if not path.exists():
+        say(f"writing {rows:,} rows as {kind}")
+        with _written(path) as target:
+            FORMATS[kind](pa_csv.read_csv(clean), target)
+    return path
+
+
+def _write_workbook(table: pa.Table, path: Path) -> None:
+    book = xlsxwriter.Workbook(path, {"constant_memory": True})
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, table.column_names)
+    for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+        for at, row in enumerate(zip(*batch.to_pydict().values(), strict=True), sheet.dim_rowmax + 1):
+            sheet.write_row(at, 0, row)
+    book.close()
+
+
+FORMATS: dict[str, Callable[[pa.Table, Path], object]] = {
+    "parquet": pq.write_table,
+    "jsonl": lambda table, path: path.write_text(
+        table.to_pandas().to_json(orient="records", lines=True, force_ascii=False)
+    ),
+    "xlsx": _write_workbook,
+}
 
 
 def bad_file(rows: int, kind: str) -> Path:
