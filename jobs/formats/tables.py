@@ -138,11 +138,18 @@ def _source(schema: pa.Schema, batches: Iterator[tuple[pa.RecordBatch, float]]) 
 
 def _rows(batches: Iterator[tuple[pa.RecordBatch, float]]) -> Iterator[Rows]:
     for batch, progress in batches:
-        step = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES * batch.num_rows / max(1, batch.nbytes))))
+        step = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES / max(1, _bytes_of_row(batch)))))
         for start in range(0, batch.num_rows, step):
             part = batch.slice(start, step)
             last = start + step >= batch.num_rows
             yield Rows(_csv(part), part.num_rows, progress if last else 0.0)
+
+
+def _bytes_of_row(batch: pa.RecordBatch) -> float:
+    """Return about how many bytes a row takes, a text of a dictionary counted as often as it stands in a row."""
+    coded = [column.dictionary for column in batch.columns if pa.types.is_dictionary(column.type)]
+    longest = [pc.max(pc.binary_length(texts)).as_py() or 0 for texts in coded if is_text(texts.type)]
+    return batch.nbytes / max(1, batch.num_rows) + sum(longest)
 
 
 def _csv(batch: pa.RecordBatch) -> bytes | memoryview:
