@@ -149,7 +149,7 @@ def _bytes_of_row(batch: pa.RecordBatch) -> float:
     """Return about how many bytes a row takes, a text of a dictionary counted as often as it stands in a row."""
     coded = [column.dictionary for column in batch.columns if pa.types.is_dictionary(column.type)]
     longest = [pc.max(pc.binary_length(texts)).as_py() or 0 for texts in coded if is_text(texts.type)]
-    return batch.nbytes / max(1, batch.num_rows) + sum(longest)
+    return float(batch.nbytes / max(1, batch.num_rows) + sum(longest))
 
 
 def _csv(batch: pa.RecordBatch) -> bytes | memoryview:
