@@ -120,7 +120,8 @@ def _memory(memory: Data) -> Iterator[Budget]:
 def _bad_input(bad: Data) -> Iterator[Budget]:
     for kind, ratio in bad["ratios"].items():
         keeps = _judge(ratio["median"] <= 2, bad["rows"] == MILLION)
-        yield Budget(f"{bad['rows']:,} rows, {kind}, against clean", "≤ 2 x", shown(ratio, 2, " x"), keeps)
+        base = bad.get("against", {}).get(kind, "clean")
+        yield Budget(f"{bad['rows']:,} rows, {kind}, against {base}", "≤ 2 x", shown(ratio, 2, " x"), keeps)
 
 
 def _formats(formats: Data) -> Iterator[Budget]:

@@ -38,13 +38,26 @@ BAD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a field too few": lambda _, fields: fields[:-1],
     "text after a closing quote": lambda _, fields: [fields[0], b'"Private"x', *fields[2:]],
 }
-# Nothing is wrong with these rows, or nothing that is not repaired.
+# Nothing is wrong with these rows.
 ODD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a quote inside a field": lambda _, fields: [*fields[:2], fields[2] + b'" nail', *fields[3:]],
+}
+REPAIRED_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a quote too many, repaired": lambda _, fields: [fields[0], b'"' + fields[1], *fields[2:]],
 }
-REPAIRED = "a quote too many, repaired"
 EVERY_FIELD_QUOTED = "every field quoted"
+# The same with all fields quoted: to be compared with a file in which they are, and no quote is missing.
+QUOTED_BAD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
+    "every field quoted, text after a closing quote": lambda _, fields: [fields[0], fields[1] + b"x", *fields[2:]],
+}
+QUOTED_REPAIRED_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
+    "every field quoted, a closing quote missing, repaired": lambda _, fields: [
+        *fields[:3],
+        fields[3][:-1],
+        *fields[4:],
+    ],
+    "every field quoted, the last quote missing, repaired": lambda _, fields: [*fields[:-1], fields[-1][:-1]],
+}
 
 
 def census_file(rows: int) -> Path:
@@ -163,13 +176,12 @@ def _jittered(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _spoilt(lines: Iterator[bytes], kind: str) -> Iterator[bytes]:
-    if kind == EVERY_FIELD_QUOTED:
-        for line in lines:
-            yield b'"' + line[:-1].replace(b",", b'","') + b'"\n'
-        return
-    spoil = (BAD_ROWS | ODD_ROWS)[kind]
+    spoil = (BAD_ROWS | ODD_ROWS | REPAIRED_ROWS | QUOTED_BAD_ROWS | QUOTED_REPAIRED_ROWS).get(kind)
+    is_quoted = kind.startswith(EVERY_FIELD_QUOTED)
     for row, line in enumerate(lines):
-        yield b",".join(spoil(row, line[:-1].split(b","))) + b"\n"
+        fields = line[:-1].split(b",")
+        fields = [b'"' + field + b'"' for field in fields] if is_quoted else fields
+        yield b",".join(spoil(row, fields) if spoil else fields) + b"\n"
 
 
 @contextmanager
