@@ -150,7 +150,7 @@ class _Reading:
 
 def _fits(index: RecordIndex, width: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Return which records have the width, shape (n,)."""
-    fits: np.ndarray[tuple[int], np.dtype[np.bool_]] = index.field_counts() == width
+    fits: np.ndarray[tuple[int], np.dtype[np.bool_]] = index.field_counts == width
     fits[index.malformed] = False
     return fits
 
@@ -165,7 +165,7 @@ def _without_empty_names(start: FileStart) -> FileStart:
     named = width
     while named > 1 and not header.columns[named - 1].strip():
         named -= 1
-    counts = start.index.field_counts()
+    counts = start.index.field_counts
     records = np.bincount(counts[counts <= width], minlength=width + 1)
     # Of the widths that dropping empty names can give, the one that most records have; the largest if in doubt.
     kept = width - int(np.argmax(records[named:][::-1]))
