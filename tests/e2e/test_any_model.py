@@ -94,7 +94,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module", params=list(EXAMPLES))
 def added(
-    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory, quick_checks: None
 ) -> tuple[str, Example]:
     """A model that was added while the service ran."""
     name, example = request.param, EXAMPLES[request.param]()
