@@ -52,7 +52,8 @@ class Stack:
         with (self.folder / "log").open("ab") as log:
             command = [sys.executable, "-m", "ops.launch"]
             self.launcher = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
-        wait_until(lambda: self.ready() or self.launcher.poll() is not None)
+        # A dozen processes load their libraries, also where every core is busy with other tests.
+        wait_until(lambda: self.ready() or self.launcher.poll() is not None, seconds=180)
         assert self.launcher.poll() is None, (self.folder / "log").read_text()
 
     def stop(self) -> None:
