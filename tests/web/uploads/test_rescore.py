@@ -101,7 +101,7 @@ def test_another_threshold_changes_the_predictions_only(service: Stack) -> None:
     first = service.upload(file_of(",", "\n")).json()
     second = new_job(service, again(service, first, threshold="0.9"))
     assert second["threshold"] == 0.9
-    before, after = (rows_of(files_of(service, job)[0]) for job in (first, second))
+    before, after = (rows_of(files_of(service, job)[0], encoding="latin-1") for job in (first, second))
     at = before[0].index("prediction")
     assert [row[:at] + row[at + 1 :] for row in before] == [row[:at] + row[at + 1 :] for row in after]
     assert [row[at] for row in after[1:] if row[at]] == ["<=50K"] * 4
