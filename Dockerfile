@@ -11,7 +11,7 @@ WORKDIR /app
 COPY . .
 ENV PATH=/opt/venv/bin:$PATH SCORELINE_DATA_DIR=/app/var OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # The model is part of the image, and so the same in web and workers. To add others, mount a volume at /app/var/models.
-RUN python -m model.census.train && python -m compileall -q jobs model ops web worker
+RUN python -m model.census.train && python -m compileall -q database jobs model ops web worker
 
 FROM python:3.13.9-slim-bookworm
 RUN groupadd --gid 10001 scoreline \

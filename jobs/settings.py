@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
     )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
+    database_url: str | None = Field(
+        None,
+        description="SQLite file or PostgreSQL server of what stays: `sqlite:////absolute/path.db` or "
+        "`postgresql://user:password@host/name`; unset: a SQLite file in the data folder",
+    )
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
     )
@@ -120,6 +125,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """Directory of the trained models."""
         return self.data_dir / "models"
+
+    @property
+    def database_location(self) -> str:
+        """URL of the database, as the setting names it or of a SQLite file in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'scoreline.db'}"
 
     @property
     def embedded_socket(self) -> Path:

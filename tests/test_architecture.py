@@ -20,8 +20,15 @@ from web.problems import _ERRORS, _REFUSALS
 from worker.celery_app import app as celery
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("jobs", "model", "ops", "web", "worker")
-ALLOWED = {"jobs": set(), "model": set(), "ops": {"jobs"}, "web": {"jobs", "model"}, "worker": {"jobs", "model"}}
+PACKAGES = ("database", "jobs", "model", "ops", "web", "worker")
+ALLOWED = {
+    "database": set(),
+    "jobs": set(),
+    "model": set(),
+    "ops": {"jobs"},
+    "web": {"database", "jobs", "model"},
+    "worker": {"database", "jobs", "model"},
+}
 # A room of the web may import those after it, and the modules that lie in ``web`` itself.
 WEB_ROOMS = ("web.pages", "web.api", "web.uploads", "web.jobs", "web.server")
 # Modules of ``web`` that put the application together, and so know its rooms.
