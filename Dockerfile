@@ -18,6 +18,8 @@ RUN groupadd --gid 10001 scoreline \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin scoreline
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
+# A volume that is mounted here takes over its owner; it holds the history where that is a SQLite file.
+RUN mkdir /app/history && chown 10001:10001 /app/history
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

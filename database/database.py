@@ -75,12 +75,15 @@ class Database:
             DatabaseUnavailable, DatabaseTooNew: as above.
             UnsuitableDatabase: the URL names no database that can be used.
         """
-        from database.upgrade import upgrade  # noqa: PLC0415 - Alembic is loaded only where tables may change
-
         engine = make_engine(self._url, patient=True)
         try:
             with self._outages_named(engine):
                 self._create_folder()
+                with engine.connect() as connection:
+                    if self._revision(connection) == LATEST:
+                        return
+                from database.upgrade import upgrade  # noqa: PLC0415 - Alembic is loaded only where tables change
+
                 upgrade(engine)
         finally:
             engine.dispose()
@@ -124,6 +127,10 @@ class Database:
             yield
         except PoolTimeout as error:
             raise DatabaseUnavailable("all connections to the database are in use") from error
+        except OSError as error:
+            # The driver for PostgreSQL lets some errors of its connection through, which the pool does not know then.
+            engine.dispose()
+            raise DatabaseUnavailable(f"PostgreSQL: {error.strerror or error}") from error
         except DBAPIError as error:
             reason = outage(error, engine)
             if reason is None:

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     chunk_bytes: int = Field(4 * MIB, ge=1, description="chunk size, in bytes of CSV")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="largest upload, in bytes of CSV (after decompression)")
     retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
+    history_days: int = Field(365, ge=1, description="how long ended jobs and predictions stay in the database")
+    history_records: Literal["on", "off"] = Field(
+        "on", description="whether the database keeps records and answers of single predictions"
+    )
     upload_idle_seconds: int = Field(120, ge=1, description="how long an upload may stall before it is discarded")
     prediction_retention_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
     lease_seconds: float = Field(

@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
+from database.database import Database
 from jobs.settings import Settings
 from model.catalog import Catalog
 from model.census.train import ensure_trained
@@ -85,3 +86,21 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind: what is tested on one is tested on the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/scoreline.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of each kind with all tables."""
+    database = Database(database_url)
+    database.upgrade()
+    yield database
+    database.dispose()

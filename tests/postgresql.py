@@ -4,10 +4,12 @@ import itertools
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 _NUMBERS = itertools.count()
 _SETTINGS = {"fsync": "off", "listen_addresses": "''", "max_connections": "60", "shared_buffers": "32MB"}
@@ -47,12 +49,17 @@ class PostgreSQL:
         self._run("pg_ctl", "stop", "--wait", "--mode=fast", "-D", f"{self._folder}/data")
 
     def kill(self) -> None:
-        """End it without warning, as a crash of its host would."""
-        os.killpg(self._pid(), signal.SIGKILL)
+        """End all its processes without warning, as a crash of its host would."""
+        server = psutil.Process(self._pid())
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=30)
 
     def remove(self) -> None:
         if (self._folder / "data/postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "--mode=immediate", "-D", f"{self._folder}/data")
+            self._run("pg_ctl", "stop", "--mode=immediate", "-D", f"{self._folder}/data", check=False)
         shutil.rmtree(self._folder)
 
     def new_database(self) -> str:
@@ -67,6 +74,6 @@ class PostgreSQL:
     def _pid(self) -> int:
         return int((self._folder / "data/postmaster.pid").read_text().splitlines()[0])
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str, check: bool = True) -> None:
         command = [str(self._programs / program), *arguments]
-        subprocess.run(command, cwd="/", user=self._user, stdout=subprocess.DEVNULL, check=True, timeout=120)
+        subprocess.run(command, cwd="/", user=self._user, stdout=subprocess.DEVNULL, check=check, timeout=120)

@@ -193,10 +193,14 @@ class PredictionClient:
 
 
 def make_request(
-    card: Card, records: Sequence[Mapping[str, Any]], threshold: float | None, several: bool = False
+    card: Card,
+    records: Sequence[Mapping[str, Any]],
+    threshold: float | None,
+    several: bool = False,
+    transient: bool = False,
 ) -> dict[str, Any]:
-    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``."""
-    return {
+    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``; transient: without history."""
+    request = {
         "kind": "predict",
         "model": card.name,
         "version": card.version,
@@ -204,3 +208,4 @@ def make_request(
         "several": several,
         "records": list(records),
     }
+    return {**request, "transient": True} if transient else request

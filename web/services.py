@@ -5,9 +5,11 @@ from typing import cast
 
 from flask import current_app
 
+from database.database import Database
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
+from jobs.store.outbox import Outbox
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
@@ -27,6 +29,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     store: JobStore
+    outbox: Outbox
+    database: Database
     sender: TaskSender
     notifications: JobNotifications
     stored_predictions: PredictionStore
@@ -45,6 +49,8 @@ def create_services(settings: Settings) -> Services:
         settings=settings,
         catalog=Catalog(settings.models_dir, settings.default_model),
         store=JobStore(redis, settings),
+        outbox=Outbox(redis, settings.full_ratio),
+        database=Database(settings.database_location),
         sender=TaskSender(redis, settings),
         notifications=JobNotifications(redis, limits.waiting),
         stored_predictions=stored,

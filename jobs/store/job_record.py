@@ -20,6 +20,8 @@ class JobField(StrEnum):
     """Fields of the hash. Missing optional values are empty strings or absent."""
 
     STATE = "state"
+    OWNER = "owner"  # id of the user whose job it is
+    VISIBILITY = "visibility"  # who else sees it
     MODEL = "model"
     VERSION = "version"
     COMPARED = "compared"  # a second model, as ``name@version``

@@ -19,6 +19,12 @@ PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered prediction
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
 RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; ALIVE_SECONDS
 
+OUTBOX = f"{PREFIX}outbox"  # stream: what the recorder has yet to write to the database; OUTBOX_SECONDS
+RECORDER = f"{PREFIX}recorder"  # string: the process that holds the recorder lock; ALIVE_SECONDS
+HISTORY = f"{PREFIX}history"  # hash: what the recorder last found about the database; HISTORY_SECONDS
+
+OUTBOX_SECONDS = 30 * 86400
+HISTORY_SECONDS = 3600
 ALIVE_SECONDS = 5
 REPLY_SECONDS = 60
 

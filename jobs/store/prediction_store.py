@@ -14,6 +14,7 @@ from jobs.messages import Predict, Queue, Task
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.celery_message import encode
+from jobs.store.outbox import tell
 from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
 
@@ -64,7 +65,8 @@ class PredictionStore:
         self._hold_seconds = settings.prediction_timeout_seconds + _GRACE_SECONDS
         self._max_waiting = settings.max_waiting_predictions
         names = ("submit", "take", "release", "finish", "overdue")
-        self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
+        self._scripts = {name: register_script(redis, f"{name}_predictions", "totals", "outbox") for name in names}
+        self._keeps_records = settings.history_records == "on"
 
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
         """Store requests under their ids and send the task that answers them, in one step.
@@ -117,12 +119,19 @@ class PredictionStore:
     def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
         """Store answers and put them on the lists of the web processes that wait; one round trip per list."""
         for reply_to in {waiting.reply_to for waiting, _ in answers}:
-            results = {waiting.id: answer for waiting, answer in answers if waiting.reply_to == reply_to}
+            group = [(waiting, answer) for waiting, answer in answers if waiting.reply_to == reply_to]
+            results = {waiting.id: answer for waiting, answer in group}
+            told = [tell(waiting.request, answer, self._keeps_records) for waiting, answer in group]
+            stored = [
+                part
+                for (waiting, answer), text in zip(group, told, strict=True)
+                for part in (waiting.id, orjson.dumps(answer), text)
+            ]
             names = [keys.PREDICTIONS, keys.reply(reply_to), keys.TOTALS, *map(keys.prediction, results)]
             lifetime = keys.REPLY_SECONDS if reply_to else 0
             together = orjson.dumps(results) if reply_to else b""
             failed = sum(map(_count_failures, results.values()))
-            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *_flat(results)])
+            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *stored])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """Return the prediction, or None if it is unknown or expired."""

@@ -34,36 +34,36 @@ def test_an_upgrade_of_an_upgraded_database_changes_nothing(database: Database) 
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == LATEST
 
 
-def test_of_several_processes_one_upgrades_and_the_others_wait(url: str) -> None:
-    code = f"from database.database import Database; Database({url!r}).upgrade()"
+def test_of_several_processes_one_upgrades_and_the_others_wait(database_url: str) -> None:
+    code = f"from database.database import Database; Database({database_url!r}).upgrade()"
     processes = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(4)]
     errors = [process.communicate(timeout=120)[1] for process in processes]
     assert errors == [b""] * 4
-    with Database(url).reading() as connection:
+    with Database(database_url).reading() as connection:
         assert connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Database, url: str) -> None:
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Database, database_url: str) -> None:
     with database.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DatabaseTooNew, match=r"revision 9999, which is newer than this version of Scoreline \(\d+\)"):
         database.upgrade()
-    with pytest.raises(DatabaseTooNew), Database(url).reading():
+    with pytest.raises(DatabaseTooNew), Database(database_url).reading():
         pass
 
 
-def test_a_database_without_tables_can_be_used_once_it_has_them(url: str) -> None:
-    database = Database(url)
+def test_a_database_without_tables_can_be_used_once_it_has_them(database_url: str) -> None:
+    database = Database(database_url)
     with pytest.raises(DatabaseUnavailable, match="has not been upgraded yet"), database.writing():
         pass
-    Database(url).upgrade()
+    Database(database_url).upgrade()
     with database.writing() as connection:
         assert connection.scalar(text("SELECT count(*) FROM jobs")) == 0
 
 
-def test_an_upgrade_that_fails_leaves_no_table_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_that_fails_leaves_no_table_behind(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("database.upgrade.LATEST", "no such revision")
-    database = Database(url)
+    database = Database(database_url)
     with pytest.raises(Exception, match="no such revision"):
         database.upgrade()
     with database.engine.connect() as connection:

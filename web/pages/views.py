@@ -178,7 +178,7 @@ def _largest_changes(
     variants = counterfactuals.variants(card, record) if "probability" in prediction else []
     if not variants:
         return []
-    request_ = make_request(card, [{"values": variant.record} for variant in variants], None, several=True)
+    request_ = make_request(card, [{"values": variant.record} for variant in variants], None, True, transient=True)
     try:
         prediction_id, result = services().predictions.ask(request_, _CHANGES_WAIT_SECONDS)
     except (TooManyPredictions, Busy):

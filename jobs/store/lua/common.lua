@@ -1,4 +1,4 @@
--- Prepended to every script about a job, after totals.lua. Names the keys and holds what several scripts do.
+-- Prepended to every script about a job, after totals.lua and outbox.lua. Names the keys and holds what several scripts do.
 -- KEYS[1..8]: the job's keys in the order of keys.JobKeys.all(); KEYS[9..11]: unfinished jobs, visible jobs, totals.
 --
 -- Redis runs a script as one step: no other command comes in between, and with `appendfsync always` its writes are
@@ -74,12 +74,30 @@ local function hand_out(window, grace, at)
     return sent
 end
 
+-- Tells the recorder how the job ended, with all that the database keeps of it.
+local function tell_recorder(id)
+    local names = {
+        'owner', 'visibility', 'model', 'version', 'compared', 'filename', 'threshold', 'size', 'total', 'scored',
+        'rejected', 'warned', 'created', 'started', 'finished', 'state', 'error',
+    }
+    local entry = {'kind', 'job', 'id', id}
+    for position, value in ipairs(redis.call('HMGET', JOB, unpack(names))) do
+        entry[#entry + 1] = names[position]
+        entry[#entry + 1] = value or ''
+    end
+    entry[#entry + 1] = 'summary'
+    entry[#entry + 1] = cjson.encode(redis.call('HGETALL', SUMMARY))
+    add_to_outbox(TOTALS, entry)
+end
+
 -- Ends the job: keeps its results for the retention time and drops what only scoring needed. Returns its state, rows
 -- scored, rows rejected, and milliseconds since the upload began; job_log.log_end logs them.
 local function finish(id, state, at)
-    local fields = redis.call('HMGET', JOB, 'retention', 'scored', 'rejected', 'created')
+    local fields = redis.call('HMGET', JOB, 'retention', 'scored', 'rejected', 'created', 'sealed', 'shown')
     local retention, seconds = tonumber(fields[1]), at - tonumber(fields[4])
     redis.call('HSET', JOB, 'state', state, 'finished', at, 'expires', at + retention)
+    -- An upload that nobody has seen is no job yet; `seal` tells of it if it becomes one.
+    if fields[5] == '1' or fields[6] == '1' then tell_recorder(id) end
     redis.call('ZREM', UNFINISHED, id)
     redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)
     expire_job(retention)

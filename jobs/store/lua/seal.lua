@@ -30,6 +30,7 @@ extend_expiry(UNFINISHED, retention)
 expire_job(retention)
 count(TOTALS, 'jobs:accepted')
 if ended(fields[1]) then
+    tell_recorder(id)
     publish_change(id, at)
     return {{}}
 end
