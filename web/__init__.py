@@ -9,7 +9,7 @@ from flask_openapi3.openapi import OpenAPI
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from web import ids, problems
-from web.api import errors, health, jobs, models, predictions
+from web.api import errors, health, history, jobs, models, predictions
 from web.api.openapi import INFO, register_docs
 from web.compression import configure_compression
 from web.pages.views import pages
@@ -39,6 +39,8 @@ _PRIVATE_PATHS = (
     "/api/v1/predictions",
     "/api/v1/preflight",
     "/api/v1/score",
+    "/api/v1/history",
+    "/history",
     "/jobs",
     "/predictions",
     "/probability",
@@ -55,7 +57,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     configure_compression(app)
     problems.register(app)
     ids.register(app.url_map)
-    for api in (jobs.api, predictions.api, models.api, errors.api, health.health):
+    for api in (jobs.api, predictions.api, history.api, models.api, errors.api, health.health):
         app.register_api(api)
     app.register_blueprint(pages)
     register_docs(app, jobs.api)

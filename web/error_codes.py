@@ -285,6 +285,12 @@ _SERVICE = (
         "The store is unavailable. Accepted jobs are safe.",
         "Try again after the seconds in Retry-After.",
     ),
+    ErrorCode(
+        "database_unavailable",
+        (503,),
+        "The database is unavailable. Jobs and predictions are scored without it, and enter the history later.",
+        "Try again after the seconds in Retry-After; `history` in `/readyz` says what ails the database.",
+    ),
 )
 
 _FAULTS = (

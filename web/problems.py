@@ -13,6 +13,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException, NotFound
 
+from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatabase
 from jobs.availability import redis_availability
 from jobs.errors import (
     Detail,
@@ -61,6 +62,9 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     OutOfMemoryError: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the store is full"),
     RedisConnectionError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is unavailable"),
     RedisTimeoutError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is unavailable"),
+    DatabaseUnavailable: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 10, "the database is unavailable"),
+    DatabaseTooNew: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the database is of a newer version"),
+    UnsuitableDatabase: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     ReadOnlyError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is read-only"),
 }
 
