@@ -12,6 +12,7 @@ from web import ids, problems
 from web.api import errors, health, history, jobs, models, predictions
 from web.api.openapi import INFO, register_docs
 from web.compression import configure_compression
+from web.pages.history import history_pages
 from web.pages.views import pages
 from web.problems import Problem
 from web.server.broken_responses import reset_broken_responses
@@ -60,6 +61,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     for api in (jobs.api, predictions.api, history.api, models.api, errors.api, health.health):
         app.register_api(api)
     app.register_blueprint(pages)
+    app.register_blueprint(history_pages)
     register_docs(app, jobs.api)
     app.security_schemes = {}  # OpenAPI requires an object here
     app.extensions["refuse"] = partial(problems.refusal, app)

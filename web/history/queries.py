@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -80,9 +81,15 @@ class HistoryQuery(HistoryFilterQuery):
         """Where the page begins."""
         return decode_cursor(self.cursor)
 
-    def older(self, cursor: str) -> Self:
-        """Return the query for the page at ``cursor``."""
-        return self.model_copy(update={"cursor": cursor})
+
+class RecordQuery(HistoryQuery):
+    """Which predictions; ``record`` is the hash of the record that was asked about."""
+
+    record: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="only those of the record with this hash")
+
+    def to_filter(self) -> HistoryFilter:
+        """Return the filter for the database."""
+        return replace(super().to_filter(), record_hash=self.record or None)
 
 
 def encode_cursor(place: Place | None) -> str | None:

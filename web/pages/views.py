@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from database.record_hash import record_hash
 from jobs.errors import JobsError, TooManyPredictions
 from jobs.state import Job, JobState, timestamp
 from model.card import Card
@@ -162,6 +163,7 @@ def _prediction_page(card: Card, action: str, names: Mapping[str, str], pinned: 
         outcome=results.outcome(card, document),
         changes=_largest_changes(card, parsed.values, document),
         link=forms.link(action, fields),
+        record_hash=record_hash(card.name, parsed.values),
         **shown,
     )
 
