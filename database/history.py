@@ -66,7 +66,8 @@ def list_jobs(connection: Connection, wanted: HistoryFilter, limit: int, before:
         if wanted.visible_to is not None:
             yield or_(job.owner == wanted.visible_to, job.visibility == Visibility.TEAM)
 
-    return _page(connection, _Entries(JobEntry, JobEntry.finished, _SEARCHED_ENTRIES), wanted, rest, limit, before)
+    entries = _Entries(JobEntry, JobEntry.finished, ("owner", "model", "state"), _SEARCHED_ENTRIES)
+    return _page(connection, entries, wanted, rest, limit, before)
 
 
 def list_predictions(
@@ -86,17 +87,21 @@ def list_predictions(
             yield prediction.owner == wanted.visible_to
 
     searched = _SEARCHED_DOCUMENTS if wanted.text else _SEARCHED_ENTRIES
-    entries = _Entries(PredictionEntry, PredictionEntry.time, searched)
+    entries = _Entries(PredictionEntry, PredictionEntry.time, ("record_hash", "owner", "model"), searched)
     found = _page(connection, entries, wanted, rest, limit, before)
     return HistoryPage(_with_documents(connection, found.entries), found.next)
 
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """A table of entries, the time that they are sorted by, and how many of them a search looks at."""
+    """A table of entries, the time that they are sorted by, and how many of them a search looks at.
+
+    ``indexed`` are the columns with an index that has time and id too; the more selective come first.
+    """
 
     table: type[JobEntry | PredictionEntry]
     time: InstrumentedAttribute[datetime]
+    indexed: tuple[str, ...]
     searched: int
 
 
@@ -110,10 +115,9 @@ def _page(
 ) -> HistoryPage:
     """Return a page of entries: those that an index finds in order, and of these the ones that pass the rest."""
     table, time = entries.table, entries.time
-    names = ("record_hash", "owner", "model", "state", "version")
-    given = {name: value for name in names if (value := getattr(wanted, name)) is not None and hasattr(table, name)}
-    # There is an index on each of these but ``version`` and a prediction's ``state``, together with time and id.
-    first = next(iter(given), None)
+    names = (*entries.indexed, "state", "version")
+    given = {name: value for name in names if (value := getattr(wanted, name)) is not None}
+    first = next((name for name in entries.indexed if name in given), None)
     indexed = [getattr(table, first) == given.pop(first)] if first else []
     if wanted.since is not None:
         indexed.append(time >= wanted.since)

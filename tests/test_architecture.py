@@ -30,7 +30,7 @@ ALLOWED = {
     "worker": {"database", "jobs", "model"},
 }
 # A room of the web may import those after it, and the modules that lie in ``web`` itself.
-WEB_ROOMS = ("web.pages", "web.api", "web.uploads", "web.history", "web.jobs", "web.server")
+WEB_ROOMS = ("web.pages", "web.api", "web.uploads", "web.history", "web.outcomes", "web.jobs", "web.server")
 # Modules of ``web`` that put the application together, and so know its rooms.
 COMPOSITION = {"web.__init__", "web.wsgi", "web.services"}
 # What these rooms may import of their own package, beside themselves.

@@ -9,7 +9,7 @@ from flask_openapi3.openapi import OpenAPI
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from web import ids, problems
-from web.api import errors, health, history, jobs, models, predictions
+from web.api import errors, health, history, jobs, models, outcomes, predictions
 from web.api.openapi import INFO, register_docs
 from web.compression import configure_compression
 from web.pages.history import history_pages
@@ -58,7 +58,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     configure_compression(app)
     problems.register(app)
     ids.register(app.url_map)
-    for api in (jobs.api, predictions.api, history.api, models.api, errors.api, health.health):
+    for api in (jobs.api, predictions.api, history.api, outcomes.api, models.api, errors.api, health.health):
         app.register_api(api)
     app.register_blueprint(pages)
     app.register_blueprint(history_pages)

@@ -293,6 +293,23 @@ _SERVICE = (
     ),
 )
 
+_OUTCOMES = (
+    ErrorCode("other_model", (), "The job or prediction is of another model.", "Send it to the outcomes of its model."),
+    ErrorCode(
+        "no_prediction",
+        (),
+        "There is nothing to compare the outcome with: the row was rejected, or the answer was not kept.",
+        "Leave the line out.",
+    ),
+    ErrorCode("unknown_row", (), "The job has no such row.", "Count rows from 1, the first one after the header."),
+    ErrorCode(
+        "not_measurable",
+        (422,),
+        "Outcomes say nothing about a model of this kind.",
+        "Send outcomes of classifiers and regressors of one target.",
+    ),
+)
+
 _FAULTS = (
     ErrorCode(FaultCode.MISSING, (), "A required value is missing.", "Provide the value."),
     ErrorCode(
@@ -345,7 +362,9 @@ _FAULTS = (
 
 ERROR_CODES = {
     str(error.code): error
-    for error in sorted((*_REQUESTS, *_FILES, *_JOBS, *_MODELS, *_SERVICE, *_FAULTS), key=lambda error: error.code)
+    for error in sorted(
+        (*_REQUESTS, *_FILES, *_JOBS, *_MODELS, *_SERVICE, *_OUTCOMES, *_FAULTS), key=lambda error: error.code
+    )
 }
 """All codes in alphabetical order."""
 

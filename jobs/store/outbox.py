@@ -46,7 +46,7 @@ class OutboxEntry:
 class OutboxStats:
     """Entries that wait; totals of those recorded, dropped for want of room, and failed; what ails the database.
 
-    ``database_up`` is None while no recorder has told.
+    ``database_up`` is None while no recorder has told. ``live`` are metrics of models on what really happened.
     """
 
     waiting: int
@@ -55,6 +55,7 @@ class OutboxStats:
     failed: int
     database_up: bool | None
     fault: str | None
+    live: Sequence[Mapping[str, Any]] = ()
 
 
 class Outbox:
@@ -112,13 +113,19 @@ class Outbox:
             pipe.expire(keys.HISTORY, keys.HISTORY_SECONDS)
             pipe.execute()
 
+    def report_live(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the web how well models have predicted what really happened; lives as long as ``report`` is called."""
+        self.redis.hset(keys.HISTORY, "live", orjson.dumps(list(metrics)))
+        self.redis.expire(keys.HISTORY, keys.HISTORY_SECONDS)
+
     def stats(self) -> OutboxStats:
         """Return what waits, what has been done so far, and whether the database can be written to."""
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.xlen(keys.OUTBOX)
             pipe.hmget(keys.TOTALS, _RECORDED, _DROPPED, _FAILED)
-            pipe.hmget(keys.HISTORY, "up", "fault")
-            waiting, totals, (up, fault) = pipe.execute()
+            pipe.hmget(keys.HISTORY, "up", "fault", "live")
+            waiting, totals, (up, fault, live) = pipe.execute()
         recorded, dropped, failed = (int(total or 0) for total in totals)
         text = fault.decode() if fault else None
-        return OutboxStats(waiting, recorded, dropped, failed, None if up is None else up == b"1", text)
+        is_up = None if up is None else up == b"1"
+        return OutboxStats(waiting, recorded, dropped, failed, is_up, text, orjson.loads(live) if live else ())

@@ -32,12 +32,12 @@ def plots(counts: CountsByWeek, card_of: Callable[[str], Card | None]) -> list[P
         by_week.setdefault(week, Counter()).update(named)
     if not by_week:
         return []
-    weeks = _all_weeks(by_week)
+    weeks = all_weeks(by_week)
     found = [_rows(weeks, by_week), _predictions(weeks, by_week), _rejects(weeks, by_week)]
     return [plot for plot in (*found, _drift(weeks, counts, card_of)) if plot]
 
 
-def _all_weeks(weeks: Iterable[date]) -> list[date]:
+def all_weeks(weeks: Iterable[date]) -> list[date]:
     """Return the weeks from the first to the last, those without entries too."""
     first, last = min(weeks), max(weeks)
     return [first + number * _WEEK for number in range((last - first).days // 7 + 1)]
@@ -50,7 +50,7 @@ def _rows(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plot:
     }
     used = {name: values for name, values in series.items() if any(values.values())}
     used = {name: {week: values.get(week, 0.0) for week in weeks} for name, values in used.items()}
-    return _plot("rows", "Records per week", "", weeks, used, format_number, y_format=format_tick)
+    return weekly_plot("rows", "Records per week", "", weeks, used, format_number, y_format=format_tick)
 
 
 def _predictions(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plot | None:
@@ -68,7 +68,7 @@ def _predictions(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) ->
     }
     more = len(total) - len(series)
     note = f"The {_MAX_LINES} most frequent of {len(total)} predictions." if more > 0 else ""
-    return _plot("predictions", "Share of each prediction", note, weeks, series, _percent)
+    return weekly_plot("predictions", "Share of each prediction", note, weeks, series, _percent)
 
 
 def _predicted(named: Counter[str]) -> int:
@@ -83,7 +83,7 @@ def _rejects(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plo
     }
     if not shares:
         return None
-    return _plot("rejects", "Rejected rows", "Share of the rows of files.", weeks, {"Rejected": shares}, _percent)
+    return weekly_plot("rejects", "Rejected rows", "Share of the rows of files.", weeks, {"Rejected": shares}, _percent)
 
 
 def _drift(weeks: Sequence[date], counts: CountsByWeek, card_of: Callable[[str], Card | None]) -> Plot | None:
@@ -105,7 +105,7 @@ def _drift(weeks: Sequence[date], counts: CountsByWeek, card_of: Callable[[str],
         "Population stability index of the features that differ most from the training data: "
         f"from {SOME} moderate drift, from {FAR} strong drift (dashed)."
     )
-    return _plot("drift", "Data drift", note, weeks, {title: series[title] for title in largest}, _psi, guide=FAR)
+    return weekly_plot("drift", "Data drift", note, weeks, {title: series[title] for title in largest}, _psi, guide=FAR)
 
 
 def _percent(share: float) -> str:
@@ -116,7 +116,7 @@ def _psi(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _plot(
+def weekly_plot(
     name: str,
     title: str,
     description: str,

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from database.errors import DatabaseError
+from database.outcomes import outcome_weeks
 from database.record_hash import record_hash
 from jobs.errors import JobsError, TooManyPredictions
 from jobs.state import Job, JobState, timestamp
@@ -26,6 +28,7 @@ from web.jobs.listing import list_page
 from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
 from web.pages.evaluation import evaluation
 from web.pages.jobs import view as job_view
+from web.pages.live_figures import LivePerformance, live_performance
 from web.pages.posted_form import read_form
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
@@ -225,7 +228,18 @@ def _card_section(card: Card) -> dict[str, Any]:
         "evaluation": evaluation(card),
         "importance_metric": model_card.importance_metric(card),
         "versions": services().catalog.versions(card.name),
+        "live": _live_performance(card),
     }
+
+
+def _live_performance(card: Card) -> LivePerformance | None:
+    """Return how well the model predicted what happened; None if nothing is known, or the database is away."""
+    try:
+        with services().database.reading() as connection:
+            weeks = outcome_weeks(connection, card.name)
+    except DatabaseError:
+        return None
+    return live_performance(card, weeks)
 
 
 def _other_models(name: str) -> list[str]:

@@ -21,12 +21,16 @@ from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.outbox import Outbox, OutboxEntry
 from jobs.store.server_check import refuse_unsuitable_store
+from model.catalog import Catalog
 from worker.recording.entries import to_batch
+from worker.recording.live_figures import live_metrics, refresh_weeks
+from worker.recording.retention import delete_expired
 from worker.recording.upgrade import upgrade
 
 log = structlog.stdlib.get_logger(__name__)
 
 INTERVAL_SECONDS = 1.0
+_MEASURE_SECONDS, _FORGET_SECONDS = 60.0, 3600.0
 _MAX_ENTRIES, _MAX_BYTES = 500, 4 * 1024 * 1024
 # What an entry that is not the store's own, or that no database can hold, raises.
 _UNWRITABLE = (SQLAlchemyError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
@@ -38,6 +42,28 @@ class Recorder:
     def __init__(self, outbox: Outbox, database: Database) -> None:
         self._outbox, self._database = outbox, database
         self._away_since: float | None = None
+        self._measure_again = self._forget_again = 0.0
+        self._is_tidy = False
+
+    def measure(self, catalog: Catalog) -> None:
+        """Compute the figures of weeks with new outcomes, and tell the web about them; an outage waits for later."""
+        try:
+            has_news = refresh_weeks(self._database, catalog)
+            if has_news or time.monotonic() > self._measure_again:
+                self._measure_again = time.monotonic() + _MEASURE_SECONDS
+                self._outbox.report_live([metric.as_dict() for metric in live_metrics(self._database, catalog)])
+        except (DatabaseUnavailable, DatabaseTooNew) as error:
+            self._note_outage(error)
+
+    def forget(self, days: int) -> None:
+        """Delete what is older than so many days, a limited number of entries at a time."""
+        if self._is_tidy and time.monotonic() < self._forget_again:
+            return
+        try:
+            self._is_tidy = delete_expired(self._database, days)
+            self._forget_again = time.monotonic() + _FORGET_SECONDS
+        except (DatabaseUnavailable, DatabaseTooNew) as error:
+            self._note_outage(error)
 
     def run_round(self) -> int:
         """Record until the outbox is empty; return the number of entries. An outage ends the round.
@@ -93,12 +119,15 @@ def run(settings: Settings, stop: threading.Event) -> None:
     heartbeat = Heartbeat(redis, "recorder", Node.of_this_process())
     threading.Thread(target=heartbeat.keep_beating, args=(stop,), daemon=True, name="heartbeat").start()
     outbox = Outbox(redis, settings.full_ratio)
+    catalog = Catalog(settings.models_dir, settings.default_model)
     recorder, is_upgraded = Recorder(outbox, database), False
     while not stop.wait(INTERVAL_SECONDS):
         try:
             if outbox.is_turn_to_record(heartbeat.node):
                 is_upgraded = is_upgraded or upgrade(database)
                 recorder.run_round()
+                recorder.measure(catalog)
+                recorder.forget(settings.history_days)
             redis_availability.record_success()
         except RedisError as error:
             redis_availability.record_failure(error)
