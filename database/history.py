@@ -197,7 +197,7 @@ def weekly_counts(
     if not with_values:
         statement = statement.where(WeeklyCount.name.not_like("drift:%"))
     counts: dict[tuple[date, str], dict[str, int]] = {}
-    for week, of_version, name, count in connection.execute(statement.order_by(WeeklyCount.week)).tuples():
+    for week, of_version, name, count in connection.execute(statement.order_by(WeeklyCount.week)):
         counts.setdefault((week, of_version), {})[name] = count
     return counts
 
