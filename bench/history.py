@@ -111,7 +111,7 @@ def main() -> None:
         for name, batches, count in (("jobs", jobs, options.jobs), ("predictions", singles, options.predictions)):
             wall, used = _timed(lambda batches=batches: _fill(database, batches))
             print(
-                f"written: {count} {name} in {wall / 1000:.1f} s, {1000 * used / count:.0f} us of processor time each"
+                f"written: {count} {name} in {wall / 1000:.1f} s, {1000 * used / max(count, 1):.0f} us of CPU time each"
             )
         app = create_app(Settings(data_dir=Path(folder), database_url=url))
         client = app.test_client()
