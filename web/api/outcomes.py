@@ -80,8 +80,10 @@ class OutcomeWeeks(Described):
 
 _CSV_BODY: dict[str, Any] = {
     "required": True,
-    "description": "a CSV file with the columns `job`, `row` and `value`, or `prediction` and `value`",
-    "content": {"text/csv": {"schema": {"type": "string"}}},
+    "description": "a CSV file (`text/csv` or `application/octet-stream`) with the columns `job`, `row` and `value`, "
+    "or `prediction` and `value`",
+    # As for uploads: client generators do not support bodies of text/csv.
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 
 
