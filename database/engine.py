@@ -66,6 +66,8 @@ def _make_sqlite_engine(url: URL, patient: bool) -> Engine:
 def _make_postgresql_engine(url: URL, patient: bool) -> Engine:
     query = dict(url.query)
     arguments: dict[str, Any] = {"ssl_context": _ssl_context(query.pop("sslmode", ""), query.pop("sslrootcert", ""))}
+    # Compiling a query takes longer than any of ours.
+    arguments["startup_params"] = {"jit": "off"}
     folder = query.pop("host", "")
     if folder:
         arguments["unix_sock"] = f"{folder}/.s.PGSQL.{url.port or _POSTGRESQL_PORT}"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,3 +128,28 @@ def test_deletion_needs_a_filter_and_deletes_what_matches(service: Stack) -> Non
 
 def test_the_service_is_ready_and_says_nothing_of_a_history_that_works(service: Stack) -> None:
     assert service.get("/readyz").json() == {"ready": True, "missing": []}
+
+
+def test_the_page_searches_and_its_links_keep_the_filters(service: Stack, job: dict[str, Any]) -> None:
+    query = {"from": "2000-01-01", "to": "2100-01-01", "model": "income", "q": NAME, "limit": "1"}
+    page = service.get("/history", params=query).raise_for_status().text
+    assert f"/history/jobs/{job['id']}" in page
+    assert "Records per week" in page
+    assert "format=csv&amp;escape=formulas" in page
+    assert "from=2000-01-01&amp;to=2100-01-01" in page
+    assert "Nothing found" in service.get("/history", params={**query, "q": "no such file"}).text
+    assert service.get("/history", params={"from": "yesterday"}).status_code == 422
+
+
+def test_the_page_of_a_prediction_leads_to_the_earlier_ones_for_its_record(service: Stack) -> None:
+    record = {**RECORD, "age": 77}
+    answer = service.request("POST", "/api/v1/predictions", json={"record": record}).json()
+    wait_until(lambda: service.get(f"/api/v1/history/predictions/{answer['id']}").status_code == 200)
+    form = service.get("/models/income/prediction", params={name: str(value) for name, value in record.items()}).text
+    address = re.search(r'href="(/history/predictions\?record=[0-9a-f]{64})"', form)
+    assert address
+    earlier = service.get(address[1]).text
+    assert f"/history/predictions/{answer['id']}" in earlier
+    details = service.get(f"/history/predictions/{answer['id']}").text
+    assert address[1] in details
+    assert ">77<" in details

@@ -18,6 +18,7 @@ from web.history.documents import job_details, scored_job
 from web.history.queries import HistoryQuery, RecordQuery, encode_cursor
 from web.ids import unknown_job, unknown_prediction
 from web.jobs.summary import cards_of
+from web.pages.formatting import format_significant
 from web.pages.history_charts import plots
 from web.services import services
 
@@ -42,14 +43,14 @@ history_pages.after_request(compress.after_request)
 def jobs() -> Response:
     """Show ended jobs, and the charts of a model."""
     query = parse(HistoryQuery, request.args)
-    return _page("jobs", query, query.to_filter(), entries.list_jobs, query.model_dump(exclude={"escape", "format"}))
+    return _page("jobs", query, query.to_filter(), entries.list_jobs)
 
 
 @history_pages.get("/history/predictions")
 def predictions() -> Response:
     """Show single predictions; with ``record``, those of one record."""
     query = parse(RecordQuery, request.args)
-    return _page("predictions", query, query.to_filter(), entries.list_predictions, query.model_dump())
+    return _page("predictions", query, query.to_filter(), entries.list_predictions)
 
 
 @history_pages.get("/history/jobs/<job:job_id>")
@@ -71,7 +72,7 @@ def prediction(prediction_id: str) -> Response:
         entry = entries.find_prediction(connection, prediction_id)
     if entry is None:
         raise unknown_prediction(prediction_id)
-    return make_response(render_template("history_prediction.html", entry=entry, card=_card(entry["model"])))
+    return make_response(render_template("history_prediction.html", entry=entry, shown_value=shown_value))
 
 
 def _page(
@@ -79,7 +80,6 @@ def _page(
     query: HistoryQuery,
     wanted: HistoryFilter,
     list_entries: Callable[[Any, HistoryFilter, int, Place | None], HistoryPage],
-    parameters: Mapping[str, Any],
 ) -> Response:
     current = services()
     with current.database.reading() as connection:
@@ -88,13 +88,14 @@ def _page(
         model = query.model or current.catalog.default
         is_first = query.cursor is None and kind == "jobs"
         charts = _charts(connection, model, query.version) if is_first and model else []
-    given = {_parameter_name(name): value for name, value in parameters.items() if value and name != "cursor"}
+    given = query.model_dump(by_alias=True, exclude_defaults=True, exclude={"cursor", "escape", "format"})
+    exported = {name: value for name, value in given.items() if name not in ("limit", "record")}
     return make_response(
         render_template(
             "history.html",
             kind=kind,
             query=query,
-            given={name: value for name, value in given.items() if name != "limit" or value != 50},
+            given=given,
             page=page,
             next_cursor=encode_cursor(page.next),
             models=models,
@@ -102,17 +103,9 @@ def _page(
             charts=charts,
             charted=model,
             shown_values=_shown_values,
-            export=url_for(f"history.list_history_{kind}", **_exported(given), format="csv", escape="formulas"),
+            export=url_for(f"history.list_history_{kind}", **exported, format="csv", escape="formulas"),
         )
     )
-
-
-def _parameter_name(field: str) -> str:
-    return {"since": "from", "until": "to"}.get(field, field)
-
-
-def _exported(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name not in ("limit", "record", "format", "escape")}
 
 
 def _charts(connection: Any, model: str, version: str | None) -> list[Any]:
@@ -139,7 +132,12 @@ def _card(model: str, version: str | None = None) -> Card | None:
 
 def _shown_values(record: Mapping[str, Any] | None) -> str:
     """Return the first values of a record in one line."""
-    if not record:
-        return ""
-    texts = [f"{name} {value}" for name, value in record.items() if value is not None]
+    texts = [f"{name} {shown_value(value)}" for name, value in (record or {}).items() if value is not None]
     return ", ".join(texts[:_SHOWN_VALUES]) + (", …" if len(texts) > _SHOWN_VALUES else "")
+
+
+def shown_value(value: Any) -> str:
+    """Return a value of a record; numbers are kept as floats, though they may be whole."""
+    if value is None:
+        return "missing"
+    return format_significant(value) if isinstance(value, float) else str(value)
