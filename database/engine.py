@@ -45,7 +45,7 @@ def _make_sqlite_engine(url: URL, patient: bool) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise UnsuitableDatabase("SCORELINE_DATABASE_URL names no file: sqlite:////absolute/path/scoreline.db")
     seconds = 600 if patient else _BUSY_SECONDS
-    engine = create_engine(url, connect_args={"timeout": seconds}, **_json())
+    engine = create_engine(url, connect_args={"timeout": seconds}, pool_timeout=2, **_json())
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
