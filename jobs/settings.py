@@ -89,6 +89,22 @@ class Settings(BaseSettings):
     max_waiting_predictions: int = Field(
         1000, ge=1, description="single predictions waiting for a worker at which the next get 429"
     )
+    auth: Literal["on", "off"] | None = Field(
+        None, description="whether people and programs must sign in; unset: only where `HOST` is not a loopback address"
+    )
+    proxies: int = Field(
+        0,
+        ge=0,
+        description="how many proxies in front of the web set `X-Forwarded-For` and `X-Forwarded-Proto`, which are "
+        "ignored otherwise",
+    )
+    session_seconds: int = Field(7 * 86400, ge=60, description="how long a browser stays signed in")
+    user_jobs: int | None = Field(
+        None, ge=1, description="unfinished jobs of one user at which further uploads get 429; unset: no limit"
+    )
+    user_rows_per_day: int | None = Field(
+        None, ge=1, description="rows that one user may send a day, in UTC; unset: no limit"
+    )
     log_level: str = Field("INFO", description="minimum level that is logged")
     log_format: Literal["console", "json"] = Field(
         "console", description="log format: `console` for people, `json` for programs"
@@ -124,6 +140,11 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def auth_on(self) -> bool:
+        """Whether people and programs must sign in."""
+        return self.auth == "on" or (self.auth is None and not self.only_local)
 
     @property
     def models_dir(self) -> Path:

@@ -28,6 +28,24 @@ LEGAL_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELED: frozenset(),
 }
 
+
+class Visibility(StrEnum):
+    """Who sees a job besides its owner and administrators."""
+
+    PRIVATE = "private"
+    TEAM = "team"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a job belongs to: the id of the user, empty for nobody, and the name to show."""
+
+    id: str = ""
+    name: str = ""
+
+
+NOBODY = Owner()
+
 # Progress reaches 1 only when the job has succeeded.
 _MAX_PROGRESS = 0.9999
 
@@ -65,6 +83,8 @@ class Job:
     sealed: bool
     error: str | None
     compared: tuple[str, str] | None = None
+    owner: Owner = NOBODY
+    visibility: Visibility = Visibility.PRIVATE
 
     @property
     def models(self) -> list[tuple[str, str]]:

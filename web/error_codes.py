@@ -1,36 +1,8 @@
 """Every code of a problem document, with its meaning and remedy, as ``/api/v1/errors`` serves them."""
 
-from dataclasses import dataclass
-
 from model.schema import FaultCode
-
-PATH = "/api/v1/errors"
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
-    """A stable code of the API, with the statuses it comes with; none if it only appears within ``errors``."""
-
-    code: str
-    statuses: tuple[int, ...]
-    meaning: str
-    remedy: str
-
-    @property
-    def title(self) -> str:
-        """The code as a heading."""
-        return title_of(self.code)
-
-
-def title_of(code: str) -> str:
-    """Return the ``title`` of problems with this code."""
-    return code.replace("_", " ").capitalize()
-
-
-def type_of(code: str) -> str:
-    """Return the ``type`` of problems with this code: the address of its description."""
-    return f"{PATH}/{code}"
-
+from web.access_error_codes import ACCESS
+from web.error_code import ErrorCode
 
 _REQUESTS = (
     ErrorCode(
@@ -363,7 +335,7 @@ _FAULTS = (
 ERROR_CODES = {
     str(error.code): error
     for error in sorted(
-        (*_REQUESTS, *_FILES, *_JOBS, *_MODELS, *_SERVICE, *_OUTCOMES, *_FAULTS), key=lambda error: error.code
+        (*_REQUESTS, *ACCESS, *_FILES, *_JOBS, *_MODELS, *_SERVICE, *_OUTCOMES, *_FAULTS), key=lambda error: error.code
     )
 }
 """All codes in alphabetical order."""

@@ -198,8 +198,12 @@ def make_request(
     threshold: float | None,
     several: bool = False,
     transient: bool = False,
+    owner: str = "",
 ) -> dict[str, Any]:
-    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``; transient: without history."""
+    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``.
+
+    ``owner`` is a user's id. A transient request is not kept in the history.
+    """
     request = {
         "kind": "predict",
         "model": card.name,
@@ -208,4 +212,4 @@ def make_request(
         "several": several,
         "records": list(records),
     }
-    return {**request, "transient": True} if transient else request
+    return request | ({"transient": True} if transient else {}) | ({"owner": owner} if owner else {})

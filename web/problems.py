@@ -17,6 +17,7 @@ from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatab
 from jobs.availability import redis_availability
 from jobs.errors import (
     Detail,
+    RateLimited,
     StoreFull,
     TooManyJobs,
     TooManyPredictions,
@@ -28,7 +29,8 @@ from jobs.errors import (
 from jobs.store.idempotency import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
-from web.error_codes import code_of, title_of, type_of
+from web.error_code import title_of, type_of
+from web.error_codes import code_of
 from web.responses import json_response
 from web.server.limits import Busy
 
@@ -52,6 +54,7 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     TooManyJobs: ("too_many_jobs", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     TooManyPredictions: ("too_many_predictions", HTTPStatus.TOO_MANY_REQUESTS, 1, None),
+    RateLimited: ("rate_limited", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     UnsuitableStore: ("store_unsuitable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
@@ -67,6 +70,11 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     UnsuitableDatabase: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     ReadOnlyError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is read-only"),
 }
+
+
+def is_api(path: str) -> bool:
+    """Return whether a path is for programs: its problems are documents, not pages."""
+    return path.startswith(_API_PATHS)
 
 
 class Problem(Exception):
@@ -127,8 +135,18 @@ def to_problem(error: Exception) -> Problem | None:
     for kind, (code, status, retry_after, detail) in _ERRORS.items():
         if isinstance(error, kind):
             own_delay = getattr(error, "retry_after", None)
-            return Problem(status, code, detail or str(error), retry_after=own_delay or retry_after)
+            headers = _rate_limit_headers(error) if isinstance(error, RateLimited) else None
+            return Problem(status, code, detail or str(error), retry_after=own_delay or retry_after, headers=headers)
     return None
+
+
+def _rate_limit_headers(error: RateLimited) -> dict[str, str]:
+    """Return the headers that say which limit is reached (draft-ietf-httpapi-ratelimit-headers)."""
+    window = f";w={error.window}" if error.window else ""
+    return {
+        "RateLimit": f'"{error.policy}";r=0;t={error.retry_after}',
+        "RateLimit-Policy": f'"{error.policy}";q={error.quota}{window}',
+    }
 
 
 def invalid_parameters(error: ValidationError) -> Problem:
@@ -184,6 +202,6 @@ def register(app: Flask) -> None:
             route = request.url_rule.rule if request.url_rule else None
             log.error("request failed", method=request.method, route=route, exc_info=error)
             problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
-        return problem_response(problem) if request.path.startswith(_API_PATHS) else problem_page(problem)
+        return problem_response(problem) if is_api(request.path) else problem_page(problem)
 
     app.register_error_handler(Exception, answer)

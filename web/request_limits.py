@@ -18,3 +18,5 @@ MAX_WAIT_SECONDS = 60.0
 
 PREFLIGHT_BYTES = 64 * KIB
 """A preflight reads this much of the body."""
+
+MAX_TOKEN_REQUEST_BYTES = 16 * KIB

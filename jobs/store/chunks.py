@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.messages import InputChunk
+from jobs.state import NOBODY, Owner, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class NewJob:
     warnings: bool = False
     compared: tuple[str, str] | None = None
     shown: bool = False
+    owner: Owner = NOBODY
+    visibility: Visibility = Visibility.PRIVATE
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 

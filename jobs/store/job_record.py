@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from jobs.messages import InputChunk
-from jobs.state import Job, JobState
+from jobs.state import Job, JobState, Owner, Visibility
 from jobs.store.chunks import ClaimedChunk, NewJob
 
 Encoded = str | bytes | int | float
@@ -20,8 +20,6 @@ class JobField(StrEnum):
     """Fields of the hash. Missing optional values are empty strings or absent."""
 
     STATE = "state"
-    OWNER = "owner"  # id of the user whose job it is
-    VISIBILITY = "visibility"  # who else sees it
     MODEL = "model"
     VERSION = "version"
     COMPARED = "compared"  # a second model, as ``name@version``
@@ -56,6 +54,9 @@ class JobField(StrEnum):
     SEALED = "sealed"
     SHOWN = "shown"  # visible before it is sealed: results are streamed while the upload runs
     ERROR = "error"
+    OWNER = "owner"  # id of the user; empty: nobody
+    OWNER_NAME = "owner_name"
+    VISIBILITY = "visibility"
     FINGERPRINT = "fingerprint"  # of the body and parameters, for the idempotency key
 
 
@@ -94,6 +95,8 @@ class JobRecord:
             JobField.INPUT_HEADER: new.input_header,
             JobField.WIDTH: new.width,
             JobField.SHOWN: int(new.shown),
+            JobField.OWNER: new.owner.id,
+            JobField.OWNER_NAME: new.owner.name,
             JobField.CREATED: now,
             JobField.CHANGED: now,
             JobField.EXPIRES: now + retention_seconds,
@@ -115,6 +118,7 @@ class JobRecord:
             JobField.HEADER: new.header,
             JobField.COLUMNS: json.dumps(dict(new.columns)),
             JobField.ADDED: new.added,
+            JobField.VISIBILITY: new.visibility.value,
         }
 
     @property
@@ -154,6 +158,8 @@ class JobRecord:
             sealed=self._flag(JobField.SEALED),
             error=self._text(JobField.ERROR) if JobField.ERROR.encode() in self._raw else None,
             compared=self._compared(),
+            owner=Owner(self._text(JobField.OWNER, ""), self._text(JobField.OWNER_NAME, "")),
+            visibility=Visibility(self._text(JobField.VISIBILITY, Visibility.PRIVATE)),
         )
 
     def claimed_chunk(self, owner: str, attempt: int, lost: int, chunk: InputChunk) -> ClaimedChunk:
@@ -178,8 +184,10 @@ class JobRecord:
     def _bytes(self, name: JobField) -> bytes:
         return self._raw[name.encode()]
 
-    def _text(self, name: JobField) -> str:
-        return self._raw[name.encode()].decode()
+    def _text(self, name: JobField, default: str | None = None) -> str:
+        if default is None:
+            return self._raw[name.encode()].decode()
+        return self._raw.get(name.encode(), default.encode()).decode()
 
     def _int(self, name: JobField, default: int | None = None) -> int:
         if default is None:

@@ -49,10 +49,11 @@ class WaitingPrediction:
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """A stored prediction; ``result`` is None until it is answered."""
+    """A stored prediction; ``result`` is None until it is answered, ``owner`` the id of a user or empty."""
 
     id: str
     result: dict[str, Any] | None
+    owner: str = ""
 
 
 class PredictionStore:
@@ -71,7 +72,8 @@ class PredictionStore:
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
         """Store requests under their ids and send the task that answers them, in one step.
 
-        The reconciler sends them again if no worker takes them.
+        A member ``owner`` of a request is the id of the user that the prediction belongs to. The reconciler sends the
+        requests again if no worker takes them.
 
         Raises:
             UnsuitableStore: the store would lose them.
@@ -79,7 +81,9 @@ class PredictionStore:
         """
         self._check.require()
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
-        stored = _flat(requests)
+        stored: list[str | bytes] = []
+        for prediction_id, request in requests.items():
+            stored += [prediction_id, orjson.dumps(request), str(request.get("owner", ""))]
         small = sum(map(len, stored)) <= _MAX_BYTES_IN_MESSAGE
         message = Predict(tuple(requests), tuple(requests.values()) if small else ())
         sent = encode(Task.PREDICT, message.encode())
@@ -135,10 +139,12 @@ class PredictionStore:
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """Return the prediction, or None if it is unknown or expired."""
-        raw = self.redis.hmget(keys.prediction(prediction_id), "request", "result")
-        if raw[1] is not None:
-            return StoredPrediction(prediction_id, orjson.loads(raw[1]))
-        return StoredPrediction(prediction_id, None) if raw[0] is not None else None
+        request, result, owner = self.redis.hmget(keys.prediction(prediction_id), "request", "result", "owner")
+        if request is None and result is None:
+            return None
+        return StoredPrediction(
+            prediction_id, None if result is None else orjson.loads(result), (owner or b"").decode()
+        )
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete requests and results that nobody will ask for."""
@@ -163,7 +169,3 @@ def _count_failures(answer: Mapping[str, Any]) -> int:
     """Return the number of records in an answer that the model failed on."""
     errors = (item.get("error") or {} for item in answer.get("items", [answer]))
     return sum(error.get("code") == "scoring_failed" for error in errors)
-
-
-def _flat(documents: Mapping[str, Mapping[str, Any]]) -> list[str | bytes]:
-    return [item for name, document in documents.items() for item in (name, orjson.dumps(document))]

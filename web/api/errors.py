@@ -10,7 +10,8 @@ from flask_openapi3.models.tag import Tag
 from web.api.openapi import answer, operation_name, problems
 from web.api.request_schemas import ErrorPath
 from web.api.service_schemas import ErrorDocument, ErrorList
-from web.error_codes import ERROR_CODES, ErrorCode, type_of
+from web.error_code import ErrorCode, type_of
+from web.error_codes import ERROR_CODES
 from web.problems import Problem
 from web.responses import Document, json_response
 

@@ -28,9 +28,18 @@ from web.api.openapi import (
 )
 from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
 from web.api.schemas import JobsQuery, PreflightDocument, RejectsQuery, ResultsQuery
+from web.auth.identity import current_identity
 from web.ids import unknown_job
 from web.jobs import downloads
-from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, row_counts
+from web.jobs.documents import (
+    found_job,
+    found_own_job,
+    job_document,
+    job_response,
+    job_url,
+    no_results,
+    row_counts,
+)
 from web.jobs.events import job_events
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.listing import list_page
@@ -107,7 +116,7 @@ def _idempotency_key() -> IdempotencyKey | None:
     if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
         detail = f"an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
-    return IdempotencyKey(services().store.redis, services().settings, key)
+    return IdempotencyKey(services().store.redis, services().settings, key, current_identity().owner)
 
 
 def _receive(idempotency: IdempotencyKey | None) -> str:
@@ -206,6 +215,8 @@ def list_jobs() -> Response:
 )
 def get_job(path: JobPath) -> Response:
     """With ``Prefer: wait=N``, answers as soon as the job has changed; with ``until=ended``, once it has ended."""
+    if not current_identity().sees_all:
+        found_job(path.job_id)  # who may not see it does not wait for it either
     known = None if prefers_end(request.headers.get("Prefer")) else _known_revision()
     response = _with_preference(job_response(_awaited(path.job_id, known), HTTPStatus.OK))
     response.make_conditional(request)
@@ -229,7 +240,7 @@ def _with_preference(response: Response) -> Response:
 )
 def delete_job(path: JobPath) -> Response:
     """Cancels a job that has not ended; deletes the data of one that has."""
-    job = found_job(path.job_id)
+    job = found_own_job(path.job_id)
     if job.state.ended:
         services().store.remove(job.id)
         response = Response(status=HTTPStatus.NO_CONTENT)
@@ -337,7 +348,8 @@ def _body() -> Body:
 
 def _upload(body: Body, shown: bool = False, idempotency: IdempotencyKey | None = None) -> Upload:
     current = services()
-    return Upload(body, current.store, current.sender, current.catalog, current.settings, shown, idempotency)
+    owner = current_identity().as_owner
+    return Upload(body, current.store, current.sender, current.catalog, current.settings, shown, idempotency, owner)
 
 
 def _download(blocks: Iterator[bytes], job: Job, suffix: str) -> Response:

@@ -21,9 +21,11 @@ from web.api.models import found_card
 from web.api.openapi import parse
 from web.api.predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
 from web.api.schemas import JobsQuery
+from web.auth.csrf import check_form
+from web.auth.identity import current_identity
 from web.compression import compress
 from web.ids import unknown_prediction
-from web.jobs.documents import found_job, no_results
+from web.jobs.documents import found_job, found_own_job, no_results
 from web.jobs.listing import list_page
 from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
 from web.pages.evaluation import evaluation
@@ -68,6 +70,7 @@ def _read_form() -> None:
     """Read a form before any view acts on it, as ``g.form``; only an upload is read by its view, as a stream."""
     if request.method == "POST" and request.endpoint != "pages.create_job":
         g.form = read_form(request, services().limits.records)
+        check_form(g.form)
 
 
 @pages.after_request
@@ -138,7 +141,9 @@ def probability() -> Response:
 def prediction_page(prediction_id: str) -> Response:
     """Show a prediction that its request could not wait for."""
     stored = services().stored_predictions.get(prediction_id)
-    if stored is None or (stored.result and ("model" not in stored.result or stored.result["several"])):
+    if stored is None or not current_identity().owns(stored.owner):
+        raise unknown_prediction(prediction_id)
+    if stored.result and ((stored.result and "model" not in stored.result) or stored.result["several"]):
         raise unknown_prediction(prediction_id)
     if stored.result is None:
         return _pending_page(prediction_id, request.args)
@@ -156,7 +161,9 @@ def _prediction_page(card: Card, action: str, names: Mapping[str, str], pinned: 
     shown: dict[str, Any] = {"action": action, "method": method, "fields": fields, "pinned": pinned}
     if parsed.faults:
         return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, **shown)
-    request_ = make_request(card, [validated_record(parsed.values, parsed.warnings)], None)
+    owner = current_identity().owner
+    services().store.user_limits.reserve_rows(owner, 1)
+    request_ = make_request(card, [validated_record(parsed.values, parsed.warnings)], None, owner=owner)
     prediction_id, result = services().predictions.ask(request_, DEFAULT_WAIT_SECONDS)
     if result is None:
         return _pending_page(prediction_id, parsed.typed)
@@ -279,7 +286,8 @@ def create_job() -> BaseResponse:
 
 def _upload(body: Body) -> Upload:
     own = services()
-    return Upload(body, own.store, own.sender, own.catalog, own.settings)
+    owner = current_identity().as_owner
+    return Upload(body, own.store, own.sender, own.catalog, own.settings, owner=owner)
 
 
 def _refused_upload_page(error: Exception, form: UploadForm) -> Response:
@@ -366,7 +374,7 @@ def score_again(job_id: str) -> BaseResponse:
 @pages.post("/jobs/<job:job_id>/cancel")
 def cancel_job(job_id: str) -> BaseResponse:
     """Cancel a job that has not ended."""
-    services().store.cancel(found_job(job_id).id)
+    services().store.cancel(found_own_job(job_id).id)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
@@ -375,6 +383,7 @@ def delete_job(job_id: str) -> BaseResponse:
     """Delete a job, after canceling it if it has not ended; a job that is gone already is no error."""
     store = services().store
     if store.get(job_id) is not None:
+        found_own_job(job_id)
         store.cancel(job_id)
         store.remove(job_id)
     return redirect(url_for("pages.jobs_page"), HTTPStatus.SEE_OTHER)

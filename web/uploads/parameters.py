@@ -10,9 +10,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, WithJsonSchema
 
 from jobs.csv.decoding import ENCODINGS
+from jobs.state import Visibility
 
 _PROBABILITY = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
+_VISIBILITY = {"type": "string", "enum": list(Visibility), "default": Visibility.PRIVATE.value}
 _FLAG = {"type": "boolean", "default": False}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
 
@@ -52,6 +54,11 @@ class UploadForm:
         str | None,
         WithJsonSchema(_FLAG),
         Field(description="add a column that lists values of a scored row that did not occur in training"),
+    ] = None
+    visibility: Annotated[
+        str | None,
+        WithJsonSchema(_VISIBILITY),
+        Field(description="`team`: all who are signed in see the job; by default only its owner and administrators do"),
     ] = None
 
     NAMES: ClassVar[tuple[str, ...]]

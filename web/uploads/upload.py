@@ -16,6 +16,7 @@ from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.errors import JobsError, UploadRefused
 from jobs.messages import InputChunk
 from jobs.settings import Settings
+from jobs.state import NOBODY, Owner
 from jobs.store.chunks import NewJob
 from jobs.store.idempotency import IdempotencyKey
 from jobs.store.job_store import JobStore
@@ -74,11 +75,12 @@ class Upload:
         settings: Settings,
         shown: bool = False,
         idempotency: IdempotencyKey | None = None,
+        owner: Owner = NOBODY,
     ) -> None:
         self.job_id: str | None = None
         self._body, self._form = body, body.form
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
-        self._shown, self._idempotency = shown, idempotency
+        self._shown, self._idempotency, self._owner = shown, idempotency, owner
         self._digest = hashlib.sha256()
         if not body.fields_may_follow:
             self._read_form()
@@ -88,6 +90,7 @@ class Upload:
         self._size = self._chunks = 0
         self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
+        store.user_limits.check_jobs(owner.id)
 
     def _read_form(self) -> None:
         """Evaluate the parameters; of a form when its file begins, since form fields may precede it."""
@@ -188,6 +191,7 @@ class Upload:
         assert self._cutter is not None
         if not self._cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
+        self._store.user_limits.reserve_rows(self._owner.id, self._cutter.rows)
         idempotency_key = self._idempotency.key if self._idempotency else None
         sent = self._store.seal(
             self.job_id,
@@ -234,4 +238,6 @@ class Upload:
             width=len(self._header.columns),
             added=options.added,
             shown=self._shown,
+            owner=self._owner,
+            visibility=options.visibility,
         )

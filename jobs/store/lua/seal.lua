@@ -4,6 +4,7 @@
 -- Returns {chunks to send[, how the job ended]}; false if the upload has expired; 'was canceled'; or
 -- 'first <job id> <fingerprint>' if another upload under the idempotency key was complete before.
 -- A job that failed meanwhile becomes visible with its error, like one that fails later.
+-- The lists of the owner and of the team have the key of all jobs and what keys.jobs_of and keys.TEAM_JOBS append.
 -- Atomic: the job, its place in the lists and its idempotency key appear together. Repeating the call changes nothing.
 local id, window, grace = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local fields = redis.call('HMGET', JOB, 'state', 'sealed', 'retention', 'created')
@@ -24,8 +25,13 @@ if KEYS[12] then
     redis.call('HSET', KEYS[12], 'job', id, 'fingerprint', redis.call('HGET', JOB, 'fingerprint'))
     redis.call('EXPIRE', KEYS[12], retention)
 end
-redis.call('ZADD', JOBS, fields[4], id)
-extend_expiry(JOBS, retention)
+local lists, whose = {JOBS}, redis.call('HMGET', JOB, 'owner', 'visibility')
+if whose[1] and whose[1] ~= '' then lists[#lists + 1] = JOBS .. ':owner:' .. whose[1] end
+if whose[2] == 'team' then lists[#lists + 1] = JOBS .. ':team' end
+for _, list in ipairs(lists) do
+    redis.call('ZADD', list, fields[4], id)
+    extend_expiry(list, retention)
+end
 extend_expiry(UNFINISHED, retention)
 expire_job(retention)
 count(TOTALS, 'jobs:accepted')
