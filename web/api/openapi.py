@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
+from web.api.openapi_security import add_security
 from web.problems import MEDIA_TYPE, invalid_parameters
 from web.schemas import ProblemDocument
 from web.services import services
@@ -171,7 +172,11 @@ def register_docs(app: OpenAPI, api: APIBlueprint) -> None:
     @app.route(f"{api.url_prefix}/openapi.json")
     def openapi_document() -> dict[str, Any]:
         catalog = services().catalog
-        return describe(app.api_doc, MODELS, [card for card in map(_card, catalog.names()) if card], catalog.default)
+        cards = [card for card in map(_card, catalog.names()) if card]
+        document = describe(app.api_doc, MODELS, cards, catalog.default)
+        if services().auth.on:
+            add_security(document, app.url_map)
+        return document
 
     @app.route(f"{api.url_prefix}/docs")
     def docs() -> str:

@@ -3,6 +3,7 @@
 import re
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,8 +231,6 @@ def test_every_form_needs_the_secret_of_its_browser(team: Team) -> None:
 
 def test_every_form_in_the_templates_has_the_secret(team: Team) -> None:
     folder = team.app.jinja_loader.searchpath[0]  # type: ignore[union-attr, attr-defined]
-    from pathlib import Path
-
     for path in Path(folder).rglob("*.html"):
         for form in re.findall(r"<form[^§]*?</form>", path.read_text()):
             if 'method="post"' in form:
