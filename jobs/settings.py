@@ -20,6 +20,7 @@ _RENAMED = {
     "SCORELINE_PREDICT_SECONDS": "SCORELINE_PREDICTION_TIMEOUT_SECONDS",
     "SCORELINE_PREDICTION_SECONDS": "SCORELINE_PREDICTION_RETENTION_SECONDS",
 }
+_ROLES = ("viewer", "member", "modeller", "administrator")
 # A host name or IP address, without scheme, port or path.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -99,6 +100,20 @@ class Settings(BaseSettings):
         "ignored otherwise",
     )
     session_seconds: int = Field(7 * 86400, ge=60, description="how long a browser stays signed in")
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="issuer URL of the OpenID Connect provider where users may sign in, and whose JWTs programs send",
+    )
+    oidc_client_id: str | None = Field(None, description="client id of Scoreline at the provider")
+    oidc_client_secret: str | None = Field(None, description="client secret of Scoreline at the provider")
+    oidc_name: str = Field("your organisation", description="name of the provider on the sign-in page")
+    oidc_groups_claim: str = Field("groups", description="claim with the groups of a user")
+    oidc_roles: str | None = Field(
+        None,
+        description="role of each group, `*` for everybody: `staff=viewer, analysts=member, platform=administrator`",
+    )
+    oidc_audience: str | None = Field(None, description="audience of the JWTs that programs send; unset: the client id")
     user_jobs: int | None = Field(
         None, ge=1, description="unfinished jobs of one user at which further uploads get 429; unset: no limit"
     )
@@ -125,6 +140,28 @@ class Settings(BaseSettings):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
         return hosts
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _check_roles(cls, roles: str | None) -> str | None:
+        for group, role in _split_pairs(roles):
+            if not group or role not in _ROLES:
+                raise ValueError(f"{group!r}={role!r} is not a group and one of the roles {', '.join(_ROLES)}")
+        return roles
+
+    @model_validator(mode="after")
+    def _check_provider(self) -> "Settings":
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_roles):
+            raise PydanticCustomError(
+                "incomplete_provider",
+                "SCORELINE_OIDC_ISSUER also needs SCORELINE_OIDC_CLIENT_ID and SCORELINE_OIDC_ROLES",
+            )
+        return self
+
+    @property
+    def roles_of_groups(self) -> dict[str, str]:
+        """The setting ``oidc_roles`` as a dictionary."""
+        return dict(_split_pairs(self.oidc_roles))
 
     @property
     def listed_hosts(self) -> list[str]:
@@ -177,6 +214,12 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """URL of the Redis or Valkey server for redis-py."""
         return self.redis_url or f"unix://{self.embedded_socket}"
+
+
+def _split_pairs(text: str | None) -> list[tuple[str, str]]:
+    """Return name and value of each ``name=value`` between commas; the last ``=`` counts."""
+    parts = [part.strip().rpartition("=") for part in (text or "").split(",") if part.strip()]
+    return [(name.strip(), value.strip()) for name, _, value in parts]
 
 
 def _split_hosts(hosts: str | None) -> list[str]:

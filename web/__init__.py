@@ -15,7 +15,7 @@ from web.api.openapi import INFO, register_docs
 from web.auth.first_administrator import announce
 from web.auth.guard import configure_signing_in, register_guard, signed_in
 from web.compression import configure_compression
-from web.pages.accounts.routes import accounts
+from web.pages.accounts.routes import accounts, register_provider
 from web.pages.history import history_pages
 from web.pages.views import pages
 from web.problems import Problem
@@ -70,6 +70,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     if settings.auth_on:
         app.register_api(tokens.api)
         app.register_blueprint(accounts)
+        register_provider(app, app.extensions["scoreline"].auth)
     register_docs(app, jobs.api)
     app.security_schemes = {}  # OpenAPI requires an object here
     app.extensions["refuse"] = partial(problems.refusal, app)

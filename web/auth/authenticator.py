@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from redis.exceptions import RedisError
@@ -28,15 +28,20 @@ class InvalidCredential(Exception):
     """Raised when a token is malformed, unknown, expired or revoked, or a JWT does not verify."""
 
 
+class JwtIdentifier(Protocol):
+    """Identifies the bearers of JWTs; ``external_users.JwtBearers`` does."""
+
+    def identify(self, token: str, authenticator: "Authenticator") -> Identity:
+        """Return who bears a JWT."""
+
+
 class Authenticator:
     """Identifies requests. While the database is away, by what it said last, a few minutes ago at most.
 
     ``by_jwt`` identifies the bearer of a JWT; None if no issuer is configured.
     """
 
-    def __init__(
-        self, credentials: Credentials, decisions: Decisions, by_jwt: Callable[[str], Identity] | None = None
-    ) -> None:
+    def __init__(self, credentials: Credentials, decisions: Decisions, by_jwt: JwtIdentifier | None = None) -> None:
         self._credentials, self._decisions, self._by_jwt = credentials, decisions, by_jwt
         self._asks_again = 0.0
 
@@ -56,7 +61,7 @@ class Authenticator:
             raise InvalidCredential("send a token as `Authorization: Bearer scl_…`")
         token = authorization[len(_BEARER) :].strip()
         if token.count(".") == 2 and self._by_jwt is not None:
-            return self._by_jwt(token)
+            return self._by_jwt.identify(token, self)
         if not token.startswith(TOKEN_PREFIX) or not is_well_formed(token):
             raise InvalidCredential("this is not a token of Scoreline, or it is incomplete or mistyped")
         identity = self._look_up(digest(token), self._credentials.find_token)
@@ -66,13 +71,13 @@ class Authenticator:
 
     def _look_up(self, hash_: str, find: Callable[[str], Credential | None]) -> Identity | None:
         if monotonic() < self._asks_again:
-            return self._recall(hash_, DatabaseUnavailable("the database does not answer"))
+            return self.recall(hash_, DatabaseUnavailable("the database does not answer"))
         try:
             credential = find(hash_)
         except DatabaseError as error:
             log.warning("database unavailable", reason=str(error))
             self._asks_again = monotonic() + _AWAY_SECONDS
-            return self._recall(hash_, error)
+            return self.recall(hash_, error)
         if credential is None:
             return None
         identity = _identity(credential)
@@ -92,7 +97,8 @@ class Authenticator:
         """Keep who a session or token belongs to, for an outage of the database."""
         self._decisions.remember(hash_, _encode(identity))
 
-    def _recall(self, hash_: str, error: DatabaseError) -> Identity:
+    def recall(self, hash_: str, error: DatabaseError) -> Identity:
+        """Return who a session or token was last known to belong to; raise ``DatabaseUnavailable`` if it is not."""
         remembered = self._decisions.recall(hash_)
         if remembered is None:
             raise DatabaseUnavailable("who you are cannot be checked: the database is unavailable") from error

@@ -18,7 +18,9 @@ from jobs.settings import Settings
 from jobs.store.decisions import Decisions
 from jobs.store.shared_secret import SharedSecret
 from web.auth.authenticator import Authenticator
+from web.auth.external_users import ExternalUsers, JwtBearers
 from web.auth.identity import current_identity
+from web.auth.issuer import Issuer
 from web.auth.passwords import Passwords
 from web.auth.throttle import Throttle
 
@@ -41,6 +43,8 @@ class Auth:
     passwords: Passwords
     throttle: Throttle
     secret: SharedSecret
+    external: ExternalUsers
+    issuer: Issuer | None
 
     def note(self, action: str, what: str = "", actor: str | None = None, **details: Any) -> None:
         """Add an entry to the audit log. While the database is away it goes to the log of the process alone."""
@@ -65,18 +69,23 @@ class Auth:
 
 def create_auth(settings: Settings, redis: Redis, database: Database) -> Auth:
     """Create the collaborators."""
-    credentials, decisions = Credentials(database), Decisions(redis)
+    credentials, decisions, users = Credentials(database), Decisions(redis), Users(database)
+    external, issuer = ExternalUsers(users, settings), Issuer(settings) if settings.oidc_issuer else None
+    audience = settings.oidc_audience or settings.oidc_client_id or ""
+    bearers = JwtBearers(issuer, external, audience) if issuer else None
     return Auth(
         on=settings.auth_on,
         settings=settings,
         database=database,
-        users=Users(database),
+        users=users,
         credentials=credentials,
         invitations=Invitations(database),
         audit=AuditLog(database),
         decisions=decisions,
-        authenticator=Authenticator(credentials, decisions),
+        authenticator=Authenticator(credentials, decisions, bearers),
         passwords=Passwords(),
         throttle=Throttle(redis),
         secret=SharedSecret(redis),
+        external=external,
+        issuer=issuer,
     )

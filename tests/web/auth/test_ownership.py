@@ -69,6 +69,8 @@ GET    /jobs/<job>/delete                                303    404    303    40
 POST   /jobs/<job>/delete                                303    403    303    404   404      303
 GET    /signin                                           200    303    303    303   303      303
 POST   /signin                                           422    422    422    422   422      422
+GET    /signin/provider                                  404    404    404    404   404      404
+GET    /signin/provider/back                             404    404    404    404   404      404
 GET    /welcome/<code>                                   404    404    404    404   404      404
 POST   /welcome/<code>                                   404    404    404    404   404      404
 POST   /signout                                          303    303    303    303   303      303

@@ -54,7 +54,8 @@ def sign_in_with_password() -> Response:
 
 
 def _form(target: str, email: str = "", fault: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return page("sign_in", status, target=target, email=email, fault=fault)
+    provider = auth().settings.oidc_name if auth().issuer else None
+    return page("sign_in", status, target=target, email=email, fault=fault, provider=provider)
 
 
 @accounts.post("/signout")
