@@ -108,6 +108,11 @@ class Job:
         return round(done / (end - self.started), 1)
 
     @property
+    def duration(self) -> float | None:
+        """Seconds from the job's start to its end, or to its last change; None if it has not started."""
+        return None if self.started is None else max(0.0, (self.finished or self.changed) - self.started)
+
+    @property
     def eta_seconds(self) -> float | None:
         """Estimated seconds left at the current throughput; None unless the job is running."""
         if self.state is not JobState.RUNNING or self.total is None or not self.rows_per_second:

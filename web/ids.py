@@ -67,6 +67,11 @@ def register(routes: Map) -> None:
     routes.converters |= {"job": JobId, "prediction": PredictionId, "token": TokenId, "user": UserId}
 
 
+def is_job_id(value: str) -> bool:
+    """Return whether a text looks like the id of a job."""
+    return JobId._pattern.fullmatch(value) is not None
+
+
 unknown_job = JobId.unknown
 unknown_prediction = PredictionId.unknown
 unknown_token = TokenId.unknown

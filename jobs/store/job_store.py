@@ -1,7 +1,7 @@
 """Jobs in Redis. Workers' commands are in ``chunk_store``; whatever must be atomic is a Lua script."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -180,6 +180,19 @@ class JobStore(ChunkStore):
             found += [job for job in jobs if job and state in (None, job.state)]
             before = ids[-1] if ids else before
         return found[:limit]
+
+    def scan(
+        self, before: tuple[float, str] | None, lists: Sequence[str] = (keys.JOBS,)
+    ) -> Iterator[tuple[tuple[float, str], Job | None]]:
+        """Yield (time, id) and the job, newest first, of those created before (time, id); None if it is gone.
+
+        Two round trips per page scanned.
+        """
+        more = True
+        while more:
+            ids, more = self._ids_before(before, lists)
+            yield from zip(ids, self._get_many([i for _, i in ids], lists), strict=True)
+            before = ids[-1] if ids else before
 
     def _ids_before(
         self, before: tuple[float, str] | None, lists: Sequence[str]

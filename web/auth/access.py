@@ -66,6 +66,8 @@ RULES: dict[str, Rule] = {
     "pages.probability": _SCORE,
     "pages.prediction_page": _READ,
     "pages.jobs_page": _READ,
+    "pages.selected_jobs": _READ,  # each job is checked
+    "pages.after_selection": _READ,
     "pages.job_page": _READ,
     "pages.after_action": _READ,
     "pages.create_job": _SCORE,

@@ -54,6 +54,16 @@ class Auth:
         except DatabaseError as error:
             log.warning("audit entry not stored", action=action, object=what, actor=who, reason=str(error))
 
+    def note_download(self, what: str) -> None:
+        """Note a download that the guard does not know of."""
+        if self.on:
+            self.note("downloaded", what)
+
+    def note_deletion(self, what: str) -> None:
+        """Note a deletion that the guard does not know of."""
+        if self.on:
+            self.note("deleted", what)
+
     def note_refusal(self, what: str, status: int) -> None:
         """Add a refused request to the audit log; of one address only some a minute, so that nobody floods it."""
         try:

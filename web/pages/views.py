@@ -18,16 +18,13 @@ from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
 from model.schema import Value
 from web.api.models import found_card
-from web.api.openapi import parse
 from web.api.predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
-from web.api.schemas import JobsQuery
 from web.auth.csrf import check_form
 from web.auth.identity import current_identity
 from web.compression import compress
 from web.ids import unknown_prediction
 from web.jobs.documents import found_job, found_own_job, no_results
-from web.jobs.listing import list_page
-from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results
+from web.pages import charts, counterfactuals, error_texts, formatting, forms, job_list, model_card, results
 from web.pages.evaluation import evaluation
 from web.pages.jobs import view as job_view
 from web.pages.live_figures import LivePerformance, live_performance
@@ -305,21 +302,9 @@ def _refused_upload_page(error: Exception, form: UploadForm) -> Response:
     return response
 
 
-@pages.get("/jobs")
-def jobs_page() -> Response:
-    """List the jobs, newest first."""
-    query = parse(JobsQuery, request.args.to_dict())
-    listed = list_page(services().store, query.limit, query.cursor, query.state)
-    unfinished = any(not item.job.state.ended for item in listed.jobs)
-    page = render_template(
-        "jobs.html",
-        listed=listed,
-        query=query,
-        states=list(JobState),
-        unfinished=unfinished,
-        default_limit=JobsQuery.model_fields["limit"].default,
-    )
-    return make_response(page)
+pages.get("/jobs")(job_list.jobs_page)
+pages.get("/jobs/selected")(job_list.after_selection)
+pages.post("/jobs/selected")(job_list.selected_jobs)
 
 
 @pages.get("/jobs/<job:job_id>")

@@ -60,6 +60,8 @@ POST   /probability                                      303    403    422    42
 GET    /predictions/<prediction>                         303    404    202    404   404      202
 GET    /jobs                                             303    200    200    200   200      200
 POST   /jobs                                             303    403    422    422   422      422
+GET    /jobs/selected                                    303    303    303    303   303      303
+POST   /jobs/selected                                    303    303    303    303   303      303
 GET    /jobs/<job>                                       303    404    200    404   404      200
 GET    /jobs/<job>/again                                 303    404    303    404   404      303
 POST   /jobs/<job>/again                                 303    403    422    404   404      422
