@@ -10,6 +10,7 @@ from flask_openapi3.models.tag import Tag
 from database import history as entries
 from web.api.openapi import answer, operation_name, parameters, parse, problems
 from web.api.request_schemas import JobPath, PredictionPath
+from web.auth.identity import current_identity
 from web.history.deletion import delete_matching
 from web.history.documents import job_details, job_document, prediction_document, scored_job
 from web.history.export import JOB_COLUMNS, PREDICTION_COLUMNS, export
@@ -65,7 +66,7 @@ def get_history_job(path: JobPath) -> Response:
     """The job with its summary, also after its results have expired."""
     with services().database.reading() as connection:
         entry = entries.find_job(connection, path.job_id)
-    if entry is None:
+    if entry is None or not current_identity().sees_entry(entry):
         raise unknown_job(path.job_id)
     return json_response(job_details(entry, cards_of(services().catalog, scored_job(entry))))
 
@@ -107,7 +108,7 @@ def get_history_prediction(path: PredictionPath) -> Response:
     """The prediction with what was asked and answered. One of several has the id `<request>.<place>`."""
     with services().database.reading() as connection:
         entry = entries.find_prediction(connection, path.prediction_id)
-    if entry is None:
+    if entry is None or not current_identity().sees_entry(entry):
         raise unknown_prediction(path.prediction_id)
     return json_response(prediction_document(entry))
 
@@ -125,6 +126,7 @@ def delete_history_predictions() -> Response:
 
 def _csv(query: HistoryQuery, list_entries: ListEntries, columns: tuple[str, ...], name: str) -> Response:
     transform = formula_escaper(",") if query.escape == "formulas" else downloads.as_it_is
+    services().auth.note_download(f"history of {name}")
     blocks = export(services().database, list_entries, query.to_filter(), columns, transform)
     return downloads.csv_response(blocks, "history", name, services().limits.downloads)
 

@@ -1,8 +1,9 @@
 """Who makes a request, and what of others they may see."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
+from typing import Any, cast
 
 from flask import g
 
@@ -56,6 +57,10 @@ class Identity:
     def sees(self, job: Job) -> bool:
         """Return whether a job may be seen."""
         return self.owns(job.owner.id) or job.visibility is Visibility.TEAM
+
+    def sees_entry(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry of the history may be seen: a job, or a prediction, which only its owner sees."""
+        return self.owns(entry["owner"] or "") or entry.get("visibility") == Visibility.TEAM.value
 
 
 EVERYONE = Identity(owner="", name="", scopes=frozenset(Scope))

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from database.column_types import plain_text
 from database.history import HistoryFilter, HistoryPage, Place
+from web.auth.identity import current_identity
 from web.request_limits import MAX_PAGE_SIZE
 from web.schemas import Described
 
@@ -51,7 +52,8 @@ class HistoryFilterQuery(Described):
         return any(getattr(self, name) for name in HistoryFilterQuery.model_fields)
 
     def to_filter(self) -> HistoryFilter:
-        """Return the filter for the database."""
+        """Return the filter for the database: of what whoever asks may see."""
+        identity = current_identity()
         until = _parse_time(self.until) if self.until else None
         if until and _DATE.fullmatch(self.until or ""):
             until += timedelta(days=1)
@@ -63,6 +65,7 @@ class HistoryFilterQuery(Described):
             since=_parse_time(self.since) if self.since else None,
             until=until,
             text=plain_text(self.q or None),
+            visible_to=None if identity.sees_all else identity.owner,
         )
 
 

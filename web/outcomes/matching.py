@@ -14,6 +14,7 @@ from jobs.errors import Detail
 from jobs.messages import decompress
 from jobs.state import Job
 from jobs.store.job_store import JobStore
+from web.auth.identity import current_identity
 from web.outcomes.reading import GivenOutcome
 
 Row = dict[str, Any]
@@ -28,7 +29,7 @@ def match_predictions(database: Database, given: Sequence[GivenOutcome], model: 
         known = outcomes.answered_predictions(connection, (outcome.source_id for outcome in given))
     for outcome in given:
         entry, at = known.get(outcome.source_id), ("prediction", outcome.line, outcome.source_id)
-        if entry is None:
+        if entry is None or not current_identity().sees_entry({str(name): value for name, value in entry.items()}):
             yield Detail("unknown_prediction", "the history has no such prediction", *at)
         elif entry["model"] != model:
             yield Detail("other_model", f"the prediction is of the model {entry['model']}", *at)
@@ -46,6 +47,8 @@ def match_jobs(store: JobStore, given: Sequence[GivenOutcome], model: str) -> It
         by_job[outcome.source_id].append(outcome)
     for job_id, rows in by_job.items():
         job = store.get(job_id)
+        if job is not None and not current_identity().sees(job):
+            job = None
         places = [("job", outcome.line, outcome.source_id) for outcome in rows]
         if job is None or not job.state.ended:
             reason = "there is no such job: unknown, expired or deleted" if job is None else "the job has not ended"
@@ -118,5 +121,5 @@ def _row(
         "probability": predicted[1],
         "week": week_of(time),
         "recorded": datetime.now(UTC),
-        "recorded_by": None,
+        "recorded_by": current_identity().owner or None,
     }

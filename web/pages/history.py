@@ -13,6 +13,7 @@ from jobs.state import JobState
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi import parse
+from web.auth.identity import current_identity
 from web.compression import compress
 from web.history.documents import job_details, scored_job
 from web.history.queries import HistoryQuery, RecordQuery, encode_cursor
@@ -58,7 +59,7 @@ def job(job_id: str) -> Response:
     """Show a job after its results have expired."""
     with services().database.reading() as connection:
         entry = entries.find_job(connection, job_id)
-    if entry is None:
+    if entry is None or not current_identity().sees_entry(entry):
         raise unknown_job(job_id)
     details = job_details(entry, cards_of(services().catalog, scored_job(entry)))
     is_kept = services().store.get(job_id) is not None
@@ -70,7 +71,7 @@ def prediction(prediction_id: str) -> Response:
     """Show what was asked and answered."""
     with services().database.reading() as connection:
         entry = entries.find_prediction(connection, prediction_id)
-    if entry is None:
+    if entry is None or not current_identity().sees_entry(entry):
         raise unknown_prediction(prediction_id)
     return make_response(render_template("history_prediction.html", entry=entry, shown_value=shown_value))
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
+from sqlalchemy import insert
 from werkzeug.test import TestResponse
 
-from database.tables import Role
+from database.column_types import week_of
+from database.tables import JobEntry, JobSummary, PredictionDocument, PredictionEntry, Role
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.state import Owner, Visibility
@@ -69,6 +72,27 @@ class Team:
         if ended:
             store.record(new.id, 0, ScoredChunk(b"1,2,x\n", b"", 1, 0, summary={"prediction:x": 1}))
         return new.id
+
+    def history_job(self, owner: str, visibility: Visibility = Visibility.PRIVATE) -> str:
+        """A job that only the history knows any more."""
+        now, entry = datetime.now(UTC), {"id": new_id(), "owner": self.users[owner], "visibility": visibility.value}
+        entry |= {"name": "people.csv", "model": "income", "version": "1", "state": "succeeded", "bytes": 1}
+        times = {"created": now, "started": now, "finished": now, "week": week_of(now)}
+        with self.services.database.writing() as connection:
+            connection.execute(insert(JobEntry).values(entry | times))
+            connection.execute(insert(JobSummary).values(job_id=entry["id"], counts={}))
+        return entry["id"]
+
+    def history_prediction(self, owner: str) -> str:
+        """A prediction that only the history knows any more."""
+        now, prediction_id = datetime.now(UTC), new_id()
+        entry = {"id": prediction_id, "owner": self.users[owner], "model": "income", "version": "1"}
+        entry |= {"state": "succeeded", "prediction": ">50K", "time": now, "week": week_of(now)}
+        with self.services.database.writing() as connection:
+            connection.execute(insert(PredictionEntry).values(entry))
+            document = {"prediction_id": prediction_id, "record": {"age": 39}, "answer": {"prediction": ">50K"}}
+            connection.execute(insert(PredictionDocument).values(document))
+        return prediction_id
 
     def _new_job(self, owner: str, visibility: Visibility) -> NewJob:
         version = self.services.catalog.card("income").version

@@ -45,6 +45,14 @@ GET    /api/v1/jobs/<job>/events                         401    404    200    40
 DELETE /api/v1/jobs/<job>                                401    403    204    404   404      204
 POST   /api/v1/predictions                               401    403    415    415   415      415
 GET    /api/v1/predictions/<prediction>                  401    404    202    404   404      202
+GET    /api/v1/history/jobs                              401    200    200    200   200      200
+DELETE /api/v1/history/jobs                              401    403    403    403   403      422
+GET    /api/v1/history/jobs/<entry>                      401    404    200    404   404      200
+GET    /api/v1/history/predictions                       401    200    200    200   200      200
+DELETE /api/v1/history/predictions                       401    403    403    403   403      422
+GET    /api/v1/history/predictions/<answered>            401    404    200    404   404      200
+POST   /api/v1/models/<model>/outcomes                   401    403    422    422   422      422
+GET    /api/v1/models/<model>/outcomes                   401    200    200    200   200      200
 GET    /api/v1/tokens                                    401    200    200    200   200      200
 POST   /api/v1/tokens                                    401    415    415    415   415      415
 DELETE /api/v1/tokens/<token>                            401    404    204    404   404      204
@@ -69,6 +77,10 @@ GET    /jobs/<job>/cancel                                303    404    303    40
 POST   /jobs/<job>/cancel                                303    403    303    404   404      303
 GET    /jobs/<job>/delete                                303    404    303    404   404      303
 POST   /jobs/<job>/delete                                303    403    303    404   404      303
+GET    /history                                          303    200    200    200   200      200
+GET    /history/predictions                              303    200    200    200   200      200
+GET    /history/jobs/<entry>                             303    404    200    404   404      200
+GET    /history/predictions/<answered>                   303    404    200    404   404      200
 GET    /signin                                           200    303    303    303   303      303
 POST   /signin                                           422    422    422    422   422      422
 GET    /signin/provider                                  404    404    404    404   404      404
@@ -95,6 +107,8 @@ FOR_PERSONS = ("/api/v1/tokens", "/api/v1/tokens/<token>")
 
 def route(rule: str) -> str:
     """A route as the table writes it."""
+    if "/history/" in rule:
+        rule = rule.replace("<job:job_id>", "<entry>").replace("<prediction:prediction_id>", "<answered>")
     return re.sub(r"<(?:\w+:)?(\w+?)(?:_id)?>", r"<\1>", rule).replace("/models/<name>", "/models/<model>")
 
 
@@ -102,6 +116,8 @@ def address(team: Team, path: str) -> str:
     """The path with things in it that belong to the member."""
     makers = {
         "job": lambda: team.job("member"),
+        "entry": lambda: team.history_job("member"),
+        "answered": lambda: team.history_prediction("member"),
         "prediction": lambda: team.prediction("member"),
         "token": lambda: team.services.auth.credentials.add_token(
             new_id(), "scl_x", team.users["member"], "t", [], None
@@ -183,3 +199,33 @@ def test_lists_hold_what_one_may_see(team: Team) -> None:
         "other": [shared, others],
         "admin": [shared, others, mine],
     }
+
+
+def test_the_history_shows_what_one_may_see(team: Team) -> None:
+    mine, others = team.history_job("member"), team.history_job("other")
+    shared, asked = team.history_job("other", Visibility.TEAM), team.history_prediction("member")
+    seen = {}
+    for who in ("viewer", "member", "other", "admin"):
+        client = team.signed_in(who)
+        jobs = client.get("/api/v1/history/jobs").json["jobs"]  # type: ignore[index]
+        predictions = client.get("/api/v1/history/predictions?format=csv").get_data(as_text=True)
+        page = client.get("/history").get_data(as_text=True)
+        assert all((job["id"] in page) for job in jobs)
+        seen[who] = ({job["id"] for job in jobs}, asked in predictions)
+    assert seen == {
+        "viewer": ({shared}, False),
+        "member": ({mine, shared}, True),
+        "other": ({others, shared}, False),
+        "admin": ({mine, others, shared}, True),
+    }
+    # A filter by owner shows no more.
+    found = team.signed_in("other").get("/api/v1/history/jobs", query_string={"owner": team.users["member"]})
+    assert found.json["jobs"] == []  # type: ignore[index]
+
+
+def test_outcomes_are_taken_for_what_one_may_see_only(team: Team) -> None:
+    line = f"prediction,value\n{team.history_prediction('member')},>50K\n"
+    for who, accepted in (("other", 0), ("member", 1)):
+        token = team.token(who, "read", "score")
+        answer = team.client().post("/api/v1/models/income/outcomes", data=line, headers=token, content_type="text/csv")
+        assert answer.json["accepted"] == accepted, answer.json  # type: ignore[index]
