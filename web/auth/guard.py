@@ -39,9 +39,10 @@ def register_guard(app: Flask, auth: Auth) -> None:
                 return None
             raise _unauthenticated(str(error), ', error="invalid_token"') from error
         g.identity = identity or _NOBODY
-        if identity is None or identity.means is Means.SESSION:
+        answer = _admit(rule, identity)
+        if answer is None and (identity is None or identity.means is Means.SESSION):
             csrf.check_request()
-        return _admit(rule, identity)
+        return answer
 
     def note(response: Response) -> Response:
         _audit(auth, response)
