@@ -8,7 +8,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import AwareDatetime, Field, ValidationError
 
 from database.credentials import TokenEntry
-from web.api.openapi import answer, no_content, operation_name, problems
+from web.api.openapi import answer, json_body_of, no_content, operation_name, problems
 from web.api.predictions import parse_object
 from web.auth.roles import Scope
 from web.auth.tokens import TokenRefused, make_token, revoke_token, visible_tokens
@@ -75,12 +75,7 @@ def list_tokens() -> Response:
     "/tokens",
     summary="Make a token",
     responses={201: answer(TokenDocument, "the token, shown only this once"), **problems(400, 401, 413, 415, 422, 503)},
-    openapi_extensions={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": TokenRequest.model_json_schema(ref_template="#/{model}")}},
-        }
-    },
+    openapi_extensions={"requestBody": json_body_of(TokenRequest)},
 )
 def create_token() -> Response:
     """Needs a session or a JWT, or a token with the scope ``admin``."""

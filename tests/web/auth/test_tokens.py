@@ -1,5 +1,7 @@
 """Tokens for programs: what they allow, how they end, and what happens while the database is away."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -241,6 +243,8 @@ def test_the_description_says_which_scope_each_operation_needs(team: Team) -> No
     document = team.client().get("/api/v1/openapi.json", headers=team.token("viewer", "read")).json
     validate(document)  # type: ignore[arg-type]
     assert document is not None
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document))) <= schemas
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     needed = {
         operation["operationId"]: operation.get("security", [{"bearer": [Open.ANYONE]}])[0]["bearer"][0]
