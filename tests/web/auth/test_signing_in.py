@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from database.audit import AuditFilter
 from database.tables import Role
+from jobs.settings import Settings
 from tests.web.auth.conftest import HEADER, PASSWORD, Team
+from web import create_app
 from web.auth.secrets import digest
 from web.auth.signing_in import issue_first, own_path
 
@@ -335,3 +338,27 @@ def test_a_flood_of_refusals_does_not_fill_the_audit_log(team: Team) -> None:
     for _ in range(40):
         client.get("/api/v1/jobs")
     assert actions(team).count(("", "refused")) == 10
+
+
+@pytest.mark.parametrize(("proxies", "address", "secure"), [(0, "127.0.0.1", False), (1, "192.0.2.7", True)])
+def test_addresses_of_a_proxy_count_only_where_it_is_configured(
+    auth_settings: Settings, tmp_path: Path, proxies: int, address: str, secure: bool
+) -> None:
+    more = {"proxies": proxies, "database_url": f"sqlite:///{tmp_path}/proxied.db"}
+    team = Team(create_app(auth_settings.model_copy(update=more)))
+    team.services.store.redis.flushall()
+    team.services.database.upgrade()
+    team.add("admin", Role.ADMINISTRATOR)
+    # A browser under https keeps the cookies for https; here they are passed on by hand.
+    client = team.app.test_client(use_cookies=False)
+    forwarded = {"X-Forwarded-For": "203.0.113.1, 192.0.2.7", "X-Forwarded-Proto": "https"}
+    page = client.get("/signin", headers=forwarded)
+    secret = page.get_data(as_text=True).partition('name="csrf-token" content="')[2].partition('"')[0]
+    form = {"email": "admin@example.org", "password": PASSWORD, "_csrf_token": secret}
+    kept = {"Cookie": cookie(page, "scoreline_form").partition(";")[0], "Referer": "https://localhost/signin"}
+    response = client.post("/signin", data=form, headers=forwarded | kept)
+    assert response.status_code == 303
+    assert ("Secure" in cookie(response)) == secure
+    [event] = team.services.auth.audit.page(AuditFilter(action="signed_in"), 10)
+    assert event.address == address
+    team.services.database.dispose()
