@@ -11,13 +11,15 @@ import pytest
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
+from database.database import Database
 from jobs.settings import Settings
 from model.catalog import Catalog
 from model.census.train import ensure_trained
 from model.scorer import Scorer
+from tests.postgresql import PostgreSQL, programs
 from tests.stack import ROOT, Stack, running_stack, wait_until
 
-RUNNING = {"service", "server", "stack", "small", "browser", "here"}
+RUNNING = {"service", "server", "stack", "small", "browser", "here", "postgresql"}
 """Fixtures that start a server, the whole service, or programs of it."""
 
 
@@ -71,3 +73,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server, which runs. Without its programs the test is skipped, unless they are required."""
+    if programs() is None and "REQUIRE_POSTGRESQL" not in os.environ:
+        pytest.skip("PostgreSQL is not installed")
+    server = PostgreSQL.in_new_folder()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind: what is tested on one is tested on the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/scoreline.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of each kind with all tables."""
+    database = Database(database_url)
+    database.upgrade()
+    yield database
+    database.dispose()

@@ -102,7 +102,12 @@ def test_a_service_for_others_says_once_that_there_is_no_login_and_knows_its_nam
     tmp_path_factory: pytest.TempPathFactory, models: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("wide")
-    settings = {"HOST": "0.0.0.0", "SCORELINE_HOSTS": "scoreline.example", "SCORELINE_WEB_PROCESSES": "1"}
+    settings = {
+        "HOST": "0.0.0.0",
+        "SCORELINE_AUTH": "off",
+        "SCORELINE_HOSTS": "scoreline.example",
+        "SCORELINE_WEB_PROCESSES": "1",
+    }
     with running_stack(folder, models, **settings) as stack:
         lines = (folder / "log").read_text().splitlines()
         assert len([line for line in lines if "no login" in line]) == 1

@@ -10,6 +10,7 @@ from jobs.store.idempotency import Overtaken
 from web.api.accepted import accepted, idempotency_key, replayed
 from web.api.openapi import answer, corrections_body, operation_name, parameters, problems
 from web.api.request_schemas import JobPath, JobUploadHeader
+from web.auth.identity import current_identity
 from web.jobs.documents import correctable_job
 from web.jobs.schemas import JobDocument
 from web.services import services
@@ -53,7 +54,7 @@ def create_corrections(path: JobPath) -> Response:
                 body = CorrectionsBody.read(request, services())
             if first:
                 return replayed(first, body.fingerprint(path.job_id))
-            job_id = create_job(services(), correctable_job(path.job_id), body, key)
+            job_id = create_job(services(), correctable_job(path.job_id), body, current_identity().as_owner, key)
     except Overtaken as other:
         return replayed(other.first, other.fingerprint)
     except BaseException:

@@ -7,6 +7,7 @@ from flask import Response, url_for
 
 from jobs.formats.detection import Format
 from jobs.state import Job, JobState, timestamp
+from web.auth.identity import current_identity
 from web.ids import unknown_job
 from web.jobs.schemas import Converting, JobDocument, Rows
 from web.jobs.summary import REPAIRED_QUOTE
@@ -21,9 +22,9 @@ _NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
 
 
 def found_job(job_id: str) -> Job:
-    """Return the job; raise Problem ``unknown_job`` if there is none."""
+    """Return the job; raise Problem ``unknown_job`` if there is none that whoever asks may see."""
     job = services().store.get(job_id)
-    if job is None:
+    if job is None or not current_identity().sees(job):
         raise unknown_job(job_id)
     return job
 
@@ -37,6 +38,15 @@ def correctable_job(job_id: str) -> Job:
     job = found_job(job_id)
     if job.state is not JobState.SUCCEEDED:
         raise no_results(job)
+    return job
+
+
+def found_own_job(job_id: str) -> Job:
+    """Return the job to change it; raise Problem ``unknown_job``, or ``forbidden`` if it may be seen only."""
+    job = found_job(job_id)
+    if not current_identity().owns(job.owner.id):
+        detail = "only its owner and administrators may change this job"
+        raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
     return job
 
 
@@ -72,11 +82,13 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
     links |= {name: f"{base}/{name}" for name in ("results", "rejects", "summary", "events")}
     # Members that are never set are left out of the JSON: `models` shows only where two are compared.
     compared: dict[str, Any] = {"models": [_version(*model) for model in job.models]} if job.compared else {}
+    owned: dict[str, Any] = {"owner": job.owner.name, "visibility": job.visibility} if job.owner.id else {}
     return JobDocument(
         id=job.id,
         state=job.state,
         model=_version(job.model, job.version),
         **compared,
+        **owned,
         filename=job.filename,
         bytes=job.size,
         format=Format(job.format),

@@ -3,7 +3,7 @@
 
 import { Edits } from "./edits.js";
 import { asSentence, formatNumber } from "./format.js";
-import { announce, createElement } from "./page.js";
+import { announce, createElement, ownPageHeader } from "./page.js";
 import { problemSummary } from "./preview.js";
 
 const MAX_CELLS = 2000;
@@ -352,7 +352,11 @@ class Grid {
     try {
       const response = await fetch(this.element.dataset.send, {
         method: "POST",
-        headers: { "Content-Type": "application/json", "Idempotency-Key": this.edits.key(JSON.stringify(records)) },
+        headers: {
+          "Content-Type": "application/json",
+          "Idempotency-Key": this.edits.key(JSON.stringify(records)),
+          ...ownPageHeader(),
+        },
         body: JSON.stringify({ records }),
       });
       const answer = await response.json();
