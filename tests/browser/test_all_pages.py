@@ -120,7 +120,7 @@ def test_an_unfolded_model_card_is_accessible(page: Page) -> None:
 
 def test_the_unfolded_api_description_is_accessible(page: Page) -> None:
     open_page(page, DOCS)
-    for name in ("List jobs", "Upload a CSV file"):
+    for name in ("List jobs", "Upload a file to be scored"):
         page.get_by_role("button", name=name).click()
     expect(page.get_by_role("button", name="Try it out")).to_have_count(2)
     for button in page.get_by_role("button", name="Try it out").all()[::-1]:

@@ -91,7 +91,7 @@ def test_a_file_of_another_type_is_refused_with_the_next_step(page: Page) -> Non
     page.goto("/")
     page.get_by_label("File", exact=True).set_input_files(csv_file(b"PK\x03\x04 xl/workbook.xml"))
     expect(page.get_by_role("heading", name="This file cannot be read")).to_be_visible()
-    expect(page.locator("#preview")).to_contain_text("save it as CSV, and upload that file")
+    expect(page.locator("#preview")).to_contain_text("upload it as CSV")
 
 
 def test_errors_are_shown_beside_the_fields_of_the_form(page: Page) -> None:
@@ -204,7 +204,7 @@ def test_a_file_is_scored_with_the_keyboard_alone(page: Page) -> None:
 def test_a_messy_file_is_explained_before_it_is_uploaded(page: Page) -> None:
     page.goto("/")
     text = f"Report 2024\n{HEADER.replace(',', ';')}\n" + 2 * f"{ROW.replace(',', ';')},0\n" + "Total;;;;;;80,0\n"
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(text))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(text))
     notes = page.locator("#preview .notes")
     expect(notes).to_contain_text("Numbers have decimal commas")
     expect(notes).to_contain_text("The first line before the header stands in the results")
@@ -217,7 +217,7 @@ def test_a_messy_file_is_explained_before_it_is_uploaded(page: Page) -> None:
 def test_old_results_are_dropped_where_the_preview_offers_it(page: Page) -> None:
     page.goto("/")
     text = f"{HEADER},prediction,probability,error\n{ROW},>50K,0.9,\n"
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(text))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(text))
     page.locator("#preview").get_by_label("Drop the columns of earlier results").check()
     expect(page.locator("#preview .notes")).to_contain_text("The 3 columns that earlier results added are dropped.")
     page.get_by_role("button", name="Upload and score people.csv").click()

@@ -76,7 +76,8 @@ def test_every_record_comes_back_scored_and_in_its_place(
     job, results = service.score(dress(census), filename="people.csv")
     assert job["rows"] == {"total": ROWS, "scored": ROWS, "rejected": 0, "warned": 0, "repaired": 0}
     assert job["progress"] == 1
-    text = results.decode()
+    encoding = "utf-16" if dress is in_utf16 else "utf-8-sig" if dress is with_a_byte_order_mark else "utf-8"
+    text = results.decode(encoding)
     given = dress(census).decode("utf-16" if dress is in_utf16 else "utf-8-sig")
     read = [list(csv.reader(io.StringIO(t, newline=""), delimiter=job["delimiter"])) for t in (given, text)]
     assert [row[:-3] for row in read[1]] == read[0]

@@ -132,6 +132,14 @@ def test_the_dialect_of_the_file_is_kept(service: Stack, end: str) -> None:
     assert text.count(end) == file.count(end)
 
 
+def test_numbers_in_json_get_the_decimal_mark_of_the_file(service: Stack) -> None:
+    job, _ = service.score(FILE.replace(b",", b";"), decimal=",")
+    new = corrected(service, job, {"records": [{"_row": 7, "age": 57.0}]})
+    assert new["rows"]["rejected"] == job["rows"]["rejected"] - 1
+    assert ";57,0;" not in results(service, job)
+    assert "\n57,0;State-gov" in results(service, new)
+
+
 def excel(text: str) -> bytes:
     """The file as Excel saves it in Germany."""
     out = io.StringIO()

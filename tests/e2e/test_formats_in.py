@@ -103,7 +103,7 @@ def test_what_is_wrong_with_a_large_file_fails_its_job_with_the_same_problem(ser
 def test_a_broken_line_of_json_is_rejected_alone(service: Stack) -> None:
     good = FILES["people.jsonl"].splitlines()
     job = upload(service, b"\n".join([good[0], b'{"age": oops', good[1]]), "a.jsonl").raise_for_status().json()
-    assert job["rows"] == {"total": 3, "scored": 2, "rejected": 1, "warned": 0}
+    assert job["rows"] == {"total": 3, "scored": 2, "rejected": 1, "warned": 0, "repaired": 0}
     lines = service.get(job["links"]["results"]).text.splitlines()
     assert lines[1].startswith("1,18,")
     assert lines[3].startswith("2,19,")

@@ -71,7 +71,7 @@ def test_a_file_comes_back_byte_for_byte_with_our_columns(
     given = told.get("query", {}) | ({"encoding": encoding} if encoding == "cp1252" else {})
     delimiter, line_end = told.get("delimiter", ","), told.get("line_end", "\n")
     job, results = service.score(text.encode(encoding), **given)
-    assert job["rows"] == {"total": 9, "scored": 9, "rejected": 0, "warned": 0}, case
+    assert job["rows"] == {"total": 9, "scored": 9, "rejected": 0, "warned": 0, "repaired": 0}, case
     assert (job["delimiter"], job["skipped_lines"]) == (delimiter, told.get("skipped_lines", 0))
     wanted = scored(text, plain, delimiter, line_end)
     if case in ("apostrophes",):
@@ -94,7 +94,7 @@ GERMAN = (
 
 def test_a_german_export_is_read_as_it_was_meant(service: Stack, plain: list[tuple[str, str]]) -> None:
     job, results = service.score(GERMAN.encode("cp1252"), filename="personen.csv")
-    assert job["rows"] == {"total": 6, "scored": 3, "rejected": 3, "warned": 0}
+    assert job["rows"] == {"total": 6, "scored": 3, "rejected": 3, "warned": 0, "repaired": 0}
     told = {name: job[name] for name in ("encoding", "delimiter", "decimal", "skipped_lines")}
     assert told == {"encoding": "windows-1252", "delimiter": ";", "decimal": ",", "skipped_lines": 2}
     lines = results.decode("cp1252").split("\r\n")

@@ -36,11 +36,15 @@ class GivenRows:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedColumns:
-    """The columns that corrections may name: those of ``records``, and features by any spelling."""
+    """The columns that corrections may name: those of ``records``, and features by any spelling.
+
+    ``decimal`` is the decimal mark of the file.
+    """
 
     records: RecordColumns
     features: Mapping[str, int]
     cards: Sequence[Card]
+    decimal: str = "."
 
     def index(self, name: str) -> int:
         """Return the column of the input with this name.
@@ -126,7 +130,12 @@ def _index(text: bytes, start: FileStart) -> RecordIndex:
     broken = index.malformed.tolist()
     ragged = (index.field_counts() != width).nonzero()[0].tolist()
     undecodable = [] if is_utf8(index.data) else [n for n in range(len(index)) if not is_utf8(index.record(n))]
-    kinds = (("malformed", "is malformed", broken), ("undecodable", "holds bytes that do not decode", undecodable))
+    unclosed = index.owners(index.unclosed_at).tolist()
+    kinds = (
+        ("open_quote", "has a quote that is not closed", unclosed),
+        ("malformed", "is malformed", broken),
+        ("undecodable", "holds bytes that do not decode", undecodable),
+    )
     for code, what, numbers in (*kinds, ("ragged", "has more or fewer fields than the header", ragged)):
         if numbers:
             details = [f"record {number + 1} of the corrections {what}" for number in numbers[:_MAX_ERRORS]]
@@ -176,13 +185,14 @@ def read_records(document: Mapping[str, Any], columns: CorrectedColumns) -> Give
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UploadRefused("bad_correction", 'the corrections need "records", a list of objects')
     index = cache(columns.index)
-    given = [_read_record(record, place, columns.records.row, index) for place, record in enumerate(records)]
+    given = [_read_record(record, place, columns, index) for place, record in enumerate(records)]
     return GivenRows(_places([row for row, _ in given]), lambda place: given[place][1], named=True)
 
 
 def _read_record(
-    record: dict[str, Any], place: int, row_name: str, index: Callable[[str], int]
+    record: dict[str, Any], place: int, columns: CorrectedColumns, index: Callable[[str], int]
 ) -> tuple[int, dict[int, str]]:
+    row_name = columns.records.row
     if isinstance(record.get(row_name), bool) or not isinstance(record.get(row_name), int | str):
         raise UploadRefused("bad_correction", f"record {place + 1} of the corrections has no number {row_name!r}")
     row = _row_number(record[row_name], place)
@@ -193,19 +203,21 @@ def _read_record(
         column = index(name)
         if column in texts:
             raise UploadRefused("duplicate_columns", f"row {row} gives the column {name[:40]!r} twice", row=row)
-        texts[column] = _as_text(value, name, row)
+        texts[column] = _as_text(value, name, row, columns.decimal)
     if not texts:
         raise UploadRefused("bad_correction", f"row {row} is given without any value", row=row)
     return row, texts
 
 
-def _as_text(value: object, column: str, row: int) -> str:
-    """Return a JSON value as the text of a field."""
+def _as_text(value: object, column: str, row: int, decimal: str) -> str:
+    """Return a JSON value as the text of a field; a number has the decimal mark of the file."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str | int | float):
+    if isinstance(value, float):
+        return str(value).replace(".", decimal)
+    if isinstance(value, str | int):
         return str(value)
     detail = f"row {row}: the value of {column[:40]!r} is neither a text nor a number"
     raise UploadRefused("bad_correction", detail, [Detail("bad_correction", detail, column, row)])

@@ -15,6 +15,7 @@ from jobs.csv.reader import MAX_FIELD_BYTES
 from jobs.csv.records import MAX_RECORD_BYTES, as_field, read_record, unquote
 from jobs.csv.rejected import RejectedRecords
 from jobs.errors import UploadRefused
+from jobs.formats.detection import Format
 from jobs.messages import CorrectedRows, Rejects
 from jobs.state import Job, Owner, Visibility
 from jobs.store.chunks import Corrections
@@ -55,6 +56,9 @@ class CorrectionsBody:
         if has_json(request):
             return cls(read_json(request, services.limits.records), is_json=True)
         body = open_body(request, MAX_CORRECTIONS_BYTES, services.limits.uploads)
+        if body.detect_format() is not Format.CSV:
+            detail = "corrections are taken as CSV or JSON: save the file as CSV"
+            raise UploadRefused("unsupported_media_type", detail)
         data = b"".join(body.blocks)
         return cls(data, False, body.form.encoding)
 
@@ -92,7 +96,7 @@ def create_job(
         store.check_copy(job.id)
         store.user_limits.check_jobs(owner.id)
         cards = [services.catalog.usable_card(name, version) for name, version in job.models]
-        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards)
+        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal)
         try:
             corrections = corrections_of(store, job, body.rows(columns))
         except TransferBroken as error:
