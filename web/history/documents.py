@@ -9,6 +9,7 @@ from flask import url_for
 from jobs.state import timestamp
 from model.card import Card
 from web.history.schemas import HistoryJob, HistoryJobDetails, HistoryPrediction
+from web.jobs.documents import notes
 from web.jobs.schemas import Rows, SummaryDocument
 from web.jobs.summary import ScoredJob, summary_document
 from web.schemas import ModelVersion
@@ -23,8 +24,8 @@ def job_document(entry: Entry) -> HistoryJob:
 
 def job_details(entry: Entry, cards: list[Card | None]) -> HistoryJobDetails:
     """Return an ended job with its summary, made with the cards of its models."""
-    rows = _rows(entry)
-    summary = {"rows": rows, **summary_document(entry["counts"] or {}, scored_job(entry), cards)}
+    counted = {"rows": _rows(entry), "notes": notes(entry["repaired"])}
+    summary = counted | summary_document(entry["counts"] or {}, scored_job(entry), cards)
     return HistoryJobDetails(
         **_job_members(entry), error=entry["error"], summary=SummaryDocument.model_validate(summary)
     )

@@ -70,9 +70,9 @@ def row_counts(job: Job) -> Rows:
     return Rows(total=job.total, scored=job.scored, rejected=job.rejected, warned=job.warned, repaired=job.repaired)
 
 
-def notes(job: Job) -> dict[str, int]:
-    """Return how often each kind of thing that was done to rows occurred."""
-    return {REPAIRED_QUOTE: job.repaired} if job.repaired else {}
+def notes(repaired: int) -> dict[str, int]:
+    """Return how often each kind of thing that was done to rows occurred, given the number of repaired rows."""
+    return {REPAIRED_QUOTE: repaired} if repaired else {}
 
 
 def job_document(job: Job, queue_position: int | None) -> JobDocument:
@@ -101,7 +101,7 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
         threshold=job.threshold,
         explain=job.explain,
         rows=row_counts(job),
-        notes=notes(job),
+        notes=notes(job.repaired),
         progress=job.progress,
         rows_per_second=job.rows_per_second,
         eta_seconds=job.eta_seconds,
