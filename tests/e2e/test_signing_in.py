@@ -66,6 +66,46 @@ def test_from_the_address_in_the_log_to_a_program_with_a_token(service: Stack) -
         assert "succeeded" in events.read().decode()
 
 
+def test_who_corrects_a_colleagues_file_owns_the_outcome(service: Stack) -> None:
+    with service.client() as ann, service.client() as ben:
+        form = {"email": "ann@example.org", "password": PASSWORD}
+        ann.post("/signin", data=form | {"_csrf_token": form_secret(ann.get("/signin"))})
+        secret = {"X-CSRF-Token": form_secret(ann.get("/account"))}
+        invited = ann.post("/users", data={"email": "ben@example.org", "role": "member"}, headers=secret)
+        address = re.search(r'id="address">[^<]*?(/welcome/[\w-]+)<', invited.text)
+        assert address
+        form = {"email": "ben@example.org", "name": "Ben", "password": PASSWORD}
+        assert ben.post(address[1], data=form | {"_csrf_token": form_secret(ben.get(address[1]))}).status_code == 303
+        ended = {"Prefer": "wait=60, until=ended"}
+        faulty = PEOPLE + ROW.replace("39", "old", 1).encode() + b"\n"
+        team = {"visibility": "team"}
+        job = ann.post("/api/v1/jobs", content=faulty, params=team, headers=CSV | secret | ended).json()
+        assert (job["state"], job["rows"]["rejected"]) == ("succeeded", 1)
+        path, records = f"{job['links']['self']}/corrections", {"records": [{"_row": 4, "age": 39}]}
+        assert problem_of(ben.post(path, json=records)) == (403, "stale_form")
+        made = []
+        for client in (ben, ann):
+            # The same idempotency key: each has keys of their own.
+            headers = ended | {"X-CSRF-Token": form_secret(client.get("/account")), "Idempotency-Key": "same"}
+            made.append(client.post(path, json=records, headers=headers).raise_for_status().json())
+        bens, anns = made
+        assert [(new["owner"], new["visibility"]) for new in made] == [
+            ("ben@example.org", "private"),
+            ("ann@example.org", "team"),
+        ]
+        assert all((new["state"], new["rows"]["scored"]) == ("succeeded", 4) for new in made)
+        # Ann is an administrator, who sees all; Ben sees what the team does.
+        assert ben.get(anns["links"]["results"]).text == ann.get(bens["links"]["results"]).text
+        page = ben.get(job["links"]["page"]).text
+        assert all(new["links"]["page"] in page for new in made)
+        edited = ben.get(job["links"]["rejects"], params={"shape": "records"}).text.replace("old", "39")
+        upload = {"file": ("rejects.csv", edited)}
+        assert ben.post(f"{job['links']['page']}/corrections", files=upload).status_code == 403
+        form_of_page = re.search(r'id="corrections-form" action="([^"]+)"', page)
+        assert form_of_page
+        assert ben.post(form_of_page[1].replace("&amp;", "&"), files=upload).status_code == 303
+
+
 @pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/models", "/api/v1/openapi.json", f"/api/v1/jobs/{32 * '0'}"])
 def test_nobody_learns_anything_without_signing_in(service: Stack, path: str) -> None:
     answer = service.get(path)

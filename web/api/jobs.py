@@ -329,7 +329,9 @@ def get_summary(path: JobPath) -> Response:
     job = found_job(path.job_id)
     current = services()
     document = summary_document(current.store.summary(job.id), job, cards_of(current.catalog, job))
-    return json_response(SummaryDocument.model_validate({"rows": row_counts(job), "notes": notes(job.repaired), **document}))
+    return json_response(
+        SummaryDocument.model_validate({"rows": row_counts(job), "notes": notes(job.repaired), **document})
+    )
 
 
 @api.get(
