@@ -108,6 +108,44 @@ def test_thirty_rows_are_repaired_by_keyboard_paste_and_apply_to_all(
     expect(count(page)).to_have_text("0 of 30 corrected")
 
 
+def german(sex: str) -> bytes:
+    """A German export: a title, semicolons, decimal commas, totals at the end. Every other row has ``sex``."""
+    row = ROW.replace(",", ";") + ",0"
+    rows = [(row if n % 2 else row.replace("Male", sex)) + f";{n}.000,50" for n in range(1, 61)]
+    header = "Age;Work class;Education;Marital status;Race;Sex;Hours per week;Umsatz für März"
+    return "\r\n".join(["Bericht;;;;;;;", "", header, *rows, "Summe;;;;;;;1.830.030,00", ""]).encode("cp1252")
+
+
+def test_a_german_export_is_checked_uploaded_repaired_and_downloaded_whole(
+    page: Page, service: Stack, tmp_path: Path
+) -> None:
+    page.goto("/#upload")
+    file: Any = {"name": "bericht.csv", "mimeType": "text/csv", "buffer": german("männlich")}
+    page.get_by_label("File", exact=True).set_input_files(file)
+    preview = page.locator("#preview")
+    expect(preview).to_contain_text("windows-1252, delimiter: semicolon; 61 rows")
+    expect(preview).to_contain_text("The first 2 lines before the header stand in the results as in the file.")
+    expect(preview).to_contain_text("Numbers have decimal commas")
+    expect(preview).to_contain_text("The last line holds totals.")
+    page.get_by_role("button", name="Upload and score bericht.csv").click()
+    expect(count(page)).to_have_text("0 of 31 corrected")
+    cell(page, 2, "Sex").focus()
+    page.keyboard.type("Male")
+    page.keyboard.press("Control+Enter")
+    expect(count(page)).to_have_text("30 of 31 corrected")
+    before = page.url
+    page.get_by_role("button", name="Score the corrected rows").click()
+    page.wait_for_url(lambda url: url != before)
+    expect(page.locator("#job-state")).to_contain_text("All 61 rows are done")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download results").click()
+    download.value.save_as(tmp_path / "results.csv")
+    job, _ = service.score(german("Male"), filename="bericht.csv")
+    expected = service.get(job["links"]["results"], params={"escape": "formulas"}).content
+    assert (tmp_path / "results.csv").read_bytes() == expected
+    assert job["rows"] == {"total": 61, "scored": 60, "rejected": 1, "warned": 0, "repaired": 0}
+
+
 def test_cells_are_moved_between_and_restored_as_in_a_spreadsheet(page: Page, messy: dict[str, Any]) -> None:
     page.goto(messy["links"]["page"])
     cell(page, 4, "age").focus()
