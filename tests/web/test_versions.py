@@ -100,13 +100,13 @@ def test_the_page_of_a_version_predicts_and_uploads_with_it(service: Stack, othe
     address = f"/models/income/versions/{version}"
     assert address in page_of(service, "/models/income").links()
     page = page_of(service, address)
-    assert page.values("post")["version"] == version
+    assert page.values("post")["model"] == f"income@{version}"
     (form,) = page.all("form", method="get")
     answer = page_of(service, form.attrib["action"].partition("#")[0], **RECORD)
     values = other.card.record_schema.validate_record(RECORD)[0]
     assert answer.text("probability") == f"{other.predict_records([values]).positive[0] * 100:.2f}%"
-    assert answer.values("post")["version"] == version
-    assert "version" not in page_of(service, "/models/income").values("post")
+    assert answer.values("post")["model"] == f"income@{version}"
+    assert page_of(service, "/models/income").values("post")["model"] == "income"
 
 
 def test_what_only_a_worker_finds_broken_is_said_with_its_reason_too(service: Stack, unreadable: str) -> None:

@@ -56,7 +56,7 @@ def test_a_file_that_does_not_fit_is_explained_on_the_page(service: Stack) -> No
         (b"age\n1\n", 422, ["Required columns are missing", "_row"]),
         (written(rows[1:]), 422, ["A row does not exist", "Row 9: it does not exist", "Row 12: It does not exist"]),
         (written(rows[:1]), 422, ["A row was not rejected", "nothing to correct"]),
-        (b"\x89PNG\r\n\x1a\n", 415, ["This is not a CSV file"]),
+        (b"\x89PNG\r\n\x1a\n", 415, ["This file cannot be read", "PNG image"]),
     ):
         page = Page(upload(service, path, data))
         assert page.status == status

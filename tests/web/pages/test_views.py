@@ -193,7 +193,7 @@ def test_upload_by_form_watch_download(service: Stack) -> None:
     page = ended_job(service, path)
     assert "Succeeded" in page.text("main")
     assert "sample.csv" in page.text("main")
-    (download,) = [link for link in page.links() if "results" in link]
+    (download,) = [link for link in page.links() if "results" in link and "format" not in link]
     rows = list(csv.DictReader(io.StringIO(service.get(download).text)))
     assert len(rows) == 20
     assert all(row["probability"] and not row["error"] for row in rows)
@@ -219,7 +219,7 @@ def test_the_rejected_rows_are_shown_with_their_reasons(service: Stack, job_path
 def test_the_threshold_of_the_form_decides(service: Stack) -> None:
     path = upload_by_form(service, f"{HEADER}\n{ROW}\n".encode(), threshold="0.01").headers["Location"]
     page = ended_job(service, path)
-    (download,) = [link for link in page.links() if "results" in link]
+    (download,) = [link for link in page.links() if "results" in link and "format" not in link]
     assert service.get(download).text.splitlines()[1].split(",")[-3] == ">50K"
     service.request("POST", f"{path}/delete")
 
@@ -278,7 +278,7 @@ def test_a_running_job_is_canceled_and_offers_what_is_finished(service: Stack) -
     assert (answer.status_code, answer.headers["Location"]) == (303, path)
     page = ended_job(service, path)
     assert "Rows scored so far can be downloaded." in page.text("main")
-    (partial,) = [link for link in page.links() if "results" in link]
+    (partial,) = [link for link in page.links() if "results" in link and "format" not in link]
     assert service.get(partial).status_code == 200
     assert path in page_of(service, "/jobs", state="canceled").links()
     assert path not in page_of(service, "/jobs", state="succeeded").links()
@@ -382,7 +382,8 @@ def test_every_page_is_whole_and_asks_nobody_else(service: Stack, path: str) -> 
     assert "'unsafe" not in answer.headers["Content-Security-Policy"]
     labels = {label.attrib["for"] for label in page.all("label")}
     for tag in ("input", "select"):
-        assert all(e.get("type") == "hidden" or e.attrib["id"] in labels for e in page.all(tag))
+        shown = [e for e in page.all(tag) if e.get("type") != "hidden"]
+        assert all("aria-label" in e.attrib or e.attrib["id"] in labels for e in shown)
     for element in page.root.iter():
         for address in (element.get("src"), element.get("href")):
             assert not address or not urlsplit(address).netloc
@@ -396,7 +397,7 @@ def test_the_upload_form_offers_its_options_folded(service: Stack) -> None:
     (folded,) = form.iter("details")
     assert "open" not in folded.attrib
     names = [field.attrib["name"] for field in folded.iter() if field.tag in ("input", "select")]
-    assert names == ["model", "explain", "encoding", "delimiter", "decimal", "drop_results"]
+    assert names == ["model", "explain", "sheet", "encoding", "delimiter", "decimal", "drop_results"]
 
 
 def test_a_form_with_options_is_scored_by_them(service: Stack) -> None:
