@@ -44,7 +44,7 @@ def test_a_workbook_with_more_rows_than_its_owner_may_send_today_fails(server: S
     redis.flushall()
     store, ann = JobStore(redis, settings), Owner("1", "Ann")
     jobs = [found(store, convert(store, settings, models, ann)) for _ in range(2)]
-    assert [(job.state, job.total) for job in jobs] == [(JobState.QUEUED, 3), (JobState.FAILED, None)]
+    assert [(job.state, job.total) for job in jobs] == [(JobState.RUNNING, 3), (JobState.FAILED, None)]
     problem = jobs[1].problem
     assert problem
     assert problem["code"] == "rate_limited"
@@ -58,5 +58,5 @@ def test_a_workbook_of_nobody_has_no_limit(server: Settings, models: Path) -> No
     redis = connect(settings)
     redis.flushall()
     store = JobStore(redis, settings)
-    assert found(store, convert(store, settings, models, Owner())).state is JobState.QUEUED
+    assert found(store, convert(store, settings, models, Owner())).state is JobState.RUNNING
     redis.close()
