@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.people import PEOPLE, csv_file
+from tests.browser.people import HEADER, PEOPLE, ROW, csv_file
 from tests.browser.test_all_pages import assert_accessible
 from tests.stack import Stack, running_stack, wait_until
 
@@ -83,7 +83,7 @@ def test_everything_works_without_javascript(new_page: NewPage) -> None:
     page.get_by_role("button", name="Invite").click()
     expect(page.locator("#address")).to_contain_text("/welcome/")
     page.goto("/")
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     page.get_by_label("Show the job to everyone who is signed in").check()
     page.get_by_role("button", name="Upload and score").click()
     expect(page).to_have_url(re.compile(r"/jobs/[0-9a-f]{32}"))
@@ -100,11 +100,21 @@ def test_a_file_is_checked_and_uploaded_by_who_is_signed_in(page: Page) -> None:
     page.get_by_label("Age", exact=True).fill("50")
     page.get_by_role("button", name="Predict").click()
     expect(page.locator("#probability")).to_be_visible()
-    page.get_by_label("CSV file", exact=True).set_input_files(csv_file(PEOPLE))
+    page.get_by_label("File", exact=True).set_input_files(csv_file(PEOPLE))
     expect(page.locator("#preview")).to_contain_text("File preview")
     page.get_by_role("button", name="Upload and score").first.click()
     expect(page).to_have_url(re.compile(r"/jobs/[0-9a-f]{32}"))
     expect(page.locator("#job-state")).to_contain_text("done")
+
+
+def test_rejected_rows_are_corrected_by_who_is_signed_in(page: Page) -> None:
+    sign_in(page)
+    page.goto("/")
+    page.get_by_label("File", exact=True).set_input_files(csv_file(f"{HEADER}\n{ROW}\n{ROW.replace('Male', 'M')}\n"))
+    page.get_by_role("button", name="Upload and score").first.click()
+    page.get_by_label("sex, row 2", exact=True).fill("Male")
+    page.get_by_role("button", name="Score the corrected rows").click()
+    expect(page.locator("#job")).to_contain_text("Corrects rejected rows of")
 
 
 def test_what_is_selected_stays_so_while_the_list_refreshes(page: Page) -> None:
