@@ -19,6 +19,8 @@ MAX_FIELD_BYTES = 1024 * 1024
 MAX_COLUMNS = MAX_FIELDS - 1
 # A chunk of tiny records would hold millions, each of which may be rejected with a message of its own.
 MAX_CHUNK_ROWS = 32_768
+# Rows that are indexed at once, about: the index of a block of tiny records takes far more memory than the block.
+_MAX_INDEXED_ROWS = 4 * MAX_CHUNK_ROWS
 _FIRST_CHUNK_BYTES = 256 * 1024
 
 CountMatches = Callable[[Sequence[str]], tuple[int, int]]
@@ -224,6 +226,8 @@ class Cutter:
         rest = data[index.consumed :]
         self._blocks, self._size = [rest], len(rest)
         target = min(2 * self._target, self.chunk_bytes) if len(index) else self._target
+        if len(index) > _MAX_INDEXED_ROWS:
+            target = index.consumed * _MAX_INDEXED_ROWS // len(index)
         self._target = max(target, 2 * len(rest))
         firsts = range(0, len(index), MAX_CHUNK_ROWS)
         bounds = [0, *index.starts[MAX_CHUNK_ROWS::MAX_CHUNK_ROWS].tolist(), index.consumed]
