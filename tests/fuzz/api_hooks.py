@@ -1,8 +1,9 @@
 """What schemathesis is told of the API that no description can say.
 
-Text that is CSV for a model; names of models that there are; that a file has the delimiter that is stated; that a body
-of ``Content-Encoding: gzip`` is compressed; that corrections fit the rows of one job alone; that an idempotency key
-belongs to one upload; that DELETE cancels a job that has not ended, so that who wants it gone waits for its end.
+Text that is CSV for a model; names of models that there are; that a file has the delimiter and the format
+that are stated; that not every format of results can be followed; that a body of ``Content-Encoding: gzip`` is
+compressed; that corrections fit the rows of one job alone; that an idempotency key belongs to one upload; that DELETE
+cancels a job that has not ended, so that who wants it gone waits for its end.
 """
 
 import gzip
@@ -20,6 +21,7 @@ for kind in ("application/octet-stream", "text/csv"):
     schemathesis.openapi.media_type(kind, FILES)
 
 KNOWN = {"model": ("income", "income-full"), "version": (), "delimiter": ()}
+FOLLOWED = ("csv", "jsonl")
 RECORD = "39,State-gov,Bachelors,Never-married,White,Male,40"
 # In the place of bytes that are no CSV: that they are refused, other tests know.
 FILE = f"{','.join(feature.name for feature in FEATURES)}\n{RECORD}\n"
@@ -42,7 +44,13 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 
 def make_acceptable(case: Any) -> None:
+    if case.operation.path.endswith("/results"):
+        if case.query and case.query.get("format") not in (None, *FOLLOWED):
+            case.query.pop("follow", None)
+        return
     for given in (case.query, case.body):
+        if isinstance(given, dict) and given.get("format") != "csv":
+            given.pop("format", None)
         for name, known in KNOWN.items() if isinstance(given, dict) else ():
             if name in given and given[name] not in known:
                 del given[name]
