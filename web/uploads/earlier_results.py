@@ -8,7 +8,8 @@ from itertools import chain
 import numpy as np
 
 from jobs.csv.reader import Chunk, Header
-from jobs.csv.records import index_records
+from jobs.csv.records import RecordIndex, index_records
+from jobs.errors import UploadRefused
 
 _PREDICTION = re.compile(r"prediction(_.+)?")
 _RESULT = re.compile(
@@ -49,12 +50,26 @@ class ResultsDropper:
         return cls(header.delimiter, kept + dropped, kept)
 
     def feed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Yield the chunks without the fields."""
+        """Yield the chunks without the fields.
+
+        Raises:
+            UploadRefused: ``bad_parameter``, if records cannot be told apart without the fields.
+        """
         for chunk in chunks:
-            yield replace(chunk, data=self._cut(chunk.data))
+            data = self._cut(chunk.data)
+            # Lines that were records of their own must not be one record for the worker, which knows the columns kept.
+            before, after = self._index(chunk.data, self.width), self._index(data, self.kept)
+            if len(after) != len(before):
+                last = chunk.first_row + chunk.rows - 1
+                detail = f"drop_results: broken quotes in rows {chunk.first_row} to {last}; score the file without it"
+                raise UploadRefused("bad_parameter", detail)
+            yield replace(chunk, data=data)
+
+    def _index(self, data: bytes, width: int) -> RecordIndex:
+        return index_records(data, ord(self.delimiter), final=True, width=width)
 
     def _cut(self, data: bytes) -> bytes:
-        index = index_records(data, ord(self.delimiter), final=True, width=self.width)
+        index = self._index(data, self.width)
         if not len(index):
             return data
         counts, delimiters = index.field_counts(), index.delimiter_offsets

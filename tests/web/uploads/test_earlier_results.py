@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.csv.reader import Chunk
+from jobs.csv.reader import Chunk, Cutter
+from jobs.errors import UploadRefused
 from web.uploads.earlier_results import ResultsDropper, result_columns
 
 
@@ -45,3 +46,12 @@ def test_records_keep_their_own_fields(lines: list[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
     [chunk] = ResultsDropper(",", 4, 2).feed(iter([Chunk(text.encode(), len(lines), 1)]))
     assert chunk.data.decode().lstrip("\n") == "".join(f"{cut[line]}\n" for line in lines).lstrip("\n")
+
+
+def test_lines_of_a_broken_record_never_become_one_row() -> None:
+    dropper = ResultsDropper(",", 4, 2)
+    data = b'1,"a\nb"\n2,c,x,y\n'
+    chunks = [*(cutter := Cutter(",", 4, 1 << 20)).feed(data), *cutter.finish()]
+    assert sum(chunk.rows for chunk in chunks) == 3
+    with pytest.raises(UploadRefused, match="score the file without it"):
+        list(dropper.feed(iter(chunks)))
