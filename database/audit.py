@@ -1,6 +1,6 @@
 """The audit log: who did what to what, from where. Rows are only added."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import Select, insert, select
 
 from database.column_types import plain_text
 from database.database import Database
+from database.history_writer import dialect_insert
 from database.tables import AuditEvent
 
 _MAX_ACTOR, _MAX_ADDRESS, _MAX_OBJECT = 255, 64, 512
@@ -26,6 +27,17 @@ class Event:
     object: str
     address: str
     details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedEvent:
+    """An entry that was noted elsewhere, where ``source`` identifies it."""
+
+    source: str
+    time: datetime
+    actor: str
+    action: str
+    object: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +63,23 @@ class AuditLog:
         Raises:
             DatabaseUnavailable: nothing was added.
         """
-        values = {
-            "time": datetime.now(UTC),
-            "actor": (plain_text(actor) or "")[:_MAX_ACTOR],
-            "action": action,
-            "object": (plain_text(object_) or "")[:_MAX_OBJECT],
-            "address": address[:_MAX_ADDRESS],
-            "details": details or None,
-        }
+        values = _values(datetime.now(UTC), actor, action, object_, address, details)
         with self._database.writing() as connection:
             connection.execute(insert(AuditEvent).values(values))
+
+    def copy(self, events: Iterable[CopiedEvent]) -> None:
+        """Add entries that were noted elsewhere; those that are there already are left out.
+
+        Raises:
+            DatabaseUnavailable: nothing was added.
+        """
+        rows = [
+            {**_values(event.time, event.actor, event.action, event.object, "", {}), "source": event.source}
+            for event in events
+        ]
+        if rows:
+            with self._database.writing() as connection:
+                connection.execute(dialect_insert(connection, AuditEvent).on_conflict_do_nothing(), rows)
 
     def page(self, wanted: AuditFilter, limit: int, before: int | None = None) -> list[Event]:
         """Return up to ``limit`` entries, newest first, older than the one with the id ``before``."""
@@ -80,6 +99,19 @@ class AuditLog:
         while events := self.page(wanted, _EXPORT_PAGE, before):
             yield from (asdict(event) for event in events)
             before = events[-1].id
+
+
+def _values(
+    time: datetime, actor: str, action: str, object_: str, address: str, details: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "time": time,
+        "actor": (plain_text(actor) or "")[:_MAX_ACTOR],
+        "action": action,
+        "object": (plain_text(object_) or "")[:_MAX_OBJECT],
+        "address": address[:_MAX_ADDRESS],
+        "details": dict(details) or None,
+    }
 
 
 def _filtered(wanted: AuditFilter) -> Select[Any]:

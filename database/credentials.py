@@ -3,10 +3,10 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from database.database import Database
 from database.tables import ApiToken, Role, User, UserSession
@@ -65,17 +65,20 @@ _OF_USER = (User.id.label("user_id"), User.email, User.name.label("user_name"), 
 
 
 class Credentials:
-    """The tables of sessions and tokens. Each method is one transaction; outages raise ``DatabaseUnavailable``."""
+    """The tables of sessions and tokens. Each method is one transaction; outages raise ``DatabaseUnavailable``.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Sessions also end when they have not been used for ``idle_time``.
+    """
+
+    def __init__(self, database: Database, idle_time: timedelta) -> None:
+        self._database, self._idle_time = database, idle_time
 
     def find_session(self, id_hash: str) -> Credential | None:
-        """Return the session if it has not expired and its user is not disabled."""
+        """Return the session if it has not ended and its user is not disabled."""
         query = (
             select(UserSession.id_hash, UserSession.last_used, *_OF_USER)
             .join(User, User.id == UserSession.user_id)
-            .where(UserSession.id_hash == id_hash, UserSession.expires > datetime.now(UTC), User.disabled.is_(False))
+            .where(UserSession.id_hash == id_hash, ~self._has_ended(), User.disabled.is_(False))
         )
         with self._database.reading() as connection:
             row = connection.execute(query).first()
@@ -105,7 +108,7 @@ class Credentials:
             connection.execute(update(table).where(key == credential.hash).values(last_used=datetime.now(UTC)))
 
     def start_session(self, id_hash: str, user_id: str, expires: datetime, address: str, user_agent: str) -> None:
-        """Add a session, and remove those of its user that have expired."""
+        """Add a session, and remove those of its user that have ended."""
         now = datetime.now(UTC)
         values = {
             "id_hash": id_hash,
@@ -117,7 +120,7 @@ class Credentials:
             "user_agent": user_agent[:_MAX_AGENT],
         }
         with self._database.writing() as connection:
-            connection.execute(delete(UserSession).where(UserSession.user_id == user_id, UserSession.expires <= now))
+            connection.execute(delete(UserSession).where(UserSession.user_id == user_id, self._has_ended()))
             connection.execute(insert(UserSession).values(values))
 
     def end_session(self, id_hash: str) -> None:
@@ -137,7 +140,7 @@ class Credentials:
         """Return the valid sessions of a user, the last used first."""
         query = (
             select(UserSession.__table__)
-            .where(UserSession.user_id == user_id, UserSession.expires > datetime.now(UTC))
+            .where(UserSession.user_id == user_id, ~self._has_ended())
             .order_by(UserSession.last_used.desc())
         )
         with self._database.reading() as connection:
@@ -146,6 +149,10 @@ class Credentials:
             SessionEntry(row.id_hash, row.created, row.last_used, row.expires, row.address or "", row.user_agent or "")
             for row in rows
         ]
+
+    def _has_ended(self) -> ColumnElement[bool]:
+        now = datetime.now(UTC)
+        return or_(UserSession.expires <= now, UserSession.last_used <= now - self._idle_time)
 
     def add_token(
         self, hash_: str, prefix: str, user_id: str, name: str, scopes: Sequence[str], expires: datetime | None

@@ -132,7 +132,10 @@ class Invitation(Base):
 
 
 class AuditEvent(Base):
-    """Who did what to what, from where. A trigger refuses to change or delete rows."""
+    """Who did what to what, from where. A trigger refuses to change or delete rows.
+
+    ``source`` is the id of what a row was copied from, so that it is copied once.
+    """
 
     __tablename__ = "audit"
     __table_args__ = (Index(None, "actor", "id"), Index(None, "action", "id"))
@@ -144,6 +147,7 @@ class AuditEvent(Base):
     object: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(String(64))
     details: Mapped[dict[str, Any] | None]
+    source: Mapped[str | None] = mapped_column(ID, unique=True)
 
 
 class JobEntry(Base):

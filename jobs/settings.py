@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         "ignored otherwise",
     )
     session_seconds: int = Field(7 * 86400, ge=60, description="how long a browser stays signed in")
+    session_idle_seconds: int = Field(
+        86400, ge=120, description="how long a browser stays signed in that sends no request"
+    )
     oidc_issuer: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+$",

@@ -1,6 +1,7 @@
 """The collaborators of signing in, created once per process."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -59,10 +60,10 @@ class Auth:
         if self.on:
             self.note("downloaded", what)
 
-    def note_deletion(self, what: str) -> None:
+    def note_deletion(self, what: str, **details: Any) -> None:
         """Note a deletion that the guard does not know of."""
         if self.on:
-            self.note("deleted", what)
+            self.note("deleted", what, **details)
 
     def note_refusal(self, what: str, status: int) -> None:
         """Add a refused request to the audit log; of one address only some a minute, so that nobody floods it."""
@@ -79,7 +80,8 @@ class Auth:
 
 def create_auth(settings: Settings, redis: Redis, database: Database) -> Auth:
     """Create the collaborators."""
-    credentials, decisions, users = Credentials(database), Decisions(redis), Users(database)
+    credentials = Credentials(database, timedelta(seconds=settings.session_idle_seconds))
+    decisions, users = Decisions(redis), Users(database)
     external, issuer = ExternalUsers(users, settings), Issuer(settings) if settings.oidc_issuer else None
     audience = settings.oidc_audience or settings.oidc_client_id or ""
     bearers = JwtBearers(issuer, external, audience) if issuer else None

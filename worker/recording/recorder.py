@@ -24,6 +24,7 @@ from jobs.store.server_check import refuse_unsuitable_store
 from model.catalog import Catalog
 from worker.recording.entries import to_batch
 from worker.recording.live_figures import live_metrics, refresh_weeks
+from worker.recording.model_changes import ModelChanges
 from worker.recording.retention import delete_expired
 from worker.recording.upgrade import upgrade
 
@@ -52,6 +53,13 @@ class Recorder:
             if has_news or time.monotonic() > self._measure_again:
                 self._measure_again = time.monotonic() + _MEASURE_SECONDS
                 self._outbox.report_live([metric.as_dict() for metric in live_metrics(self._database, catalog)])
+        except (DatabaseUnavailable, DatabaseTooNew) as error:
+            self._note_outage(error)
+
+    def copy_changes(self, changes: ModelChanges) -> None:
+        """Copy changes of models to the audit log; an outage waits for later."""
+        try:
+            changes.copy()
         except (DatabaseUnavailable, DatabaseTooNew) as error:
             self._note_outage(error)
 
@@ -120,12 +128,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
     threading.Thread(target=heartbeat.keep_beating, args=(stop,), daemon=True, name="heartbeat").start()
     outbox = Outbox(redis, settings.full_ratio)
     catalog = Catalog(settings.models_dir, settings.default_model)
+    changes = ModelChanges(catalog, database)
     recorder, is_upgraded = Recorder(outbox, database), False
     while not stop.wait(INTERVAL_SECONDS):
         try:
             if outbox.is_turn_to_record(heartbeat.node):
                 is_upgraded = is_upgraded or upgrade(database)
                 recorder.run_round()
+                recorder.copy_changes(changes)
                 recorder.measure(catalog)
                 recorder.forget(settings.history_days)
             redis_availability.record_success()

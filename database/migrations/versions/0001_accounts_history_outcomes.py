@@ -90,7 +90,9 @@ def _create_accounts() -> None:
         sa.Column("object", sa.Text()),
         sa.Column("address", sa.String(64)),
         sa.Column("details", sa.JSON()),
+        sa.Column("source", sa.String(64)),
         sa.PrimaryKeyConstraint("id", name=op.f("audit_pkey")),
+        sa.UniqueConstraint("source", name=op.f("audit_source_key")),
     )
     op.create_index(op.f("audit_action_id"), "audit", ["action", "id"])
     op.create_index(op.f("audit_actor_id"), "audit", ["actor", "id"])

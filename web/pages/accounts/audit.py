@@ -37,6 +37,9 @@ ACTIONS = (
     "downloaded",
     "canceled",
     "deleted",
+    "model_added",
+    "model_removed",
+    "model_made_default",
 )
 _COLUMNS = ("time", "actor", "action", "object", "address", "details")
 _PAGE = 100
