@@ -1,7 +1,7 @@
 """Accounts: who may sign in, and in which role."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -61,6 +61,12 @@ class Users:
     def by_subject(self, subject: str) -> Account | None:
         """Return the account that the provider knows by this subject."""
         return self._find(User.external_subject == subject)
+
+    def emails(self, user_ids: Collection[str]) -> dict[str, str]:
+        """Return the e-mail addresses of the accounts with these ids."""
+        query = select(User.id, User.email).where(User.id.in_(user_ids))
+        with self._database.reading() as connection:
+            return {row.id: row.email for row in connection.execute(query)} if user_ids else {}
 
     def _find(self, condition: Any) -> Account | None:
         with self._database.reading() as connection:

@@ -17,7 +17,7 @@ EMAIL, PASSWORD = "ann@example.org", "correct horse battery"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
-    """A service with an administrator, who has one job of a name and two of another."""
+    """A service with an administrator, who has one job of a name and two of another, and told what really happened."""
     settings = {"SCORELINE_AUTH": "on", "SCORELINE_WEB_PROCESSES": "1"}
     with running_stack(tmp_path_factory.mktemp("accounts"), models, **settings) as stack:
         log = stack.folder / "log"
@@ -31,7 +31,11 @@ def service(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[
             assert secret
             headers = {"X-CSRF-Token": secret[1], "Content-Type": "text/csv", "Prefer": "wait=60, until=ended"}
             for name in ("people.csv", "people.csv", "loans.csv"):
-                browser.post(f"/api/v1/jobs?filename={name}", content=PEOPLE.encode(), headers=headers)
+                job = browser.post(f"/api/v1/jobs?filename={name}", content=PEOPLE.encode(), headers=headers).json()
+            outcomes = f"job,row,value\n{job['id']},1,<=50K\n{job['id']},3,>50K\n"
+            browser.post("/api/v1/models/income/outcomes", content=outcomes.encode(), headers=headers)
+            wait_until(lambda: "Live performance" in browser.get("/models/income").text)
+            wait_until(lambda: browser.get(f"/api/v1/history/jobs/{job['id']}").status_code == 200)
         yield stack
 
 
@@ -62,7 +66,13 @@ def test_the_page_for_signing_in_says_what_is_wrong(page: Page) -> None:
     assert_fits(page)
 
 
-@pytest.mark.parametrize("path", ["/account", "/tokens", "/users", "/audit", "/jobs?sort=name", "/", "/history"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/account", "/tokens", "/users", "/audit", "/jobs?sort=name", "/", "/history?model=income"),
+        *("/history/deletion?model=income", "/models/income"),
+    ],
+)
 def test_a_page_for_people_with_an_account_is_accessible_and_fits(page: Page, path: str) -> None:
     sign_in(page, "/account")
     page.goto(path)

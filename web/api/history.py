@@ -1,6 +1,5 @@
 """Endpoints for the history: what was scored and predicted, also after results have expired."""
 
-from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
@@ -11,7 +10,7 @@ from database import history as entries
 from web.api.openapi import answer, operation_name, parameters, parse, problems
 from web.api.request_schemas import JobPath, PredictionPath
 from web.auth.identity import current_identity
-from web.history.deletion import delete_matching
+from web.history.deletion import Kind, delete_matching
 from web.history.documents import job_details, job_document, prediction_document, scored_job
 from web.history.export import JOB_COLUMNS, PREDICTION_COLUMNS, export
 from web.history.queries import HistoryFilterQuery, HistoryQuery, ListEntries, encode_cursor
@@ -20,7 +19,6 @@ from web.ids import unknown_job, unknown_prediction
 from web.jobs import downloads
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.summary import cards_of
-from web.problems import Problem
 from web.responses import json_response
 from web.services import services
 
@@ -79,7 +77,7 @@ def get_history_job(path: JobPath) -> Response:
 )
 def delete_history_jobs() -> Response:
     """At least one filter is required. Outcomes go with them; the weekly counts stay, which name nobody."""
-    return _delete(entries.list_jobs, entries.delete_jobs)
+    return _delete(Kind.JOBS)
 
 
 @api.get(
@@ -121,7 +119,7 @@ def get_history_prediction(path: PredictionPath) -> Response:
 )
 def delete_history_predictions() -> Response:
     """At least one filter is required. Outcomes go with them; the weekly counts stay, which name nobody."""
-    return _delete(entries.list_predictions, entries.delete_predictions)
+    return _delete(Kind.PREDICTIONS)
 
 
 def _csv(query: HistoryQuery, list_entries: ListEntries, columns: tuple[str, ...], name: str) -> Response:
@@ -131,9 +129,5 @@ def _csv(query: HistoryQuery, list_entries: ListEntries, columns: tuple[str, ...
     return downloads.csv_response(blocks, "history", name, services().limits.downloads)
 
 
-def _delete(list_entries: ListEntries, delete: Any) -> Response:
-    query = parse(HistoryFilterQuery, request.args)
-    if not query.names_something:
-        detail = "name at least one filter; `to` with the date of today deletes all"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", detail)
-    return json_response(Deleted(deleted=delete_matching(services().database, list_entries, delete, query.to_filter())))
+def _delete(kind: Kind) -> Response:
+    return json_response(Deleted(deleted=delete_matching(kind, parse(HistoryFilterQuery, request.args))))

@@ -61,10 +61,10 @@ RULES: dict[str, Rule] = {
     "predictions.get_prediction": _READ,
     "history.list_history_jobs": _READ,
     "history.get_history_job": _READ,
-    "history.delete_history_jobs": Rule(Scope.ADMIN, "deleted"),
+    "history.delete_history_jobs": _ADMIN,  # notes what is deleted itself, as the pages do
     "history.list_history_predictions": _READ,
     "history.get_history_prediction": _READ,
-    "history.delete_history_predictions": Rule(Scope.ADMIN, "deleted"),
+    "history.delete_history_predictions": _ADMIN,
     "outcomes.create_outcomes": _SCORE,
     "outcomes.get_outcomes": _READ,
     # The pages
@@ -72,6 +72,10 @@ RULES: dict[str, Rule] = {
     "history_pages.predictions": _READ,
     "history_pages.job": _READ,
     "history_pages.prediction": _READ,
+    "history_pages.jobs_deletion": _ADMIN,
+    "history_pages.predictions_deletion": _ADMIN,
+    "history_pages.delete_jobs": _ADMIN,
+    "history_pages.delete_predictions": _ADMIN,
     "pages.home": _READ,
     "pages.model_page": _READ,
     "pages.version_page": _READ,

@@ -18,7 +18,7 @@ FIELD = "_csrf_token"
 _HEADER = "X-CSRF-Token"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Blueprints whose forms are read, and checked, before any view acts: see ``check_form``.
-_FORM_BLUEPRINTS = ("pages", "accounts")
+FORM_BLUEPRINTS = ("pages", "accounts", "history_pages")
 _STREAMED = ("pages.create_job", "pages.correct_job")
 
 
@@ -54,7 +54,7 @@ def check_request() -> None:
         return
     g.form_unchecked = True
     token = request.headers.get(_HEADER) or request.args.get(FIELD)
-    if token is not None or request.blueprint not in _FORM_BLUEPRINTS or request.endpoint in _STREAMED:
+    if token is not None or request.blueprint not in FORM_BLUEPRINTS or request.endpoint in _STREAMED:
         _check(token)
 
 

@@ -28,7 +28,7 @@ def register_guard(app: Flask, auth: Auth) -> None:
         if request.routing_exception is not None:  # answered with 404 or 405
             return None
         rule = rule_of(request.endpoint)
-        if request.blueprint in ("pages", "accounts"):
+        if request.blueprint in csrf.FORM_BLUEPRINTS:
             auth.secret.get()  # raises if the store is away
         try:
             identity = auth.authenticator.identify(
@@ -117,7 +117,8 @@ def forbidden(scope: Scope) -> Problem:
 def _audit(auth: Auth, response: Response) -> None:
     """Note refusals, downloads and deletions."""
     rule, what = rule_of(request.endpoint), _object(response)
-    if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    is_throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS and request.blueprint == "accounts"
+    if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or is_throttled:
         auth.note_refusal(f"{request.method} {request.path}", response.status_code)
     elif rule and rule.audited and response.status_code < HTTPStatus.BAD_REQUEST and request.method != "HEAD":
         auth.note(rule.audited, what)

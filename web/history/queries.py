@@ -15,12 +15,15 @@ from database.history import HistoryFilter, HistoryPage, Place
 from web.auth.identity import current_identity
 from web.request_limits import MAX_PAGE_SIZE
 from web.schemas import Described
+from web.services import services
 
 ListEntries = Callable[[Connection, HistoryFilter, int, Place | None], HistoryPage]
 
 _CURSOR = r"^[0-9]{1,16}-[0-9a-f.]{1,64}$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME_TEXT = "a date or an RFC 3339 time, UTC where it names no offset"
+_FORM = {"limit", "cursor", "format", "escape"}
+"""Parameters that say how entries are shown, not which."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,7 +32,7 @@ class HistoryFilterQuery(Described):
 
     model: str | None = Field(None, description="only of this model")
     version: str | None = Field(None, description="only of this version of a model")
-    owner: str | None = Field(None, description="only those of the user with this id")
+    owner: str | None = Field(None, description="only those of the user with this id or e-mail address")
     state: Literal["succeeded", "failed", "canceled"] | None = Field(None, description="only in this state")
     since: str | None = Field(None, alias="from", description=f"only from then on: {_TIME_TEXT}")
     until: str | None = Field(
@@ -47,9 +50,14 @@ class HistoryFilterQuery(Described):
         return text
 
     @property
+    def given(self) -> dict[str, str]:
+        """The filters that are given, by the names of their parameters."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude=_FORM)
+
+    @property
     def names_something(self) -> bool:
         """Whether any filter is given."""
-        return any(getattr(self, name) for name in HistoryFilterQuery.model_fields)
+        return bool(self.given)
 
     def to_filter(self) -> HistoryFilter:
         """Return the filter for the database: of what whoever asks may see."""
@@ -60,7 +68,7 @@ class HistoryFilterQuery(Described):
         return HistoryFilter(
             model=plain_text(self.model or None),
             version=plain_text(self.version or None),
-            owner=plain_text(self.owner or None),
+            owner=_user_id(plain_text(self.owner or None)),
             state=self.state,
             since=_parse_time(self.since) if self.since else None,
             until=until,
@@ -106,6 +114,14 @@ def decode_cursor(cursor: str | None) -> Place | None:
         return None
     microseconds, _, entry_id = cursor.partition("-")
     return _EPOCH + timedelta(microseconds=int(microseconds)), entry_id
+
+
+def _user_id(owner: str | None) -> str | None:
+    """Return the id of the user with an e-mail address; what is no address of a user is taken as an id."""
+    if owner is None or "@" not in owner:
+        return owner
+    account = services().auth.users.by_email(owner)
+    return account.id if account else owner
 
 
 def _parse_time(text: str) -> datetime:

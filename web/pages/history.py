@@ -1,33 +1,30 @@
 """The pages of the history: search among ended jobs and single predictions, and charts of a model by week."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template, request, url_for
+from flask import Blueprint, Response, g, make_response, render_template, request, url_for
 
 from database import history as entries
-from database.column_types import week_of
 from database.history import HistoryFilter, HistoryPage, Place
 from jobs.state import JobState
-from model.card import Card
-from model.errors import ModelError
 from web.api.openapi import parse
+from web.auth.csrf import check_form
 from web.auth.identity import current_identity
 from web.compression import compress
+from web.history.deletion import Kind
 from web.history.documents import job_details, scored_job
 from web.history.queries import HistoryQuery, RecordQuery, encode_cursor
 from web.ids import unknown_job, unknown_prediction
 from web.jobs.summary import cards_of
 from web.pages.formatting import format_significant
-from web.pages.history_charts import plots
+from web.pages.history_deletion import ask_deletion, delete_entries
+from web.pages.model_history import charts
+from web.pages.posted_form import read_form
 from web.services import services
 
 history_pages = Blueprint("history_pages", __name__)
 
-_CHARTED_WEEKS = 26
-# With more features, the counts of their values are too many to read for a page.
-_MAX_DRIFT_FEATURES = 100
 _SHOWN_VALUES = 4
 
 
@@ -38,6 +35,13 @@ def _require_revalidation(response: Response) -> Response:
 
 
 history_pages.after_request(compress.after_request)
+
+
+@history_pages.before_request
+def _read_form() -> None:
+    if request.method == "POST":
+        g.form = read_form(request, services().limits.records)
+        check_form(g.form)
 
 
 @history_pages.get("/history")
@@ -52,6 +56,30 @@ def predictions() -> Response:
     """Show single predictions; with ``record``, those of one record."""
     query = parse(RecordQuery, request.args)
     return _page("predictions", query, query.to_filter(), entries.list_predictions)
+
+
+@history_pages.get("/history/deletion")
+def jobs_deletion() -> Response:
+    """Ask whether the jobs that match are to be deleted."""
+    return ask_deletion(Kind.JOBS)
+
+
+@history_pages.post("/history/deletion")
+def delete_jobs() -> Response:
+    """Delete the jobs that match."""
+    return delete_entries(Kind.JOBS)
+
+
+@history_pages.get("/history/predictions/deletion")
+def predictions_deletion() -> Response:
+    """Ask whether the predictions that match are to be deleted."""
+    return ask_deletion(Kind.PREDICTIONS)
+
+
+@history_pages.post("/history/predictions/deletion")
+def delete_predictions() -> Response:
+    """Delete the predictions that match."""
+    return delete_entries(Kind.PREDICTIONS)
 
 
 @history_pages.get("/history/jobs/<job:job_id>")
@@ -88,7 +116,7 @@ def _page(
         models = sorted({*entries.known_models(connection), *current.catalog.names()})
         model = query.model or current.catalog.default
         is_first = query.cursor is None and kind == "jobs"
-        charts = _charts(connection, model, query.version) if is_first and model else []
+        plots = charts(connection, model, query.version) if is_first and model else []
     given = query.model_dump(by_alias=True, exclude_defaults=True, exclude={"cursor", "escape", "format"})
     exported = {name: value for name, value in given.items() if name not in ("limit", "record")}
     return make_response(
@@ -97,11 +125,12 @@ def _page(
             kind=kind,
             query=query,
             given=given,
+            owners=_owners(page),
             page=page,
             next_cursor=encode_cursor(page.next),
             models=models,
             states=[state.value for state in JobState if state.ended],
-            charts=charts,
+            charts=plots,
             charted=model,
             shown_values=_shown_values,
             export=url_for(f"history.list_history_{kind}", **exported, format="csv", escape="formulas"),
@@ -109,26 +138,10 @@ def _page(
     )
 
 
-def _charts(connection: Any, model: str, version: str | None) -> list[Any]:
-    since = week_of(datetime.now(UTC) - timedelta(weeks=_CHARTED_WEEKS))
-    card = _card(model)
-    with_values = card is not None and len(card.features) <= _MAX_DRIFT_FEATURES
-    counts = entries.weekly_counts(connection, model, since, version, with_values)
-    cards: dict[str, Card | None] = {}
-
-    def card_of(of_version: str) -> Card | None:
-        if of_version not in cards:
-            cards[of_version] = _card(model, of_version)
-        return cards[of_version]
-
-    return plots(counts, card_of)
-
-
-def _card(model: str, version: str | None = None) -> Card | None:
-    try:
-        return services().catalog.card(model, version)
-    except ModelError:
-        return None
+def _owners(page: HistoryPage) -> dict[str, str]:
+    """Return the e-mail addresses of the users whose entries are on a page, by their ids."""
+    auth = services().auth
+    return auth.users.emails({entry["owner"] for entry in page.entries if entry["owner"]}) if auth.on else {}
 
 
 def _shown_values(record: Mapping[str, Any] | None) -> str:

@@ -37,6 +37,12 @@ def plots(counts: CountsByWeek, card_of: Callable[[str], Card | None]) -> list[P
     return [plot for plot in (*found, _drift(weeks, counts, card_of)) if plot]
 
 
+def drift_plot(counts: CountsByWeek, card_of: Callable[[str], Card | None]) -> Plot | None:
+    """Return the chart of the features that drift most; None without data."""
+    weeks = {week for week, _ in counts}
+    return _drift(all_weeks(weeks), counts, card_of) if weeks else None
+
+
 def all_weeks(weeks: Iterable[date]) -> list[date]:
     """Return the weeks from the first to the last, those without entries too."""
     first, last = min(weeks), max(weeks)

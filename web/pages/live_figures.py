@@ -1,6 +1,6 @@
 """How well a model predicted what really happened, as its page shows it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
@@ -34,21 +34,60 @@ class LivePerformance:
     plots: list[Plot] = field(default_factory=list)
 
 
-def live_performance(card: Card, weeks: Sequence[Week]) -> LivePerformance | None:
-    """Return the figures of a model's weeks, newest first; None if no outcome is known."""
+def live_performance(card: Card, weeks: Sequence[Week], drift: Plot | None = None) -> LivePerformance | None:
+    """Return the figures of a model's weeks, newest first, below those on held-out records.
+
+    ``drift`` is the chart of the same weeks. None if no outcome is known.
+    """
     shown = [week for week in weeks if week["figures"]["rows"]][:_MAX_WEEKS]
     if not shown:
         return None
     names = [name for name in _METRICS if any(name in week["figures"] for week in shown)]
     header = ["Week from", "Version", "Outcomes", *(_METRICS[name][0] for name in names)]
+    is_calibrated = any(week["figures"].get("calibration") for week in shown)
+    header += ["Calibration error"] if is_calibrated else []
     rows = [
         [week_text(week["week"]), week["version"], format_number(week["figures"]["rows"])]
         + [_with_interval(week["figures"].get(name), _METRICS[name][1]) for name in names]
+        + ([_calibration_error(map(_as_bin, week["figures"].get("calibration") or []))] if is_calibrated else [])
         for week in shown
     ]
-    table = Table("live-figures", "Figures by week and version", header, rows)
-    plots = [_by_week(names[0], card, shown), _calibration(card, shown)] if names else []
+    table = Table(
+        "live-figures", "Figures by week and version", header, [*_held_out(card, names, is_calibrated), *rows]
+    )
+    plots = [_by_week(names[0], card, shown), _calibration(card, shown), drift] if names else [drift]
     return LivePerformance(table, [plot for plot in plots if plot])
+
+
+def _held_out(card: Card, names: Sequence[str], is_calibrated: bool) -> Iterator[list[str]]:
+    """Yield the row of the figures on held-out records."""
+    if card.metrics is None:
+        return
+    cells = []
+    for name in names:
+        value, interval = getattr(card.metrics, name, None), card.metrics.intervals.get(name)
+        measured = None if value is None else {"value": value, "interval": interval}
+        cells.append(_with_interval(measured, _METRICS[name][1]))
+    if is_calibrated:
+        bins = card.evaluation.calibration if card.evaluation else ()
+        cells.append(_calibration_error((part.rows, part.predicted, part.observed) for part in bins))
+    yield ["Held-out records", card.version, format_number(card.metrics.rows), *cells]
+
+
+_Bin = tuple[int, float, float]
+"""Number of predictions with similar probabilities, their mean, and how often the positive class happened."""
+
+
+def _as_bin(part: Mapping[str, Any]) -> _Bin:
+    return part["rows"], part["predicted"], part["observed"]
+
+
+def _calibration_error(bins: Iterable[_Bin]) -> str:
+    """Return the expected calibration error: the mean distance of probability and frequency over the bins."""
+    bins = list(bins)
+    rows = sum(count for count, _, _ in bins)
+    distances = sum(count * abs(predicted - observed) for count, predicted, observed in bins)
+    return _format(distances / rows, is_share=True) if rows else ""
 
 
 def _with_interval(measured: Mapping[str, Any] | None, is_share: bool) -> str:

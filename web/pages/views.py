@@ -37,6 +37,7 @@ from web.pages import (
 )
 from web.pages.evaluation import evaluation
 from web.pages.live_figures import LivePerformance, live_performance
+from web.pages.model_history import drift_chart
 from web.pages.posted_form import read_form
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
@@ -257,9 +258,9 @@ def _live_performance(card: Card) -> LivePerformance | None:
     try:
         with services().database.reading() as connection:
             weeks = outcome_weeks(connection, card.name)
+            return live_performance(card, weeks, drift_chart(connection, card)) if weeks else None
     except DatabaseError:
         return None
-    return live_performance(card, weeks)
 
 
 def _other_models(name: str) -> list[str]:

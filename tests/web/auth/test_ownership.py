@@ -83,6 +83,10 @@ GET    /jobs/<job>/delete                                303    404    303    40
 POST   /jobs/<job>/delete                                303    403    303    404   404      303
 GET    /history                                          303    200    200    200   200      200
 GET    /history/predictions                              303    200    200    200   200      200
+GET    /history/deletion                                 303    403    403    403   403      422
+POST   /history/deletion                                 303    403    403    403   403      422
+GET    /history/predictions/deletion                     303    403    403    403   403      422
+POST   /history/predictions/deletion                     303    403    403    403   403      422
 GET    /history/jobs/<entry>                             303    404    200    404   404      200
 GET    /history/predictions/<answered>                   303    404    200    404   404      200
 GET    /signin                                           200    303    303    303   303      303

@@ -178,6 +178,9 @@ def test_guessing_is_slowed_without_locking_out_who_knows_the_password(team: Tea
     assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert "q=10;w=60" in refused.headers["RateLimit-Policy"]
     assert ";r=0;t=" in refused.headers["RateLimit"]
+    assert ("POST /signin", {"status": 429}) in [
+        (event.object, event.details) for event in team.services.auth.audit.page(AuditFilter(action="refused"), 10)
+    ]
     # The browser in which the account has signed in before is not affected, and others are not at all.
     assert own.sign_in(MEMBER).status_code == 303
     assert team.client("192.0.2.2").sign_in("other@example.org").status_code == 303
@@ -210,7 +213,7 @@ def post_forms(team: Team) -> list[tuple[str, str]]:
     return [
         (rule.endpoint, re.sub(r"<(?:\w+:)?(\w+)>", lambda match: paths[match[1]], rule.rule))
         for rule in rules
-        if rule.endpoint.startswith(("pages.", "accounts."))
+        if rule.endpoint.startswith(("pages.", "accounts.", "history_pages."))
     ]
 
 
