@@ -383,7 +383,7 @@ def test_every_page_is_whole_and_asks_nobody_else(service: Stack, path: str) -> 
     labels = {label.attrib["for"] for label in page.all("label")}
     for tag in ("input", "select"):
         shown = [e for e in page.all(tag) if e.get("type") != "hidden"]
-        assert all("aria-label" in e.attrib or e.attrib["id"] in labels for e in shown)
+        assert all(e.get("aria-label") or e.attrib["id"] in labels for e in shown)
     for element in page.root.iter():
         for address in (element.get("src"), element.get("href")):
             assert not address or not urlsplit(address).netloc
