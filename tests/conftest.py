@@ -19,7 +19,8 @@ from model.scorer import Scorer
 from tests.postgresql import PostgreSQL, programs
 from tests.stack import ROOT, Stack, running_stack, wait_until
 
-RUNNING = {"service", "server", "stack", "small", "browser", "here", "postgresql"}
+NO_POSTGRESQL = "tests on PostgreSQL were skipped: it is not installed (on Debian: apt-get install postgresql)"
+RUNNING = {"service", "server", "stack", "small", "browser", "here", "postgresql_programs"}
 """Fixtures that start a server, the whole service, or programs of it."""
 
 
@@ -76,10 +77,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server, which runs. Without its programs the test is skipped, unless they are required."""
-    if programs() is None and "REQUIRE_POSTGRESQL" not in os.environ:
-        pytest.skip("PostgreSQL is not installed")
+def postgresql_programs() -> None:
+    """Skips the test where PostgreSQL is not installed, unless it is required."""
+    if programs() is None:
+        (pytest.fail if os.environ.get("REQUIRE_POSTGRESQL") == "1" else pytest.skip)(NO_POSTGRESQL)
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_programs: None) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server, which runs."""
     server = PostgreSQL.in_new_folder()
     try:
         server.start()
@@ -88,7 +94,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.running)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database of each kind: what is tested on one is tested on the other."""
     if request.param == "sqlite":

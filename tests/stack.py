@@ -25,7 +25,7 @@ CSV = {"Content-Type": "text/csv"}
 _START_SECONDS = 600
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 240) -> Any:
     """What the condition answers once that is true; fails when it takes far too long."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

@@ -44,7 +44,7 @@ def recorded(stack: Stack) -> float | None:
 
 
 def test_a_database_server_that_goes_away_and_a_recorder_that_is_killed(
-    tmp_path: Path, models: Path, postgresql: PostgreSQL
+    tmp_path: Path, models: Path, postgresql_programs: None
 ) -> None:
     server = PostgreSQL.in_new_folder()
     try:
@@ -72,7 +72,8 @@ def test_a_database_server_that_goes_away_and_a_recorder_that_is_killed(
             assert recorded(stack) == len(jobs) + len(predictions)
             assert metric(stack, "scoreline_database_up") == 1
             wait_until(lambda: "history" not in stack.get("/readyz").json())
-            assert stack.get(f"/api/v1/history/predictions/{predictions[-1]}").json()["record"]["age"] == RECORD["age"]
+            found = stack.get(f"/api/v1/history/predictions/{predictions[-1]}").json()
+            assert found["record"]["age"] == float(RECORD["age"])
     finally:
         server.remove()
 

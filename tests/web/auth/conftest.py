@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,17 @@ from jobs.store.chunks import NewJob, ScoredChunk
 from jobs.store.prediction_store import new_id
 from tests.jobs.store.conftest import NEW
 from web import create_app
+from web.auth.passwords import Passwords
 from web.services import Services
 
 PASSWORD = "correct horse battery"
 HEADER = "X-CSRF-Token"
+
+
+@cache
+def hash_of_password() -> str:
+    """The hash of everybody's password; it takes longer than most tests."""
+    return Passwords().hash(PASSWORD)
 
 
 @dataclass
@@ -40,8 +48,8 @@ class Team:
         return found
 
     def add(self, name: str, role: Role) -> str:
-        hash_ = self.services.auth.passwords.hash(PASSWORD)
-        self.users[name] = self.services.auth.users.add(f"{name}@example.org", name, role, password_hash=hash_)
+        address, users = f"{name}@example.org", self.services.auth.users
+        self.users[name] = users.add(address, name, role, password_hash=hash_of_password())
         return self.users[name]
 
     def owner(self, name: str) -> Owner:

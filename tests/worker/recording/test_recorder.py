@@ -205,7 +205,7 @@ def test_a_full_disk_keeps_entries_waiting(redis: Any, outbox: Outbox, tmp_path:
 
 
 def test_a_database_server_that_is_killed_and_comes_back_misses_nothing(
-    redis: Any, outbox: Outbox, tmp_path: Path, postgresql: PostgreSQL
+    redis: Any, outbox: Outbox, tmp_path: Path, postgresql_programs: None
 ) -> None:
     server = PostgreSQL.in_new_folder()
     try:
