@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
 from database.history_writer import dialect_insert
 from database.tables import Outcome, OutcomeWeek, PredictionEntry
@@ -37,11 +37,10 @@ def write_outcomes(connection: Connection, outcomes: Sequence[Mapping[str, Any]]
         insert.on_conflict_do_update(index_elements=list(_KEY), set_=replaced), [latest[key] for key in sorted(latest)]
     )
     weeks = sorted({(outcome["model"], outcome["version"], outcome["week"]) for outcome in latest.values()})
-    stale = [{"model": model, "version": version, "week": week, "stale": True} for model, version, week in weeks]
+    stale = [{"model": model, "version": version, "week": week} for model, version, week in weeks]
     insert = dialect_insert(connection, OutcomeWeek)
-    connection.execute(
-        insert.on_conflict_do_update(index_elements=["model", "version", "week"], set_={"stale": True}), stale
-    )
+    changed = {"stale": True, "changes": OutcomeWeek.changes + 1}
+    connection.execute(insert.on_conflict_do_update(index_elements=["model", "version", "week"], set_=changed), stale)
 
 
 def stale_weeks(connection: Connection, limit: int) -> list[ModelWeek]:
@@ -52,24 +51,25 @@ def stale_weeks(connection: Connection, limit: int) -> list[ModelWeek]:
     ]
 
 
-def begin_week(connection: Connection, week: ModelWeek) -> list[tuple[str, str, float | None]]:
-    """Mark the figures of a week as current and return its outcomes: value, prediction, probability.
-
-    What another transaction adds until this one is committed marks the week as stale again.
-    """
+def observed_week(connection: Connection, week: ModelWeek) -> tuple[int, list[tuple[str, str, float | None]]]:
+    """Return how often the outcomes of a week have changed, and these: value, prediction, probability."""
     model, version, monday = week
-    key = (OutcomeWeek.model == model, OutcomeWeek.version == version, OutcomeWeek.week == monday)
-    connection.execute(update(OutcomeWeek).where(*key).values(stale=False))
+    # Read first: what is added between the two statements then counts as a change after this.
+    changes = connection.scalar(select(OutcomeWeek.changes).where(*_key(week))) or 0
     columns = (Outcome.value, Outcome.predicted, Outcome.probability)
     wanted = (Outcome.model == model, Outcome.version == version, Outcome.week == monday)
-    return [(row[0], row[1], row[2]) for row in connection.execute(select(*columns).where(*wanted))]
+    return changes, [(row[0], row[1], row[2]) for row in connection.execute(select(*columns).where(*wanted))]
 
 
-def finish_week(connection: Connection, week: ModelWeek, figures: Mapping[str, Any]) -> None:
-    """Store the figures of a week."""
+def finish_week(connection: Connection, week: ModelWeek, figures: Mapping[str, Any], changes: int) -> None:
+    """Store the figures of a week; it stays stale if its outcomes have changed more often than they had then."""
+    values = {"figures": dict(figures), "computed": datetime.now(UTC), "stale": OutcomeWeek.changes != changes}
+    connection.execute(update(OutcomeWeek).where(*_key(week)).values(values))
+
+
+def _key(week: ModelWeek) -> tuple[ColumnElement[bool], ...]:
     model, version, monday = week
-    key = (OutcomeWeek.model == model, OutcomeWeek.version == version, OutcomeWeek.week == monday)
-    connection.execute(update(OutcomeWeek).where(*key).values(figures=dict(figures), computed=datetime.now(UTC)))
+    return (OutcomeWeek.model == model, OutcomeWeek.version == version, OutcomeWeek.week == monday)
 
 
 def outcome_weeks(connection: Connection, model: str | None = None) -> list[dict[str, Any]]:

@@ -259,7 +259,10 @@ class Outcome(Base):
 
 
 class OutcomeWeek(Base):
-    """Figures of a model's version on the outcomes of a week; ``stale`` until the recorder has computed them anew."""
+    """Figures of a model's version on the outcomes of a week; ``stale`` until the recorder has computed them anew.
+
+    ``changes`` counts how often outcomes were added, so that figures of fewer outcomes never pass for current.
+    """
 
     __tablename__ = "outcome_weeks"
     __table_args__ = (Index("outcome_weeks_stale", "stale"),)
@@ -268,5 +271,6 @@ class OutcomeWeek(Base):
     version: Mapped[str] = mapped_column(NAME, primary_key=True)
     week: Mapped[date] = mapped_column(primary_key=True)
     stale: Mapped[bool] = mapped_column(default=True, server_default=true())
+    changes: Mapped[int] = mapped_column(BigInteger, default=1)
     figures: Mapped[dict[str, Any] | None]
     computed: Mapped[datetime | None]

@@ -50,10 +50,12 @@ def refresh_weeks(database: Database, catalog: Catalog) -> bool:
     with database.reading() as connection:
         weeks = outcomes.stale_weeks(connection, _WEEKS_AT_ONCE)
     for week in weeks:
-        card = _card(catalog, week[0], week[1])
+        with database.reading() as connection:
+            changes, observed = outcomes.observed_week(connection, week)
+        # Between the transactions: this takes its time, and of SQLite's writers there can be one at once.
+        measured = figures(observed, _card(catalog, week[0], week[1]))
         with database.writing() as connection:
-            observed = outcomes.begin_week(connection, week)
-            outcomes.finish_week(connection, week, figures(observed, card))
+            outcomes.finish_week(connection, week, measured, changes)
     return bool(weeks)
 
 

@@ -33,8 +33,22 @@ log = structlog.stdlib.get_logger(__name__)
 INTERVAL_SECONDS = 1.0
 _MEASURE_SECONDS, _FORGET_SECONDS = 60.0, 3600.0
 _MAX_ENTRIES, _MAX_BYTES = 500, 4 * 1024 * 1024
+# A batch that takes longer keeps others from writing to a SQLite file, such as somebody who signs in.
+_BATCH_SECONDS = 0.25
 # What an entry that is not the store's own, or that no database can hold, raises.
 _UNWRITABLE = (SQLAlchemyError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+
+class BatchSize:
+    """How many entries are written at once: fewer while scoring leaves this process little time."""
+
+    def __init__(self) -> None:
+        self.entries = _MAX_ENTRIES
+
+    def adapt(self, seconds: float) -> None:
+        """Halve the next batch if the last one took too long, and else double it."""
+        is_slow = seconds > _BATCH_SECONDS
+        self.entries = max(1, self.entries // 2) if is_slow else min(_MAX_ENTRIES, self.entries * 2)
 
 
 class Recorder:
@@ -45,6 +59,7 @@ class Recorder:
         self._away_since: float | None = None
         self._measure_again = self._forget_again = 0.0
         self._is_tidy = False
+        self._size = BatchSize()
 
     def measure(self, catalog: Catalog) -> None:
         """Compute the figures of weeks with new outcomes, and tell the web about them; an outage waits for later."""
@@ -81,7 +96,7 @@ class Recorder:
         """
         done = 0
         try:
-            while entries := self._outbox.read(_MAX_ENTRIES, _MAX_BYTES):
+            while entries := self._outbox.read(self._size.entries, _MAX_BYTES):
                 self._outbox.remove(entries, failed=self._write(entries))
                 done += len(entries)
         except (DatabaseUnavailable, DatabaseTooNew) as error:
@@ -104,7 +119,9 @@ class Recorder:
     def _write_batch(self, entries: list[OutboxEntry]) -> None:
         batch = to_batch(entries)
         with self._database.writing() as connection:
+            began = time.monotonic()
             write_history(connection, batch)
+        self._size.adapt(time.monotonic() - began)
 
     def _note_outage(self, error: Exception) -> None:
         if self._away_since is None:

@@ -204,6 +204,7 @@ def _create_outcomes() -> None:
         sa.Column("version", sa.String(255), nullable=False),
         sa.Column("week", sa.Date(), nullable=False),
         sa.Column("stale", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False),
         sa.Column("figures", sa.JSON()),
         sa.Column("computed", TIME),
         sa.PrimaryKeyConstraint("model", "version", "week", name=op.f("outcome_weeks_pkey")),

@@ -13,6 +13,7 @@ from database.database import Database
 from database.tables import OutcomeSource
 from model.card import Card, ModelKind
 from model.catalog import Catalog
+from worker.recording import live_figures
 from worker.recording.live_figures import compare, figures, live_metrics, refresh_weeks
 
 MONDAY = date(2026, 11, 23)
@@ -104,3 +105,27 @@ def test_figures_follow_what_is_told_and_told_again(database: Database, catalog:
         assert week["figures"]["accuracy"]["value"] == hits
         [metric] = live_metrics(database, catalog)
         assert (metric.live, metric.falls_short) == (hits, hits == 0.0)
+
+
+def test_others_write_while_figures_are_computed_and_what_they_write_counts(
+    database: Database, catalog: Catalog, card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading scikit-learn takes long on a busy machine; nobody who signs in meanwhile has to wait for it."""
+
+    def tell(number: int) -> None:
+        with database.writing() as connection:
+            outcomes.write_outcomes(connection, [row(card, number, ">50K")])
+
+    def tell_more_and_compute(*arguments: Any) -> dict[str, Any]:
+        monkeypatch.setattr(live_figures, "figures", figures)
+        tell(2)
+        return figures(*arguments)
+
+    tell(1)
+    monkeypatch.setattr(live_figures, "figures", tell_more_and_compute)
+    assert refresh_weeks(database, catalog)
+    assert refresh_weeks(database, catalog)
+    assert not refresh_weeks(database, catalog)
+    with database.reading() as connection:
+        [week] = outcomes.outcome_weeks(connection, card.name)
+    assert week["figures"]["rows"] == 2

@@ -24,7 +24,7 @@ from jobs.store.connection import connect
 from jobs.store.outbox import Outbox
 from tests.postgresql import PostgreSQL
 from tests.stack import wait_until
-from worker.recording.recorder import Recorder
+from worker.recording.recorder import BatchSize, Recorder
 
 ROOT = Path(__file__).parents[3]
 FINISHED = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -145,6 +145,17 @@ def test_an_entry_that_cannot_be_written_holds_up_no_other(
     assert count(database, JobEntry) == 5
     stats = outbox.stats()
     assert (stats.waiting, stats.recorded, stats.failed, stats.database_up) == (0, 5, 2, True)
+
+
+def test_batches_get_smaller_while_writing_takes_long() -> None:
+    size = BatchSize()
+    most = size.entries
+    for _ in range(20):
+        size.adapt(seconds=3)
+    assert size.entries == 1
+    for _ in range(20):
+        size.adapt(seconds=0.01)
+    assert size.entries == most
 
 
 def test_a_batch_whose_removal_was_lost_is_not_counted_again(
