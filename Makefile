@@ -34,7 +34,7 @@ check: $(DEV) ## lint, types and the tests that need no running service: what to
 test: $(DEV) ## run all tests (ARGS="tests/jobs -k csv" narrows it)
 	@$(BIN)/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check-models: $(DEV) ## bring 200 models as practitioners have them, and compare every answer (ARGS="-k xgboost")
+check-models: $(DEV) ## add 200 models as practitioners build them, and compare every prediction (ARGS="-k xgboost")
 	@$(BIN)/python -m pytest -rs -m "" -n 2 --dist loadgroup tests/models $(ARGS)
 
 lint: $(DEV) ## ruff and mypy

@@ -85,10 +85,8 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_version
 
 
 def _check_libraries(content: bytes, path: Path) -> None:
-    library = trusted_types.missing_library(content)
-    if library is not None:
-        how = trusted_types.how_to_install(library)
-        raise BrokenModel(f"{place_of(path)} needs {library}, which is not installed here; {how}")
+    if library := trusted_types.missing_library(content):
+        raise BrokenModel(f"{place_of(path)} {trusted_types.needs(library)}")
 
 
 def canonical(archive: bytes, modules: Mapping[str, str] | None = None) -> bytes:

@@ -124,13 +124,9 @@ class Catalog:
         """
         card = self.card(name, version)
         path = self._path(card.name, card.version, ARTIFACT_FILE)
-        try:
-            actual = _read(self._checksums.get, path)
-        except FileNotFoundError as error:
-            raise BrokenModel(f"the artifact {place_of(path)} is missing") from error
-        if actual != card.artifact_sha256:
-            raise BrokenModel(f"the artifact {place_of(path)} was altered: its SHA-256 is not the card's")
-        self._check_module(card)
+        self._check_file("artifact", path, card.artifact_sha256)
+        if module := self.module_path(card):
+            self._check_file("module", module, card.module_sha256)
         _check_library(card)
         return card
 
@@ -200,16 +196,14 @@ class Catalog:
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
         note_change(self.directory, Change.ADDED, card.name, card.version)
 
-    def _check_module(self, card: Card) -> None:
-        path = self.module_path(card)
-        if path is None:
-            return
+    def _check_file(self, what: str, path: Path, sha256: str | None) -> None:
+        """Raise BrokenModel where a file of a version is missing, or its SHA-256 is not the card's."""
         try:
             actual = _read(self._checksums.get, path)
         except FileNotFoundError as error:
-            raise BrokenModel(f"the module {place_of(path)} is missing") from error
-        if actual != card.module_sha256:
-            raise BrokenModel(f"the module {place_of(path)} was altered: its SHA-256 is not the card's")
+            raise BrokenModel(f"the {what} {place_of(path)} is missing") from error
+        if actual != sha256:
+            raise BrokenModel(f"the {what} {place_of(path)} was altered: its SHA-256 is not the card's")
 
     def _version(self, name: str, version: str, current: bool) -> Version:
         card = None

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from model.card import InputForm
 from model.feature import DATE_DTYPES, Feature, FeatureKind, Value
 
 Floats = NDArray[np.float64]
@@ -175,3 +176,14 @@ def is_missing(value: Any) -> bool:
 def _dictionary_encode(column: pd.Series) -> Column:
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
     return np.asarray(distinct, dtype=object), codes
+
+
+def as_input(frame: pd.DataFrame, form: InputForm) -> Any:
+    """Return a frame in the form that the pipeline takes."""
+    match form:
+        case InputForm.FRAME:
+            return frame
+        case InputForm.ARRAY:
+            return frame.to_numpy()
+        case InputForm.TEXTS:
+            return frame.iloc[:, 0].to_numpy()

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from model import artifact
-from model.card import Card, InputForm, LabelRule, ModelKind, Scores
+from model.card import Card, LabelRule, ModelKind, Scores
 from model.catalog import Catalog
-from model.columns import Column, Floats, code_frame, code_records, column_of, frame_of, in_order, parts_of
+from model.columns import Column, Floats, as_input, code_frame, code_records, column_of, frame_of, in_order, parts_of
 from model.errors import BrokenModel, ExplanationFailed, ScoringFailed, failure_reason
 from model.explanation.additive import AdditiveModel
 from model.explanation.explainer import explainer_of
@@ -264,20 +264,11 @@ class Scorer:
     def _ask(self, method: str, frame: pd.DataFrame) -> NDArray[Any]:
         """Return what a method of the pipeline gives for a prepared frame, for each row by that row alone."""
         ask, parts = getattr(self.pipeline, method), parts_of(frame, self.card.features)
-        return in_order([(rows, _dense(ask(self._pipeline_input(part)))) for rows, part in parts])
+        return in_order([(rows, _dense(ask(as_input(part, self.card.takes)))) for rows, part in parts])
 
     def pipeline_input(self, frame: pd.DataFrame) -> Any:
         """Return a frame of validated values in the form that the pipeline takes: a frame, an array or texts."""
-        return self._pipeline_input(self.prepared(frame))
-
-    def _pipeline_input(self, frame: pd.DataFrame) -> Any:
-        match self.card.takes:
-            case InputForm.FRAME:
-                return frame
-            case InputForm.ARRAY:
-                return frame.to_numpy()
-            case InputForm.TEXTS:
-                return frame.iloc[:, 0].to_numpy()
+        return as_input(self.prepared(frame), self.card.takes)
 
     @contextmanager
     def _failures(self, rows: int) -> Iterator[None]:
@@ -325,7 +316,7 @@ class Scorer:
             if (explainer := self._explainer) is None:
                 return None
             explained = [
-                (places, explainer.explain(self._pipeline_input(part), self._positive_classes(len(part))))
+                (places, explainer.explain(as_input(part, self.card.takes), self._positive_classes(len(part))))
                 for places, part in parts_of(frame, self.card.features)
             ]
             return self._checked_explanation(Explanation.joined(explained), rows)

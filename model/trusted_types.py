@@ -134,6 +134,11 @@ def missing_library(content: bytes) -> str | None:
     )
 
 
+def needs(library: str) -> str:
+    """Return the clause that says of a file that it needs a library that is missing."""
+    return f"needs {library}, which is not installed here; {how_to_install(library)}"
+
+
 def how_to_install(library: str) -> str:
     """Return what to do about a library that is missing."""
     if library in EXTRAS:

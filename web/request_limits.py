@@ -8,6 +8,8 @@ MAX_FORM_BYTES = 16 * MIB
 """Form of a page; uploads excepted."""
 MAX_CORRECTIONS_BYTES = 32 * MIB
 """File of corrections, after decompression."""
+MAX_SMALL_CORRECTIONS_BYTES = 256 * KIB
+"""Corrections that are smaller are read however many others there are."""
 MAX_FORM_PARTS = 10_000
 MAX_RECORDS = 1000
 """Records in one request for predictions."""

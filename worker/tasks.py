@@ -172,11 +172,12 @@ def convert_task(self: CeleryTask, **arguments: Any) -> None:
     if claimed is None or job is None:
         return
     if claimed.lost > MAX_LOSSES or claimed.attempt > get_settings().max_attempts:
-        attempts = claimed.lost + claimed.attempt - 1
-        _store().fail(job.id, f"the file could not be converted: {attempts} attempts ended with their process")
+        _give_up_conversion(job.id, claimed)
         return
     try:
         with _lease_renewed(message, claimed.owner):
+            if claimed.lost:
+                _store().check_memory()  # before the file is read once more
             cards = [card(name, version) for name, version in job.models]
             Conversion(_store(), _sender(), get_settings(), job, claimed.owner).run(claimed.chunk.rows, cards)
     except (UnknownModel, BrokenModel) as error:
@@ -185,8 +186,8 @@ def convert_task(self: CeleryTask, **arguments: Any) -> None:
     except UploadRefused as refused:
         log.info("file refused", job_id=job.id, code=refused.code)
         _store().fail(job.id, refused.detail, problem_of(refused))
-    except StoreFull as error:
-        _store().fail(job.id, str(error), problem_of(UploadRefused("store_full", str(error))))
+    except StoreFull:
+        log.warning("conversion waits for room", job_id=job.id)  # it goes on when its lease has run out
     except ConversionLost:
         return
     except ReaderKilled as error:
@@ -196,6 +197,17 @@ def convert_task(self: CeleryTask, **arguments: Any) -> None:
     except Exception as error:
         _retry_conversion(message, claimed, error)
         raise
+
+
+def _give_up_conversion(job_id: str, claimed: ClaimedChunk) -> None:
+    """Fail a job whose file could not be converted because the store stayed full, or because processes ended."""
+    try:
+        _store().check_memory()
+    except StoreFull as error:
+        _store().fail(job_id, str(error), problem_of(UploadRefused("store_full", str(error))))
+        return
+    attempts = claimed.lost + claimed.attempt - 1
+    _store().fail(job_id, f"the file could not be converted: {attempts} attempts ended with their process")
 
 
 def _retry_conversion(message: ScoreChunk, claimed: ClaimedChunk, error: Exception) -> None:

@@ -69,9 +69,13 @@ def detect(sample: bytes, count_matches: CountMatches, final: bool, delimiter: s
     """
     if not final and len(sample) < SAMPLE_BYTES:
         return None
+    # As on classic Mac OS. A carriage return among the last two bytes may belong to a CRLF.
+    # As on classic Mac OS. A carriage return among the last two bytes may belong to a CRLF.
     only_returns = b"\n" not in sample.removesuffix(b"\n") and b"\r" in sample[:-2]
     plain = Dialect(delimiter=delimiter or ",", line_end="\r" if only_returns else "\n")
     best = _Reading.of(sample, plain, count_matches, final, delimiter)
+    # Each variant builds on the best reading so far, since a file may differ from the ordinary in several ways at once.
+    # Each variant builds on the best reading so far, since a file may differ from the ordinary in several ways at once.
     for changes, min_gain in _variants(sample, delimiter):
         dialect = best.dialect.with_(**changes)
         reading = _Reading.of(sample, dialect, count_matches, final, changes.get("delimiter") or delimiter)
@@ -165,6 +169,8 @@ def _without_empty_names(start: FileStart) -> FileStart:
         named -= 1
     counts = start.index.field_counts()
     records = np.bincount(counts[counts <= width], minlength=width + 1)
+    # Of the widths that dropping empty names can give, the one that most records have; the largest if in doubt.
+    # Of the widths that dropping empty names can give, the one that most records have; the largest if in doubt.
     kept = width - int(np.argmax(records[named:][::-1]))
     if kept < width and records[kept]:
         return replace(start, header=header.first_columns(kept), dropped_names=width - kept)

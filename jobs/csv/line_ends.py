@@ -13,6 +13,8 @@ _BLOCK_BYTES = 64 * 1024
 
 def ends_of_lines(data: bytes, ends: Offsets) -> Offsets:
     """Return the offsets after the line ends of records that end at the given offsets."""
+    # With line ends added, there is a byte to look at after each record, also at the end of the data.
+    # With line ends added, there is a byte to look at after each record, also at the end of the data.
     raw = np.frombuffer(data + b"\n\n", np.uint8)
     after: Offsets = np.minimum(ends + 1 + (raw[ends] == CR), len(data))
     return after

@@ -35,6 +35,10 @@ def parity_is_valid(data: bytes, delimiter: int, quoted: Bits, escapes: bool) ->
     if escapes and b"\\" in data and b'\\"' in data:
         return False
     raw = np.frombuffer(data, np.uint8)
+    # The blocks below do not look at closing quotes in the last two bytes. The last byte may be one, since nothing
+    # follows it; one before it must not be followed by text.
+    # The blocks below do not look at closing quotes in the last two bytes. The last byte may be one, since nothing
+    # follows it; one before it must not be followed by text.
     if data[-2:-1] == b'"' and not quoted[-2] and raw[-1] not in (delimiter, LF, QUOTE):
         return False
     # In blocks that fit into the processor's cache, each overlapping the next by two bytes.
@@ -130,6 +134,8 @@ def kinds_of(raw: NDArray[np.uint8], at: Offsets, delimiter: int, escapes: bool)
     begins = (before == delimiter) | (before == LF) | (at == 0)
     pairs = np.zeros(len(at), np.bool_)
     pairs[:-1] = at[1:] == at[:-1] + 1
+    # Of two quotes after a backslash, only the text after them tells what they are.
+    # Of two quotes after a backslash, only the text after them tells what they are.
     escaped = np.flatnonzero(pairs & (before == BACKSLASH)) if escapes else at[:0]
     pairs[escaped[ends_field(raw, at[escaped] + 2, delimiter)]] = False
     kinds: NDArray[np.uint8] = begins.view(np.uint8) + np.uint8(2) * pairs.view(np.uint8)
@@ -156,6 +162,8 @@ def _follow(kinds: NDArray[np.uint8], transitions: NDArray[np.uint8]) -> NDArray
     length = isqrt(len(kinds)) + 1
     runs = np.zeros(length * length, np.uint8)
     runs[: len(kinds)] = kinds
+    # Transposed and copied, so that the quotes at one step of all runs are adjacent in memory.
+    # Transposed and copied, so that the quotes at one step of all runs are adjacent in memory.
     columns = np.ascontiguousarray(runs.reshape(length, length).T)
     ends = np.repeat(np.arange(3, dtype=np.uint8)[:, None], length, axis=1)
     for column in columns:

@@ -127,6 +127,10 @@ class RecordIndex:
         """Return the index of the same records without the blank lines between them."""
         if not self.has_blank_lines:
             return self
+        # Bits at the starts and ends of the records: where one ends as the next one starts, they cancel out. The
+        # running xor fills in the bytes between.
+        # Bits at the starts and ends of the records: where one ends as the next one starts, they cancel out. The
+        # running xor fills in the bytes between.
         kept = np.zeros(len(self.data), np.bool_)
         line_ends = ends_of_lines(self.data, self.ends)
         for bounds in (self.starts, line_ends[line_ends < len(kept)]):
@@ -163,6 +167,8 @@ class RecordIndex:
         ordinary_at = self.quotes.at[self.quotes.ordinary] if self.quotes else _NO_OFFSETS
         if not len(ordinary_at):
             return _NO_OFFSETS
+        # One more at the end of the data, so that each field has a delimiter after it.
+        # One more at the end of the data, so that each field has a delimiter after it.
         delimiters = np.append(self.delimiter_offsets, len(self.data))
         owners, following = self.owners(ordinary_at), np.searchsorted(delimiters, ordinary_at)
         # Each field has a number of its own: the next one differs in the delimiter after it or in its record.
@@ -187,6 +193,10 @@ def index_records(data: bytes, delimiter: int, final: bool, width: int | None = 
         return _index(data, delimiter, final)
     quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
     if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
+        # Quotes can all stand in allowed places and yet be paired wrongly: after a missing one, what was inside is
+        # outside. That joins lines, so records of one line need no further check.
+        # Quotes can all stand in allowed places and yet be paired wrongly: after a missing one, what was inside is
+        # outside. That joins lines, so records of one line need no further check.
         index = _index(data, delimiter, final, quoted)
         if width is None or _is_sound(index, final, width):
             return index
@@ -235,6 +245,8 @@ def _is_sound(index: RecordIndex, final: bool, width: int) -> bool:
     inner = np.flatnonzero((raw == LF) & index.quoted[: index.consumed])
     if not len(inner):
         return True
+    # Records of one line may have any width: they are ragged, but have cost no neighbour a line.
+    # Records of one line may have any width: they are ragged, but have cost no neighbour a line.
     rows = np.unique(index.owners(inner))
     starts, ends, delimiters = index.starts[rows], index.ends[rows], index.delimiter_offsets
     counts = np.searchsorted(delimiters, ends) - np.searchsorted(delimiters, starts) + 1
@@ -278,6 +290,8 @@ def _index(
     bare_returns = bare_returns_in(data, quoted)
     if len(bare_returns):
         broken_at = np.sort(np.concatenate([broken_at, bare_returns]))
+    # Offsets between records, or after the last whole one, belong to none and are dropped.
+    # Offsets between records, or after the last whole one, belong to none and are dropped.
     broken_at, unclosed_at = (
         offsets[np.searchsorted(starts, offsets, side="right") > np.searchsorted(ends, offsets, side="right")]
         for offsets in (broken_at, unclosed_at)
@@ -288,6 +302,8 @@ def _index(
 @cache
 def _patterns(delimiter: int, escapes: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return patterns of a quoted field, with doubled quotes as in ``kinds_of``, and of the rest of an unquoted one."""
+    # The quantifiers are possessive: without backtracking, a field of megabytes is read in one pass.
+    # The quantifiers are possessive: without backtracking, a field of megabytes is read in one pass.
     stop = re.escape(bytes([delimiter]))
     pair = rb'""' if not escapes else rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
     quoted = re.compile(rb'"[^"]*+(?:' + pair + rb'[^"]*+)*+"')
@@ -313,6 +329,8 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int, escapes: boo
             after_quotes = match.end()
         rest = unquoted_rest.match(data, after_quotes, stop)
         position = rest.end() if rest else after_quotes
+        # A carriage return before the line end belongs to it, if it is one of the field's own bytes.
+        # A carriage return before the line end belongs to it, if it is one of the field's own bytes.
         at_line_end = data[position : position + 1] == b"\n" and position < stop
         end = position - 1 if at_line_end and data[position - 1] == CR and position > after_quotes else position
         unquoted = data[after_quotes:end]

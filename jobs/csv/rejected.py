@@ -57,9 +57,17 @@ class RejectedRecords:
         index = index_records(output, ord(layout.delimiter), final=True)
         delimiters = np.append(index.delimiter_offsets, len(output))
         first = np.searchsorted(delimiters, index.starts)
+        # The field ``error`` of each record, found by counting delimiters from the start of the record; it is empty
+        # where the row was scored.
+        # The field ``error`` of each record, found by counting delimiters from the start of the record; it is empty
+        # where the row was scored.
         starts = delimiters[first + layout.error - 1] + 1
         ends = np.minimum(delimiters[np.minimum(first + layout.error, len(delimiters) - 1)], index.ends)
         rejected = np.flatnonzero(ends > starts)
+        # The chunk's first line of the rejects file is about its first rejected record, which gives the number of its
+        # first row.
+        # The chunk's first line of the rejects file is about its first rejected record, which gives the number of its
+        # first row.
         number = re.match(rb"[0-9]+", lines)
         first_row = int(number[0]) - int(rejected[0]) if number and len(rejected) else 1
         return cls(
@@ -75,7 +83,7 @@ class RejectedRecords:
         return len(self.indexes)
 
     def record(self, number: int) -> bytes:
-        """Return the fields of the input of one rejected record, as they stand in the results."""
+        """Return the fields of the input of one rejected record, as they appear in the results."""
         return self.index.data[int(self.index.starts[self.indexes[number]]) : self.own_ends[number]]
 
     def error(self, number: int) -> bytes:

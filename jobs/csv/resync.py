@@ -78,6 +78,8 @@ class _Lines:
     def of(cls, data: bytes, delimiter: int, final: bool) -> "_Lines":
         """Find the lines; what follows the last line end is one only with ``final``."""
         raw = np.frombuffer(data, np.uint8)
+        # Quotes after the last whole line are left out until the rest of that line is there.
+        # Quotes after the last whole line are left out until the rest of that line is there.
         at, line_feeds = np.flatnonzero(raw == QUOTE), np.flatnonzero(raw == LF)
         line_ends = np.append(line_feeds, len(data)) if final and not data.endswith(b"\n") else line_feeds
         places, first = np.unique(np.searchsorted(line_ends, at), return_index=True)
@@ -110,6 +112,10 @@ class _Lines:
     def delimiters(self, view: _View) -> Offsets:
         """Return the number of delimiters outside quotes in each line, summed up to each line, shape (n + 1,)."""
         outside = np.frombuffer(self.data, np.uint8) == self.delimiter
+        # The running xor tells where the state differs from that in which lines start. It is reset at the end of each
+        # line that ends in the other state, since each line is read from the same one.
+        # The running xor tells where the state differs from that in which lines start. It is reset at the end of each
+        # line that ends in the other state, since each line is read from the same one.
         quoted = self.quoted(view.toggles, view.open != (view.start == INSIDE))
         outside &= quoted if view.start == INSIDE else ~quoted
         found = np.flatnonzero(outside)
@@ -132,12 +138,20 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     continued = lines.view(kinds, INSIDE)
     last = _last_lines(continued)
     # Whether the reading of an open line ends within the limit; if it ends well, it is that of a record.
+    # A reading without a last line is at least as long as what is left of the buffer. With ``final``, it never ends:
+    # its length is one that is over the limit wherever it begins.
+    # A reading without a last line is at least as long as what is left of the buffer. With ``final``, it never ends:
+    # its length is one that is over the limit wherever it begins.
     lengths = np.append(lines.ends, len(data) if not final else 2 * len(data) + max_bytes)[last] - lines.starts
     within = alone.open & (lengths <= max_bytes)
     ended = within & (last < len(lines))
     sound = ended & ~alone.bad
     sound[sound] = ~continued.bad[last[sound]]
     if sound.any():
+        # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
+        # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
+        # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
+        # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
         first, after = lines.delimiters(alone), lines.delimiters(continued)
         own = np.flatnonzero(sound)
         sound[own] = first[own + 1] - first[own] + after[last[own] + 1] - after[own + 1] == width - 1
@@ -147,6 +161,8 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     result = _result(lines, alone, continued, continuation, taken, unclosed)
     for start, end in zip(lines.starts[taken].tolist(), lines.ends[last[taken]].tolist(), strict=True):
         result.line_ends[start:end] = False
+    # The first reading that may still end well after the buffer: it waits for more data, and all lines after it.
+    # The first reading that may still end well after the buffer: it waits for more data, and all lines after it.
     incomplete = np.flatnonzero(within & ~ended & ~alone.bad & ~continuation)
     if len(incomplete) and not final:
         result.line_ends[lines.starts[incomplete[0]] :] = False
@@ -158,6 +174,8 @@ def _last_lines(continued: _View) -> Offsets:
     count = len(continued.open)
     stops = np.where(continued.bad | ~continued.open, np.arange(count), count)
     last = np.full(count, count)
+    # The first stop after each line is the running minimum of the stops, from the last line backwards.
+    # The first stop after each line is the running minimum of the stops, from the last line backwards.
     last[:-1] = np.minimum.accumulate(stops[:0:-1])[::-1]
     return last
 
@@ -179,6 +197,10 @@ def _take(sound: Bits, last: Offsets) -> Offsets:
     # A group hangs on the one before if its first line is the last one of that.
     hangs = np.zeros(len(ends), np.bool_)
     hangs[1:] = first[1:] == ends[:-1]
+    # A group is certainly taken if nothing can block its first line, or if a second line can begin the record instead.
+    # Between such groups, a taken one blocks the next, which leaves the one after that free: every other one is taken.
+    # A group is certainly taken if nothing can block its first line, or if a second line can begin the record instead.
+    # Between such groups, a taken one blocks the next, which leaves the one after that free: every other one is taken.
     has_other = again > first
     certain = ~hangs | has_other
     places = np.arange(len(ends))
@@ -191,6 +213,8 @@ def _take(sound: Bits, last: Offsets) -> Offsets:
 
 def _within(taken: Offsets, last: Offsets) -> Bits:
     """Return which lines continue one of the records that begin at the lines ``taken``."""
+    # Records do not overlap, so the running sum of their beginnings and ends is 0 or 1.
+    # Records do not overlap, so the running sum of their beginnings and ends is 0 or 1.
     steps = np.zeros(len(last) + 1, np.int8)
     np.add.at(steps, taken + 1, 1)
     np.add.at(steps, last[taken] + 1, -1)

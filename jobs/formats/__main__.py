@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from typing import BinaryIO
 
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
@@ -12,6 +13,7 @@ from jobs.errors import UploadRefused
 from jobs.formats.detection import Format
 from jobs.formats.process import (
     END_FRAME,
+    ERROR_FRAME,
     FRAME,
     HEADER_FRAME,
     REFUSAL_FRAME,
@@ -19,7 +21,7 @@ from jobs.formats.process import (
     ROWS_FRAME,
     ReadOptions,
 )
-from jobs.formats.source import Source
+from jobs.formats.source import Source, check_names
 from jobs.memory import limit_memory
 
 
@@ -36,6 +38,9 @@ def main() -> None:
     except MemoryError:
         detail = f"the file needs more than {options.memory_mib} MiB of memory to be read; split it, or send CSV"
         _frame(out, REFUSAL_FRAME, _json(("too_large", detail, None)))
+    except Exception as error:  # noqa: BLE001 - the parent logs it, without the text, which may hold values of the file
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _frame(out, ERROR_FRAME, f"{type(error).__name__} at {place.filename}:{place.lineno}".encode())
     out.flush()
 
 
@@ -65,6 +70,7 @@ def _open(path: str, options: ReadOptions) -> Source:
 
 
 def _write(out: BinaryIO, source: Source) -> None:
+    check_names(source.names)
     schema = None if source.schema is None else base64.b64encode(source.schema.serialize()).decode()
     header = {"names": list(source.names), "sheets": list(source.sheets), "sheet": source.sheet, "schema": schema}
     _frame(out, HEADER_FRAME, _json(header))

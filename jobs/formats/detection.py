@@ -11,6 +11,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 HEAD_BYTES = 64 * 1024
 """Bytes that are enough to detect a format."""
 
+UPLOADS = "a file is needed as CSV, Excel (.xlsx, .xls), OpenDocument (.ods), Parquet, Arrow or JSON lines"
+
 
 class Format(StrEnum):
     """The formats of uploads, as parameters and documents name them."""
@@ -29,7 +31,7 @@ class Format(StrEnum):
         return self in (Format.XLSX, Format.XLS, Format.ODS)
 
 
-_TITLES = {
+TITLES = {
     Format.CSV: "CSV",
     Format.XLSX: "Excel (.xlsx)",
     Format.XLS: "Excel (.xls)",
@@ -38,6 +40,8 @@ _TITLES = {
     Format.ARROW: "Arrow",
     Format.JSONL: "JSON lines",
 }
+"""The formats as people know them."""
+
 # Windows sends CSV files as `application/vnd.ms-excel`, so that type says nothing.
 _UNDECIDED = ("", "application/octet-stream", "application/vnd.ms-excel")
 _TYPES = {
@@ -87,24 +91,38 @@ _SIGNATURES = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": Format.XLS,
 }
 _XLSX_NAMES = (b"[Content_Types].xml", b"_rels/", b"xl/", b"docProps/")
+_OFFICE = {
+    b"word/": "a Word document",
+    b"ppt/": "a PowerPoint presentation",
+    b"visio/": "a Visio drawing",
+    b"application/vnd.oasis.opendocument.text": "an OpenDocument text",
+    b"application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
+    b"application/epub": "an EPUB book",
+}
 _ODS_TYPE = b"application/vnd.oasis.opendocument.spreadsheet"
+_JSON_ARRAY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
+_OBJECT_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])[ \t]*\{|\A(?:\xef\xbb\xbf)?\s*\Z")
 _JSON_OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\})')
 
 
-def detect(head: bytes, asked: str | None, media_type: str, filename: str | None) -> Format:
+def detect(head: bytes, asked: str | None, media_type: str, filename: str | None, needed: str = UPLOADS) -> Format:
     """Return the format of a file that begins with ``head``: by its content, then by what the client says.
 
     Raises:
-        UploadRefused: ``unsupported_media_type``, naming what the file looks like; ``bad_parameter``.
+        UploadRefused: ``unsupported_media_type``, naming what the file looks like and what is ``needed``;
+            ``no_header`` of JSON lines; ``bad_parameter``.
     """
     named = _named(asked, media_type, filename)
-    found = _by_signature(head)
+    found = _by_signature(head, needed)
     if found:
         return found
+    if named is Format.JSONL and not _OBJECT_LINE.search(head):
+        detail = 'none of the first lines is a JSON object; JSON lines have one on each, such as {"age": 39}'
+        raise UploadRefused("no_header", detail)
     if named in (None, Format.CSV, Format.JSONL):
         is_json = named is None and _JSON_OBJECT.match(head) is not None
         return Format.JSONL if is_json else named or Format.CSV
-    raise UploadRefused("unsupported_media_type", f"this is not a file of the format {_TITLES[named]}")
+    raise UploadRefused("unsupported_media_type", f"this is not a file of the format {TITLES[named]}")
 
 
 def _named(asked: str | None, media_type: str, filename: str | None) -> Format | None:
@@ -121,9 +139,9 @@ def _named(asked: str | None, media_type: str, filename: str | None) -> Format |
     return _SUFFIXES.get(suffix, by_type) if by_type in (None, Format.CSV) else by_type
 
 
-def _by_signature(head: bytes) -> Format | None:
+def _by_signature(head: bytes, needed: str) -> Format | None:
     if head.startswith(_ZIP):
-        return _zipped(head)
+        return _zipped(head, needed)
     # The byte order marks of UTF-16 would not begin like this: four bytes of ones are no character.
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature):
@@ -131,16 +149,20 @@ def _by_signature(head: bytes) -> Format | None:
     text = head[:512].lstrip().lower()
     names = [name for mark, name in _OTHERS.items() if head.startswith(mark)]
     names += [name for mark, name in _MARKUP.items() if text.startswith(mark)]
+    if _JSON_ARRAY.match(head):
+        names.append("a JSON array")
     if names:
-        formats = "CSV, Excel (.xlsx, .xls), OpenDocument (.ods), Parquet, Arrow or JSON lines"
-        raise UploadRefused("unsupported_media_type", f"this looks like {names[0]}; a file is needed as {formats}")
+        raise UploadRefused("unsupported_media_type", f"this looks like {names[0]}; {needed}")
     return None
 
 
-def _zipped(head: bytes) -> Format:
+def _zipped(head: bytes, needed: str) -> Format:
     """Return the kind of workbook by the first entries of its archive."""
     if _ODS_TYPE in head[:256]:
         return Format.ODS
+    others = [what for name, what in _OFFICE.items() if name in head]
+    if others and b"xl/" not in head:
+        raise UploadRefused("unsupported_media_type", f"this looks like {others[0]}; {needed}")
     if any(name in head for name in _XLSX_NAMES):
         return Format.XLSX
     raise UploadRefused("unsupported_media_type", "this looks like a .zip archive; send the file that is in it")

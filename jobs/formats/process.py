@@ -11,14 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+import structlog
+
 from jobs.errors import Detail, UploadRefused
 from jobs.formats.detection import Format
+
+log = structlog.stdlib.get_logger(__name__)
 
 FRAME = struct.Struct("<cQ")
 ROWS = struct.Struct("<Qd")
 # Signals sent from outside, by a person or the system.
 EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
-HEADER_FRAME, ROWS_FRAME, END_FRAME, REFUSAL_FRAME = b"H", b"R", b"E", b"X"
+HEADER_FRAME, ROWS_FRAME, END_FRAME, REFUSAL_FRAME, ERROR_FRAME = b"H", b"R", b"E", b"X", b"!"
 
 
 class ReaderKilled(OSError):
@@ -92,6 +96,7 @@ def reading(file: IO[bytes], options: ReadOptions, seconds: float | None = None)
         [sys.executable, "-m", "jobs.formats", f"/dev/fd/{descriptor}", options.encode()],
         stdin=subprocess.PIPE,  # closed when this process ends, however that happens
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # what libraries write there may hold values of the file
         pass_fds=[descriptor],
     )
     timer = threading.Timer(seconds or 0, process.kill) if seconds else None
@@ -142,14 +147,17 @@ def _frames(process: "subprocess.Popen[bytes]") -> Iterator[tuple[bytes, bytes]]
         if kind == REFUSAL_FRAME:
             code, detail, row = json.loads(payload)
             raise UploadRefused(code, detail, [Detail(code, detail, row=row)])
+        if kind == ERROR_FRAME:
+            raise _failure(process, payload.decode())
         yield kind, payload
         if kind == END_FRAME:
             return
 
 
-def _failure(process: "subprocess.Popen[bytes]") -> Exception:
-    """Return what the end of a process without a report means."""
+def _failure(process: "subprocess.Popen[bytes]", error: str | None = None) -> Exception:
+    """Return what the end of a process without a report means; ``error``: type and place of an exception."""
     status = process.wait()
     if -status in EXTERNAL_SIGNALS:
         return ReaderKilled(f"the process that read the file was ended by signal {-status}")
+    log.warning("file reader failed", status=status, error=error)
     return UploadRefused("unreadable_file", "the file cannot be read: it is damaged, or needs too much memory")

@@ -6,7 +6,6 @@ columns are read like others. A formula counts as its result, and an error (``#D
 
 import datetime
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -21,6 +20,7 @@ from python_calamine import (
 
 from jobs.csv.reader import MAX_COLUMNS
 from jobs.errors import UploadRefused
+from jobs.formats.archives import PASSWORD, check_archive
 from jobs.formats.cells import csv_column
 from jobs.formats.detection import Format
 from jobs.formats.source import Kind, Rows, Source, unreadable
@@ -29,8 +29,8 @@ _BATCH_CELLS = 65_536
 # Rows among which the header is looked for: titles and remarks may precede it.
 _MAX_TITLE_ROWS = 20
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_MACROS = re.compile(r"(?i)(?:.*/)?vbaProject\.bin")
-_PASSWORD = "the workbook is protected by a password; save it without one"  # noqa: S105 - no password
+_MAX_LISTED_SHEETS = 1000
+_MAX_SHEET_NAME = 1000
 # What stands for a date that a sheet cannot show: before 1900.
 _NO_DATE = "#NUM!"
 
@@ -47,42 +47,21 @@ def open_sheet(path: str, kind: Format, sheet: str | None, wanted: Sequence[str]
     if kind is Format.XLS:
         _check_compound(path)
     else:
-        _check_archive(path, max_bytes)
+        check_archive(path, max_bytes)
     try:
         workbook = CalamineWorkbook.from_path(path)
         names = [found.name for found in workbook.sheets_metadata if found.typ == SheetTypeEnum.WorkSheet]
+        if any(len(name) > _MAX_SHEET_NAME for name in names):
+            raise UploadRefused("unreadable_file", f"a sheet has a name of more than {_MAX_SHEET_NAME} characters")
         name = _chosen(names, sheet)
         opened = workbook.get_sheet_by_name(name)
     except PasswordError as error:
-        raise UploadRefused("unreadable_file", _PASSWORD) from error
+        raise UploadRefused("unreadable_file", PASSWORD) from error
     except CalamineError as error:
         raise unreadable("workbook", error) from error
     if opened.width > MAX_COLUMNS:
         raise UploadRefused("too_wide", f"the sheet {name!r} has {opened.width} columns; the limit is {MAX_COLUMNS}")
     return _read(opened, names, name, wanted)
-
-
-def _check_archive(path: str, max_bytes: int) -> None:
-    """Look at the directory of a zipped workbook before anything of it is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            manifest = "META-INF/manifest.xml"
-            is_encrypted = any(entry.flag_bits & 1 for entry in entries)
-            sizes = {entry.filename: entry.file_size for entry in entries}
-            if sum(sizes.values()) > max_bytes:
-                raise UploadRefused("too_large", f"the workbook holds more than {max_bytes} bytes when it is unpacked")
-            if 0 < sizes.get(manifest, 0) < max_bytes // 64 and b"encryption-data" in archive.read(manifest):
-                is_encrypted = True
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
-        raise unreadable("workbook", error) from error
-    if is_encrypted:
-        raise UploadRefused("unreadable_file", _PASSWORD)
-    if any(_MACROS.fullmatch(name) for name in sizes):
-        detail = "this is a workbook with macros (.xlsm); save it as .xlsx, without them"
-        raise UploadRefused("unsupported_media_type", detail)
-    if not any(name.endswith(("workbook.xml", "workbook.bin", "content.xml")) for name in sizes):
-        raise UploadRefused("unsupported_media_type", "this is a .zip archive, but no workbook")
 
 
 def _check_compound(path: str) -> None:
@@ -91,7 +70,7 @@ def _check_compound(path: str) -> None:
         last = b""
         while block := file.read(1024 * 1024):
             if _ENCRYPTED in last + block:
-                raise UploadRefused("unreadable_file", _PASSWORD)
+                raise UploadRefused("unreadable_file", PASSWORD)
             last = block[-len(_ENCRYPTED) :]
 
 
@@ -123,7 +102,8 @@ def _read(sheet: CalamineSheet, names: Sequence[str], name: str, wanted: Sequenc
     columns = slice(min(used), max(used) + 1)
     body = (row[columns] for row in chain(first[header_at + 1 :], rows))
     kinds: list[set[Kind]] = [set() for _ in header[columns]]
-    return Source(header[columns], _rows(body, kinds, sheet.height), list(names), name, kinds=kinds)
+    listed = names[:_MAX_LISTED_SHEETS]
+    return Source(header[columns], _rows(body, kinds, sheet.height), listed, name, kinds=kinds)
 
 
 def _header_at(rows: Sequence[Sequence[Any]], wanted: Sequence[str]) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from jobs.csv.reader import MAX_COLUMNS
+from jobs.csv.reader import MAX_COLUMNS, MAX_FIELD_BYTES
+from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import UploadRefused
 
 
@@ -48,11 +49,15 @@ class Source:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise UploadRefused ``no_header`` without columns, or ``too_wide`` with too many."""
+    """Raise UploadRefused ``no_header`` without columns, or ``too_wide`` with too many or too long names."""
     if not names:
         raise UploadRefused("no_header", "the file has no columns")
     if len(names) > MAX_COLUMNS:
         raise UploadRefused("too_wide", f"the file has {len(names)} columns; the limit is {MAX_COLUMNS}")
+    sizes = [len(name.encode("utf-8", "replace")) for name in names]
+    if max(sizes) > MAX_FIELD_BYTES or sum(sizes) > MAX_RECORD_BYTES:
+        detail = f"a name is longer than {MAX_FIELD_BYTES} bytes, or all of them are longer than {MAX_RECORD_BYTES}"
+        raise UploadRefused("too_wide", detail)
 
 
 def unreadable(what: str, why: object) -> UploadRefused:

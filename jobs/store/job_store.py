@@ -65,6 +65,7 @@ class JobStore(ConversionStore):
             pipe.hset(JobKeys.of(new.id).job, mapping=JobRecord.encode_new(new, now, self._settings.retention_seconds))
             pipe.expire(JobKeys.of(new.id).job, self._settings.upload_idle_seconds)
             pipe.zadd(keys.UNFINISHED, {new.id: now})
+            # NX for a new set, GT for one that is there: GT alone never applies to a key without a lifetime.
             pipe.expire(keys.UNFINISHED, self._settings.retention_seconds, nx=True)
             pipe.expire(keys.UNFINISHED, self._settings.retention_seconds, gt=True)
             pipe.execute()
@@ -167,6 +168,7 @@ class JobStore(ConversionStore):
         seconds = keys.ALIVE_SECONDS
         if self.redis.set(keys.RECONCILER, node, nx=True, ex=seconds):
             return True
+        # The lock may pass on between these commands. Two reconcilers at once do no harm: their scripts are atomic.
         if self.redis.get(keys.RECONCILER) != node.encode():
             return False
         return bool(self.redis.expire(keys.RECONCILER, seconds))
@@ -226,6 +228,7 @@ class JobStore(ConversionStore):
             for name in lists:
                 pipe.zrevrangebyscore(name, top, "-inf", start=0, num=_SCAN_PAGE, withscores=True)
             found = pipe.execute()
+        # The scan begins at the time of the last job listed, as others may have the same; those listed are left out.
         # A job may be in several lists.
         pairs = sorted({(score, raw.decode()) for part in found for raw, score in part}, reverse=True)[:_SCAN_PAGE]
         more = any(len(part) == _SCAN_PAGE for part in found) or len(pairs) == _SCAN_PAGE
@@ -236,6 +239,7 @@ class JobStore(ConversionStore):
             for job_id in ids:
                 pipe.hgetall(JobKeys.of(job_id).job)
             raws = pipe.execute()
+        # The set of jobs does not notice when a job expires.
         gone = [job_id for job_id, raw in zip(ids, raws, strict=True) if not raw]
         if gone:
             with self.redis.pipeline(transaction=False) as pipe:

@@ -98,6 +98,7 @@ class AdditiveModel:
         ``columns`` holds, by feature, the distinct values and, for each row, an index into them.
         """
         effects = (self._effects_of_column(name, *columns[name]) for name in self._terms)
+        # Added up in place, without a new array for each feature.
         total = next(effects) + self.intercept
         for effect in effects:
             total += effect

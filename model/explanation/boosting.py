@@ -89,6 +89,7 @@ def _unit(library: str, model: Any) -> Unit:
     unit = next((unit for unit, names in _UNITS[library].items() if objective in names), Unit.SCORE)
     if is_classifier(model):
         return unit if unit is Unit.LOG_ODDS and len(model.classes_) == 2 else Unit.SCORE
+    # A regressor with a logistic objective predicts probabilities, so that its margin is neither target nor logarithm.
     return Unit.SCORE if unit is Unit.LOG_ODDS else unit
 
 
@@ -125,6 +126,7 @@ def _xgboost_predict(model: Any, inputs: Any, **options: bool) -> Floats:
     matrix = xgboost.DMatrix(
         inputs, missing=model.missing, enable_categorical=True, feature_types=model.feature_types, nthread=model.n_jobs
     )
+    # After early stopping, the booster still has the trees of later rounds, which the model does not predict with.
     best = None if model.booster == "gblinear" else getattr(model, "best_iteration", None)
     rounds = (0, 0) if best is None else (0, best + 1)
     return np.asarray(model.get_booster().predict(matrix, iteration_range=rounds, **options))

@@ -64,6 +64,7 @@ def _evenly_spaced(inputs: Any, maximum: int) -> Any:
     """Return at most ``maximum`` of the records, evenly spaced among them."""
     if len(inputs) <= maximum:
         return inputs
+    # Training data may be sorted: the first records could all be of one class.
     places = np.linspace(0, len(inputs) - 1, maximum).astype(np.int64)
     return inputs.iloc[places] if isinstance(inputs, pd.DataFrame) else inputs[places]
 

@@ -114,6 +114,7 @@ def _trace(step: Any, inputs: Origins, width: int | None) -> Origins:
     if isinstance(step, FeatureUnion):
         parts = [part for _, part in step.transformer_list if not (isinstance(part, str) and part == "drop")]
         return [origin for part in parts for origin in origins_of(part, inputs)]
+    # Whatever a step makes of a single input comes from it.
     if len(set(inputs)) == 1:
         return inputs[:1] * (_width_of(step) if width is None else width)
     return _one_to_several(step, inputs)
@@ -135,6 +136,7 @@ def _keeps_columns(step: Any) -> bool:
 def _through_steps(pipeline: Pipeline, inputs: Origins, width: int | None) -> Origins:
     steps = [step for _, step in pipeline.steps]
     for place, step in enumerate(steps):
+        # A step makes as many columns as the next step takes; some steps do not say.
         after = (getattr(later, "n_features_in_", None) for later in steps[place + 1 :])
         inputs = origins_of(step, inputs, next((count for count in after if count is not None), width))
     return inputs
@@ -142,6 +144,7 @@ def _through_steps(pipeline: Pipeline, inputs: Origins, width: int | None) -> Or
 
 def _through_column_transformer(columns: ColumnTransformer, inputs: Origins) -> Origins:
     names = getattr(columns, "feature_names_in_", np.arange(columns.n_features_in_))
+    # So that columns can be selected as ColumnTransformer does it: by name or by place.
     by_name = pd.Series(inputs, index=names)
     origin_by_output: dict[int, int] = {}
     for name, step, selected in columns.transformers_:
@@ -173,6 +176,7 @@ def _one_to_several(step: Any, inputs: Origins) -> Origins:
     if isinstance(step, SelectorMixin):
         return [inputs[index] for index in step.get_support(indices=True)]
     if isinstance(step, SimpleImputer):
+        # It drops columns that had no value at all in training.
         kept = [origin for origin, value in zip(inputs, step.statistics_, strict=True) if not pd.isna(value)]
         return _with_indicators(step, inputs if step.keep_empty_features else kept, inputs)
     if isinstance(step, KNNImputer) or type(step).__name__ == "IterativeImputer":

@@ -122,6 +122,7 @@ class PipelineExplainer:
 def _select_classes(attribution: Attribution, classes: Classes) -> tuple[Floats, Floats]:
     """Return baselines, shape (n,), and effects, (n, features), on the output of the class of each row."""
     if len(attribution.baselines) == 1:
+        # The only output is that of the second class; that of the first is its negative.
         signs = np.where(classes == 0, -1.0, 1.0)
         return signs * attribution.baselines[0], signs[:, np.newaxis] * attribution.effects[:, :, 0]
     return attribution.baselines[classes], attribution.effects[np.arange(len(classes)), :, classes]
@@ -162,6 +163,7 @@ def _of_pipeline(pipeline: Pipeline, columns: Lineage) -> Attributor:
 
 
 def _of_calibrated(model: Any, columns: Lineage) -> Attributor:
+    # Calibration is not additive, so that the scores before it are explained.
     parts = [_attributor(fold.estimator, columns) for fold in model.calibrated_classifiers_]
     return Averaged(parts, Unit.UNCALIBRATED_SCORE)
 

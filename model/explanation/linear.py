@@ -116,6 +116,7 @@ def _coefficients(model: Any) -> tuple[Floats, Floats]:
         likelihoods, priors = model.feature_log_prob_, model.class_log_prior_
         if len(likelihoods) > 2:
             return likelihoods, priors
+        # As log-odds of the second class, like the decision of other binary classifiers.
         return likelihoods[1:] - likelihoods[:1], priors[1:] - priors[:1]
     if getattr(model, "kernel", "linear") != "linear":
         raise NotExplainable(f"this {type(model).__name__} is not linear")
@@ -125,6 +126,7 @@ def _coefficients(model: Any) -> tuple[Floats, Floats]:
     if not is_classifier(model):
         if len(coefficients) > 1:
             raise NotExplainable(f"this {type(model).__name__} has several targets")
+    # SVC, for one, has coefficients for pairs of classes.
     elif len(coefficients) != (1 if len(model.classes_) == 2 else len(model.classes_)):
         raise NotExplainable(f"this {type(model).__name__} has other outputs than its classes")
     return coefficients, intercepts
@@ -133,6 +135,7 @@ def _coefficients(model: Any) -> tuple[Floats, Floats]:
 def _unit(model: Any, outputs: int) -> Unit:
     if isinstance(model, GENERALISED):
         link = getattr(model, "link", "log")
+        # As scikit-learn chooses the link.
         is_log = model.power > 0 if link == "auto" else link == "log"
         return Unit.LOG_TARGET if is_log else Unit.TARGET
     if not is_classifier(model):

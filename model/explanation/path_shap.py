@@ -150,6 +150,7 @@ class _Leaves:
             # no node of the quadrature is 0 or 1.
             factors = self.shares + point * gaps
             integral += weight * factors.prod(axis=2, keepdims=True) / factors
+        # Now (o_i - z_i) times the integral: all of the formula but the leaf's value for each output.
         gaps *= integral
         by_output = (gaps * values[:, np.newaxis] for values in self.values.T)
         return np.stack([effects.reshape(len(matrix), -1) @ self.sums for effects in by_output], axis=2)
@@ -160,6 +161,7 @@ class _Leaves:
         followed = np.ones((len(matrix), len(self.values), self.shares.shape[1] + 1), np.bool_)
         every_leaf = np.arange(len(self.values))
         for split in self.splits:
+            # Splits on one column share a slot: the record must follow all of them.
             followed[:, every_leaf, split.slot] &= goes_left[:, split.node] == split.goes_left
         return followed[:, :, :-1].astype(np.float64)  # without the spare slot
 

@@ -91,6 +91,7 @@ class TreeModel:
             baselines = np.concatenate([output.baselines for output in explainer]) + self._offsets
         else:
             values = explainer.shap_values(matrix, check_additivity=False)
+            # shap leaves out the axis of outputs where there is one output.
             values = values if values.ndim == 3 else values[:, :, np.newaxis]
             baselines = np.atleast_1d(explainer.expected_value)
         return Attribution(summed(values, self._sums), np.asarray(baselines, dtype=np.float64))
@@ -212,6 +213,7 @@ def _trees(estimators: Sequence[Any], factor: float) -> Trees:
         _concatenate_children([getattr(tree, side) for tree in trees], roots)
         for side in ("children_left", "children_right")
     )
+    # Forests average their trees and boosting weights them by the learning rate: a factor either way.
     values = np.concatenate([tree.value[:, 0] for tree in trees]) * factor
     weight = np.concatenate([tree.weighted_n_node_samples for tree in trees])
     return Trees(roots, left, right, columns, values, weight, goes_left)
@@ -274,5 +276,6 @@ def _in_bitsets(bitsets: NDArray[np.uint32], codes: Floats) -> NDArray[np.bool_]
     """Tell which codes, shape (n, k), are in the k bitsets, shape (k, words)."""
     within = (codes >= 0) & (codes < bitsets.shape[1] * _WORD_BITS)  # false for NaN
     places = np.where(within, codes, 0).astype(np.int64)
+    # First the word of each code's bit, then the bit in it.
     words = bitsets[np.arange(len(bitsets)), places // _WORD_BITS]
     return np.asarray(within & ((words >> (places % _WORD_BITS).astype(np.uint32)) & 1).astype(np.bool_))

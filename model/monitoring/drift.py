@@ -274,5 +274,5 @@ def _describe(feature: Feature, summary: FeatureSummary, verdict: Verdict, bins:
     if summary.counts is not None:
         return f"{feature.title} is {very} different from training: {largest_growth.label} makes up {shares}."
     if abs(shift) < _SAME_MEAN:
-        return f"{feature.title} is spread {very} differently than in training."
+        return f"{feature.title} is distributed {very} differently than in training."
     return f"{feature.title} is {much} {'higher' if shift > 0 else 'lower'} than in training."

@@ -1,4 +1,4 @@
-"""Write the card of a pipeline: what it takes and predicts, how its labels are decided, and how well it performs."""
+"""Write the card of a pipeline: its input features and output, how its labels are decided, and how well it performs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from model.card import InputForm, ModelKind
-from model.onboarding.pipeline_inspection import as_input
+from model.columns import as_input
 from model.scorer import Predictions, Scorer
 
 _SHARE = 0.2

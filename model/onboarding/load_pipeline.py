@@ -195,10 +195,8 @@ def _read_skops(content: bytes, source: _Source) -> Any:
 
 
 def _refuse_missing_library(content: bytes, source: _Source) -> None:
-    library = trusted_types.missing_library(content)
-    if library is not None:
-        how = trusted_types.how_to_install(library)
-        raise RefusedModel(f"{source.path} needs {library}, which is not installed here; {how}")
+    if library := trusted_types.missing_library(content):
+        raise RefusedModel(f"{source.path} {trusted_types.needs(library)}")
 
 
 def _made_by(error: BrokenModel) -> str | None:
@@ -217,8 +215,7 @@ def _read_native(read: Any, path: Path) -> Any:
         raise RefusedModel(f"{path} holds {error}; save the model again") from error
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
-        how = trusted_types.how_to_install(library)
-        raise RefusedModel(f"{path} needs {library}, which is not installed here; {how}") from error
+        raise RefusedModel(f"{path} {trusted_types.needs(library)}") from error
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise RefusedModel(f"{path} cannot be read by its library: {reason}; save it again") from error

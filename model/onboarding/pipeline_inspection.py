@@ -14,6 +14,7 @@ from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.pipeline import Pipeline
 
 from model.card import InputForm, ModelKind
+from model.columns import as_input
 from model.errors import RefusedModel, failure_reason
 from model.onboarding.known_values import inner_estimator, inner_estimators
 from model.onboarding.training_data import TrainingData
@@ -48,17 +49,6 @@ class PipelineInspection:
     class_names: tuple[str, ...] = ()
     targets: int = 1
     takes_all_columns: bool = False
-
-
-def as_input(frame: pd.DataFrame, form: InputForm) -> Any:
-    """Return the user's frame in the form that the pipeline takes."""
-    match form:
-        case InputForm.FRAME:
-            return frame
-        case InputForm.ARRAY:
-            return frame.to_numpy()
-        case InputForm.TEXTS:
-            return frame.iloc[:, 0].to_numpy()
 
 
 def inspect_pipeline(

@@ -19,9 +19,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from model.answers import TOLERANCE, absolute_tolerance
 from model.card import Card, LabelRule, ModelKind, Scores
-from model.columns import Floats
+from model.columns import Floats, as_input
 from model.errors import RefusedModel
-from model.onboarding.pipeline_inspection import PipelineInspection, as_input, last_step
+from model.onboarding.pipeline_inspection import PipelineInspection, last_step
 from model.scorer import label_places, score_method
 
 USUAL_THRESHOLD = 0.5

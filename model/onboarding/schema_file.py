@@ -12,7 +12,7 @@ from tomlkit.items import Table
 from model.errors import RefusedModel
 from model.schema import Fault, Feature, FeatureKind
 
-_HEAD = """What the model is called, and what it takes. Edit it, then add the model again with --schema and this file.
+_HEAD = """The name and the input features of the model. Edit it, then add the model again with --schema and this file.
 kind: number, category, boolean, date or text. missing_allowed: an empty value is given to the pipeline as missing.
 unseen: what happens to a number outside minimum and maximum, or to another category: "reject" the record, "warn" (score
 it with a warning) or "missing" (score it without the value, with a warning). labels: what people read for a category.

@@ -20,6 +20,20 @@ TIMEOUT_MS = 30_000
 NewPage = Callable[..., Page]
 
 
+def predict(page: Page) -> None:
+    """Click Predict and wait for the prediction of what is in the form.
+
+    The form predicts while it is filled in, so a result alone may be that of the fields filled in so far.
+    """
+    page.get_by_role("button", name="Predict").click()
+    expect_prediction_complete(page)
+
+
+def expect_prediction_complete(page: Page) -> None:
+    """Wait until no prediction is under way; after typing, one starts only after a pause or when the field is left."""
+    expect(page.locator("#outcome")).not_to_have_attribute("aria-busy", "true")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium_path()

@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Route, expect
 
+from tests.browser.conftest import expect_prediction_complete, predict
 from tests.browser.people import ANSWER, PEOPLE, csv_file
 from tests.stack import Stack, wait_until
 
@@ -153,8 +154,9 @@ def test_data_drift_is_accessible(page: Page, addresses: dict[str, str]) -> None
 
 def test_a_new_result_does_not_shift_the_page(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Predict").click()
+    predict(page)
     expect(page.locator("#probability")).to_be_visible()
     page.get_by_label("Education").select_option("Masters")
+    expect_prediction_complete(page)
     expect(page.locator("#contributions-heading")).to_be_visible()
     assert page.evaluate(SHIFT) < 0.01

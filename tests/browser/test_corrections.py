@@ -124,7 +124,7 @@ def test_a_german_export_is_checked_uploaded_repaired_and_downloaded_whole(
     page.get_by_label("File", exact=True).set_input_files(file)
     preview = page.locator("#preview")
     expect(preview).to_contain_text("windows-1252, delimiter: semicolon; 61 rows")
-    expect(preview).to_contain_text("The first 2 lines before the header stand in the results as in the file.")
+    expect(preview).to_contain_text("The first 2 lines before the header appear in the results as in the file.")
     expect(preview).to_contain_text("Numbers have decimal commas")
     expect(preview).to_contain_text("The last line holds totals.")
     page.get_by_role("button", name="Upload and score bericht.csv").click()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import NewPage, predict
 from tests.browser.kinds import KINDS, Kind
 from tests.browser.people import csv_file
 from web.pages.formatting import format_significant
@@ -81,7 +81,7 @@ def test_form_and_upload_give_the_predictions_of_the_pipeline(
     page.goto(f"/models/{name}")
     for row in (0, other):
         fill(page, record_of(kind, row))
-        page.get_by_role("button", name="Predict").click()
+        predict(page)
         expect(page.locator("#decision, #prediction, #targets td")).to_have_text([*map(shown, answers[row])])
         assert page.locator("#record-form .error").count() == 0
     assert_valid_layout(page)

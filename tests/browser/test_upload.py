@@ -207,7 +207,7 @@ def test_a_messy_file_is_explained_before_it_is_uploaded(page: Page) -> None:
     page.get_by_label("File", exact=True).set_input_files(csv_file(text))
     notes = page.locator("#preview .notes")
     expect(notes).to_contain_text("Numbers have decimal commas")
-    expect(notes).to_contain_text("The first line before the header stands in the results")
+    expect(notes).to_contain_text("The first line before the header appears in the results")
     expect(notes).to_contain_text("The last line holds totals. It is rejected; all other rows are scored.")
     page.get_by_text("Options", exact=True).click()
     page.get_by_label("Decimal mark").select_option(".")

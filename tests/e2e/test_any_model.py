@@ -1,4 +1,4 @@
-"""People bring pipelines of their own: each becomes a form, a CSV scorer and an API, without a line of code."""
+"""Pipelines of any kind are added: each becomes a form, a CSV scorer and an API, without a line of code."""
 
 import csv
 import io

@@ -161,6 +161,27 @@ def test_a_spreadsheet_may_change_dialect_and_encoding(service: Stack) -> None:
     assert (new["rows"]["scored"], new["encoding"]) == (1, "utf-8")
 
 
+@pytest.mark.parametrize(("codec", "encoding"), [("cp1252", None), ("cp1250", "cp1250"), ("utf-8", None)])
+def test_a_downloaded_file_comes_back_in_the_encoding_of_the_input(
+    service: Stack, codec: str, encoding: str | None
+) -> None:
+    """Rows that were not edited stay as they were, those with bytes that do not decode among them."""
+    file = f"{HEADER},note\n{GOOD},Zürich\n{BAD_SEX},Genève\n{BAD_SEX},Łódź\n".encode(codec, "replace")
+    file += f"{GOOD},a\x81b\n".encode("latin-1")
+    job, before = service.score(file, **({"encoding": encoding} if encoding else {}))
+    assert b"a\x81b" in before
+    text = service.get(job["links"]["rejects"], params={"shape": "records"}).content
+    assert b"a\x81b" in text
+    edited = text.replace(b",M,", b",Male,", 1)
+    new = corrected(service, job, edited)
+    assert (new["rows"]["scored"], new["rows"]["rejected"]) == (2, 2)
+    after = service.get(new["links"]["results"]).content
+    assert [n for n, (a, b) in enumerate(zip(after.splitlines(), before.splitlines(), strict=True)) if a != b] == [2]
+    refused = correct(service, job, edited.replace(b"40,a\x81b", b"41,a\x81b"))
+    assert problem_of(refused) == (422, "undecodable")
+    assert refused.json()["errors"][0]["row"] == 4
+
+
 @pytest.mark.parametrize("form", ["multipart", "gzip", "utf-16", "separator line"])
 def test_a_file_comes_in_any_form_that_an_upload_has(service: Stack, form: str) -> None:
     job, _ = service.score(FILE)
@@ -241,7 +262,7 @@ def test_duplicate_columns_of_the_input_are_told_apart_by_place_only(service: St
     (b"_row,age\n2,1,3\n", "ragged", {}),
     (b'_row,age\n2,"1"x\n', "malformed", {}),
     (b'_row,age\n2,"1\n', "open_quote", {}),
-    ("_row,sex\n2,é\n".encode() + b"4,\xff\n", "undecodable", {}),
+    ("_row,sex\n2,é\n".encode() + b"4,\xff\n", "undecodable", {"row": 4}),
     (b"_row,age\n,1\n", "unknown_row", {}),
 ])  # fmt: skip
 def test_what_cannot_be_a_correction_is_refused_and_nothing_is_stored(
@@ -268,7 +289,10 @@ def test_other_bodies_are_refused_as_those_of_an_upload(service: Stack) -> None:
         "malformed_body",
     )
     assert problem_of(correct(service, job, content=b"x", headers={"Content-Type": "image/png"}))[0] == 415
-    assert problem_of(correct(service, job, b"PK\x03\x04xl/")) == (415, "unsupported_media_type")
+    for data, looks in ((b"\x89PNG\r\n\x1a\n", "looks like a PNG image"), (b"PK\x03\x04xl/", "format Excel (.xlsx)")):
+        response = correct(service, job, data)
+        assert problem_of(response) == (415, "unsupported_media_type")
+        assert response.json()["detail"].endswith(f"{looks}; corrections are needed as CSV or JSON")
     assert problem_of(correct(service, job, b"_row,age\n" + b"1,1\n" * (1 << 23))) == (413, "too_large")
     huge = json.dumps({"records": [{"_row": 2, "age": (1 << 24) * "1"}]}).encode()
     assert problem_of(correct(service, job, content=huge, headers={"Content-Type": "application/json"}))[0] == 413

@@ -1,4 +1,4 @@
-"""Models as people bring them are explained by the running service: records, files and pages say the same 'why'."""
+"""Added models are explained by the running service: records, files and pages show the same contributions."""
 
 import csv
 import io

@@ -7,7 +7,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from tests.jobs.formats.files import arrow_file, arrow_stream, json_lines, parquet, xlsx, zipped
+from tests.jobs.formats.files import arrow_file, arrow_stream, json_lines, parquet, xls, xlsx, zipped
 from tests.stack import Stack, problem_of
 
 NAMES = ["id", "age", "workclass", "education", "marital_status", "race", "sex", "hours_per_week"]
@@ -19,6 +19,7 @@ TABLE = pa.table({name: [row[at] for row in ROWS] for at, name in enumerate(NAME
 BOOK = xlsx(("Cover", [["Nothing here"]]), ("People", [["Our people"], [], NAMES, *ROWS]))
 FILES = {
     "people.xlsx": xlsx(("People", [NAMES, *ROWS])),
+    "people.xls": xls(("People", [NAMES, *ROWS])),
     "people.parquet": parquet(TABLE, row_group_size=100),
     "people.arrows": arrow_stream(TABLE),
     "people.arrow": arrow_file(TABLE),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import Stack, problem_of
+from tests.stack import CSV, Stack, problem_of
 
 HEADER = "age,workclass,education,marital_status,race,sex,hours_per_week"
 GOOD = "39,State-gov,Bachelors,Never-married,White,Male,40"
@@ -237,9 +237,26 @@ def test_the_encoding_can_be_given(service: Stack) -> None:
 def test_a_record_that_does_not_decode_is_rejected(service: Stack) -> None:
     data = f"{HEADER},note\n{GOOD},café\n".encode() + f"{OTHER},caf\xe9\n".encode("latin-1") + f"{GOOD},ok\n".encode()
     job, results = service.score(data)
-    rows = rows_of(results)
-    assert [row["error"][:11] for row in rows] == ["", "undecodable", ""]
     assert job["encoding"] == "utf-8"
+    rows = rows_of(results.decode("utf-8", "replace").encode())
+    assert [row["error"][:11] for row in rows] == ["", "undecodable", ""]
+    # It comes back as it was, except where the results are to be UTF-8.
+    assert results.splitlines()[2].startswith(data.splitlines()[2] + b",,,")
+    assert b"caf\xe9\n" in service.get(job["links"]["rejects"]).content
+    for query in ({"output_encoding": "utf-8"}, {"format": "excel-csv"}, {"format": "jsonl"}):
+        assert "caf\ufffd" in service.get(job["links"]["results"], params=query).raise_for_status().content.decode()
+    preview = service.request("POST", "/api/v1/preflight", content=data, headers=CSV).raise_for_status().json()
+    assert [example["error"] is None for example in preview["examples"]] == [True, False, True]
+
+
+def test_an_undefined_byte_of_windows_comes_back_as_it_was(service: Stack) -> None:
+    data = f"{HEADER},note\n{GOOD},Zürich\n".encode("cp1252") + f"{OTHER},a\x81b\n".encode("latin-1")
+    job, results = service.score(data)
+    assert (job["encoding"], job["rows"]["rejected"]) == ("windows-1252", 1)
+    assert [
+        line.startswith(before) for line, before in zip(results.splitlines()[1:], data.splitlines()[1:], strict=True)
+    ]
+    assert b",a\x81b\n" in service.get(job["links"]["rejects"]).content
 
 
 REFUSED = [

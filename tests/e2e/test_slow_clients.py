@@ -1,5 +1,6 @@
 """Clients that are slow, silent or many hold up nobody else."""
 
+import gzip
 import json
 import re
 import socket
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_jobs_api import FILE, GOOD, HEADER, LARGE
-from tests.stack import CSV, Stack, wait_until
+from tests.stack import CSV, Stack, problem_of, wait_until
 
 # More than the service has threads for at once, were each of these clients to keep one.
 SLOW = 300
@@ -144,3 +145,50 @@ def test_a_thousand_long_polls_really_wait_and_leave_the_service_answering(servi
             for stream in streams:
                 assert last_of(stream).count(b'"state":"succeeded"') == 1
     wait_until(service.ready)
+
+
+def test_exports_that_one_address_follows_leave_places_to_others(service: Stack) -> None:
+    """An export is a process, so that few can run at once."""
+    ended = service.upload(FILE).json()
+    with unfinished(service) as (job, upload):
+        follow = head("GET", f"{job['links']['results']}?format=jsonl&follow=true", "Connection: close")
+        with clients(service, 20, follow, address="127.0.0.2") as followers:
+            answers = [follower.recv(12) for follower in followers]
+            assert set(answers) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+            for _ in range(6):  # of whichever process
+                answer = service.get(ended["links"]["results"], params={"format": "jsonl"})
+                assert (answer.status_code, answer.content.count(b"\n")) == (200, 2)
+        upload.sendall(b"0\r\n\r\n")
+        service.ended(job)
+
+
+def test_large_corrections_of_one_address_are_read_one_after_the_other(service: Stack) -> None:
+    """To read them takes memory and processor time, and packed they are small; small ones are read at once."""
+    job = service.upload(FILE).json()
+    path, large = f"{job['links']['self']}/corrections", b"_row,age\n" + b"2,39\n" * 100_000
+    lines = ("Content-Type: text/csv", f"Content-Length: {len(large)}", "Connection: close")
+    with clients(service, 12, head("POST", path, *lines) + large[:-5], address="127.0.0.2") as connections:
+        waiting = {connection for connection in connections if not refused_as_busy(connection)}
+        assert 1 <= len(waiting) <= 2, "one of each web process"
+        bomb = gzip.compress(large)
+        assert len(bomb) < 16 * 1024, "all of it is there before it is read"
+        packed = (
+            "Content-Type: text/csv",
+            "Content-Encoding: gzip",
+            f"Content-Length: {len(bomb)}",
+            "Connection: close",
+        )
+        with clients(service, 4, head("POST", path, *packed) + bomb, address="127.0.0.2") as bombs:
+            assert all(refused_as_busy(connection) for connection in bombs) or len(waiting) == 1
+        small = service.request("POST", path, json={"records": [{"_row": 2, "age": 39}]})
+        assert small.status_code == 202
+        assert problem_of(service.request("POST", path, content=large, headers=CSV)) == (422, "duplicate_row")
+
+
+def refused_as_busy(connection: socket.socket) -> bool:
+    """Whether a request is refused since there are too many; false if it is still read."""
+    connection.settimeout(3)
+    try:
+        return b'"code":"busy"' in last_of(connection)
+    except TimeoutError:
+        return False

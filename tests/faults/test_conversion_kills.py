@@ -9,6 +9,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests.faults.test_kills import (
     HEADER,
     QUICK,
@@ -21,7 +23,7 @@ from tests.faults.test_kills import (
     kill_the_worker,
 )
 from tests.jobs.formats.files import json_lines, parquet
-from tests.stack import Stack, running_stack, wait_until
+from tests.stack import Stack, problem_of, running_stack, wait_until
 
 NAMES = HEADER.split(",")
 
@@ -105,3 +107,18 @@ def test_a_canceled_conversion_stops_and_leaves_nothing_behind(stack: Stack, fil
     ended = stack.request("DELETE", job["links"]["self"]).json()
     assert (ended["state"], ended["converting"]) == ("canceled", None)
     wait_until(lambda: not stack.processes("-m jobs.formats"))
+
+
+def test_a_conversion_waits_while_the_store_is_full(stack: Stack, files: dict[str, bytes]) -> None:
+    with connect(Settings(data_dir=stack.folder)) as redis:
+        before = redis.config_get("maxmemory")["maxmemory"]
+        job = converting(stack, "a.jsonl", files["a.jsonl"])
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.9))
+        try:
+            wait_until(lambda: "conversion waits for room" in (stack.folder / "log").read_text())
+            # Whoever comes now has to wait, too.
+            assert problem_of(stack.upload(f"{HEADER}\n1,39,{RECORD}\n".encode())) == (503, "store_full")
+            assert stack.get(job["links"]["self"]).json()["state"] == "running"
+        finally:
+            redis.config_set("maxmemory", before)
+    check_results(stack, stack.ended(job))

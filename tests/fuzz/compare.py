@@ -65,10 +65,12 @@ def check_rows(outcome: Outcome, wanted: Opened, judged: list[Row], scorer: Scor
     fine = [row for row in judged if not row.faults and not row.broken]
     predictions = scorer.predict_records([row.values for row in fine]) if fine else None
     answers = iter(zip(predictions.values.tolist(), predictions.positive.tolist(), strict=True) if predictions else ())
-    written = read(outcome.output.decode(), wanted.delimiter)
+    written = read(outcome.output.decode("utf-8", "surrogateescape"), wanted.delimiter)
     assert written.open_quote_row is None
     assert len(written.records) == len(judged)
-    others = csv.reader(io.StringIO(outcome.output.decode(), newline=""), delimiter=wanted.delimiter)
+    others = csv.reader(
+        io.StringIO(outcome.output.decode("utf-8", "surrogateescape"), newline=""), delimiter=wanted.delimiter
+    )
     assert list(others) == [[unquoted(field) for field in record.fields] for record in written.records]
     for row, record in zip(judged, written.records, strict=True):
         # Only a text that is quoted across unquoted fields stays as it came: all readers find the same fields in it.
@@ -106,7 +108,7 @@ def _check_error(row: Row, error: str) -> None:
 
 def check_rejects(outcome: Outcome, wanted: Opened, judged: list[Row]) -> None:
     """A line per fault: row, column, value, code, reason, then the record as it stands in the results."""
-    lines = read(outcome.rejects.decode(), wanted.delimiter)
+    lines = read(outcome.rejects.decode("utf-8", "surrogateescape"), wanted.delimiter)
     assert lines.open_quote_row is None
     found = [[unquoted(field) for field in line.fields] for line in lines.records]
     assert len(found) == sum(len(row.faults) or bool(row.broken) for row in judged)

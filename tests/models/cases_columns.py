@@ -201,7 +201,7 @@ CASES = (
     Case("simple-imputer-with-indicator", partial(imputed, SimpleImputer(add_indicator=True))),
     Case("nearest-neighbours-imputer", partial(imputed, KNNImputer(n_neighbors=3))),
     Case("iterative-imputer", iteratively_imputed),
-    Case("iterative-imputer-without-any-number", without_any_number, refused=("row 4", "depends on the others")),
+    Case("iterative-imputer-without-any-number", without_any_number, refused=("row 4", "depends on the other rows")),
     Case("fitted-on-an-array", without_names),
     Case("columns-751", partial(wide, 751), browser=True),
     Case("columns-58", partial(wide, 58)),

@@ -20,7 +20,7 @@ from tests.web.records import RECORD
 
 @pytest.fixture(scope="module")
 def other(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scorer]:
-    """A version of the income model that is not the current one, learnt from fewer records."""
+    """A version of the income model that is not the current one, trained on fewer records."""
     frame, labels = income.load_records(census_model.TRAINING)
     elsewhere = Catalog(tmp_path_factory.mktemp("elsewhere"), "income")
     card = income.publish(income.make_income_pipeline().fit(frame[:2000], labels[:2000]), elsewhere)

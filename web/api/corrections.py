@@ -16,7 +16,6 @@ from web.jobs.schemas import JobDocument
 from web.services import services
 from web.uploads.corrections import CorrectionsBody, create_job
 from web.uploads.parameters import CorrectionsForm
-from web.uploads.upload import refusals_logged
 
 api = APIBlueprint(
     "corrections",
@@ -49,9 +48,10 @@ def create_corrections(path: JobPath) -> Response:
     key = idempotency_key()
     first = key.begin() if key else None
     try:
-        with services().held_keys.held(key) if key and not first else nullcontext():
-            with refusals_logged():
-                body = CorrectionsBody.read(request, services())
+        with (
+            services().held_keys.held(key) if key and not first else nullcontext(),
+            CorrectionsBody.received(request, services()) as body,
+        ):
             if first:
                 return replayed(first, body.fingerprint(path.job_id))
             job_id = create_job(services(), correctable_job(path.job_id), body, current_identity().as_owner, key)

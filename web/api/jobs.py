@@ -246,7 +246,7 @@ def get_results(path: JobPath) -> Response:
     if kind in (ExportFormat.CSV, ExportFormat.EXCEL_CSV):
         response = _csv_results(_csv_form(job, query), kind, follow)
     else:
-        export = Export(job, kind, current.settings, current.limits.exports, follow)
+        export = Export(job, kind, current.settings, current.limits.exports, request.remote_addr or "", follow)
         extension = f"scored.{kind.value}"
         try:
             response = downloads.file_response(

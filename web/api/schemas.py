@@ -151,7 +151,7 @@ class PreflightDocument(Described):
     delimiter: str
     quote: str
     decimal: str = Field(description="decimal mark of the numbers: `.` or `,`")
-    skipped_lines: int = Field(description="lines before the header, which stand in the results as they are")
+    skipped_lines: int = Field(description="lines before the header, which appear in the results as they are")
     dropped_names: int = Field(description="empty names at the end of the header, which are dropped")
     result_columns: list[str] = Field(description="columns that earlier results added; `drop_results=true` drops them")
     notes: list[str] = Field(description="what was found out about the file and will be done about it, for people")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import Response, request
 
 from jobs.csv.dialect import RUNS_OF_SPACES
-from jobs.csv.encoding import byte_order_mark, charset_of, encoder
+from jobs.csv.encoding import as_utf8, byte_order_mark, charset_of, encoder
 from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.job_store import JobStore
@@ -35,7 +35,7 @@ class TransferBroken(Exception):
 class CsvForm:
     """How the stored rows of a job are written for a download: as its input was, or in UTF-8.
 
-    ``is_translated``: they stay as they are stored.
+    ``is_translated``: they stay as they are stored, except bytes that are not UTF-8.
     """
 
     job: Job
@@ -57,14 +57,16 @@ class CsvForm:
     def transform(self) -> Transform:
         """Return the function that writes blocks of whole lines."""
         if self.is_translated:
-            return bytes
+            return as_utf8
         dialect = self.job.dialect
         steps: list[Transform] = [] if dialect.is_plain else [dialect.restore]
         if self.escapes_formulas:
             # Between runs of spaces, a formula shows only once all of them are there again.
             last = len(steps) if dialect.delimiter == RUNS_OF_SPACES else 0
             steps.insert(last, formula_escaper(self.job.delimiter, dialect))
-        if not self.in_utf8 and (encode := encoder(self.job.codec)):
+        if self.in_utf8:
+            steps.append(as_utf8)
+        elif encode := encoder(self.job.codec):
             steps.append(encode)
         return lambda block: reduce(lambda data, step: step(data), steps, block)
 

@@ -49,7 +49,7 @@ def check_rows(job: Job, kind: ExportFormat) -> None:
 
 
 class Export:
-    """The bytes of an export; the process ends with it.
+    """The bytes of an export for the client with this address; the process ends with it.
 
     Raises:
         Busy: too many exports are running.
@@ -58,10 +58,17 @@ class Export:
     """
 
     def __init__(
-        self, job: Job, kind: ExportFormat, settings: Settings, places: ConcurrencyLimit, follow: bool = False
+        self,
+        job: Job,
+        kind: ExportFormat,
+        settings: Settings,
+        places: ConcurrencyLimit,
+        address: str,
+        follow: bool = False,
     ) -> None:
-        places.acquire()
+        places.acquire(address)
         self._places: ConcurrencyLimit | None = places
+        self._address = address
         command = [sys.executable, "-m", "jobs.export"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
         assert self._process.stdin
@@ -103,7 +110,7 @@ class Export:
     def close(self) -> None:
         """End the process."""
         if self._places:
-            self._places.release()
+            self._places.release(self._address)
             self._places = None
             self._process.kill()
             self._process.wait()

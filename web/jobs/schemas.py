@@ -45,7 +45,7 @@ class JobDocument(Described):
     encoding: str
     delimiter: str
     decimal: str = Field(description="decimal mark of the numbers: `.` or `,`")
-    skipped_lines: int = Field(description="lines before the header, which stand in the results as they are")
+    skipped_lines: int = Field(description="lines before the header, which appear in the results as they are")
     threshold: float | None
     explain: int | None
     rows: Rows

@@ -81,8 +81,8 @@ def correct_job(job_id: str) -> BaseResponse:
     """Create a job from an edited file of rejected rows, and redirect to its page."""
     job = correctable_job(job_id)
     try:
-        body = CorrectionsBody.read(request, services())
-        new_id = create_corrections(services(), job, body, current_identity().as_owner)
+        with CorrectionsBody.received(request, services()) as body:
+            new_id = create_corrections(services(), job, body, current_identity().as_owner)
     except (JobsError, ModelError) as error:
         problem = to_problem(error)
         if problem is None:

@@ -208,6 +208,7 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
                 raise
             return
         self.nr_conns += 1
+        # All places are taken: the connection that has waited longest without a complete request makes room.
         if self.nr_conns >= self.worker_connections and self._incoming:
             self._close_incoming(next(iter(self._incoming)))
         conn = Connection(self.pace_seconds, self.cfg, client, address, listener.getsockname())

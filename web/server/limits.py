@@ -11,6 +11,7 @@ from typing import Self
 from jobs.errors import JobsError
 
 _MAX_EXPORTS = 4
+_MAX_LARGE_CORRECTIONS = 2
 
 
 class Busy(JobsError):
@@ -98,13 +99,14 @@ class ConcurrencyLimits:
     uploads: ConcurrencyLimit
     downloads: ConcurrencyLimit
     exports: ConcurrencyLimit
+    corrections: ConcurrencyLimit
 
     @classmethod
     def among(cls, threads: int) -> "ConcurrencyLimits":
         """Divide the threads: half for waiting for jobs, which is what most concurrent clients do.
 
         Who sends or reads slowly can occupy a place for minutes, so one client gets at most half of the places for
-        bodies, and of those for downloads.
+        bodies, for downloads and for what takes much time or memory.
         """
         return cls(
             waiting=ConcurrencyLimit(max(1, threads // 2), "followers of jobs"),
@@ -113,5 +115,7 @@ class ConcurrencyLimits:
             uploads=ConcurrencyLimit(max(1, threads // 8), "uploads", max(1, threads // 16)),
             downloads=ConcurrencyLimit(max(1, threads // 8), "downloads", max(1, threads // 16)),
             # Each is a process that computes.
-            exports=ConcurrencyLimit(_MAX_EXPORTS, "exports"),
+            exports=ConcurrencyLimit(_MAX_EXPORTS, "exports", _MAX_EXPORTS // 2),
+            # Each takes some hundred MiB, and computes while others wait for the interpreter.
+            corrections=ConcurrencyLimit(_MAX_LARGE_CORRECTIONS, "large corrections", _MAX_LARGE_CORRECTIONS // 2),
         )

@@ -1,16 +1,13 @@
 // The grid on the page of a job in which its rejected rows are corrected: a page of rows at a time, from the service.
 // What is typed is kept in the browser until it is sent.
 
+import { parseCells } from "./clipboard.js";
 import { Edits } from "./edits.js";
-import { asSentence, formatNumber } from "./format.js";
+import { formatNumber } from "./format.js";
+import { GridTable } from "./grid-table.js";
 import { announce, createElement, ownPageHeader } from "./page.js";
 import { problemSummary } from "./preview.js";
 
-const MAX_CELLS = 2000;
-const MAX_ROWS = 100;
-// Columns that no feature needs are shown in narrow files only.
-const MAX_ALL_COLUMNS = 16;
-const MAX_COLUMNS = 60;
 const APPLY_LIMIT = 1000;
 const MAX_VALUE = 1000;
 
@@ -31,9 +28,7 @@ class Grid {
     this.lastEdit = null;
     this.count = createElement("p", { className: "count", id: "grid-count" });
     this.note = createElement("div", { id: "grid-note" });
-    this.box = createElement("div", {
-      className: "scroll tall grid", tabIndex: 0, role: "region", ariaLabel: "Rejected rows to correct",
-    });
+    this.table = new GridTable(this.edits, this.texts, () => this.showState());
     this.pager = createElement("p", { className: "pager" });
     this.applyButton = this.button("Apply to all rows with this value", () => this.applyToAll(), "quiet");
     this.applyButton.id = "grid-apply";
@@ -52,34 +47,31 @@ class Grid {
       createElement("p", { className: "hint", textContent: "Arrow keys, Tab and Enter move between cells; F2 edits within "
         + "a cell, Escape restores it. Ctrl+Enter applies a change to all rows with the same value. Cells copied from a "
         + "spreadsheet can be pasted. What you type is kept in this browser until you send it." }),
-      this.count, this.box, this.pager,
+      this.count, this.table.box, this.pager,
       createElement("p", { className: "actions" }, this.applyButton, this.sendButton, this.discardButton),
       this.note);
-    this.box.addEventListener("input", ({ target }) => this.typed(target));
-    this.box.addEventListener("keydown", (event) => this.pressed(event));
-    this.box.addEventListener("focusin", ({ target }) => this.entered(target));
-    this.box.addEventListener("paste", (event) => this.pasted(event));
+    this.table.box.addEventListener("input", ({ target }) => this.typed(target));
+    this.table.box.addEventListener("keydown", (event) => this.pressed(event));
+    this.table.box.addEventListener("focusin", ({ target }) => this.entered(target));
+    this.table.box.addEventListener("paste", (event) => this.pasted(event));
     this.showState();
     await this.load(0);
   }
 
   /** Fetch and show a page of rejected rows; returns whether it could be. */
   async load(page) {
-    const limit = this.shown ? this.rowsPerPage : MAX_ROWS;
-    const document_ = await this.fetchRows({ limit, cursor: this.cursors[page] });
+    const document_ = await this.fetchRows({ limit: this.table.rowsPerPage, cursor: this.cursors[page] });
     if (!document_) return false;
-    if (!this.shown) {
-      this.columns = document_.columns;
-      this.shown = shownColumns(this.columns);
-      this.rowsPerPage = Math.max(10, Math.min(MAX_ROWS, Math.floor(MAX_CELLS / this.shown.length)));
-      if (document_.records.length > this.rowsPerPage) return this.load(page);
+    if (!this.table.columns) {
+      this.table.setColumns(document_.columns);
+      if (document_.records.length > this.table.rowsPerPage) return this.load(page);
     }
     this.page = page;
     this.total = document_.total;
     if (document_.next_cursor) this.cursors[page + 1] = document_.next_cursor;
     this.firsts[page + 1] = this.firsts[page] + document_.records.length;
     this.hasNext = Boolean(document_.next_cursor);
-    this.showRows(document_.records);
+    this.table.show(document_.records);
     this.showState();
     return true;
   }
@@ -96,105 +88,19 @@ class Grid {
     return null;
   }
 
-  showRows(records) {
-    this.records = records;
-    const names = this.shown.map((at) => this.columns[at]);
-    const lists = this.shown.filter((at) => this.columns[at].choices).map((at) =>
-      createElement("datalist", { id: `choices-${at}` },
-        ...this.columns[at].choices.map((value) => createElement("option", { value }))));
-    this.box.replaceChildren(...lists, createElement("table", { className: "preview" },
-      createElement("thead", {}, createElement("tr", {},
-        createElement("th", { scope: "col", textContent: "Row" }),
-        ...names.map(({ name }) => createElement("th", { scope: "col", textContent: name })))),
-      createElement("tbody", {}, ...records.map((record, index) => this.rowOf(record, index)))));
-    this.box.scrollTop = 0;
-  }
-
-  rowOf(record, index) {
-    const whole = record.errors.filter(({ column }) => !column);
-    const head = createElement("th", { scope: "row", textContent: formatNumber(record._row) });
-    for (const { code } of whole) {
-      head.append(createElement("span", { className: "fault", textContent: asSentence(capital(this.texts.faults[code] ?? code)) }));
-    }
-    if (whole.length) head.append(this.confirmation(record));
-    return createElement("tr", {}, head, ...this.shown.map((at, place) => this.cellOf(record, index, at, place)));
-  }
-
-  /** A box to tick where the row as a whole was at fault, but is right as it is shown. */
-  confirmation(record) {
-    const box = createElement("input", { type: "checkbox", checked: this.edits.isConfirmed(record._row) });
-    box.addEventListener("change", () => {
-      const at = this.shown.find((one) => !this.isAmbiguous(this.columns[one].name));
-      this.edits.confirm(record._row, box.checked ? { [this.columns[at].name]: record.values[at] } : undefined);
-      this.showState();
-    });
-    return createElement("label", { className: "as-shown" }, box, " Right as shown");
-  }
-
-  cellOf(record, index, at, place) {
-    const column = this.columns[at];
-    const input = createElement("input", {
-      type: "text", value: this.edits.get(record._row, column.name) ?? record.values[at], autocomplete: "off",
-      ariaLabel: `${column.name}, row ${record._row}`, spellcheck: false, disabled: this.isAmbiguous(column.name),
-    });
-    Object.assign(input.dataset, { index, place });
-    if (column.choices) input.setAttribute("list", `choices-${at}`);
-    const cell = createElement("td", {}, input);
-    const faults = record.errors.filter((error) => column.features.includes(error.column));
-    if (faults.length) {
-      const id = `fault-${index}-${place}`;
-      input.setAttribute("aria-describedby", id);
-      cell.append(createElement("span", { id, className: "fault", textContent: faults.map((f) => this.explain(f)).join(" ") }));
-      cell.dataset.faulty = "";
-    }
-    this.mark(cell, input, record, at);
-    return cell;
-  }
-
-  isAmbiguous(name) {
-    return this.columns.filter((column) => column.name === name).length > 1;
-  }
-
-  /** What is wrong with a value, and what would be right. */
-  explain({ column, code, detail }) {
-    const suggestion = /did you mean ['"“](.+?)['"”]\?/.exec(detail);
-    const hint = suggestion ? `Did you mean “${suggestion[1]}”?` : this.texts.expected[column] ?? "";
-    return `${asSentence(capital(this.texts.faults[code] ?? code.replaceAll("_", " ")))} ${hint}`.trim();
-  }
-
-  mark(cell, input, record, at) {
-    const isEdited = this.edits.get(record._row, this.columns[at].name) !== undefined;
-    cell.className = isEdited ? "edited" : "faulty" in cell.dataset ? "faulty" : "";
-    input.title = isEdited ? `Was: ${record.values[at] || "empty"}` : "";
-    if ("faulty" in cell.dataset) input.ariaInvalid = String(!isEdited);
-  }
-
   // Cells
-
-  place(input) {
-    const { index, place } = input.dataset;
-    return { record: this.records[Number(index)], at: this.shown[Number(place)], row: Number(index), column: Number(place) };
-  }
 
   typed(input) {
     if (input.dataset.index === undefined) return;
-    const { record, at } = this.place(input);
-    this.edit(record, at, input.value);
-    this.mark(input.parentElement, input, record, at);
-    this.lastEdit = input.value === record.values[at] ? null : { at, from: record.values[at], to: input.value };
+    this.change(input);
     this.showState();
   }
 
-  /** Note the new value of a cell, or that it is what it was. */
-  edit(record, at, value) {
-    const name = this.columns[at].name;
-    if (value === record.values[at]) this.edits.remove(record._row, name);
-    else this.edits.set(record._row, name, value, this.faultyNames(record));
-  }
-
-  faultyNames(record) {
-    return record.errors.flatMap(({ column }) =>
-      this.columns.filter(({ features }) => features.includes(column)).map(({ name }) => name));
+  change(input) {
+    const { record, at } = this.table.place(input);
+    this.table.edit(record, at, input.value);
+    this.table.mark(input.parentElement, input, record, at);
+    this.lastEdit = input.value === record.values[at] ? null : { at, from: record.values[at], to: input.value };
   }
 
   entered(input) {
@@ -208,7 +114,7 @@ class Grid {
   pressed(event) {
     const { target: input, key } = event;
     if (input.dataset.index === undefined || event.isComposing || event.altKey) return;
-    const { row, column } = this.place(input);
+    const { row, column } = this.table.place(input);
     const isPlain = !event.ctrlKey && !event.metaKey;
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], Enter: [event.shiftKey ? -1 : 1, 0] };
     if (key === "Enter" && !isPlain) this.applyToAll();
@@ -235,14 +141,12 @@ class Grid {
 
   /** Move to a cell; above the first row or below the last one, on the page before or after. */
   async moveTo(row, column) {
-    if (column < 0 || column >= this.shown.length) return;
-    if (row >= 0 && row < this.records.length) this.cell(row, column).focus();
-    else if (row < 0 && this.page > 0 && await this.load(this.page - 1)) this.cell(this.records.length - 1, column).focus();
-    else if (row > 0 && this.hasNext && await this.load(this.page + 1)) this.cell(0, column).focus();
-  }
-
-  cell(row, column) {
-    return this.box.querySelector(`input[data-index="${row}"][data-place="${column}"]`);
+    if (column < 0 || column >= this.table.shown.length) return;
+    if (row >= 0 && row < this.table.records.length) this.table.cell(row, column).focus();
+    else if (row < 0 && this.page > 0 && await this.load(this.page - 1)) {
+      this.table.cell(this.table.records.length - 1, column).focus();
+    }
+    else if (row > 0 && this.hasNext && await this.load(this.page + 1)) this.table.cell(0, column).focus();
   }
 
   // Many cells at once
@@ -253,19 +157,20 @@ class Grid {
     const text = event.clipboardData.getData("text/plain").replace(/\r?\n$/, "");
     if (input.dataset.index === undefined || !/[\t\n]/.test(text)) return;
     event.preventDefault();
-    const { row, column } = this.place(input);
+    const { row, column } = this.table.place(input);
     const lines = parseCells(text);
     let count = 0;
-    lines.slice(0, this.records.length - row).forEach((values, down) => {
-      values.slice(0, this.shown.length - column).forEach((value, right) => {
-        const cell = this.cell(row + down, column + right);
+    lines.slice(0, this.table.records.length - row).forEach((values, down) => {
+      values.slice(0, this.table.shown.length - column).forEach((value, right) => {
+        const cell = this.table.cell(row + down, column + right);
         if (cell.disabled) return;
         cell.value = value;
-        this.typed(cell);
+        this.change(cell);
         count += 1;
       });
     });
-    const left = lines.length - (this.records.length - row);
+    this.showState();
+    const left = lines.length - (this.table.records.length - row);
     announce(`${formatNumber(count)} cells pasted.${left > 0 ? ` ${formatNumber(left)} lines did not fit on this page.` : ""}`);
   }
 
@@ -273,35 +178,23 @@ class Grid {
   async applyToAll() {
     if (!this.lastEdit) return;
     const { at, from, to } = this.lastEdit;
-    const { name } = this.columns[at];
+    const { name } = this.table.columns[at];
     let [cursor, count] = ["", 0];
     this.applyButton.disabled = true;
     do {
       const found = await this.fetchRows({ column: name, value: from, limit: APPLY_LIMIT, cursor });
       if (!found) break;
       for (const record of found.records) {
-        if (this.edits.get(record._row, name) === undefined) this.edit(record, at, to);
+        if (this.edits.get(record._row, name) === undefined) this.table.edit(record, at, to);
         count += this.edits.get(record._row, name) === to ? 1 : 0;
       }
       cursor = found.next_cursor;
     } while (cursor);
     this.lastEdit = null;
-    this.refreshCells();
+    this.table.refresh();
     this.showState();
     const words = count === 1 ? "1 row has" : `${formatNumber(count)} rows have`;
     announce(`${words} “${to}” in place of “${from}” in ${name} now.`);
-  }
-
-  refreshCells() {
-    for (const input of this.box.querySelectorAll("input[data-index]")) {
-      const { record, at } = this.place(input);
-      input.value = this.edits.get(record._row, this.columns[at].name) ?? record.values[at];
-      this.mark(input.parentElement, input, record, at);
-    }
-    for (const [row, record] of this.records.entries()) {
-      const box = this.box.querySelectorAll("tbody tr")[row].querySelector("input[type=checkbox]");
-      if (box) box.checked = this.edits.isConfirmed(record._row);
-    }
   }
 
   // State
@@ -316,9 +209,9 @@ class Grid {
     const { from, to, at } = this.lastEdit ?? {};
     this.applyButton.disabled = !this.lastEdit || from.length > MAX_VALUE;
     this.applyButton.textContent = this.lastEdit
-      ? `Apply “${shorten(to)}” to all rows with “${shorten(from)}” in ${this.columns[at].name}`
+      ? `Apply “${shorten(to)}” to all rows with “${shorten(from)}” in ${this.table.columns[at].name}`
       : "Apply to all rows with this value";
-    if (this.records) this.showPager();
+    if (this.table.records) this.showPager();
   }
 
   showPager() {
@@ -328,7 +221,7 @@ class Grid {
       button.addEventListener("click", () => this.load(this.page + step));
       return button;
     });
-    const last = first + this.records.length - 1;
+    const last = first + this.table.records.length - 1;
     const where = `Rejected rows ${formatNumber(first)} to ${formatNumber(last)} of ${formatNumber(this.total)}`;
     const [before, after] = buttons;
     if (this.pager.dataset.shown === `${where} ${this.hasNext}`) return;
@@ -339,7 +232,7 @@ class Grid {
   discard() {
     this.edits.clear();
     this.lastEdit = null;
-    this.refreshCells();
+    this.table.refresh();
     this.showState();
     announce("All changes were discarded.");
   }
@@ -382,27 +275,6 @@ class Grid {
     this.note.replaceChildren(createElement("p", { className: "notice", textContent }));
     announce(textContent);
   }
-}
-
-/** The places of the columns that the grid shows: those of features, and in narrow files all. */
-function shownColumns(columns) {
-  const all = columns.map((_, at) => at);
-  return columns.length <= MAX_ALL_COLUMNS ? all : all.filter((at) => columns[at].features.length).slice(0, MAX_COLUMNS);
-}
-
-/** The cells of a text that was copied from a spreadsheet; quoted ones may hold tabs and line breaks. */
-function parseCells(text) {
-  const lines = [[]];
-  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"(?=[\t\r\n]|$)|([^\t\r\n]*))(\t|\r?\n|$)/g)) {
-    lines.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
-    if (!end) break;
-    if (end !== "\t") lines.push([]);
-  }
-  return lines;
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function shorten(text) {

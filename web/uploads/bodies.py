@@ -12,7 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, State
 
 from jobs.errors import UploadForgotten, UploadRefused
-from jobs.formats.detection import HEAD_BYTES, MEDIA_TYPES, Format, detect
+from jobs.formats.detection import HEAD_BYTES, MEDIA_TYPES, UPLOADS, Format, detect
 from jobs.state import Job
 from web.server.gunicorn_worker import SMALL_BODY_BYTES
 from web.server.limits import ConcurrencyLimit
@@ -43,11 +43,12 @@ class Body:
     translated: Job | None = None
     media_type: str = ""
 
-    def detect_format(self) -> Format:
+    def detect_format(self, needed: str = UPLOADS) -> Format:
         """Read the first bytes, which stay in ``blocks``, and return the format of the file.
 
         Raises:
-            UploadRefused: ``unsupported_media_type``, naming what the file looks like; ``bad_parameter``.
+            UploadRefused: ``unsupported_media_type``, naming what the file looks like and what is ``needed``;
+                ``bad_parameter``.
         """
         if self.translated:
             return Format.CSV
@@ -59,7 +60,7 @@ class Body:
             if len(head) >= _HEAD_BYTES or self.fields_may_follow:
                 break
         self.blocks = chain(first, self.blocks)
-        return detect(head, self.form.format, self.media_type, self.form.filename)
+        return detect(head, self.form.format, self.media_type, self.form.filename, needed)
 
 
 def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Body:

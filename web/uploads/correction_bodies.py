@@ -38,13 +38,14 @@ class GivenRows:
 class CorrectedColumns:
     """The columns that corrections may name: those of ``records``, and features by any spelling.
 
-    ``decimal`` is the decimal mark of the file.
+    ``decimal`` is the decimal mark of the input, ``codec`` its encoding.
     """
 
     records: RecordColumns
     features: Mapping[str, int]
     cards: Sequence[Card]
     decimal: str = "."
+    codec: str = "utf-8"
 
     def index(self, name: str) -> int:
         """Return the column of the input with this name.
@@ -90,10 +91,12 @@ def _refuse_duplicates(names: Sequence[str], columns: Sequence[int]) -> None:
 def read_file(data: bytes, encoding: str | None, columns: CorrectedColumns) -> GivenRows:
     """Read a CSV file of corrections, in any dialect and encoding that an upload may have.
 
+    What is not UTF-8 is taken for the encoding of the input. Bytes that do not decode become lone surrogates.
+
     Raises:
         UploadRefused: it cannot be read, a column is not known, or a row is not or twice.
     """
-    decoder = Utf8Decoder(encoding)
+    decoder = Utf8Decoder(encoding or _encoding_of_input(data, columns.codec))
     text = decoder.feed(data) + decoder.finish()
     start = detect(text, _count_matches(columns.records), final=True)
     if start is None:
@@ -107,7 +110,7 @@ def read_file(data: bytes, encoding: str | None, columns: CorrectedColumns) -> G
     row_column = header.columns.index(columns.records.row)
 
     def fields_at(number: int) -> list[str]:
-        return [value_of(unquote(field).decode("utf-8", "replace")) for field in index.fields(number)]
+        return [value_of(unquote(field).decode("utf-8", "surrogateescape")) for field in index.fields(number)]
 
     def texts_at(number: int) -> dict[int, str]:
         fields = fields_at(number)
@@ -115,6 +118,13 @@ def read_file(data: bytes, encoding: str | None, columns: CorrectedColumns) -> G
 
     numbers = [_row_number(fields_at(number)[row_column], number) for number in range(len(index))]
     return GivenRows(_places(numbers), texts_at, named=False)
+
+
+def _encoding_of_input(data: bytes, codec: str) -> str | None:
+    """Return the encoding of the input if a file without a byte order mark seems to have it, too."""
+    if codec.startswith("utf-16"):
+        return codec if b"\0" in data else None
+    return None if codec == "utf-8" or is_utf8(data) else codec
 
 
 def _count_matches(columns: RecordColumns) -> Callable[[Sequence[str]], tuple[int, int]]:
@@ -129,12 +139,10 @@ def _index(text: bytes, start: FileStart) -> RecordIndex:
     index = index_records(translated[header.size :], ord(header.delimiter), final=True, width=width)
     broken = index.malformed.tolist()
     ragged = (index.field_counts() != width).nonzero()[0].tolist()
-    undecodable = [] if is_utf8(index.data) else [n for n in range(len(index)) if not is_utf8(index.record(n))]
     unclosed = index.owners(index.unclosed_at).tolist()
     kinds = (
         ("open_quote", "has a quote that is not closed", unclosed),
         ("malformed", "is malformed", broken),
-        ("undecodable", "holds bytes that do not decode", undecodable),
     )
     for code, what, numbers in (*kinds, ("ragged", "has more or fewer fields than the header", ragged)):
         if numbers:

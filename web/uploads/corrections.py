@@ -1,9 +1,11 @@
 """Corrections of rejected rows: the given texts go into the records as they were, and become a job of their own."""
 
 import hashlib
+import re
 import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Self
@@ -15,7 +17,7 @@ from jobs.csv.reader import MAX_FIELD_BYTES
 from jobs.csv.records import MAX_RECORD_BYTES, as_field, read_record, unquote
 from jobs.csv.rejected import RejectedRecords
 from jobs.errors import UploadRefused
-from jobs.formats.detection import Format
+from jobs.formats.detection import TITLES, Format
 from jobs.messages import CorrectedRows, Rejects
 from jobs.state import Job, Owner, Visibility
 from jobs.store.chunks import Corrections
@@ -26,7 +28,7 @@ from web.ids import unknown_job
 from web.jobs.downloads import TransferBroken
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.rejected import RecordColumns, read_chunk, results_layout
-from web.request_limits import MAX_CORRECTIONS_BYTES
+from web.request_limits import MAX_CORRECTIONS_BYTES, MAX_SMALL_CORRECTIONS_BYTES
 from web.services import Services
 from web.uploads.bodies import open_body
 from web.uploads.correction_bodies import CorrectedColumns, GivenRows, read_file, read_records, refuse_rows
@@ -34,6 +36,9 @@ from web.uploads.json_bodies import has_json, parse_object, read_json
 from web.uploads.upload import refusals_logged
 
 log = structlog.stdlib.get_logger(__name__)
+
+_NEEDED = "corrections are needed as CSV or JSON"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,39 @@ class CorrectionsBody:
     encoding: str | None = None
 
     @classmethod
-    def read(cls, request: Request, services: Services) -> Self:
+    @contextmanager
+    def received(cls, request: Request, services: Services) -> Iterator[Self]:
         """Read the body of a request, in whatever form an upload may have, or as JSON.
+
+        A large one holds a place until the context ends: to read it takes memory and processor time.
 
         Raises:
             UploadRefused: ``malformed_body``, ``too_large``, ``unsupported_media_type``.
             UploadForgotten: the body arrives too slowly.
             Busy: too many bodies are being received.
         """
+        with ExitStack() as place:
+            with refusals_logged():
+                body = cls._read(request, services, place)
+            yield body
+
+    @classmethod
+    def _read(cls, request: Request, services: Services, place: ExitStack) -> Self:
+        large = services.limits.corrections.held(request.remote_addr or "")
         if has_json(request):
+            if request.content_length is None or request.content_length > MAX_SMALL_CORRECTIONS_BYTES:
+                place.enter_context(large)
             return cls(read_json(request, services.limits.records), is_json=True)
         body = open_body(request, MAX_CORRECTIONS_BYTES, services.limits.uploads)
-        if body.detect_format() is not Format.CSV:
-            detail = "corrections are taken as CSV or JSON: save the file as CSV"
-            raise UploadRefused("unsupported_media_type", detail)
-        data = b"".join(body.blocks)
-        return cls(data, False, body.form.encoding)
+        if (kind := body.detect_format(_NEEDED)) is not Format.CSV:
+            raise UploadRefused("unsupported_media_type", f"this is a file of the format {TITLES[kind]}; {_NEEDED}")
+        data, is_small = bytearray(), True
+        for block in body.blocks:
+            data += block
+            if is_small and len(data) > MAX_SMALL_CORRECTIONS_BYTES:
+                is_small = False
+                place.enter_context(large)
+        return cls(bytes(data), False, body.form.encoding)
 
     def fingerprint(self, job_id: str) -> str:
         """Return the hash that identifies the corrections of a job."""
@@ -96,7 +118,7 @@ def create_job(
         store.check_copy(job.id)
         store.user_limits.check_jobs(owner.id)
         cards = [services.catalog.usable_card(name, version) for name, version in job.models]
-        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal)
+        columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal, job.codec)
         try:
             corrections = corrections_of(store, job, body.rows(columns))
         except TransferBroken as error:
@@ -190,7 +212,7 @@ def _is_unchanged(texts: Mapping[int, str], job: Job, *versions: list[bytes]) ->
     """Return whether each text is that of the field: as it was, or as a download escapes it for spreadsheets."""
     value_of = job.dialect.value_of
     return all(
-        any(text == value_of(unquote(fields[column]).decode("utf-8", "replace")) for fields in versions)
+        any(text == value_of(unquote(fields[column]).decode("utf-8", "surrogateescape")) for fields in versions)
         for column, text in texts.items()
     )
 
@@ -202,6 +224,9 @@ def _written(fields: list[bytes], texts: Mapping[int, str], row: int, job: Job) 
         UploadRefused: ``too_wide``, ``undecodable``, ``bad_correction``.
     """
     delimiter = job.delimiter
+    if any(_SURROGATE.search(text) for text in texts.values()):
+        detail = f"row {row} still holds bytes that do not decode as {job.encoding}"
+        raise UploadRefused("undecodable", detail, row=row)
     new = {column: as_field(job.dialect.text_of(text), delimiter) for column, text in texts.items()}
     if any(len(field) > MAX_FIELD_BYTES for field in new.values()):
         raise UploadRefused("too_wide", f"row {row} has a field longer than {MAX_FIELD_BYTES} bytes", row=row)

@@ -28,8 +28,8 @@ def _of_dialect(encoding: str, start: FileStart) -> Iterator[str]:
     if encoding != "utf-8":
         yield f"The file is encoded in {encoding}; so will be its results."
     if count := dialect.skipped_lines:
-        lines, stand = ("line", "stands") if count == 1 else (f"{count} lines", "stand")
-        yield f"The first {lines} before the header {stand} in the results as in the file."
+        lines, appear = ("line", "appears") if count == 1 else (f"{count} lines", "appear")
+        yield f"The first {lines} before the header {appear} in the results as in the file."
     if dialect.delimiter not in (",", ";", "\t"):
         yield f"Fields are separated by {delimiter_name(dialect.delimiter)}."
     if dialect.decimal == ",":

@@ -24,12 +24,14 @@ def merge(replaced: ReplacedChunk, scored: ScoredChunk, layout: Layout, scorers:
     after = RejectedRecords.read(scored.output, scored.rejects, results)
     faults = dict(zip(before.rows, before.faults(layout.delimiter), strict=True))
     old_faults = {row: faults.pop(row) for row in replaced.rows}
+    # The scored records are in the order of the rows that they correct: record n belongs at ``indexes[n]``.
     indexes = [index for index, row in zip(before.indexes, before.rows, strict=True) if row in old_faults]
     records = {index: after.index.record(number) for number, index in enumerate(indexes)}
     lines = {row: _lines(before.lines, of_row) for row, of_row in faults.items()}
     for number, of_row in zip(after.rows, after.faults(layout.delimiter), strict=True):
         row = replaced.rows[number - 1]
         lines[row] = _lines(after.lines, of_row, row)
+    # What these rows counted before is subtracted, so that the summary is that of the file as corrected.
     old_values = _count_values(before, old_faults, layout, scorers)
     return replace(
         scored,
@@ -53,6 +55,7 @@ def _lines(lines: bytes, faults: Sequence[RejectLine], row: int | None = None) -
     """Return the lines of a row, under another row number if one is given."""
     if row is None:
         return lines[faults[0].start : faults[-1].end]
+    # Only the row number differs: the corrected rows were scored as rows 1, 2, … of a chunk of their own.
     return b"".join(str(row).encode() + lines[line.start + len(str(line.row)) : line.end] for line in faults)
 
 

@@ -104,11 +104,10 @@ def broken_records(
     rows = np.flatnonzero(kinds)
     ragged = np.flatnonzero(kinds == _RAGGED)
     faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, _FAULTS)])
+    # Of the joined faults, those of ragged rows come first, one for each row, then one for each of the other kinds.
     codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
     codes[kinds[rows] == _RAGGED] = np.arange(len(ragged))
     texts = _rewrite(fields, rows, width, kinds)
-    if len(undecodable):
-        texts = _decoded(texts)
     rewritten = RewrittenRecords(rows, texts)
     if repaired:
         rewritten = rewritten.merged(RewrittenRecords(repaired.rows, repaired.texts))
@@ -123,11 +122,8 @@ def _undecodable(index: RecordIndex) -> Numbers:
     escaped = index.data.decode("utf-8", "surrogateescape").encode("utf-8", "surrogatepass")
     raw = np.frombuffer(escaped, np.uint8)
     surrogates = np.flatnonzero((raw[:-1] == 0xED) & (raw[1:] >= 0xA0))
+    # Each surrogate has made the text before the next one two bytes longer.
     return np.unique(index.owners(surrogates - 2 * np.arange(len(surrogates))))
-
-
-def _decoded(texts: pa.BinaryArray) -> pa.BinaryArray:
-    return pa.array([text.decode("utf-8", "replace").encode() for text in texts.to_pylist()], pa.binary())
 
 
 def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:
@@ -151,6 +147,7 @@ def _kept_until(fields: _Fields, rows: Numbers, width: int) -> Numbers:
 
 def _shown_fields(surplus: pa.BinaryArray, delimiter: str) -> pa.StringArray:
     """Return adjacent fields as one text for a message, cut to its usual length."""
+    # Nearly all surplus texts are short and unquoted: they need no parsing and are done at once.
     simple = pc.less_equal(pc.binary_length(surplus), 2 * MAX_ECHO)
     simple = pc.and_not(simple, pc.match_substring(surplus, b'"'))
     words = all_shown(pc.replace_substring(pc.if_else(simple, surplus, b"").cast(pa.string()), delimiter, ", "))
@@ -196,10 +193,12 @@ def _fields_to_quote(fields: _Fields, width: int, kinds: NDArray[np.uint8]) -> t
     wide = np.flatnonzero((kinds > _RAGGED) & (fields.counts > width))
     owners = index.owners(index.broken_at)
     broken_at, owners = index.broken_at[kinds[owners] > 0], owners[kinds[owners] > 0]
+    # The field that each offset is in: its place in the record, and where it begins and ends.
     following = np.searchsorted(fields.delimiters, broken_at)
     positions = following - fields.first[owners]
     begins = np.where(positions == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
     ends = np.minimum(index.ends[owners], fields.delimiters[following])
+    # What is broken further right is part of the rest of a record that is too wide, which becomes one quoted field.
     fit = positions < np.where(fields.counts[owners] > width, width - 1, width)
     rest = index.starts[wide] if width == 1 else fields.delimiters[fields.first[wide] + width - 2] + 1
     begins, chosen = np.unique(np.concatenate([begins[fit], rest]), return_index=True)

@@ -82,6 +82,7 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
     """Parse a chunk of whole records."""
     index = _index(chunk, layout)
     malformed = index.malformed
+    # The usual case: Arrow reads the chunk as it is, and no record is copied out of it.
     if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
         return ParsedChunk(index, np.arange(len(index)), _as_values(columns, layout), None)
     broken = broken_records(index, layout.width, malformed, chunk.open_quotes, repair)
@@ -152,23 +153,29 @@ def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None
     """Read the columns with Arrow; return None if it finds another number of records or fields."""
     if text.startswith(codecs.BOM_UTF8):  # Arrow would drop it as a byte order mark, but it is data here
         return None
+    # Dictionary-coded: each distinct text is parsed and validated once, however many rows have it.
     coded_type = pa.dictionary(pa.int32(), pa.string())
     names = [str(at) for at in range(layout.width)]
     wanted = list({names[at]: None for at in layout.columns.values()})
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(text),
+            # One thread, since the other cores have workers of their own; one block, so that a record of any length
+            # fits.
             pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
             pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
             pa_csv.ConvertOptions(
                 include_columns=wanted,
                 column_types=dict.fromkeys(wanted, coded_type),
+                # ``NA`` and the like are texts: the model's schema says what is missing.
                 strings_can_be_null=False,
+                # Records that are not UTF-8 are broken ones, which are not read here.
                 check_utf8=False,
             ),
         )
     except pa.ArrowInvalid:
         return None
+    # With quotes inside unquoted fields, Arrow's records are not those of the index.
     if table.num_rows != rows:
         return None
     return {name: _dictionary_coded(table.column(names[at])) for name, at in layout.columns.items()}

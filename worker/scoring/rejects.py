@@ -31,6 +31,7 @@ def error_texts(columns: Sequence[FaultColumn], rows: NDArray[np.int64]) -> pa.B
 
 
 def _reasons_by_row(column: FaultColumn, rows: NDArray[np.int64]) -> pa.BinaryArray:
+    # Each of the rows has a fault of this column: the codes are in their order already.
     if len(column.rows) == len(rows):
         return _reasons(column.faults).take(pa.array(column.codes))
     places = np.full(len(rows), -1)
@@ -42,6 +43,7 @@ def _reasons(faults: Faults) -> pa.BinaryArray:
     """Return the faults as content of a quoted ``error`` field, each with its code first."""
     where = f" in {faults.column}: " if faults.column else ": "
     texts = join(faults.codes.cast(pa.binary()), where.encode("utf-8", "replace"), faults.details.cast(pa.binary()))
+    # Line ends become spaces, so that programs that read line by line do not lose a record for a message.
     for special, harmless in ((b'"', b'""'), (b"\r", b" "), (b"\n", b" ")):
         texts = pc.replace_substring(texts, special, harmless)
     return texts
@@ -52,6 +54,7 @@ def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_ro
     rows = np.concatenate([column.rows for column in columns])
     starts = np.cumsum([0, *(len(column.faults) for column in columns[:-1])])
     codes = np.concatenate([column.codes + start for column, start in zip(columns, starts, strict=True)])
+    # Stable, so that the faults of a row stay in the order of the columns.
     order = np.argsort(rows, kind="stable")
     heads = pa.concat_arrays([_heads(column.faults, delimiter) for column in columns])
     numbers = pa.array(rows[order] + first_row).cast(pa.string()).cast(pa.binary())

@@ -17,6 +17,7 @@ _NOTHING = pa.scalar(b"", pa.binary())
 
 def six_decimals(probabilities: NDArray[np.float64]) -> pa.BinaryArray:
     """Format probabilities, shape (n,), with 6 decimals."""
+    # Whole millionths, of which three digits at a time are looked up.
     millionths = np.rint(probabilities * 1e6).astype(np.uint32)
     text = np.empty((len(millionths), 8), np.uint8)
     thousandths = millionths // 1000
@@ -40,6 +41,7 @@ def binary_array(offsets: NDArray[np.int32], data: bytes | NDArray[np.uint8]) ->
 
 def slices(data: bytes, starts: NDArray[np.signedinteger[Any]], ends: NDArray[np.signedinteger[Any]]) -> pa.BinaryArray:
     """Return an Arrow array of ascending slices of ``data`` with gaps between them."""
+    # The slices of an Arrow array are adjacent, so the gaps are slices as well: every second one is taken.
     offsets = np.empty(2 * len(starts), np.int32)
     offsets[0::2], offsets[1::2] = starts, ends
     if not len(offsets):

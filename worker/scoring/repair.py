@@ -88,17 +88,21 @@ class _Changes:
         Left out is only what cannot: a change after a closing quote that text follows; of an ordinary character, unless
         it begins a quoted text; one that leaves the last quoted field open; a doubled opening quote before text.
         """
+        # With a line end added, there is a byte to look at after the last quote.
         raw, quotes, ends = np.frombuffer(index.data + b"\n", np.uint8), index.quote_states(), index.ends[rows]
         firsts, stops = np.searchsorted(quotes.at, index.starts[rows]), np.searchsorted(quotes.at, ends)
         bad = np.flatnonzero(quotes.closes & ~ends_field(raw, quotes.at + 1, index.delimiter))
+        # The first bad closing quote of each record: a change after it would leave it as it is.
         bad = np.append(bad, len(quotes.at))[np.searchsorted(bad, firsts)]
         few = (stops > firsts) & (stops - firsts <= MAX_QUOTES)
         rows, firsts, counts = rows[few], firsts[few], (np.minimum(stops, bad + 1) - firsts)[few]
         stops, ends = stops[few], ends[few]
         # The work for a candidate, in bytes: its own, and for each quote as much as for some more.
         work = ends - index.starts[rows] + _BYTES_PER_QUOTE * (stops - firsts - 1)
+        # A coarse limit, before there is an array element for each change: many of them turn out to be useless below.
         within = np.searchsorted(np.cumsum(counts * work), 4 * MAX_CANDIDATE_BYTES)
         rows, firsts, counts, stops, ends, work = (part[:within] for part in (rows, firsts, counts, stops, ends, work))
+        # From here on an element per quote: the index of its record, and its own index among all quotes.
         which = np.repeat(np.arange(len(rows)), counts)
         places = np.arange(len(which)) - (np.cumsum(counts) - counts)[which] + firsts[which]
         at, before = quotes.at[places], quotes.before[places]
@@ -111,6 +115,7 @@ class _Changes:
         more = useful & ~(quotes.opens[places] & text_follows)
         changed = np.concatenate([np.flatnonzero(useful), np.flatnonzero(more)])
         doubled = np.arange(len(changed)) >= np.count_nonzero(useful)
+        # Both changes of a quote next to each other, so that the limit cuts off whole records at the end.
         order = np.argsort(changed, kind="stable")
         order = order[: np.searchsorted(np.cumsum(work[which[changed[order]]]), MAX_CANDIDATE_BYTES)]
         if 0 < len(order) < len(changed):  # the last row may lack candidates
@@ -133,6 +138,7 @@ def _only_readings(rows: Numbers, valid: Numbers, candidates: RecordIndex) -> Nu
     """
     _, firsts, counts = np.unique(rows, return_index=True, return_counts=True)
     single = counts == 1
+    # Several candidates may be the same text, or quote the same values in other ways; that is one reading.
     for place in np.flatnonzero(~single).tolist():
         own = [candidates.record(int(at)) for at in valid[firsts[place] : firsts[place] + counts[place]]]
         single[place] = len(set(own)) == 1 or len({_values(text, candidates.delimiter) for text in own}) == 1

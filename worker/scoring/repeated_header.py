@@ -17,6 +17,7 @@ _REPEATED = Fault(FaultCode.REPEATED_HEADER, "the line is the header once more, 
 
 def without_repeated_headers(parsed: ParsedChunk, layout: Layout) -> ParsedChunk:
     """Return the chunk with the records that repeat the header set apart from the good ones."""
+    # Only records with the column's name as its value are compared as a whole.
     rows = _candidates(parsed, layout)
     repeated = [row for row in rows.tolist() if parsed.index.record(int(parsed.good[row])) == layout.header]
     if not repeated:

@@ -62,6 +62,7 @@ class RowPredictions:
         buffer, arrays = io.BytesIO(encoded), []
         while buffer.tell() < len(encoded):
             arrays.append(np.load(buffer, allow_pickle=False))
+        # Each model has two arrays; one more is that of the effects.
         effects = arrays.pop() if len(arrays) % 2 else None
         return cls(tuple(Predictions(*pair) for pair in zip(arrays[::2], arrays[1::2], strict=True)), effects)
 
@@ -190,11 +191,13 @@ def _score_isolated(request: ScoringRequest, rows: Rows, seconds: float) -> Scor
                 waiting.extend(np.split(part, len(part)))
             else:
                 reasons[int(part[0])] = answer.removeprefix(_RAISED).decode()
+        # With fewer answers, the process has ended at the part after the last one.
         if len(result.answers) == asked:
             continue
         part = waiting.popleft()
         if len(part) > 1:
             waiting.extendleft(np.split(part, len(part))[::-1])
+        # A row whose process was killed from outside may be blameless: it is tried again, up to a limit.
         elif result.killed and kills[int(part[0])] < MAX_KILLS - 1:
             kills[int(part[0])] += 1
             waiting.appendleft(part)
@@ -214,6 +217,7 @@ def _score_part(request: ScoringRequest, part: Rows) -> bytes:
 def _join_parts(
     request: ScoringRequest, rows: Rows, done: list[tuple[Rows, RowPredictions]], reasons: Mapping[int, str]
 ) -> ScoredRows:
+    # Without any scored row, a prediction of no rows has the right arrays.
     done = done or [(rows[:0], request.of(rows[:0]).run())]
     places = np.concatenate([part for part, _ in done])
     order = np.argsort(places)

@@ -72,6 +72,7 @@ def score_chunk(
     rejected, valid = _split(len(parsed), faults)
     request = ScoringRequest(scorers, validated.columns, threshold, bool(layout.explained))
     scored = score(request.of(np.searchsorted(parsed.good, valid)), valid, bisect, isolated_seconds)
+    # Rows that the model fails on are known only now.
     if len(scored.failed.rows):
         faults = [*faults, scored.failed]
         rejected, _ = _split(len(parsed), faults)
@@ -144,6 +145,7 @@ def _rejects(
 ) -> bytes:
     if not faults or not len(index):
         return b""
+    # For the last record, which may have none.
     line_end = b"\r\n" if index.data.startswith(b"\r\n", int(index.ends[0])) else b"\n"
     lines = records_with_line_ends(index, rewritten, line_end)
     return reject_lines(faults, lines, first_row, layout.delimiter)
@@ -169,6 +171,7 @@ def validate(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> 
             values = _parse_column(feature, parsed, layout, known, validated)
             columns[feature.name] = (values.values, codes)
             summary = scorer.card.summary.get(feature.name)
+            # Of two models, the first one with a summary of the feature defines the bins.
             if summary and feature.name not in counted:
                 counted.add(feature.name)
                 validated.value_counts.update(count_values(feature.name, summary, values, codes))
@@ -186,6 +189,7 @@ def _parse_column(
     """Parse the distinct values of a column; add their faults and warnings, unless the first model found the same."""
     texts, codes = parsed.columns[feature.name]
     before = known.get(feature.name)
+    # Two models with the same feature share its values, whose faults are reported once.
     if before and before[0] == feature:
         return before[1]
     values = parse_distinct(feature, texts, layout.numbers)
@@ -209,6 +213,7 @@ def _rows_of_values(
     texts: NDArray[np.int64], faults: Faults, distinct: int, codes: NDArray[np.int32], good: NDArray[np.int64]
 ) -> FaultColumn:
     """Return the rows with the distinct values at ``texts``, out of ``distinct`` ones, and the fault of each."""
+    # Faults are found by distinct value; -1 stands for a valid one.
     fault_of_value = np.full(distinct, -1)
     fault_of_value[texts] = np.arange(len(texts))
     fault_of_row = fault_of_value[codes]

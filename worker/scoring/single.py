@@ -110,6 +110,7 @@ def _predict_isolated(records: Sequence[Mapping[str, Any]], request: Mapping[str
     left, kills = TimeLeft(seconds, len(records)), Counter[int]()
     answers: list[Answer] = []
     while len(answers) < len(records):
+        # Each round goes on after the record at which the process of the last one ended.
         works = [partial(_predict_one_as_json, record, request) for record in records[len(answers) :]]
         result = run_isolated(works, left.share())
         answers += map(orjson.loads, result.answers)
@@ -230,7 +231,9 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
         for name, count in scored.summary.items()
         if name.startswith(f"{FAULT}:")
     ]
-    rows = csv.reader(io.StringIO(scored.output.decode(), newline=""), delimiter=layout.delimiter, strict=False)
+    rows = csv.reader(
+        io.StringIO(scored.output.decode("utf-8", "replace"), newline=""), delimiter=layout.delimiter, strict=False
+    )
     examples = [
         _example(row, number, layout, model.card)
         for number, row in zip(range(1, _MAX_EXAMPLES + 1), rows, strict=False)

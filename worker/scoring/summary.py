@@ -38,6 +38,7 @@ def _count_predictions(predictions: Predictions, card: Card) -> dict[str, int]:
         names = classes if target is None else [f"{target}: {name}" for name in classes]
         counts |= {f"{PREDICTION}:{name}": n for name, n in zip(names, labels, strict=False) if n}
     if card.kind is ModelKind.BINARY_CLASSIFIER and card.scores is Scores.PROBABILITY:
+        # A probability of 1 belongs to the last bin.
         bins = np.minimum((predictions.positive * PROBABILITY_BINS).astype(np.int64), PROBABILITY_BINS - 1)
         counts |= _count_bins(PROBABILITY, bins)
     return counts
@@ -53,6 +54,7 @@ def _count_agreement(one: Predictions, first: Card, other: Predictions, second: 
         places = np.array([first.classes.index(name) for name in second.classes])
         counts[EQUAL] = int(np.count_nonzero(one.values == places[other.values]))
     if unit := difference_unit(first, second):
+        # An infinite prediction differs by as much as counts at most.
         units = np.nan_to_num(_differences(one, first, other, second) / unit, posinf=LARGEST_DIFFERENCE)
         counts[DIFFERENCE] = round(float(np.minimum(units, LARGEST_DIFFERENCE).sum()))
     return counts
@@ -104,6 +106,7 @@ def _bins(summary: FeatureSummary, values: NDArray[Any]) -> NDArray[np.int64]:
 
 def _number_bins(edges: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
     bins = np.searchsorted(edges[1:-1], values, "right")
+    # After the bins of the histogram come those of smaller, larger and missing values.
     below = len(edges) - 1
     bins[values < edges[0]] = below
     bins[values > edges[-1]] = below + 1

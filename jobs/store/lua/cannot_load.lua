@@ -24,6 +24,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[12], '(' .. at, '+inf')
 end
 local reasons = {}
 for host, why in pairs(by_host) do reasons[#reasons + 1] = host .. ': ' .. why end
+-- pairs() has no order; the message should not change from one attempt to the next.
 table.sort(reasons)
 redis.call('HSET', JOB, 'error', 'the model cannot be used on any worker: ' .. table.concat(reasons, '; '))
 return finish(id, 'failed', at)

@@ -31,6 +31,7 @@ if not repeated and redis.call('HEXISTS', COUNTS, 'claimed:' .. chunk) == 1 then
 redis.call('HSET', LEASES, chunk, owner)
 redis.call('HSET', COUNTS, 'claimed:' .. chunk, at, 'at:' .. chunk, owner .. ' ' .. attempt)
 redis.call('ZADD', INFLIGHT, at + lease, chunk)
+-- Keys that this script may have created expire with the job.
 local life = redis.call('PTTL', JOB)
 for _, key in ipairs({LEASES, COUNTS, INFLIGHT}) do redis.call('PEXPIRE', key, life) end
 local starts = state == 'queued'

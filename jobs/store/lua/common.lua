@@ -126,6 +126,7 @@ local function finish(id, state, at)
     -- An upload that nobody has seen is no job yet; `seal` tells of it if it becomes one.
     if fields[5] == '1' or fields[6] == '1' then tell_recorder(id) end
     redis.call('ZREM', UNFINISHED, id)
+    -- UNLINK frees the memory in the background: the input of a large job is many megabytes.
     redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)
     expire_job(retention)
     extend_expiry(JOBS, retention)

@@ -20,6 +20,7 @@ end
 local overdue = {}
 for _, chunk in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', at)) do
     local was_leased = redis.call('HDEL', LEASES, chunk) == 1
+    -- A chunk that was never leased has its message in the queue, if no message was lost.
     if was_leased or not all_queued then
         local sent = redis.call('HINCRBY', COUNTS, 'sent:' .. chunk, 1)
         redis.call('ZADD', INFLIGHT, at + math.min(max_interval, grace * 2 ^ sent), chunk)

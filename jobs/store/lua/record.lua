@@ -15,6 +15,7 @@ if ended(state) then return {'ended'} end
 if redis.call('HEXISTS', OUTPUT, chunk) == 1 then return {'done'} end
 redis.call('HSET', OUTPUT, chunk, ARGV[3])
 if ARGV[4] ~= '' then redis.call('HSET', REJECTS, chunk, ARGV[4]) end
+-- The output replaces the input; what was known about attempts and leases has served its purpose.
 redis.call('HDEL', INPUT, chunk, chunk .. ':output', chunk .. ':rejects')
 redis.call('ZREM', INFLIGHT, chunk)
 redis.call('HDEL', LEASES, chunk)

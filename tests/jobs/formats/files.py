@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xlsxwriter
+import xlwt
 
 ODS_TYPE = "application/vnd.oasis.opendocument.spreadsheet"
 
@@ -29,6 +30,21 @@ def xlsx(*sheets: tuple[str, Sequence[Sequence[Any]]]) -> bytes:
                 elif value is not None:
                     sheet.write(at, column, value)
     book.close()
+    return file.getvalue()
+
+
+def xls(*sheets: tuple[str, Sequence[Sequence[Any]]]) -> bytes:
+    """A workbook of Excel 97 to 2003."""
+    book, file = xlwt.Workbook(), io.BytesIO()
+    formats = {"date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm:ss", "time": "hh:mm:ss"}
+    styles = {kind: xlwt.easyxf(num_format_str=text) for kind, text in formats.items()}
+    for name, rows in sheets:
+        sheet = book.add_sheet(name)
+        for at, row in enumerate(rows):
+            for column, value in enumerate(row):
+                if value is not None:
+                    sheet.write(at, column, value, styles.get(type(value).__name__, xlwt.Style.default_style))
+    book.save(file)
     return file.getvalue()
 
 

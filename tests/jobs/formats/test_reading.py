@@ -4,17 +4,21 @@ import csv
 import datetime as dt
 import decimal
 import io
+import struct
 import tempfile
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import xlsxwriter
+from structlog.testing import capture_logs
 
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format, detect
 from jobs.formats.process import ReadOptions, SourceHeader, reading
-from tests.jobs.formats.files import ODS_TYPE, arrow_file, arrow_stream, json_lines, ods, parquet, xlsx, zipped
+from tests.jobs.formats.files import ODS_TYPE, arrow_file, arrow_stream, json_lines, ods, parquet, xls, xlsx, zipped
 
 MAX_BYTES = 64 * 1024 * 1024
 PEOPLE = [["age", "name"], [39, "Ann"], [40.5, "Bob, Jr."], [None, "007"]]
@@ -52,6 +56,24 @@ def test_a_workbook_gives_numbers_dates_and_results_of_formulas_as_their_values(
         '-2,1e+20,"say ""hi"", all",false,2024-01-05,2024-01-05 10:30:00,00:00:00,',
     ]
     assert kinds == [["integer"], ["number"], ["text"], ["boolean"], ["date"], ["datetime"], ["time"], ["integer"]]
+
+
+def test_a_workbook_of_an_old_excel_is_read_like_a_new_one() -> None:
+    day, moment = dt.date(2024, 1, 5), dt.datetime(2024, 1, 5, 10, 30)
+    rows = [["whole", "part", "text", "flag", "day", "moment"], [1, 0.1, "007", True, day, moment]]
+    rows += [[-2, 1e20, 'Zürich, "x" \N{GRINNING FACE}', False, None, moment]]
+    book = xls(("People", rows), ("Zweites", [["b"], [3]]))
+    assert detect(book[:4096], None, "application/vnd.ms-excel", "people.csv") is Format.XLS
+    header, text, kinds = read(book)
+    assert header == SourceHeader(rows[0], ["People", "Zweites"], "People", None)
+    assert text.splitlines() == [
+        "1,0.1,007,true,2024-01-05,2024-01-05 10:30:00",
+        '-2,1e+20,"Zürich, ""x"" \N{GRINNING FACE}",false,,2024-01-05 10:30:00',
+    ]
+    assert kinds == [["integer"], ["number"], ["text"], ["boolean"], ["date"], ["datetime"]]
+    assert read(book, sheet="Zweites")[1] == "3\n"
+    code, _ = refused(book[: len(book) // 2])
+    assert code == "unreadable_file"
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
@@ -119,12 +141,28 @@ BROKEN = {
     "old": (COMPOUND, "unreadable_file", "cannot be read"),
     "macros": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": "", "xl/vbaProject.bin": b"x"}),
                "unsupported_media_type", "macros"),
-    "document": (zipped({"[Content_Types].xml": "", "word/document.xml": ""}), "unsupported_media_type", "no workbook"),
+    "document": (zipped({"[Content_Types].xml": "", "docProps/app.xml": ""}), "unsupported_media_type", "no workbook"),
     "damaged": (xlsx(("A", PEOPLE))[:-100], "unreadable_file", "cannot be read"),
     "bomb": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": bytes(MAX_BYTES + 1)}), "too_large", "unpacked"),
     "wide": (xlsx(("A", [["x"] * 16384])), "too_wide", "16384 columns"),
     "empty": (xlsx(("A", []), ("B", PEOPLE)), "empty_file", "'A' is empty; the workbook also has 'A', 'B'"),
 }  # fmt: skip
+
+
+def lying(data: bytes, entry: str) -> bytes:
+    """An archive whose directory says that an entry is small when it is unpacked."""
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(entry.encode()))
+    return data[: at + 24] + (1000).to_bytes(4, "little") + data[at + 28 :]
+
+
+@pytest.mark.parametrize("entry", ["xl/sharedStrings.xml", "xl/worksheets/sheet1.xml"])
+def test_a_workbook_that_is_larger_than_its_directory_says_is_refused_before_it_is_unpacked(entry: str) -> None:
+    parts: dict[str, str | bytes] = {"[Content_Types].xml": "", "xl/workbook.xml": "", entry: bytes(200_000_000)}
+    bomb = lying(zipped(parts), entry)
+    assert len(bomb) < 400_000
+    code, detail = refused(bomb, memory=64)
+    assert (code, "larger than its directory says" in detail) == ("unreadable_file", True), detail
+    assert read(xlsx(("A", PEOPLE)))[0].names == PEOPLE[0]
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -191,6 +229,89 @@ def test_a_damaged_parquet_or_arrow_file_is_refused() -> None:
     assert refused(parquet(many, use_dictionary=False))[0] == "too_large"
 
 
+def lying_arrow(kind: pa.DataType, length: int) -> bytes:
+    """A stream in which the second text claims this length; compressed, so that it lies among other data in memory."""
+    text = b"abcdef" * 10
+    offsets = struct.pack("<4i", 0, 3, 3 + length, len(text))
+    buffers = [pa.py_buffer(part) for part in (bytes([0b011]), offsets, text)]
+    file, options = io.BytesIO(), pa.ipc.IpcWriteOptions(compression="zstd")
+    batch = pa.RecordBatch.from_arrays([pa.Array.from_buffers(kind, 3, buffers, 1)], names=["a"])
+    with pa.ipc.new_stream(file, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("length", [100, 5_000, 1_000_000])
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary()])
+def test_an_arrow_file_cannot_have_the_memory_behind_its_data_read(kind: pa.DataType, length: int) -> None:
+    assert refused(lying_arrow(kind, length))[0] == "unreadable_file"
+
+
+def test_bytes_that_are_no_text_reject_their_row_alone() -> None:
+    texts = pa.array([b"ab", b"\xff", b"c"]).view(pa.string())
+    for column in (texts, texts.cast(pa.large_string()), texts.dictionary_encode()):
+        with tempfile.TemporaryFile() as file:
+            file.write(arrow_stream(pa.table({"a": column})))
+            with reading(file, ReadOptions(Format.ARROW, None, [], MAX_BYTES, 1024)) as reader:
+                assert b"".join(part.text for part in reader.rows) == b"ab\n\xff\nc\n"
+
+
+def long_header(cells: int, length: int) -> bytes:
+    """A small workbook whose header is long: all its cells are one text."""
+    with zipfile.ZipFile(io.BytesIO(xlsx(("A", [["age"] * cells, [1] * cells])))) as book:
+        entries: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    entries["xl/sharedStrings.xml"] = bytes(entries["xl/sharedStrings.xml"]).replace(b"<t>age", b"<t>" + b"a" * length)
+    return zipped(entries)
+
+
+@pytest.mark.parametrize(("data", "kind"), [
+    pytest.param(long_header(100, 300_000), Format.XLSX, id="many names of one text"),
+    pytest.param(long_header(1, 2_000_000), Format.XLSX, id="one long name"),
+    pytest.param(parquet(pa.table({"a" * 2_000_000: [1]})), Format.PARQUET, id="a long name in Parquet"),
+    pytest.param(arrow_stream(pa.table({"a" * 2_000_000: [1]})), Format.ARROW, id="a long name in Arrow"),
+    pytest.param(json_lines([{"a" * 2_000_000: 1}]), Format.JSONL, id="a long name in JSON"),
+    pytest.param(json_lines([{f"{n}{'a' * 900_000}": 1} for n in range(5)]), Format.JSONL, id="long names in JSON"),
+])  # fmt: skip
+def test_names_are_as_long_as_fields_and_records_of_csv_may_be(data: bytes, kind: Format) -> None:
+    assert refused(data, kind)[0] == "too_wide"
+
+
+def far_away() -> bytes:
+    """A small workbook with a cell in the last corner of its sheet, so that the whole sheet would be in memory."""
+    with zipfile.ZipFile(io.BytesIO(xlsx(("A", PEOPLE)))) as book:
+        entries: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    cell = b'<row r="1048576"><c r="ALL1048576"><v>1</v></c></row></sheetData>'
+    sheet = "xl/worksheets/sheet1.xml"
+    entries[sheet] = bytes(entries[sheet]).replace(b"</sheetData>", cell)
+    return zipped(entries)
+
+
+def nested_bytes() -> bytes:
+    """A table of lists of texts that are none, which no column of ours can hold."""
+    texts = pa.array([b"\xff secret"]).view(pa.string())
+    return arrow_stream(pa.table({"a": pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), texts)}))
+
+
+@pytest.mark.parametrize("make", [far_away, nested_bytes])
+def test_a_reader_that_fails_writes_nothing_of_the_file_into_the_log(
+    make: Callable[[], bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with capture_logs() as lines:
+        assert refused(make())[0] in ("unreadable_file", "too_large")
+    assert capfd.readouterr().err == ""
+    assert "secret" not in str(lines)
+
+
+def test_of_very_many_sheets_the_first_are_listed() -> None:
+    with zipfile.ZipFile(io.BytesIO(xlsx(("A", PEOPLE)))) as book:
+        entries: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    more = b"".join(b'<sheet name="%d" sheetId="%d" r:id="rId1"/>' % (number, number) for number in range(2, 20_000))
+    entries["xl/workbook.xml"] = bytes(entries["xl/workbook.xml"]).replace(b"</sheets>", more + b"</sheets>")
+    header, _, _ = read(zipped(entries), sheet="19999")
+    assert (header.sheets[:2], header.sheet) == (["A", "2"], "19999")
+    assert len(header.sheets) == 1000
+
+
 def test_json_lines_have_the_columns_of_all_lines() -> None:
     records = [
         {"a": 1, "b": "x"},
@@ -249,3 +370,20 @@ def test_what_is_not_what_the_client_says_is_refused() -> None:
             detect(b"a,b\n", asked, media_type, None)
     with pytest.raises(UploadRefused, match="is none of"):
         detect(b"a,b\n", "docx", "", None)
+
+
+def test_what_is_no_table_is_refused_by_its_first_bytes_whatever_its_size() -> None:
+    """So a large file need not come as a whole before it is refused."""
+    parts = {"[Content_Types].xml": "", "_rels/.rels": ""}
+    for name, looks in (("word/document.xml", "Word document"), ("ppt/presentation.xml", "PowerPoint presentation")):
+        with pytest.raises(UploadRefused, match=f"this looks like a {looks}; a file is needed as CSV, Excel"):
+            detect(zipped({**parts, name: ""})[:4096], None, "", None)
+    with pytest.raises(UploadRefused, match="OpenDocument text"):
+        detect(zipped({"mimetype": "application/vnd.oasis.opendocument.text"}), None, "", "a.ods")
+    assert detect(zipped({**parts, "xl/workbook.xml": "", "xl/embeddings/word/a": ""}), None, "", None) is Format.XLSX
+    for text in (b"age,sex\n39,Male\n", b"[\n1,\n2\n]\n", b"oops\n"):
+        with pytest.raises(UploadRefused, match="none of the first lines is a JSON object") as caught:
+            detect(text, None, "", "people.jsonl")
+        assert caught.value.code == "no_header"
+    for text in (b"oops\n {}", b'\xef\xbb\xbf{"a"', b"\n\n"):
+        assert detect(text, None, "", "people.jsonl") is Format.JSONL

@@ -70,7 +70,7 @@ def test_the_index_is_that_of_its_definition(card: Card, counted: Callable[..., 
             lambda frame: frame[(frame.age > 28) & (frame.age < 50)],
             "age",
             Verdict.FAR,
-            "Age is spread very differently than in training.",
+            "Age is distributed very differently than in training.",
         ),
         (
             lambda frame: frame[(frame.sex == "Female") | (frame.index % 2 == 0)],

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,13 +14,13 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
 from model.card import Card, InputForm, ModelKind, Scores
-from model.columns import Column
 from model.errors import ScoringFailed
 from model.monitoring.agreement import agreement
 from model.monitoring.training_summary import summarise as summarise_data
 from model.schema import Feature, FeatureKind
 from model.scorer import Predictions, Scorer
 from tests import second_model
+from tests.worker.scoring.test_score_chunk import Touchy
 from worker.scoring.parse import Layout
 from worker.scoring.row_predictions import RowPredictions
 from worker.scoring.score_chunk import score_chunk
@@ -107,16 +106,6 @@ def test_a_row_is_scored_where_both_accept_it_and_its_faults_are_those_of_both_e
         ("6", "", "ragged"),
     ]
     assert scored.summary["fault:out_of_range:age"] == 2
-
-
-class Touchy(Scorer):
-    """A model that raises whenever a record of a certain age is among those it is asked for."""
-
-    def predict_coded(self, columns: Mapping[str, Column], threshold: float | None = None) -> Predictions:
-        values, codes = columns["age"]
-        if 33.0 in values[codes]:
-            raise ScoringFailed("it fails on 33")
-        return super().predict_coded(columns, threshold)
 
 
 def test_a_row_that_either_fails_on_is_rejected_alone(scorer: Scorer, lean: Scorer) -> None:
