@@ -114,7 +114,8 @@ local function tell_recorder(id)
     end
     entry[#entry + 1] = 'summary'
     entry[#entry + 1] = cjson.encode(redis.call('HGETALL', SUMMARY))
-    add_to_outbox(TOTALS, entry)
+    add_to_outbox(entry)
+    limit_outbox(TOTALS)
 end
 
 -- Ends the job: keeps its results for the retention time and drops what only scoring needed. Returns its state, rows
