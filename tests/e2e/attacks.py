@@ -259,9 +259,27 @@ def known_keys() -> Iterable[Attack]:
     for body in (FILE + f"{GOOD}\n".encode(), b"x,y\n1,2\n", b"\n", FILE[:-1]):
         lines = (CSV, f"Idempotency-Key: {KEY}")
         yield Attack(f"another's key with {len(body)} bytes", request("POST", "/api/v1/jobs", *lines, body=body), 422)
-    for key, status in {"": 400, "x" * 256: 400}.items():
+    own = f"Idempotency-Key: {KEY}"
+    for query in (
+        "threshold=0.4", "filename=other.csv", "explain=1", "encoding=utf-8", "decimal=.", "warnings=true",
+        "delimiter=,", "drop_results=true", "model=income", "format=csv",
+    ):  # fmt: skip
+        yield Attack(f"another's key with {query}", request("POST", f"/api/v1/jobs?{query}", CSV, own, body=FILE), 422)
+    packed = (CSV, "Content-Encoding: gzip", own)
+    other = gzip.compress(FILE + b"\n")
+    yield Attack("another's key with a packed file", request("POST", "/api/v1/jobs", *packed, body=other), 422)
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="b.csv"\r\n\r\n' + FILE + b"\r\n--x--\r\n"
+    yield Attack("another's key with a form", request("POST", "/api/v1/jobs", FORM, own, body=form), 422)
+    fields = b'{"records": [{"_row": 2, "age": 40}]}'
+    path = f"/api/v1/jobs/{VICTIM}/corrections"
+    yield Attack("another's key with corrections", request("POST", path, JSON, own, body=fields), 422)
+    yield Attack(
+        "another's key with a file of corrections", request("POST", path, CSV, own, body=b"_row,age\n2,4\n"), 422
+    )
+    for key, status in {"": 400, "x" * 256: 400, "a\0b": 400, "a\rb": 400, "a\r\n b": 400, " " * 300: 400}.items():
         line = f"Idempotency-Key: {key}"
-        yield Attack(f"a key of {len(key)}", request("POST", "/api/v1/jobs", CSV, line, body=FILE), status)
+        text = request("POST", "/api/v1/jobs", CSV, line, body=FILE)
+        yield Attack(f"a key of {len(key)} such as {key[:6]!r}", text, status)
 
 
 def words() -> Iterable[Attack]:

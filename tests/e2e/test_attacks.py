@@ -5,6 +5,7 @@ import io
 import itertools
 import re
 import socket
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -111,23 +112,46 @@ def test_the_second_request_on_a_connection_is_looked_at_as_the_first(service: S
     victim.check()
 
 
-RUNS = ["=1+1", "@SUM(1)", "+cmd|x", "-1+1", "\t=1", "a;=1", "a|@x", "a\t-1+1", 'a,"=1']
-SEVERAL_LINES = ["\r=1", "\r\n=1", "-5\n+x", "-5,\n+x"]
+RUNS = [
+    "=1+1", "@SUM(1)", "+cmd|x", "-1+1", "\t=1", "a;=1", "a|@x", "a\t-1+1", 'a,"=1', "=HYPERLINK(1)", "==1", "\t\t=1",
+    "+-1+1", "-@x", "=cmd|' /C calc'!A0", "@a;+b", "\r=1", "\r\n=1", "-5\n+x", "-5,\n+x", "\n=1", "-1;=2", "+1 =2",
+]  # fmt: skip
+"""Texts that begin a formula, or would if another delimiter separated fields."""
+
+
+def table_of(delimiter: str, text: str) -> bytes:
+    """A file with a scored and a rejected row, each with the text beside it, under a header that is a formula."""
+    target = io.StringIO(newline="")
+    rows = [[*row.split(","), text] for row in (GOOD, GOOD.replace("39", "x"))]
+    csv.writer(target, delimiter=delimiter).writerows([[*HEADER.split(","), "=note"], *rows])
+    return target.getvalue().encode()
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_no_spreadsheet_runs_what_was_in_a_file(service: Stack, delimiter: str) -> None:
+@pytest.mark.parametrize("text", RUNS)
+def test_no_spreadsheet_runs_what_was_in_a_file(service: Stack, text: str, delimiter: str) -> None:
     """Whichever delimiter it takes, no cell of the results or the rejects begins a formula."""
-    for texts, readers in ((RUNS, [",", ";", "\t", "|"]), (SEVERAL_LINES, [delimiter])):
-        target = io.StringIO(newline="")
-        rows = [[*row.split(","), text] for text in texts for row in (GOOD, GOOD.replace("39", "x"))]
-        csv.writer(target, delimiter=delimiter).writerows([[*HEADER.split(","), "=note"], *rows])
-        job = service.upload(target.getvalue().encode()).json()
-        for name, reader in itertools.product(("results", "rejects"), readers):
-            text = service.get(job["links"][name], params={"escape": "formulas"}).text
-            for row in csv.reader(io.StringIO(text, newline=""), delimiter=reader):
-                assert not [cell for cell in row if cell[:1] in LEADS and not NUMBER.fullmatch(cell)], row
-        service.request("DELETE", job["links"]["self"])
+    job = service.upload(table_of(delimiter, text)).json()
+    files = [service.get(job["links"][name], params={"escape": "formulas"}) for name in ("results", "rejects")]
+    files += [service.get(job["links"]["results"], params={"format": "excel-csv"})]
+    files += [service.get(job["links"]["rejects"], params={"shape": "records", "escape": "formulas"})]
+    # A spreadsheet that takes another delimiter than the file's does not see the ends of its lines within quotes.
+    readers = [delimiter] if set(text) & {"\r", "\n"} else [",", ";", "\t", "|"]
+    for file, reader in itertools.product(files, readers):
+        assert file.status_code == 200
+        for row in csv.reader(io.StringIO(file.text.removeprefix("\ufeff"), newline=""), delimiter=reader):
+            assert not [cell for cell in row if cell.lstrip("\n")[:1] in LEADS and not NUMBER.fullmatch(cell)], row
+    service.request("DELETE", job["links"]["self"])
+
+
+def test_no_workbook_holds_a_formula(service: Stack) -> None:
+    rows = b"".join(table_of(",", text).partition(b"\n")[2] for text in RUNS)
+    job = service.upload(table_of(",", "").partition(b"\n")[0] + b"\n" + rows).json()
+    with zipfile.ZipFile(io.BytesIO(service.get(job["links"]["results"], params={"format": "xlsx"}).content)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml")
+        assert sheet.count(b"<row ") == 1 + 2 * len(RUNS)
+        assert not re.search(rb"<f[ >/]|hyperlink", sheet)
+    service.request("DELETE", job["links"]["self"])
 
 
 def test_whoever_stops_in_the_middle_of_an_attack_holds_up_nobody(service: Stack) -> None:

@@ -56,6 +56,10 @@ def head(method: str, path: str, *lines: str) -> bytes:
 
 POST_CSV = head("POST", "/api/v1/jobs", "Content-Type: text/csv", "Content-Length: 100000000")
 POST_JSON = head("POST", "/api/v1/predictions", "Content-Type: application/json", "Content-Length: 1000")
+POST_CHUNKS = head("POST", "/api/v1/predictions", "Content-Type: application/json", "Transfer-Encoding: chunked")
+POST_FORM = head("POST", "/jobs", "Content-Type: multipart/form-data; boundary=x", "Content-Length: 15000")
+POST_GZIP = head("POST", "/api/v1/jobs", "Content-Type: text/csv", "Content-Encoding: gzip", "Content-Length: 15000")
+POST_BOOK = head("POST", "/api/v1/jobs", "Content-Type: application/octet-stream", "Content-Length: 15000000")
 HEALTHZ = head("GET", "/healthz")
 
 
@@ -68,6 +72,14 @@ HEALTHZ = head("GET", "/healthz")
         pytest.param([POST_JSON + b'{"rec'], id="half a record"),
         pytest.param([POST_CSV + FILE], id="the beginning of a file"),
         pytest.param([head("GET", "/healthz", "Connection: close")], id="a connection that it does not close"),
+        pytest.param([b"\x16\x03\x01\x02\x00\x01"], id="the beginning of a handshake"),
+        pytest.param([POST_CHUNKS + b"ffff"], id="half the length of a chunk"),
+        pytest.param([POST_CHUNKS + b"5\r\nage"], id="half a chunk"),
+        pytest.param([POST_CHUNKS + b"0\r\n"], id="no end behind the last chunk"),
+        pytest.param([POST_FORM + b"--x\r\nContent-Disposition: form-data; na"], id="half the head of a part"),
+        pytest.param([POST_GZIP + gzip.compress(FILE)[:20]], id="half a packed file"),
+        pytest.param([POST_BOOK + b"PK\x03\x04[Content_Types].xml"], id="the beginning of a workbook"),
+        pytest.param([HEALTHZ * 100], id="a hundred requests whose answers are not read"),
     ],
 )
 def test_clients_that_send_too_little_hold_up_nobody(service: Stack, texts: list[bytes]) -> None:

@@ -11,13 +11,14 @@ import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.signals import task_failure, worker_before_create_process, worker_process_init
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
 from jobs.messages import Queue, ScoreChunk
 from jobs.settings import Settings
 from jobs.state import JobState
 from jobs.store import keys
-from jobs.store.chunks import ClaimedChunk
+from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
@@ -194,6 +195,20 @@ def test_a_lack_of_system_resources_uses_up_no_attempt(redis: Any, monkeypatch: 
     job_id = upload(tasks._store(), 1)
     monkeypatch.setattr(tasks, "_score", has_no_process_to_give)
     score(job_id)
+    wait_until(lambda: list(tasks._store().overdue()))
+    again = claim(job_id)
+    assert (again.attempt, again.lost) == (1, 1)
+
+
+def test_a_store_that_does_not_answer_uses_up_no_attempt(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def does_not_answer(*_: Any) -> None:
+        raise RedisTimeoutError("Timeout reading from socket")
+
+    job_id = upload(tasks._store(), 1)
+    monkeypatch.setattr(tasks, "_score", lambda _: ScoredChunk(b"1,2,3\n", b"", 1, 0))
+    with monkeypatch.context() as outage:
+        outage.setattr(JobStore, "record", does_not_answer)
+        score(job_id)
     wait_until(lambda: list(tasks._store().overdue()))
     again = claim(job_id)
     assert (again.attempt, again.lost) == (1, 1)
