@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import bad_input, breakdown, bulk, memory, mixed, report, scaling, single, store
+from bench import bad_input, breakdown, bulk, formats, memory, mixed, report, scaling, single, store
 from bench.options import Options, parse
 from bench.places import RUN
 from bench.progress import say
@@ -15,6 +15,7 @@ from bench.spreads import Numbers
 _RUNS: dict[str, Callable[[Options], Numbers]] = {
     "bulk": bulk.run,
     "bad_input": bad_input.run,
+    "formats": formats.run,
     "single": single.run,
     "mixed": mixed.run,
     "memory": memory.run,
@@ -62,7 +63,7 @@ def _measure(options: Options, sections: dict[str, store.Section]) -> list[str]:
 
 def _tidy() -> None:
     """Remove the scored files, which may be large; the servers' logs stay."""
-    for path in RUN.glob("*.out"):
+    for path in RUN.glob("*.out*"):
         path.unlink()
 
 

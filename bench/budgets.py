@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.options import MILLION
+from bench.options import MILLION, SHEET_ROWS
 
 TEN_MILLION = 10 * MILLION
 MEGABYTE = 1_000_000
@@ -30,7 +30,14 @@ class Budget:
 
 def budgets(data: Mapping[str, Data]) -> Iterator[Budget]:
     """The budgets of the sections that have data."""
-    judges = {"bulk": _bulk, "single": _single, "mixed": _mixed, "memory": _memory, "bad_input": _bad_input}
+    judges = {
+        "bulk": _bulk,
+        "single": _single,
+        "mixed": _mixed,
+        "memory": _memory,
+        "bad_input": _bad_input,
+        "formats": _formats,
+    }
     for section, judge in judges.items():
         if section in data:
             yield from judge(data[section])
@@ -113,4 +120,14 @@ def _memory(memory: Data) -> Iterator[Budget]:
 def _bad_input(bad: Data) -> Iterator[Budget]:
     for kind, ratio in bad["ratios"].items():
         keeps = _judge(ratio["median"] <= 2, bad["rows"] == MILLION)
-        yield Budget(f"{bad['rows']:,} rows, {kind}, against clean", "≤ 2 x", shown(ratio, 2, " x"), keeps)
+        base = bad.get("against", {}).get(kind, "clean")
+        yield Budget(f"{bad['rows']:,} rows, {kind}, against {base}", "≤ 2 x", shown(ratio, 2, " x"), keeps)
+
+
+def _formats(formats: Data) -> Iterator[Budget]:
+    ratio = formats["ratios"]["parquet"]
+    keeps = _judge(ratio["median"] <= 1, formats["rows"] == MILLION)
+    yield Budget(f"{formats['rows']:,} rows, Parquet in and out, against CSV", "≤ 1 x", shown(ratio, 2, " x"), keeps)
+    faster, rows = formats["sheet_ratios"]["pandas"], formats["sheet_rows"]
+    what = f"{rows:,} rows, Excel in and out, against pandas"
+    yield Budget(what, "≥ 4 x as fast", f"{faster:.2f} x", _judge(faster >= 4, rows == SHEET_ROWS))

@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import xlsxwriter
 
 from bench.options import CENSUS_ROWS
 from bench.places import DATA, ROOT
@@ -36,13 +38,26 @@ BAD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a field too few": lambda _, fields: fields[:-1],
     "text after a closing quote": lambda _, fields: [fields[0], b'"Private"x', *fields[2:]],
 }
-# Nothing is wrong with these rows, or nothing that is not repaired.
+# Nothing is wrong with these rows.
 ODD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a quote inside a field": lambda _, fields: [*fields[:2], fields[2] + b'" nail', *fields[3:]],
+}
+REPAIRED_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a quote too many, repaired": lambda _, fields: [fields[0], b'"' + fields[1], *fields[2:]],
 }
-REPAIRED = "a quote too many, repaired"
 EVERY_FIELD_QUOTED = "every field quoted"
+# The same with all fields quoted: to be compared with a file in which they are, and no quote is missing.
+QUOTED_BAD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
+    "every field quoted, text after a closing quote": lambda _, fields: [fields[0], fields[1] + b"x", *fields[2:]],
+}
+QUOTED_REPAIRED_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
+    "every field quoted, a closing quote missing, repaired": lambda _, fields: [
+        *fields[:3],
+        fields[3][:-1],
+        *fields[4:],
+    ],
+    "every field quoted, the last quote missing, repaired": lambda _, fields: [*fields[:-1], fields[-1][:-1]],
+}
 
 
 def census_file(rows: int) -> Path:
@@ -56,6 +71,38 @@ def census_file(rows: int) -> Path:
             else:
                 _write_resample(target, rows)
     return path
+
+
+def table_file(rows: int, kind: str) -> Path:
+    """The rows of `census_file` as CSV or in one of the `FORMATS`."""
+    clean = census_file(rows)
+    if kind == "csv":
+        return clean
+    path = clean.with_suffix(f".{kind}")
+    if not path.exists():
+        say(f"writing {rows:,} rows as {kind}")
+        with _written(path) as target:
+            FORMATS[kind](pa_csv.read_csv(clean), target)
+    return path
+
+
+def _write_workbook(table: pa.Table, path: Path) -> None:
+    book = xlsxwriter.Workbook(path, {"constant_memory": True})
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, table.column_names)
+    for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+        for at, row in enumerate(zip(*batch.to_pydict().values(), strict=True), sheet.dim_rowmax + 1):
+            sheet.write_row(at, 0, row)
+    book.close()
+
+
+FORMATS: dict[str, Callable[[pa.Table, Path], object]] = {
+    "parquet": pq.write_table,
+    "jsonl": lambda table, path: path.write_text(
+        table.to_pandas().to_json(orient="records", lines=True, force_ascii=False)
+    ),
+    "xlsx": _write_workbook,
+}
 
 
 def bad_file(rows: int, kind: str) -> Path:
@@ -129,13 +176,12 @@ def _jittered(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _spoilt(lines: Iterator[bytes], kind: str) -> Iterator[bytes]:
-    if kind == EVERY_FIELD_QUOTED:
-        for line in lines:
-            yield b'"' + line[:-1].replace(b",", b'","') + b'"\n'
-        return
-    spoil = (BAD_ROWS | ODD_ROWS)[kind]
+    spoil = (BAD_ROWS | ODD_ROWS | REPAIRED_ROWS | QUOTED_BAD_ROWS | QUOTED_REPAIRED_ROWS).get(kind)
+    is_quoted = kind.startswith(EVERY_FIELD_QUOTED)
     for row, line in enumerate(lines):
-        yield b",".join(spoil(row, line[:-1].split(b","))) + b"\n"
+        fields = line[:-1].split(b",")
+        fields = [b'"' + field + b'"' for field in fields] if is_quoted else fields
+        yield b",".join(spoil(row, fields) if spoil else fields) + b"\n"
 
 
 @contextmanager

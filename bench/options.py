@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SECTIONS = ("bulk", "bad_input", "single", "mixed", "memory", "scaling", "breakdown")
+SECTIONS = ("bulk", "bad_input", "formats", "single", "mixed", "memory", "scaling", "breakdown")
 CENSUS_ROWS = 32_561
 MILLION = 1_000_000
+SHEET_ROWS = 300_000
 # Above this, a run of one contender takes long enough that a few of them say all.
 BIG_ROWS = 2 * MILLION
 _BIG_REPEATS = 2

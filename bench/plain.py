@@ -20,11 +20,11 @@ from model.scorer import Scorer
 _MAX_SECONDS = 900.0
 
 
-def run_plain(source: Path, target: Path) -> Numbers:
-    """Score a file: the seconds of the whole process, and of its parts."""
+def run_plain(source: Path, target: Path, *options: str) -> Numbers:
+    """Score a file, of Excel with the engine among the options: the seconds of the whole process, and of its parts."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "script.py", str(source), str(target)], cwd=PEERS / "plain", env=peer_variables(),
+        [sys.executable, "script.py", str(source), str(target), *options], cwd=PEERS / "plain", env=peer_variables(),
         capture_output=True, text=True, timeout=_MAX_SECONDS, check=False,
     )  # fmt: skip
     seconds = time.perf_counter() - started

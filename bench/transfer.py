@@ -19,7 +19,13 @@ _BLOCK_BYTES = 1024 * 1024
 _SILENCE_SECONDS = 180.0
 _MAX_SECONDS = 900.0
 _ENDED = ("succeeded", "failed", "canceled")
-_CSV = {"Content-Type": "text/csv"}
+_TYPES = {
+    ".csv": "text/csv",
+    ".parquet": "application/vnd.apache.parquet",
+    ".jsonl": "application/x-ndjson",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_CSV = {"Content-Type": _TYPES[".csv"]}
 
 
 class TransferFailed(Exception):
@@ -42,10 +48,10 @@ class Transfer:
 
 
 def by_job(port: int, source: Path, target: Path) -> Transfer:
-    """``POST /api/v1/jobs``, a long poll until the job has ended, ``GET`` the results."""
+    """``POST /api/v1/jobs``, a long poll until the job has ended, ``GET`` the results as the target is named."""
     started, used = time.perf_counter(), time.process_time()
     with _connected(port) as connection:
-        _send(connection, "POST", "/api/v1/jobs", source, _CSV)
+        _send(connection, "POST", "/api/v1/jobs", source, {"Content-Type": _TYPES[source.suffix]})
         job = json.loads(_answer(connection).read())
         uploaded = time.perf_counter()
         while job["state"] not in _ENDED:
@@ -56,7 +62,9 @@ def by_job(port: int, source: Path, target: Path) -> Transfer:
         if job["state"] != "succeeded":
             raise TransferFailed(f"the job {job['state']}: {job['error']}")
         ended = time.perf_counter()
-        connection.request("GET", job["links"]["results"])
+        connection.request(
+            "GET", job["links"]["results"], headers={"Accept": _TYPES.get(target.suffix, _TYPES[".csv"])}
+        )
         _save(_answer(connection), target)
     done, spent = time.perf_counter(), time.process_time() - used
     return Transfer(done - started, spent, job["links"]["self"], uploaded - started, ended - uploaded, done - ended)

@@ -2,9 +2,10 @@
 
 import struct
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Self
 
@@ -124,6 +125,37 @@ class CorrectedRows:
         return cls(layout.unpack_from(stored)[1:], decompress(stored[layout.size :]))
 
 
+@dataclass(frozen=True, eq=False)
+class Originals(Mapping[int, bytes]):
+    """Records as they came, by their indexes: these, unsigned, the records' lengths, and their bytes together."""
+
+    indexes: "array[int]"
+    lengths: "array[int]"
+    data: bytes
+
+    @classmethod
+    def of(cls, records: Mapping[int, bytes]) -> Self:
+        """Return the same records."""
+        if isinstance(records, cls):
+            return records
+        return cls(array("I", records), array("I", map(len, records.values())), b"".join(records.values()))
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    @cached_property
+    def _records(self) -> dict[int, bytes]:
+        ends = accumulate(self.lengths)
+        records = (self.data[end - length : end] for end, length in zip(ends, self.lengths, strict=True))
+        return dict(zip(self.indexes, records, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Rejects:
     """A chunk's lines of the rejects file.
@@ -136,8 +168,9 @@ class Rejects:
 
     def encode(self) -> bytes:
         """Encode as Zstandard frames: the lines, which is all that a download needs; indexes and lengths; records."""
-        numbers = array("I", [*self.originals, *map(len, self.originals.values())])
-        return compress(self.lines) + compress(numbers.tobytes()) + compress(b"".join(self.originals.values()))
+        originals = Originals.of(self.originals)
+        numbers = originals.indexes + originals.lengths
+        return compress(self.lines) + compress(numbers.tobytes()) + compress(originals.data)
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
@@ -149,11 +182,9 @@ class Rejects:
                 "an earlier version scored the job, and did not keep rejected rows as they came; upload the file again"
             )
             raise UploadRefused("malformed_body", detail)
-        numbers, data = array("I", encoded), decompress(rest)
+        numbers = array("I", encoded)
         count = len(numbers) // 2
-        ends = list(accumulate(numbers[count:]))
-        records = (data[end - length : end] for end, length in zip(ends, numbers[count:], strict=True))
-        return cls(lines, dict(zip(numbers[:count], records, strict=True)))
+        return cls(lines, Originals(numbers[:count], numbers[count:], decompress(rest)))
 
 
 def compress(data: bytes) -> bytes:

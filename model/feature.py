@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
@@ -21,6 +20,7 @@ from model.parsing import (
     MISSING_MARKERS,
     TRUE_FALSE,
     NumberFormat,
+    closest_word,
     digits_of,
     is_number,
     parse_date,
@@ -355,8 +355,8 @@ class Feature(BaseModel):
         # Comparing takes time quadratic in the length, and no category is longer than what is echoed.
         if len(text) > MAX_ECHO:
             return None
-        close = get_close_matches(text.casefold(), self._suggestions, n=1)
-        return self._suggestions[close[0]] if close else None
+        close = closest_word(text.casefold(), tuple(self._suggestions))
+        return self._suggestions[close] if close else None
 
     def _json_boolean(self, value: bool) -> Value | Fault:
         if self.kind is FeatureKind.BOOLEAN:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Self
 
 NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -126,3 +128,9 @@ def digits_of(value: float) -> str:
         return str(value)
     except ValueError:
         return "a very long whole number"
+
+
+@lru_cache(maxsize=4096)
+def closest_word(word: str, words: tuple[str, ...]) -> str | None:
+    """Return the most similar one of the words, if one is similar. Misspellings come again in the next chunk."""
+    return next(iter(get_close_matches(word, words, n=1)), None)

@@ -65,16 +65,22 @@ class ParsedValues:
         )
 
 
-def parse_distinct(feature: Feature, texts: pa.StringArray, numbers: NumberFormat = DECIMAL_POINT) -> ParsedValues:
-    """Parse the distinct texts of a feature's column: those of the usual kinds, right or wrong, all at once."""
+def parse_distinct(
+    feature: Feature, texts: pa.StringArray, numbers: NumberFormat = DECIMAL_POINT, suggest: bool = True
+) -> ParsedValues:
+    """Parse the distinct texts of a feature's column: those of the usual kinds, right or wrong, all at once.
+
+    Unless told not to ``suggest`` any, the first faults of unknown categories name a similar one.
+    """
+    max_suggestions = _MAX_SUGGESTIONS if suggest else 0
     values: NDArray[Any] = np.empty(len(texts), dtype=object)
     unusual: dict[FaultCode, Mask] = {}
     if feature.kind is FeatureKind.NUMBER:
         values, unusual = _numbers(feature, texts, numbers)
     elif feature.kind is FeatureKind.CATEGORY and feature.limits_reject and not feature.has_numeric_categories:
-        unusual = _unknown_categories(feature, texts)
+        unusual = _unknown_categories(feature, texts, max_suggestions)
     is_known = np.any([*unusual.values(), _is_number(values)], axis=0)
-    read = _read_each(feature, texts, np.flatnonzero(~is_known), values, numbers)
+    read = _read_each(feature, texts, np.flatnonzero(~is_known), values, numbers, max_suggestions)
     at_fault, warned = [read.faults], [read.warnings]
     for code, mask in unusual.items():
         places = np.flatnonzero(mask)
@@ -155,12 +161,12 @@ def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int
     return mask
 
 
-def _unknown_categories(feature: Feature, texts: pa.StringArray) -> dict[FaultCode, Mask]:
+def _unknown_categories(feature: Feature, texts: pa.StringArray, max_suggestions: int) -> dict[FaultCode, Mask]:
     """Return which texts are unknown categories, without those for which a similar one is looked for."""
-    if len(texts) <= _MAX_SUGGESTIONS:
+    if len(texts) <= max_suggestions:
         return {}
     unknown = _meaningless_words(feature, texts)
-    return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > _MAX_SUGGESTIONS)}
+    return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > max_suggestions)}
 
 
 def _meaningless_words(feature: Feature, texts: pa.StringArray) -> Mask:
@@ -202,14 +208,19 @@ class _ReadTexts:
 
 
 def _read_each(
-    feature: Feature, texts: pa.StringArray, places: NDArray[np.int64], values: NDArray[Any], numbers: NumberFormat
+    feature: Feature,
+    texts: pa.StringArray,
+    places: NDArray[np.int64],
+    values: NDArray[Any],
+    numbers: NumberFormat,
+    max_suggestions: int,
 ) -> _ReadTexts:
     """Read the texts at some indices one by one into ``values``."""
     faults: dict[int, Fault] = {}
     warnings: dict[int, Fault] = {}
     missing = None if values.dtype == object else np.nan
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
-        result = feature.read(text, len(faults) + len(warnings) < _MAX_SUGGESTIONS, numbers)
+        result = feature.read(text, len(faults) + len(warnings) < max_suggestions, numbers)
         value: Value = None
         if isinstance(result, Fault):
             faults[place] = result

@@ -130,7 +130,6 @@ class Utf8Decoder:
         if run is None:
             return data
         # The run may go on in the next block, or end within a character: wait for the rest.
-        # The run may go on in the next block, or end within a character: wait for the rest.
         if run.end() == len(data) and len(run.group()) < _MAX_RUN_BYTES and not final:
             self._head = data[run.start() :]
             return data[: run.start()]
@@ -140,8 +139,6 @@ class Utf8Decoder:
     def _decide(self, encoding: str) -> None:
         self._decided = encoding
         if encoding not in ("utf-8", "ascii"):
-            # What does not decode is kept as lone surrogates, which encode to bytes that are not valid UTF-8: the
-            # record is rejected later, with its neighbours untouched.
             # What does not decode is kept as lone surrogates, which encode to bytes that are not valid UTF-8: the
             # record is rejected later, with its neighbours untouched.
             errors = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"

@@ -70,11 +70,9 @@ def detect(sample: bytes, count_matches: CountMatches, final: bool, delimiter: s
     if not final and len(sample) < SAMPLE_BYTES:
         return None
     # As on classic Mac OS. A carriage return among the last two bytes may belong to a CRLF.
-    # As on classic Mac OS. A carriage return among the last two bytes may belong to a CRLF.
     only_returns = b"\n" not in sample.removesuffix(b"\n") and b"\r" in sample[:-2]
     plain = Dialect(delimiter=delimiter or ",", line_end="\r" if only_returns else "\n")
     best = _Reading.of(sample, plain, count_matches, final, delimiter)
-    # Each variant builds on the best reading so far, since a file may differ from the ordinary in several ways at once.
     # Each variant builds on the best reading so far, since a file may differ from the ordinary in several ways at once.
     for changes, min_gain in _variants(sample, delimiter):
         dialect = best.dialect.with_(**changes)
@@ -152,7 +150,7 @@ class _Reading:
 
 def _fits(index: RecordIndex, width: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Return which records have the width, shape (n,)."""
-    fits: np.ndarray[tuple[int], np.dtype[np.bool_]] = index.field_counts() == width
+    fits: np.ndarray[tuple[int], np.dtype[np.bool_]] = index.field_counts == width
     fits[index.malformed] = False
     return fits
 
@@ -167,9 +165,8 @@ def _without_empty_names(start: FileStart) -> FileStart:
     named = width
     while named > 1 and not header.columns[named - 1].strip():
         named -= 1
-    counts = start.index.field_counts()
+    counts = start.index.field_counts
     records = np.bincount(counts[counts <= width], minlength=width + 1)
-    # Of the widths that dropping empty names can give, the one that most records have; the largest if in doubt.
     # Of the widths that dropping empty names can give, the one that most records have; the largest if in doubt.
     kept = width - int(np.argmax(records[named:][::-1]))
     if kept < width and records[kept]:

@@ -104,7 +104,6 @@ class Dialect:
         if not self.delimiter.isascii():
             own = self.delimiter.encode()
             # In three steps, by way of a character that the file cannot contain, so that the two change places.
-            # In three steps, by way of a character that the file cannot contain, so that the two change places.
             data = data.replace(own, _SPARE).replace(_UNIT_SEPARATOR, own).replace(_SPARE, _UNIT_SEPARATOR)
         return data
 
@@ -178,7 +177,6 @@ class Translator:
         data = dialect.swapped(data)
         if dialect.escape:
             # An odd number of backslashes at the end of a block: the last one may escape the first byte of the next.
-            # An odd number of backslashes at the end of a block: the last one may escape the first byte of the next.
             if not final and (len(data) - len(data.rstrip(b"\\"))) % 2:
                 data, self._held = data[:-1], b"\\" + self._held
             data = _ESCAPED.sub(_mark, data)
@@ -196,7 +194,6 @@ class Translator:
 def _whole_characters(data: bytes) -> int:
     """Return the offset of a character that the bytes end within, or their length."""
     # A UTF-8 character of n bytes begins with one that tells n, at most three bytes before the end if it is cut.
-    # A UTF-8 character of n bytes begins with one that tells n, at most three bytes before the end if it is cut.
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
         if byte >= 0xC0:
@@ -209,7 +206,6 @@ def _whole_characters(data: bytes) -> int:
 def _whole_records(data: bytes) -> int:
     """Return the offset after the last line end outside quotes; 0 if the data may end within its first record."""
     end = len(data)
-    # A line end after an odd number of quotes is inside quotes, and so are those before it, back to the last quote.
     # A line end after an odd number of quotes is inside quotes, and so are those before it, back to the last quote.
     while (end := data.rfind(b"\n", 0, end) + 1) and data.count(b'"', 0, end) % 2:
         end = data.rfind(b'"', 0, end) + 1

@@ -62,7 +62,6 @@ def _several_lines(
     if following < 0 and not final:
         return None
     # A next line that is as wide as the first one alone is a row: the header lacks a quote, and no name goes on.
-    # A next line that is as wide as the first one alone is a row: the header lacks a quote, and no name goes on.
     row = read_record(data, alone.end, following if following >= 0 else len(data), ord(delimiter))
     if row.count == len(alone.columns) > 1 and has_all(alone.columns):
         return alone
@@ -86,7 +85,6 @@ def _line_alone(data: bytes, start: int, line_stop: int, delimiter: str, has_all
     line_end = next((mark for mark in _LINE_ENDS if data[start : line_stop + 1].endswith(mark)), b"")
     line = data[start : line_stop + 1].removesuffix(line_end)
     end = start + len(line) + len(line_end)
-    # By names: different changes that give the same names are one reading.
     # By names: different changes that give the same names are one reading.
     found: dict[tuple[str, ...], bytes] = {}
     if line.count(b'"') <= MAX_REPAIRED_QUOTES:

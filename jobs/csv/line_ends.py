@@ -1,5 +1,7 @@
 """Line ends of a CSV buffer: records between them, blank lines, carriage returns that belong to none. Pure."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,6 @@ _BLOCK_BYTES = 64 * 1024
 
 def ends_of_lines(data: bytes, ends: Offsets) -> Offsets:
     """Return the offsets after the line ends of records that end at the given offsets."""
-    # With line ends added, there is a byte to look at after each record, also at the end of the data.
     # With line ends added, there is a byte to look at after each record, also at the end of the data.
     raw = np.frombuffer(data + b"\n\n", np.uint8)
     after: Offsets = np.minimum(ends + 1 + (raw[ends] == CR), len(data))
@@ -75,9 +76,9 @@ def _ended_by_crlf(data: bytes, line_ends: Offsets) -> NDArray[np.bool_]:
     return before
 
 
-def bare_returns_in(data: bytes, quoted: NDArray[np.bool_] | None) -> Offsets:
-    """Return the offsets of carriage returns outside quotes; none if all of them belong to a CRLF."""
+def bare_returns_in(data: bytes, quoted: Callable[[], NDArray[np.bool_] | None]) -> Offsets:
+    """Return the offsets of carriage returns that are not ``quoted``; none if all of them belong to a CRLF."""
     if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
         return _NO_OFFSETS
-    returns = np.frombuffer(data, np.uint8) == CR
-    return np.flatnonzero(returns if quoted is None else returns & ~quoted)
+    returns, inside = np.frombuffer(data, np.uint8) == CR, quoted()
+    return np.flatnonzero(returns if inside is None else returns & ~inside)

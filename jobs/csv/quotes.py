@@ -1,7 +1,7 @@
-"""The meaning of each quote in a CSV buffer: whether it opens a quoted field, closes one or is part of a text. Pure."""
+"""The meaning of the quotes in a CSV buffer: whether they open a field, close one or are part of a text. Pure."""
 
 from dataclasses import dataclass
-from math import isqrt
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ def running_xor(bits: Bits) -> Bits:
     return np.unpackbits(words.view(np.uint8), count=len(bits), bitorder="little").view(np.bool_)
 
 
+def first_of_equals(ascending: Offsets) -> Offsets:
+    """Return the indexes at which runs of equal numbers begin."""
+    is_first = np.ones(len(ascending), np.bool_)
+    is_first[1:] = ascending[1:] != ascending[:-1]
+    return np.flatnonzero(is_first)
+
+
 def parity_is_valid(data: bytes, delimiter: int, quoted: Bits, escapes: bool) -> bool:
     """Return whether each quote opens a field, closes one or belongs to a doubled pair; ``quoted`` is their parity.
 
@@ -35,8 +42,6 @@ def parity_is_valid(data: bytes, delimiter: int, quoted: Bits, escapes: bool) ->
     if escapes and b"\\" in data and b'\\"' in data:
         return False
     raw = np.frombuffer(data, np.uint8)
-    # The blocks below do not look at closing quotes in the last two bytes. The last byte may be one, since nothing
-    # follows it; one before it must not be followed by text.
     # The blocks below do not look at closing quotes in the last two bytes. The last byte may be one, since nothing
     # follows it; one before it must not be followed by text.
     if data[-2:-1] == b'"' and not quoted[-2] and raw[-1] not in (delimiter, LF, QUOTE):
@@ -57,123 +62,123 @@ def _block_is_valid(raw: NDArray[np.uint8], quoted: Bits, delimiter: int) -> boo
     return not (quotes[:-2] & ~quoted[:-2] & ~neighbours[1:-1]).any()
 
 
-# States before a quote: outside quotes, inside a quoted field, or just after the first quote of a doubled pair.
-OUTSIDE, INSIDE, _PAIR = 0, 1, 2
-# State after a quote: one row per kind of quote, (begins a field) + 2 * (a quote follows it), one column per state.
-_TRANSITIONS = np.array(
-    [
-        [OUTSIDE, OUTSIDE, INSIDE],
-        [INSIDE, OUTSIDE, INSIDE],
-        [OUTSIDE, _PAIR, INSIDE],
-        [INSIDE, _PAIR, INSIDE],
-    ],
-    np.uint8,
-)
-# Four more kinds of quote, the first ones of their lines: whatever the state before, it is the one that lines begin in.
-_BY_LINE_START = {
-    start: np.concatenate([_TRANSITIONS, np.repeat(_TRANSITIONS[:, start : start + 1], 3, axis=1)]).ravel()
-    for start in (OUTSIDE, INSIDE)
-}
-_FIRST_IN_LINE = np.uint8(_TRANSITIONS.size)
-
-
 @dataclass(frozen=True, slots=True)
-class QuoteStates:
-    """The quotes at the offsets ``at``, shape (n,), and the states before and after each."""
+class QuoteRuns:
+    """The runs of adjacent quotes of a buffer, ascending, shape (n,).
+
+    ``at`` are the offsets of their first quotes, ``lengths`` their numbers of quotes; None if all are single. Whether
+    a run ``begins`` a field or ``ends`` one depends on the bytes around it. An even run, of those that are not ``odd``,
+    is made of doubled quotes, or of the two quotes around an empty field.
+    """
 
     at: Offsets
-    before: NDArray[np.uint8]
-    after: NDArray[np.uint8]
+    lengths: Offsets | None
+    odd: Bits
+    begins: Bits
+    ends: Bits
 
-    @property
-    def opens(self) -> Bits:
-        """Whether each quote opens a quoted field."""
-        opens: Bits = (self.before == OUTSIDE) & (self.after == INSIDE)
-        return opens
+    @classmethod
+    def of(cls, data: bytes, delimiter: int, escapes: bool) -> "QuoteRuns":
+        """Find the runs.
 
-    @property
-    def closes(self) -> Bits:
-        """Whether each quote closes a quoted field."""
-        closes: Bits = (self.before == INSIDE) & (self.after == OUTSIDE)
-        return closes
+        With ``escapes``, ``\\""`` before a delimiter or line end is read as an escaped quote and a closing one. Read as
+        a doubled pair, it would leave the field open. Text follows the first of them, so that it never ends a field.
+        """
+        raw = np.frombuffer(data, np.uint8)
+        quotes = raw == QUOTE
+        if b'""' not in data:
+            at = last = np.flatnonzero(quotes)
+            lengths, odd = None, np.ones(len(at), np.bool_)
+        else:
+            between = quotes[1:] & quotes[:-1]
+            is_first, is_last = quotes.copy(), quotes
+            is_first[1:] &= ~between
+            is_last[:-1] &= ~between
+            at, last = np.flatnonzero(is_first), np.flatnonzero(is_last)
+            lengths = last - at + 1
+            odd = (lengths & 1).astype(np.bool_)
+        before = raw[at - 1]  # offset 0 wraps around, but always begins a field
+        begins = (before == delimiter) | (before == LF)
+        begins[:1] |= at[:1] == 0
+        ends = ends_field(raw, last + 1, delimiter)
+        if escapes and lengths is not None and b'\\""' in data:
+            escaped = (before == BACKSLASH) & ~begins & (lengths == 2) & ends
+            odd, ends = odd | escaped, ends & ~escaped
+        return cls(at, lengths, odd, begins, ends)
 
-    @property
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, which: slice | Bits | Offsets) -> "QuoteRuns":
+        lengths = None if self.lengths is None else self.lengths[which]
+        return QuoteRuns(self.at[which], lengths, self.odd[which], self.begins[which], self.ends[which])
+
+    def read(self) -> "QuoteReading":
+        """Read the quotes from the beginning of a buffer, outside quotes."""
+        return self.read_by_line(np.zeros(min(len(self), 1), np.int64), inside=False)
+
+    def read_by_line(self, firsts: Offsets, inside: bool) -> "QuoteReading":
+        """Read the quotes of all lines at once, each line as if it began outside quotes, or ``inside`` of them.
+
+        ``firsts`` are the indexes of those runs that are the first ones of their lines.
+
+        An odd run that begins a field changes whether what follows is inside; any other odd run is followed by what is
+        outside; an even run changes nothing. So what matters is whether the number of the former is odd since the last
+        of the latter. For a line that begins inside, one more is counted.
+        """
+        changes, resets = self.odd & self.begins, self.odd & ~self.begins
+        counted = changes.astype(np.int32)
+        if inside:
+            counted[firsts] += 1
+        counts = np.cumsum(counted, dtype=np.int32)
+        base = np.where(resets, counts, np.int32(0))
+        base[firsts] = np.where(resets[firsts], counts[firsts], counts[firsts] - counted[firsts])
+        after = ((counts ^ np.maximum.accumulate(base)) & 1).astype(np.bool_)
+        before = np.empty_like(after)
+        before[1:] = after[:-1]
+        before[firsts] = inside
+        return QuoteReading(self, before, after)
+
+
+@dataclass(frozen=True)
+class QuoteReading:
+    """What runs of quotes mean: whether the bytes ``before`` and ``after`` each are inside quotes, shape (n,)."""
+
+    runs: QuoteRuns
+    before: Bits
+    after: Bits
+
+    @cached_property
+    def bad(self) -> Bits:
+        """Whether each run closes a quoted field before the field's end."""
+        runs = self.runs
+        closes = self.before if runs.lengths is None else np.where(self.before, runs.odd, runs.begins & ~runs.odd)
+        return closes & ~runs.ends
+
+    @cached_property
     def ordinary(self) -> Bits:
-        """Whether each quote is an ordinary character, outside a quoted field or after its end."""
-        ordinary: Bits = (self.before == OUTSIDE) & (self.after == OUTSIDE)
-        return ordinary
+        """Whether the quotes of each run are ordinary characters of an unquoted field."""
+        return ~(self.before | self.runs.begins)
 
+    @property
+    def opening_at(self) -> Offsets:
+        """The offsets of those runs that open a quoted field and leave it open."""
+        return self.runs.at[self.after & ~self.before]
 
-def follow(at: Offsets, kinds: NDArray[np.uint8]) -> QuoteStates:
-    """Follow quotes of the given kinds from the beginning of a buffer, outside quotes."""
-    after = _follow(kinds, _TRANSITIONS.ravel())
-    return QuoteStates(at, np.concatenate(([np.uint8(OUTSIDE)], after[:-1])), after)
-
-
-def follow_by_line(at: Offsets, kinds: NDArray[np.uint8], firsts: Offsets, start: int) -> QuoteStates:
-    """Follow the quotes of all lines at once, each line from the state ``start``.
-
-    ``firsts`` are the indexes of those quotes that are the first ones of their lines.
-    """
-    kinds = kinds.copy()
-    kinds[firsts] += _FIRST_IN_LINE
-    after = _follow(kinds, _BY_LINE_START[start])
-    before = np.empty_like(after)
-    before[1:] = after[:-1]
-    before[firsts] = start
-    return QuoteStates(at, before, after)
-
-
-def kinds_of(raw: NDArray[np.uint8], at: Offsets, delimiter: int, escapes: bool) -> NDArray[np.uint8]:
-    """Return the kind of each quote, as the offset of its row in ``_TRANSITIONS``.
-
-    With ``escapes``, ``\\""`` before a delimiter or line end is read as an escaped quote and a closing one. Read as a
-    doubled pair, it would leave the field open.
-    """
-    before = raw[at - 1]  # offset 0 wraps around, but always begins a field
-    begins = (before == delimiter) | (before == LF) | (at == 0)
-    pairs = np.zeros(len(at), np.bool_)
-    pairs[:-1] = at[1:] == at[:-1] + 1
-    # Of two quotes after a backslash, only the text after them tells what they are.
-    # Of two quotes after a backslash, only the text after them tells what they are.
-    escaped = np.flatnonzero(pairs & (before == BACKSLASH)) if escapes else at[:0]
-    pairs[escaped[ends_field(raw, at[escaped] + 2, delimiter)]] = False
-    kinds: NDArray[np.uint8] = begins.view(np.uint8) + np.uint8(2) * pairs.view(np.uint8)
-    return np.uint8(3) * kinds
+    @property
+    def changes_at(self) -> Offsets:
+        """The offsets of those runs before and after which one is outside quotes, and the other inside."""
+        return self.runs.at[self.before ^ self.after]
 
 
 def ends_field(raw: NDArray[np.uint8], at: Offsets, delimiter: int) -> Bits:
-    """Return whether a delimiter, a line end or the end of the buffer is at the offsets."""
-    here, following = (np.where(i < len(raw), raw[np.minimum(i, len(raw) - 1)], LF) for i in (at, at + 1))
-    returns = (here == CR) & (following == LF) & (at + 1 < len(raw))
-    ends: Bits = (here == delimiter) | (here == LF) | returns
+    """Return whether a delimiter, a line end or the end of the buffer is at the offsets, which ascend."""
+    here = raw.take(at, mode="clip")
+    ends: Bits = (here == delimiter) | (here == LF)
+    returns = np.flatnonzero(here == CR)
+    if len(returns):
+        following = at[returns] + 1
+        ends[returns] |= (raw.take(following, mode="clip") == LF) & (following < len(raw))
+    beyond = np.searchsorted(at, len(raw))
+    ends[beyond:] = True
     return ends
-
-
-def _follow(kinds: NDArray[np.uint8], transitions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the state after each quote, starting outside quotes.
-
-    A state machine is sequential, which numpy cannot vectorise directly. So the n quotes are split into √n runs of √n
-    quotes. First, all runs are followed side by side from each of the three possible states, which gives a map from
-    start to end state per run. Then the maps are chained, in √n plain steps, to the state in which each run really
-    starts. Last, all runs are followed side by side once more from these states. That is 4 √n numpy calls on arrays of
-    length √n.
-    """
-    length = isqrt(len(kinds)) + 1
-    runs = np.zeros(length * length, np.uint8)
-    runs[: len(kinds)] = kinds
-    # Transposed and copied, so that the quotes at one step of all runs are adjacent in memory.
-    # Transposed and copied, so that the quotes at one step of all runs are adjacent in memory.
-    columns = np.ascontiguousarray(runs.reshape(length, length).T)
-    ends = np.repeat(np.arange(3, dtype=np.uint8)[:, None], length, axis=1)
-    for column in columns:
-        ends = transitions[column + ends]
-    state, begins = OUTSIDE, []
-    for end in ends.T.tolist():
-        begins.append(state)
-        state = end[state]
-    states = np.array(begins, np.uint8)
-    left = np.empty_like(columns)
-    for step, column in enumerate(columns):
-        left[step] = states = transitions[column + states]
-    return left.T.ravel()[: len(kinds)]

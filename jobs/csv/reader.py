@@ -109,7 +109,6 @@ def _find_header(
     parsed = [_parse_header(data, start, delimiter, final, count_matches) for delimiter in delimiters]
     headers = [header for header in parsed if header]
     # Of those that match as many columns, the one that splits the line into the most.
-    # Of those that match as many columns, the one that splits the line into the most.
     best = max(headers, key=lambda header: (count_matches(header.columns)[0], len(header.columns)), default=None)
     matched, wanted = count_matches(best.columns if best else ())
     if best and matched == wanted:
@@ -228,7 +227,6 @@ class Cutter:
         rest = data[index.consumed :]
         self._blocks, self._size = [rest], len(rest)
         target = min(2 * self._target, self.chunk_bytes) if len(index) else self._target
-        # Records are tiny: index fewer bytes next time.
         # Records are tiny: index fewer bytes next time.
         if len(index) > _MAX_INDEXED_ROWS:
             target = index.consumed * _MAX_INDEXED_ROWS // len(index)

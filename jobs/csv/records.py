@@ -10,7 +10,7 @@ in any other field a quote is an ordinary character. A line end within quotes do
    quotes. The two quotes of a doubled pair (``""``) cancel out. Records end at the newlines outside.
 3. Parity is wrong as soon as one quote stands where the grammar allows none (``6" nail``). So the neighbours of each
    quote are checked: an opening one must follow a delimiter or line end, a closing one must precede one. If any fails
-   the check, a state machine follows the quotes alone (``quotes.follow``), which is exact and several times slower.
+   the check, the quotes alone are read (``quotes.QuoteRuns``), which is exact and slower.
 4. A missing or surplus quote would join a record with those after it. Where the header's width is known, a record of
    several lines must have it, or reading starts anew at its second line (``resync``).
 
@@ -23,6 +23,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from jobs.csv.crossed import crossed_records
 from jobs.csv.line_ends import bare_returns_in, ends_of_lines, spans
 from jobs.csv.quotes import (
     CR,
@@ -30,19 +31,18 @@ from jobs.csv.quotes import (
     QUOTE,
     Bits,
     Offsets,
-    QuoteStates,
-    ends_field,
-    follow,
-    kinds_of,
+    QuoteReading,
+    QuoteRuns,
     parity_is_valid,
     running_xor,
 )
-from jobs.csv.resync import resynchronise
+from jobs.csv.resync import bytes_in_quotes, resynchronise
 
 _NO_OFFSETS = np.empty(0, np.int64)
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 # One more than the largest header: enough to see that a record is too wide.
 MAX_FIELDS = 2001
+_SAMPLE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,10 @@ class RecordIndex:
     ``consumed`` is the offset after the last whole record and its line end. ``broken_at`` holds the offsets, ascending,
     of what breaks the grammar: closing quotes followed by text, opening quotes that are not closed, and bare carriage
     returns. ``unclosed_at`` are those opening quotes after which no closing one comes before the record limit or the
-    end of the buffer. ``quotes`` are the meanings of all quotes, if some stand where none should. ``is_open``: a quoted
-    field is still open at the end of a buffer read without a width. ``quoted`` marks the bytes inside quotes; None
-    without quotes.
+    end of the buffer. ``is_open``: a quoted field is still open at the end of a buffer read without a width.
+
+    ``parity`` marks the bytes inside quotes if all quotes stand where they may. Otherwise, ``quotes`` are all quotes,
+    and ``cut_at`` the line ends at which a quoted field ends that no quote closes.
     """
 
     data: bytes
@@ -82,9 +83,10 @@ class RecordIndex:
     has_blank_lines: bool
     broken_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
     unclosed_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    quotes: QuoteStates | None = None
+    quotes: QuoteReading | None = None
+    cut_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
     is_open: bool = False
-    quoted: Bits | None = None
+    parity: Bits | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -94,29 +96,52 @@ class RecordIndex:
         return self.data[self.starts[number] : self.ends[number]]
 
     @cached_property
+    def quoted(self) -> Bits | None:
+        """The bytes inside quotes, as bits; None without quotes."""
+        return self.parity if self.quotes is None else bytes_in_quotes(len(self.data), self.quotes, self.cut_at)
+
+    @cached_property
     def malformed(self) -> Offsets:
         """Indexes of the records that break the grammar or hold a quoted text across unquoted fields, ascending."""
-        rows: Offsets = np.unique(np.concatenate([self.owners(self.broken_at), self.crossed]))
-        return rows
+        malformed = np.zeros(len(self), np.bool_)
+        malformed[self.broken_rows] = True
+        malformed[self.crossed] = True
+        return np.flatnonzero(malformed)
+
+    @cached_property
+    def broken_rows(self) -> Offsets:
+        """The records that contain the offsets ``broken_at``, ascending."""
+        return self.owners(self.broken_at)
 
     def owners(self, offsets: Offsets) -> Offsets:
         """Return the indexes of the records that contain the offsets."""
         return np.searchsorted(self.starts, offsets, side="right") - 1
 
     @cached_property
+    def all_delimiter_offsets(self) -> Offsets:
+        """The offsets of the delimiters outside and inside quotes."""
+        return np.flatnonzero(np.frombuffer(self.data, np.uint8) == self.delimiter)
+
+    @cached_property
     def delimiter_offsets(self) -> Offsets:
         """The offsets of the delimiters outside quotes."""
-        delimiters = np.frombuffer(self.data, np.uint8) == self.delimiter
-        return np.flatnonzero(delimiters if self.quoted is None else delimiters & ~self.quoted)
+        if self.quoted is None:
+            return self.all_delimiter_offsets
+        return np.flatnonzero((np.frombuffer(self.data, np.uint8) == self.delimiter) & ~self.quoted)
 
-    def quote_states(self) -> QuoteStates:
+    def read_quotes(self) -> QuoteReading:
         """Return the meanings of all quotes."""
-        return self.quotes or _follow_quotes(self.data, self.delimiter)
+        return self.quotes or QuoteRuns.of(self.data, self.delimiter, escapes=False).read()
 
+    @cached_property
+    def first_delimiters(self) -> Offsets:
+        """The number of delimiters outside quotes before each record, shape (n,)."""
+        return np.searchsorted(self.delimiter_offsets, self.starts)
+
+    @cached_property
     def field_counts(self) -> Offsets:
-        """Return the number of fields of each record, shape (n,)."""
-        delimiters = self.delimiter_offsets
-        return np.searchsorted(delimiters, self.ends) - np.searchsorted(delimiters, self.starts) + 1
+        """The number of fields of each record, shape (n,)."""
+        return np.searchsorted(self.delimiter_offsets, self.ends) - self.first_delimiters + 1
 
     def fields(self, number: int) -> list[bytes]:
         """Return the fields of one record as they stand, including quotes; at most ``MAX_FIELDS``."""
@@ -127,8 +152,6 @@ class RecordIndex:
         """Return the index of the same records without the blank lines between them."""
         if not self.has_blank_lines:
             return self
-        # Bits at the starts and ends of the records: where one ends as the next one starts, they cancel out. The
-        # running xor fills in the bytes between.
         # Bits at the starts and ends of the records: where one ends as the next one starts, they cancel out. The
         # running xor fills in the bytes between.
         kept = np.zeros(len(self.data), np.bool_)
@@ -144,6 +167,9 @@ class RecordIndex:
             places: Offsets = offsets - self.starts[owners] + starts[owners]
             return places
 
+        quotes = self.quotes
+        if quotes:
+            quotes = replace(quotes, runs=replace(quotes.runs, at=moved(quotes.runs.at)))
         return RecordIndex(
             np.frombuffer(self.data, np.uint8)[kept].tobytes(),
             self.delimiter,
@@ -153,8 +179,9 @@ class RecordIndex:
             False,
             moved(self.broken_at),
             moved(self.unclosed_at),
-            self.quotes and replace(self.quotes, at=moved(self.quotes.at)),
-            quoted=None if self.quoted is None else self.quoted[kept],
+            quotes,
+            moved(self.cut_at),
+            parity=None if self.parity is None else self.parity[kept],
         )
 
     @cached_property
@@ -164,22 +191,9 @@ class RecordIndex:
         That is: a field with an odd number of quotes, of which the last is not at its end, if the next such field of
         the record ends with a quote: ``5"x,y"``, but not ``5" x,6" y``.
         """
-        ordinary_at = self.quotes.at[self.quotes.ordinary] if self.quotes else _NO_OFFSETS
-        if not len(ordinary_at):
+        if self.quotes is None:
             return _NO_OFFSETS
-        # One more at the end of the data, so that each field has a delimiter after it.
-        # One more at the end of the data, so that each field has a delimiter after it.
-        delimiters = np.append(self.delimiter_offsets, len(self.data))
-        owners, following = self.owners(ordinary_at), np.searchsorted(delimiters, ordinary_at)
-        # Each field has a number of its own: the next one differs in the delimiter after it or in its record.
-        _, begins, counts = np.unique(following + owners, return_index=True, return_counts=True)
-        odd = counts % 2 == 1
-        last, owners = (begins + counts - 1)[odd], owners[begins[odd]]
-        ends = np.minimum(delimiters[following[last]], self.ends[owners])
-        at_end = ordinary_at[last] == ends - 1
-        crossed = ~at_end[:-1] & at_end[1:] & (owners[:-1] == owners[1:])
-        found: Offsets = owners[:-1][crossed]
-        return found
+        return crossed_records(self.quotes, self.starts, self.ends, lambda: self.delimiter_offsets)
 
 
 def index_records(data: bytes, delimiter: int, final: bool, width: int | None = None) -> RecordIndex:
@@ -190,14 +204,14 @@ def index_records(data: bytes, delimiter: int, final: bool, width: int | None = 
     closing one. Without, as for our own results, a quote inside a quoted field is only ever doubled.
     """
     if b'"' not in data:  # also true of an empty buffer
-        return _index(data, delimiter, final)
+        return _index_by_parity(data, delimiter, final)
+    if width is not None and len(data) > 4 * _SAMPLE_BYTES:
+        sample = index_records(data[:_SAMPLE_BYTES], delimiter, False, width)
+        if sample.quotes:  # they are broken, so that parity need not be tried
+            return _resynchronised(data, delimiter, final, width, MAX_RECORD_BYTES)
     quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
     if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
-        # Quotes can all stand in allowed places and yet be paired wrongly: after a missing one, what was inside is
-        # outside. That joins lines, so records of one line need no further check.
-        # Quotes can all stand in allowed places and yet be paired wrongly: after a missing one, what was inside is
-        # outside. That joins lines, so records of one line need no further check.
-        index = _index(data, delimiter, final, quoted)
+        index = _index_by_parity(data, delimiter, final, quoted)
         if width is None or _is_sound(index, final, width):
             return index
     if width is None:
@@ -208,45 +222,35 @@ def index_records(data: bytes, delimiter: int, final: bool, width: int | None = 
 def index_lines(data: bytes, delimiter: int) -> RecordIndex:
     """Index a buffer in which each line is a record, also one with a quote that is not closed."""
     if b'"' not in data:
-        return _index(data, delimiter, final=True)
+        return _index_by_parity(data, delimiter, final=True)
     return _resynchronised(data, delimiter, True, 0, -1)
 
 
 def _resynchronised(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> RecordIndex:
     found = resynchronise(data, delimiter, final, width, max_bytes)
-    return _index(
-        data, delimiter, final, found.quoted, found.line_ends, found.broken_at, found.unclosed_at, found.quotes
-    )
+    bare_returns = bare_returns_in(data, lambda: bytes_in_quotes(len(data), found.reading, found.cut_at))
+    broken = _Broken(found.broken_at, bare_returns, found.unclosed_at, found.reading, found.cut_at)
+    return _index(data, delimiter, final, found.line_ends, broken)
 
 
 def _index_strictly(data: bytes, delimiter: int, final: bool) -> RecordIndex:
     """Index the records of a buffer with quotes inside unquoted fields, without starting anew anywhere."""
-    raw, quotes = np.frombuffer(data, np.uint8), _follow_quotes(data, delimiter)
-    at = quotes.at
-    bounds = np.zeros(len(raw), np.bool_)
-    bounds[at[quotes.opens | quotes.closes]] = True
-    closing = at[quotes.closes]
-    broken = closing[~ends_field(raw, closing + 1, delimiter)]
-    return _index(data, delimiter, final, running_xor(bounds), None, broken, quotes=quotes)
-
-
-def _follow_quotes(data: bytes, delimiter: int) -> QuoteStates:
-    raw = np.frombuffer(data, np.uint8)
-    at = np.flatnonzero(raw == QUOTE)
-    return follow(at, kinds_of(raw, at, delimiter, escapes=False))
+    reading = QuoteRuns.of(data, delimiter, escapes=False).read()
+    quoted = bytes_in_quotes(len(data), reading, _NO_OFFSETS)
+    broken = _Broken(reading.runs.at[reading.bad], bare_returns_in(data, lambda: quoted), quotes=reading)
+    return _index(data, delimiter, final, _line_ends(data, quoted), broken, is_open=bool(quoted[-1]))
 
 
 def _is_sound(index: RecordIndex, final: bool, width: int) -> bool:
     """Return whether the records of several lines have the width and length of one, and the last quote is closed."""
-    assert index.quoted is not None
-    if index.quoted[-1] and (final or len(index.data) - index.consumed > MAX_RECORD_BYTES):
+    quoted = index.parity
+    assert quoted is not None
+    if quoted[-1] and (final or len(index.data) - index.consumed > MAX_RECORD_BYTES):
         return False
     raw = np.frombuffer(index.data, np.uint8)[: index.consumed]
-    inner = np.flatnonzero((raw == LF) & index.quoted[: index.consumed])
+    inner = np.flatnonzero((raw == LF) & quoted[: index.consumed])
     if not len(inner):
         return True
-    # Records of one line may have any width: they are ragged, but have cost no neighbour a line.
-    # Records of one line may have any width: they are ragged, but have cost no neighbour a line.
     rows = np.unique(index.owners(inner))
     starts, ends, delimiters = index.starts[rows], index.ends[rows], index.delimiter_offsets
     counts = np.searchsorted(delimiters, ends) - np.searchsorted(delimiters, starts) + 1
@@ -268,42 +272,66 @@ def unquote(text: bytes) -> bytes:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """What breaks the grammar in a buffer, and how its quotes were read: see ``RecordIndex``."""
+
+    at: Offsets = field(default_factory=_NO_OFFSETS.copy)
+    bare_returns: Offsets = field(default_factory=_NO_OFFSETS.copy)
+    unclosed_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
+    quotes: QuoteReading | None = None
+    cut_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
+
+
+def _index_by_parity(data: bytes, delimiter: int, final: bool, quoted: Bits | None = None) -> RecordIndex:
+    """Return the index of records that end at all line ends outside quotes."""
+    broken = _Broken(bare_returns=bare_returns_in(data, lambda: quoted))
+    is_open = quoted is not None and bool(quoted[-1])
+    return _index(data, delimiter, final, _line_ends(data, quoted), broken, quoted, is_open)
+
+
+def _line_ends(data: bytes, quoted: Bits | None) -> Bits:
+    line_ends: Bits = np.frombuffer(data, np.uint8) == LF
+    return line_ends if quoted is None else line_ends & ~quoted
+
+
 def _index(
     data: bytes,
     delimiter: int,
     final: bool,
-    quoted: Bits | None = None,
-    line_ends: Bits | None = None,
-    broken_at: Offsets = _NO_OFFSETS,
-    unclosed_at: Offsets = _NO_OFFSETS,
-    quotes: QuoteStates | None = None,
+    line_ends: Bits,
+    broken: _Broken,
+    parity: Bits | None = None,
+    is_open: bool = False,
 ) -> RecordIndex:
-    """Return the index of records that end at ``line_ends``, or else at all line ends outside quotes."""
-    strict = line_ends is None
-    if line_ends is None:
-        line_ends = np.frombuffer(data, np.uint8) == LF
-        line_ends = line_ends if quoted is None else line_ends & ~quoted
+    """Return the index of records that end at ``line_ends``; the last one is left out if it ``is_open``."""
     starts, ends, consumed, blanks = spans(data, line_ends, final)
-    is_open = strict and quoted is not None and bool(quoted[-1])
     if is_open and final:
         starts, ends = starts[:-1], ends[:-1]
-    bare_returns = bare_returns_in(data, quoted)
-    if len(bare_returns):
-        broken_at = np.sort(np.concatenate([broken_at, bare_returns]))
-    # Offsets between records, or after the last whole one, belong to none and are dropped.
-    # Offsets between records, or after the last whole one, belong to none and are dropped.
-    broken_at, unclosed_at = (
-        offsets[np.searchsorted(starts, offsets, side="right") > np.searchsorted(ends, offsets, side="right")]
-        for offsets in (broken_at, unclosed_at)
+    last_end = ends[-1] if len(ends) else 0
+    broken_at, unclosed_at = (at[: np.searchsorted(at, last_end)] for at in (broken.at, broken.unclosed_at))
+    if len(returns := broken.bare_returns):
+        inside = np.searchsorted(starts, returns, side="right") > np.searchsorted(ends, returns, side="right")
+        broken_at = np.sort(np.concatenate([broken_at, returns[inside]]))
+    return RecordIndex(
+        data,
+        delimiter,
+        starts,
+        ends,
+        consumed,
+        blanks,
+        broken_at,
+        unclosed_at,
+        broken.quotes,
+        broken.cut_at,
+        is_open,
+        parity,
     )
-    return RecordIndex(data, delimiter, starts, ends, consumed, blanks, broken_at, unclosed_at, quotes, is_open, quoted)
 
 
 @cache
 def _patterns(delimiter: int, escapes: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return patterns of a quoted field, with doubled quotes as in ``kinds_of``, and of the rest of an unquoted one."""
-    # The quantifiers are possessive: without backtracking, a field of megabytes is read in one pass.
-    # The quantifiers are possessive: without backtracking, a field of megabytes is read in one pass.
     stop = re.escape(bytes([delimiter]))
     pair = rb'""' if not escapes else rb'(?:(?<!\\)""|(?<=\\)""(?!' + stop + rb"|\r?\n|\Z))"
     quoted = re.compile(rb'"[^"]*+(?:' + pair + rb'[^"]*+)*+"')
@@ -329,8 +357,6 @@ def read_record(data: bytes, start: int, stop: int, delimiter: int, escapes: boo
             after_quotes = match.end()
         rest = unquoted_rest.match(data, after_quotes, stop)
         position = rest.end() if rest else after_quotes
-        # A carriage return before the line end belongs to it, if it is one of the field's own bytes.
-        # A carriage return before the line end belongs to it, if it is one of the field's own bytes.
         at_line_end = data[position : position + 1] == b"\n" and position < stop
         end = position - 1 if at_line_end and data[position - 1] == CR and position > after_quotes else position
         unquoted = data[after_quotes:end]

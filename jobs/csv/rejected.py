@@ -59,13 +59,9 @@ class RejectedRecords:
         first = np.searchsorted(delimiters, index.starts)
         # The field ``error`` of each record, found by counting delimiters from the start of the record; it is empty
         # where the row was scored.
-        # The field ``error`` of each record, found by counting delimiters from the start of the record; it is empty
-        # where the row was scored.
         starts = delimiters[first + layout.error - 1] + 1
         ends = np.minimum(delimiters[np.minimum(first + layout.error, len(delimiters) - 1)], index.ends)
         rejected = np.flatnonzero(ends > starts)
-        # The chunk's first line of the rejects file is about its first rejected record, which gives the number of its
-        # first row.
         # The chunk's first line of the rejects file is about its first rejected record, which gives the number of its
         # first row.
         number = re.match(rb"[0-9]+", lines)

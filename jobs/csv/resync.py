@@ -15,19 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.csv.quotes import (
-    INSIDE,
-    LF,
-    OUTSIDE,
-    QUOTE,
-    Bits,
-    Offsets,
-    QuoteStates,
-    ends_field,
-    follow_by_line,
-    kinds_of,
-    running_xor,
-)
+from jobs.csv.quotes import LF, Bits, Offsets, QuoteReading, QuoteRuns, running_xor
 
 _NO_OFFSETS = np.empty(0, np.int64)
 
@@ -36,28 +24,31 @@ _NO_OFFSETS = np.empty(0, np.int64)
 class Resynchronised:
     """The records of a buffer, as a bit for each byte, set at the line ends that end them, and what is broken in them.
 
-    ``quoted`` marks the bytes inside quotes. ``broken_at`` are the offsets of bad closing quotes, and of opening quotes
-    that no quote of their record closes; ``unclosed_at`` are those of the latter after which the reading does not end
-    before the record limit or the end of the buffer. ``quotes`` are all quotes in the lines, with their meanings.
+    ``reading`` is that of the quotes in the lines, and ``cut_at`` are the line ends at which a quoted field ends that
+    no quote closes. ``broken_at`` are the offsets of bad closing quotes, and of opening quotes that no quote of their
+    record closes; ``unclosed_at`` are those of the latter after which the reading does not end before the record limit
+    or the end of the buffer.
     """
 
     line_ends: Bits
-    quoted: Bits
+    reading: QuoteReading
+    cut_at: Offsets
     broken_at: Offsets
     unclosed_at: Offsets
-    quotes: QuoteStates
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """All lines of a buffer, each read from the state ``start``: whether it is open at its end and reads badly."""
+    """Lines of a buffer, all read from outside or ``inside`` quotes: whether each is open at its end, or reads badly.
 
-    start: int
-    quotes: QuoteStates
-    toggles: Bits
-    bad_at: Offsets
+    ``reading`` is that of the quotes of those lines that ``are_read``; the others are bad, which the first run shows.
+    """
+
+    inside: bool
+    reading: QuoteReading
     open: Bits
     bad: Bits
+    are_read: Bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,56 +62,67 @@ class _Lines:
     delimiter: int
     starts: Offsets
     ends: Offsets
-    at: Offsets
+    runs: QuoteRuns
     first: Offsets
 
     @classmethod
     def of(cls, data: bytes, delimiter: int, final: bool) -> "_Lines":
         """Find the lines; what follows the last line end is one only with ``final``."""
-        raw = np.frombuffer(data, np.uint8)
-        # Quotes after the last whole line are left out until the rest of that line is there.
-        # Quotes after the last whole line are left out until the rest of that line is there.
-        at, line_feeds = np.flatnonzero(raw == QUOTE), np.flatnonzero(raw == LF)
-        line_ends = np.append(line_feeds, len(data)) if final and not data.endswith(b"\n") else line_feeds
-        places, first = np.unique(np.searchsorted(line_ends, at), return_index=True)
-        whole = places < len(line_ends)
-        places, first = places[whole], np.append(first, len(at))[: np.count_nonzero(whole) + 1]
+        runs = QuoteRuns.of(data, delimiter, escapes=True)
+        line_ends = np.flatnonzero(np.frombuffer(data, np.uint8) == LF)
+        if final and not data.endswith(b"\n"):
+            line_ends = np.append(line_ends, len(data))
+        first = np.concatenate(([0], np.searchsorted(runs.at, line_ends)))
+        places = np.flatnonzero(np.diff(first))
         starts = np.where(places > 0, line_ends[places - 1] + 1, 0)
-        return cls(data, delimiter, starts, line_ends[places], at[: first[-1]], first)
+        return cls(data, delimiter, starts, line_ends[places], runs[: first[-1]], np.append(first[places], first[-1]))
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def view(self, kinds: "np.ndarray[tuple[int], np.dtype[np.uint8]]", start: int) -> _View:
-        """Read each line from the state ``start``."""
-        quotes = follow_by_line(self.at, kinds, self.first[:-1], start)
-        opened = quotes.after[self.first[1:] - 1] == INSIDE
-        closing = self.at[quotes.closes]
-        bad_at = closing[~ends_field(np.frombuffer(self.data, np.uint8), closing + 1, self.delimiter)]
-        bad = np.zeros(len(self), np.bool_)
-        bad[np.searchsorted(self.starts, bad_at, side="right") - 1] = True
-        return _View(start, quotes, quotes.opens | quotes.closes, bad_at, opened, bad)
+    def alone(self) -> _View:
+        """Read each line as the first of a record."""
+        reading = self.runs.read_by_line(self.first[:-1], inside=False)
+        opened = reading.after[self.first[1:] - 1]
+        return _View(False, reading, opened, self._any(reading.bad), np.ones(len(self), np.bool_))
 
-    def quoted(self, toggles: Bits, at_ends: Bits) -> Bits:
-        """Return which bytes are inside quotes, given the quotes and the line ends at which that changes."""
-        bounds = np.zeros(len(self.data), np.bool_)
-        bounds[self.at[toggles]] = True
-        ends = self.ends[at_ends]
-        bounds[ends[ends < len(bounds)]] = True
-        return running_xor(bounds)
+    def continued(self) -> _View:
+        """Read each line as a continuation. Most are bad at once: there, a closing quote begins a field."""
+        firsts = self.first[:-1]
+        bad = self.runs.odd[firsts] & ~self.runs.ends[firsts]
+        some = np.flatnonzero(~bad)
+        opened = np.ones(len(self), np.bool_)
+        lines = self if len(some) == len(self) else self._some(~bad)
+        reading = lines.runs.read_by_line(lines.first[:-1], inside=True)
+        if len(some):
+            opened[some] = reading.after[lines.first[1:] - 1]
+            bad[some] = lines._any(reading.bad)
+        return _View(True, reading, opened, bad, _bits(len(self), some))
 
-    def delimiters(self, view: _View) -> Offsets:
-        """Return the number of delimiters outside quotes in each line, summed up to each line, shape (n + 1,)."""
-        outside = np.frombuffer(self.data, np.uint8) == self.delimiter
-        # The running xor tells where the state differs from that in which lines start. It is reset at the end of each
-        # line that ends in the other state, since each line is read from the same one.
-        # The running xor tells where the state differs from that in which lines start. It is reset at the end of each
-        # line that ends in the other state, since each line is read from the same one.
-        quoted = self.quoted(view.toggles, view.open != (view.start == INSIDE))
-        outside &= quoted if view.start == INSIDE else ~quoted
-        found = np.flatnonzero(outside)
-        counts = np.searchsorted(found, self.ends) - np.searchsorted(found, self.starts)
-        return np.concatenate(([0], np.cumsum(counts)))
+    def _some(self, wanted: Bits) -> "_Lines":
+        counts = np.diff(self.first)
+        runs = self.runs[np.repeat(wanted, counts)]
+        first = np.concatenate(([0], np.cumsum(counts[wanted])))
+        return _Lines(self.data, self.delimiter, self.starts[wanted], self.ends[wanted], runs, first)
+
+    def _any(self, of_runs: Bits) -> Bits:
+        """Return whether each line has a run with the bit."""
+        found = np.flatnonzero(of_runs)
+        counts = np.searchsorted(found, self.first)
+        return counts[1:] > counts[:-1]
+
+
+def _bits(count: int, places: Offsets) -> Bits:
+    bits = np.zeros(count, np.bool_)
+    bits[places] = True
+    return bits
+
+
+def bytes_in_quotes(size: int, reading: QuoteReading, cut_at: Offsets) -> Bits:
+    """Return which bytes are inside quotes, or belong to them; at ``cut_at``, too, one is outside again."""
+    bounds = _bits(size, reading.changes_at)
+    bounds[cut_at[cut_at < size]] = True
+    return running_xor(bounds)
 
 
 def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> Resynchronised:
@@ -130,38 +132,33 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     ``max_bytes``; if that is negative, each line is a record.
     """
     lines = _Lines.of(data, delimiter, final)
-    kinds = kinds_of(np.frombuffer(data, np.uint8), lines.at, delimiter, escapes=True)
-    alone = lines.view(kinds, OUTSIDE)
+    alone = lines.alone()
     nothing = np.zeros(len(lines), np.bool_)
     if max_bytes < 0 or not alone.open.any():
         return _result(lines, alone, alone, nothing, _NO_OFFSETS, nothing)
-    continued = lines.view(kinds, INSIDE)
+    continued = lines.continued()
     last = _last_lines(continued)
     # Whether the reading of an open line ends within the limit; if it ends well, it is that of a record.
-    # A reading without a last line is at least as long as what is left of the buffer. With ``final``, it never ends:
-    # its length is one that is over the limit wherever it begins.
-    # A reading without a last line is at least as long as what is left of the buffer. With ``final``, it never ends:
-    # its length is one that is over the limit wherever it begins.
     lengths = np.append(lines.ends, len(data) if not final else 2 * len(data) + max_bytes)[last] - lines.starts
     within = alone.open & (lengths <= max_bytes)
     ended = within & (last < len(lines))
     sound = ended & ~alone.bad
     sound[sound] = ~continued.bad[last[sound]]
+    # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
+    # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
     if sound.any():
-        # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
-        # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
-        # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
-        # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
-        first, after = lines.delimiters(alone), lines.delimiters(continued)
+        first, after = (_delimiters(lines, view) for view in (alone, continued))
         own = np.flatnonzero(sound)
         sound[own] = first[own + 1] - first[own] + after[last[own] + 1] - after[own + 1] == width - 1
     taken = _take(sound, last)
     continuation = _within(taken, last)
     unclosed = alone.open & ~alone.bad & ~within & ~continuation
     result = _result(lines, alone, continued, continuation, taken, unclosed)
-    for start, end in zip(lines.starts[taken].tolist(), lines.ends[last[taken]].tolist(), strict=True):
-        result.line_ends[start:end] = False
-    # The first reading that may still end well after the buffer: it waits for more data, and all lines after it.
+    if len(taken):
+        line_feeds = np.flatnonzero(result.line_ends)
+        records = np.searchsorted(lines.starts[taken], line_feeds, side="right") - 1
+        within_one = (records >= 0) & (line_feeds < lines.ends[last[taken]][records])
+        result.line_ends[line_feeds[within_one]] = False
     # The first reading that may still end well after the buffer: it waits for more data, and all lines after it.
     incomplete = np.flatnonzero(within & ~ended & ~alone.bad & ~continuation)
     if len(incomplete) and not final:
@@ -169,12 +166,20 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     return result
 
 
+def _delimiters(lines: _Lines, view: _View) -> Offsets:
+    """Return the number of delimiters outside quotes in each line that is read, summed up to each, shape (n + 1,)."""
+    toggled = bytes_in_quotes(len(lines.data), view.reading, lines.ends[view.open != view.inside])
+    delimiters = np.frombuffer(lines.data, np.uint8) == lines.delimiter
+    found = np.flatnonzero(delimiters & toggled if view.inside else delimiters & ~toggled)
+    counts = np.searchsorted(found, lines.ends) - np.searchsorted(found, lines.starts)
+    return np.concatenate(([0], np.cumsum(counts)))
+
+
 def _last_lines(continued: _View) -> Offsets:
     """Return, for each line, the first line after it at which a reading that is open there ends; n if there is none."""
     count = len(continued.open)
     stops = np.where(continued.bad | ~continued.open, np.arange(count), count)
     last = np.full(count, count)
-    # The first stop after each line is the running minimum of the stops, from the last line backwards.
     # The first stop after each line is the running minimum of the stops, from the last line backwards.
     last[:-1] = np.minimum.accumulate(stops[:0:-1])[::-1]
     return last
@@ -199,8 +204,6 @@ def _take(sound: Bits, last: Offsets) -> Offsets:
     hangs[1:] = first[1:] == ends[:-1]
     # A group is certainly taken if nothing can block its first line, or if a second line can begin the record instead.
     # Between such groups, a taken one blocks the next, which leaves the one after that free: every other one is taken.
-    # A group is certainly taken if nothing can block its first line, or if a second line can begin the record instead.
-    # Between such groups, a taken one blocks the next, which leaves the one after that free: every other one is taken.
     has_other = again > first
     certain = ~hangs | has_other
     places = np.arange(len(ends))
@@ -214,7 +217,6 @@ def _take(sound: Bits, last: Offsets) -> Offsets:
 def _within(taken: Offsets, last: Offsets) -> Bits:
     """Return which lines continue one of the records that begin at the lines ``taken``."""
     # Records do not overlap, so the running sum of their beginnings and ends is 0 or 1.
-    # Records do not overlap, so the running sum of their beginnings and ends is 0 or 1.
     steps = np.zeros(len(last) + 1, np.int8)
     np.add.at(steps, taken + 1, 1)
     np.add.at(steps, last[taken] + 1, -1)
@@ -225,27 +227,25 @@ def _result(
     lines: _Lines, alone: _View, continued: _View, continuation: Bits, taken: Offsets, unclosed: Bits
 ) -> Resynchronised:
     """Read each line as it stands in its record: alone, or as a continuation. All lines end records still."""
-    goes_on = np.zeros(len(lines), np.bool_)
-    goes_on[taken] = True
-    toggles, quotes, bad_at = alone.toggles, alone.quotes, alone.bad_at
-    opened = alone.open & ~continuation & ~goes_on
+    opened = alone.open & ~continuation
+    opened[taken] = False
+    reading, cut_at = alone.reading, lines.ends[opened]
     if continuation.any():
-        of_quotes = np.repeat(continuation, np.diff(lines.first))
-        toggles = np.where(of_quotes, continued.toggles, toggles)
-        states = ((continued.quotes.before, quotes.before), (continued.quotes.after, quotes.after))
-        quotes = QuoteStates(lines.at, *(np.where(of_quotes, *pair) for pair in states))
-        bad_at = bad_at[~_line_bits(continuation, lines, bad_at)]
-    opening = lines.at[alone.quotes.opens]
-    open_at = opening[np.searchsorted(opening, lines.ends[opened]) - 1]
+        counts = np.diff(lines.first)
+        of_runs = np.repeat(continuation, counts)
+        own = np.repeat(continuation[continued.are_read], counts[continued.are_read])
+        before, after = reading.before.copy(), reading.after.copy()
+        before[of_runs], after[of_runs] = continued.reading.before[own], continued.reading.after[own]
+        reading = QuoteReading(lines.runs, before, after)
+    broken_at, open_at = lines.runs.at[reading.bad], _NO_OFFSETS
+    if len(cut_at):
+        opening = reading.opening_at
+        open_at = opening[np.searchsorted(opening, cut_at) - 1]
+        broken_at = np.sort(np.concatenate([broken_at, open_at]))
     return Resynchronised(
         np.frombuffer(lines.data, np.uint8) == LF,
-        lines.quoted(toggles, opened),
-        np.sort(np.concatenate([bad_at, open_at])),
+        reading,
+        cut_at,
+        broken_at,
         open_at[unclosed[opened]],
-        quotes,
     )
-
-
-def _line_bits(bits: Bits, lines: _Lines, offsets: Offsets) -> Bits:
-    """Return the bits of the lines that contain the offsets."""
-    return bits[np.searchsorted(lines.starts, offsets, side="right") - 1]

@@ -75,7 +75,7 @@ def _write(out: BinaryIO, source: Source) -> None:
     header = {"names": list(source.names), "sheets": list(source.sheets), "sheet": source.sheet, "schema": schema}
     _frame(out, HEADER_FRAME, _json(header))
     for part in source.rows:
-        _frame(out, ROWS_FRAME, ROWS.pack(part.rows, part.progress) + part.text)
+        _frame(out, ROWS_FRAME, ROWS.pack(part.rows, part.progress), part.text)
     kinds = None if source.schema is not None else [sorted(seen) for seen in source.kinds]
     _frame(out, END_FRAME, _json(kinds))
 
@@ -84,9 +84,10 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def _frame(out: BinaryIO, kind: bytes, payload: bytes) -> None:
-    out.write(FRAME.pack(kind, len(payload)))
-    out.write(payload)
+def _frame(out: BinaryIO, kind: bytes, *payload: bytes | memoryview) -> None:
+    out.write(FRAME.pack(kind, sum(map(len, payload))))
+    for part in payload:
+        out.write(part)
     out.flush()
 
 

@@ -27,7 +27,7 @@ class Kind(StrEnum):
 class Rows:
     """Some rows as CSV, each with its line end; ``progress`` is the part of the file that is read with them, 0..1."""
 
-    text: bytes
+    text: bytes | memoryview
     rows: int
     progress: float
 

@@ -1,17 +1,18 @@
 """Read Parquet and Arrow files a batch at a time."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from pyarrow import ipc
 
 from jobs.errors import UploadRefused
 from jobs.formats.source import Rows, Source, check_names, unreadable
-from jobs.formats.texts import csv_fields, plain_field
+from jobs.formats.texts import csv_fields, is_text, plain_columns, plain_field
 
 _BATCH_ROWS = 65_536
 # Rows of a batch are chosen so that it takes about this much.
@@ -22,6 +23,9 @@ _OF_BYTES = (
     (pa.types.is_large_string, pa.large_binary),
     (pa.types.is_string_view, pa.binary_view),
 )
+# Bytes of a value in a column that is a dictionary and codes; a column of mostly distinct texts takes more.
+_MAX_CODED_BYTES = 3
+_UNQUOTED = pa_csv.WriteOptions(include_header=False, quoting_style="none")
 _COMMA, _LINE_END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b",", b"\n", b""))
 
 
@@ -37,10 +41,25 @@ def open_parquet(path: str, max_bytes: int) -> Source:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     if sum(group.total_byte_size for group in groups) > max_bytes:
         raise UploadRefused("too_large", f"the file holds more than {max_bytes} bytes when it is decompressed")
+    coded = _coded_columns(schema, metadata)
+    file = pq.ParquetFile(pa.OSFile(path), read_dictionary=coded, pre_buffer=False) if coded else file
     widest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=1)
     size = int(min(_BATCH_ROWS, max(1, _BATCH_BYTES / max(1, widest))))
     batches = _read(file.iter_batches(batch_size=size, use_threads=False), "Parquet file")
     return _source(schema, _with_progress(batches, metadata.num_rows))
+
+
+def _coded_columns(schema: pa.Schema, metadata: Any) -> list[str]:
+    """Return the columns of texts with so few distinct ones that they are worth decoding once each."""
+    texts = {field.name for field in schema if is_text(field.type)} if len(set(schema.names)) == len(schema) else set()
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    sizes = dict.fromkeys(texts, 0)
+    for group in groups:
+        for at in range(group.num_columns):
+            column = group.column(at)
+            if column.path_in_schema in sizes:
+                sizes[column.path_in_schema] += column.total_uncompressed_size
+    return [name for name, size in sizes.items() if size < _MAX_CODED_BYTES * metadata.num_rows]
 
 
 def _with_progress(batches: Iterator[pa.RecordBatch], total: int) -> Iterator[tuple[pa.RecordBatch, float]]:
@@ -119,17 +138,27 @@ def _source(schema: pa.Schema, batches: Iterator[tuple[pa.RecordBatch, float]]) 
 
 def _rows(batches: Iterator[tuple[pa.RecordBatch, float]]) -> Iterator[Rows]:
     for batch, progress in batches:
-        step = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES * batch.num_rows / max(1, batch.nbytes))))
+        step = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES / max(1, _bytes_of_row(batch)))))
         for start in range(0, batch.num_rows, step):
             part = batch.slice(start, step)
             last = start + step >= batch.num_rows
             yield Rows(_csv(part), part.num_rows, progress if last else 0.0)
 
 
-def _csv(batch: pa.RecordBatch) -> bytes:
+def _bytes_of_row(batch: pa.RecordBatch) -> float:
+    """Return about how many bytes a row takes, a text of a dictionary counted as often as it stands in a row."""
+    coded = [column.dictionary for column in batch.columns if pa.types.is_dictionary(column.type)]
+    longest = [pc.max(pc.binary_length(texts)).as_py() or 0 for texts in coded if is_text(texts.type)]
+    return float(batch.nbytes / max(1, batch.num_rows) + sum(longest))
+
+
+def _csv(batch: pa.RecordBatch) -> bytes | memoryview:
     """Return the rows of a batch as CSV."""
     alone = batch.num_columns == 1
     try:
+        if not alone and (columns := plain_columns(batch.columns)):
+            with suppress(pa.ArrowInvalid):
+                return _unquoted(columns)
         fields = [csv_fields(column, alone) for column in batch.columns]
     except pa.ArrowException as error:
         raise unreadable("file", error) from error
@@ -138,3 +167,10 @@ def _csv(batch: pa.RecordBatch) -> bytes:
     _, offsets, data = lines.buffers()
     del offsets
     return bytes(data) if data is not None else b""
+
+
+def _unquoted(columns: list[pa.Array]) -> memoryview:
+    """Return the columns as CSV without quotes; raise ArrowInvalid if a text needs them."""
+    out = pa.BufferOutputStream()
+    pa_csv.write_csv(pa.record_batch(columns, names=[str(at) for at in range(len(columns))]), out, _UNQUOTED)
+    return memoryview(out.getvalue())

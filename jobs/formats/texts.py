@@ -4,6 +4,7 @@ A missing value is an empty field, an empty text a quoted one (``""``), so that 
 """
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -44,9 +45,11 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 def csv_fields(column: pa.Array, alone: bool = False) -> pa.BinaryArray:
     """Return the values of a column as CSV fields; ``alone``: it is the only one, and no record may be a blank line."""
-    texts, is_text = _texts(column)
+    if pa.types.is_dictionary(column.type):
+        return pc.fill_null(csv_fields(column.dictionary).take(column.indices), _EMPTY_TEXT if alone else _NOTHING)
+    texts, needs_quotes = _texts(column)
     fields = texts.cast(pa.binary())
-    if is_text:
+    if needs_quotes:
         special = pc.match_substring_regex(fields, _SPECIAL)
         if pc.any(special).as_py():
             doubled = pc.replace_substring(fields, b'"', b'""')
@@ -54,6 +57,41 @@ def csv_fields(column: pa.Array, alone: bool = False) -> pa.BinaryArray:
             fields = pc.if_else(special, quoted, fields)
         fields = pc.if_else(pc.equal(pc.binary_length(fields), 0), _EMPTY_TEXT, fields)
     return pc.fill_null(fields, _EMPTY_TEXT if alone else _NOTHING)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values of a type are texts as they are."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def plain_columns(columns: Sequence[pa.Array]) -> list[pa.Array] | None:
+    """Return the columns as Arrow writes them as CSV without quotes; None if an empty text needs them.
+
+    Raises:
+        pa.ArrowIndexError: a value is in no dictionary, which writing would not notice.
+    """
+    plain = []
+    for column in columns:
+        kind = column.type
+        is_coded = pa.types.is_dictionary(kind)
+        values = column.dictionary if is_coded else column
+        if is_text(values.type):
+            if is_coded:
+                _check_indices(column)
+            if pc.min(pc.binary_length(values)).as_py() == 0:
+                return None
+            plain.append(column)
+        elif pa.types.is_integer(kind):
+            plain.append(column)
+        else:
+            plain.append(_texts(column)[0])
+    return plain
+
+
+def _check_indices(column: pa.DictionaryArray) -> None:
+    limits = pc.min_max(column.indices).as_py()
+    if limits["min"] is not None and not 0 <= limits["min"] <= limits["max"] < len(column.dictionary):
+        raise pa.ArrowIndexError("a value is in no dictionary")
 
 
 def _texts(column: pa.Array) -> tuple[pa.Array, bool]:  # noqa: PLR0911 - one for each kind of type
@@ -65,7 +103,7 @@ def _texts(column: pa.Array) -> tuple[pa.Array, bool]:  # noqa: PLR0911 - one fo
         return _texts(column.dictionary_decode())
     if pa.types.is_null(kind):
         return pa.nulls(len(column), pa.string()), False
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if is_text(kind):
         return column.cast(pa.string()), True
     if pa.types.is_duration(kind):
         return column.cast(pa.int64()).cast(pa.string()), False

@@ -2,7 +2,8 @@
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import orjson
@@ -24,16 +25,30 @@ class CellTooLong(Exception):
 
 
 def write_parquet(out: BinaryIO, reader: ResultReader, chunks: Iterable[bytes]) -> None:
-    """Write the results as Parquet, a row group at a time."""
-    with pq.ParquetWriter(pa.output_stream(out), reader.schema, compression="snappy") as writer:
+    """Write the results as Parquet, a row group at a time; meanwhile, the next chunk is read."""
+    file = pq.ParquetWriter(pa.output_stream(out), reader.schema, compression="snappy")
+    with file as writer, ThreadPoolExecutor(1) as pool:
         waiting: list[pa.Table] = []
-        for chunk in chunks:
-            waiting.append(reader.table(chunk))
+        for table in _one_ahead(pool, reader.table, chunks):
+            waiting.append(table)
             if sum(table.num_rows for table in waiting) >= _GROUP_ROWS:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=2 * _GROUP_ROWS)
                 waiting = []
         if waiting:
             writer.write_table(pa.concat_tables(waiting), row_group_size=2 * _GROUP_ROWS)
+
+
+def _one_ahead(
+    pool: ThreadPoolExecutor, read: Callable[[bytes], pa.Table], chunks: Iterable[bytes]
+) -> Iterator[pa.Table]:
+    """Yield what is read of each chunk, while the pool reads the next one."""
+    ahead: Future[pa.Table] | None = None
+    for chunk in chunks:
+        ready, ahead = ahead, pool.submit(read, chunk)
+        if ready:
+            yield ready.result()
+    if ahead:
+        yield ahead.result()
 
 
 def write_json_lines(out: BinaryIO, reader: ResultReader, chunks: Iterable[bytes]) -> None:

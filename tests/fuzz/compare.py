@@ -41,7 +41,7 @@ def check_cuts(data: bytes, scorer: Scorer, blocks: Sequence[int], chunk_bytes: 
         index = index_records(chunk.data, ord(wanted.delimiter), final=True, width=len(wanted.columns))
         assert len(index) == chunk.rows
         malformed = set(index.malformed.tolist())
-        counts = index.field_counts().tolist()
+        counts = index.field_counts.tolist()
         texts = [_known(index.record(number).decode("utf-8", "surrogateescape")) for number in range(len(index))]
         records += [(text, counts[number], number in malformed) for number, text in enumerate(texts)]
     assert records == [(_known(record.text), len(record.fields), record.malformed) for record in wanted.records]
@@ -82,7 +82,11 @@ def check_rows(outcome: Outcome, wanted: Opened, judged: list[Row], scorer: Scor
             _check_error(row, error)
         else:
             label, positive = next(answers)
-            assert (prediction, probability, error) == (scorer.card.classes[label], f"{positive:.6f}", "")
+            assert (prediction, probability, error) == (
+                scorer.card.classes[label],
+                f"{positive:.6f}".replace(".", wanted.notation.decimal),
+                "",
+            )
 
 
 def _appended(row: Row, record: Record, wanted: Opened) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from model.schema import Feature, FeatureKind, Value
+from tests.fuzz.notation import PLAIN, Notation, is_totals_line, notation_of
 from tests.jobs.csv.reference_reader import Record, read, read_one, read_robustly, size
 
 DELIMITERS = ",;\t|^~"
@@ -65,13 +66,21 @@ class Opened:
     header: Record
     columns: list[str]
     records: list[Record]
+    notation: Notation = PLAIN
 
 
 def rows(opened: Opened, features: Sequence[Feature]) -> list[Row]:
     """What each record of a file must become."""
     named = list(enumerate(features_of(opened.columns, features)))
     places = {name: at for at, name in reversed(named) if name}
-    return [judged(record, len(opened.columns), places, features) for record in opened.records]
+    width, records = len(opened.columns), opened.records
+    found = [judged(record, width, places, features, opened.notation) for record in records]
+    last = records[-1]
+    one_line = "\n" not in last.text and last.text.count('"') % 2 == 0
+    if one_line and is_totals_line([unquoted(field) for field in last.fields], sorted(places.values())):
+        fields = shown_fields(last, width, broken_code(last, width))
+        found[-1] = Row(last, fields, {}, [], "totals_line")
+    return found
 
 
 def open_file(data: bytes, features: Sequence[Feature], limits: Limits | None = None) -> Refused | Opened:
@@ -91,7 +100,18 @@ def open_file(data: bytes, features: Sequence[Feature], limits: Limits | None = 
     records = read_robustly(text[end:], delimiter, len(columns), limits.record)
     if wrong := wrong_body(text[end:], records, limits):
         return wrong
-    return Opened(encoding, delimiter, header, columns, records) if records else refused("no_rows")
+    if not records:
+        return refused("no_rows")
+    return Opened(encoding, delimiter, header, columns, records, find_notation(records, columns, delimiter, features))
+
+
+def find_notation(records: list[Record], columns: list[str], delimiter: str, features: Sequence[Feature]) -> Notation:
+    """How the numbers in the records that fit under the header are written."""
+    kinds = {feature.name: feature.kind for feature in features}
+    named = features_of(columns, features)
+    numbers = [named.index(name) for name in kinds if kinds[name] is FeatureKind.NUMBER]
+    fit = [one for one in records if len(one.fields) == len(columns) and not one.malformed]
+    return notation_of([unquoted(one.fields[at]).strip() for one in fit for at in numbers], delimiter)
 
 
 def separator_line(text: str) -> tuple[str, str]:
@@ -230,18 +250,24 @@ def wrong_body(text: str, records: list[Record], limits: Limits) -> Refused | No
     return Refused(frozenset(reasons)) if reasons else None
 
 
-def judged(record: Record, width: int, places: dict[str, int], features: Sequence[Feature]) -> Row:
-    code = broken_code(record, width)
-    if code and code != "undecodable" and (repaired := only_repair(record, width, places, features)):
-        return repaired
+def shown_fields(record: Record, width: int, code: str) -> list[str]:
+    """The values of a record's fields in the results, as many as the header has."""
     fields = [value_of(field) for field in record.fields[:width]] + [""] * (width - len(record.fields))
     if code and code != "ragged" and len(record.fields) > width:
         fields[-1] = record.text[len(record.text) - len(record.delimiter.join(record.fields[width - 1 :])) :]
+    return fields
+
+
+def judged(record: Record, width: int, places: dict[str, int], features: Sequence[Feature], notation: Notation) -> Row:
+    code = broken_code(record, width)
+    if code and code != "undecodable" and (repaired := only_repair(record, width, places, features, notation)):
+        return repaired
+    fields = shown_fields(record, width, code)
     values: dict[str, Value] = {}
     faults: list[Fault] = []
     for feature in () if code else features:
         text = fields[places[feature.name]]
-        meant = meaning(feature, text)
+        meant = meaning(feature, text, notation)
         if isinstance(meant, Fault):
             faults.append(meant)
         else:
@@ -260,7 +286,9 @@ def broken_code(record: Record, width: int) -> str:
     return "ragged" if len(record.fields) != width else ""
 
 
-def only_repair(record: Record, width: int, places: dict[str, int], features: Sequence[Feature]) -> Row | None:
+def only_repair(
+    record: Record, width: int, places: dict[str, int], features: Sequence[Feature], notation: Notation
+) -> Row | None:
     """The record with one quote taken away or doubled, if there is one reading with a valid value of every feature.
 
     Of several changes with that reading, it is the one of the first quote, taken away rather than doubled.
@@ -270,13 +298,13 @@ def only_repair(record: Record, width: int, places: dict[str, int], features: Se
     found = {}
     for one in repairs(record.text, record.delimiter):
         one.line_end = record.line_end
-        if broken_code(one, width) == "" and not (row := judged(one, width, places, features)).faults:
+        if broken_code(one, width) == "" and not (row := judged(one, width, places, features, notation)).faults:
             found.setdefault(tuple(row.fields), row)
     [row, *others] = [*found.values()] or [None]
     return replace(row, repaired=True) if row and not others else None
 
 
-def meaning(feature: Feature, text: str) -> Value | Fault:
+def meaning(feature: Feature, text: str, notation: Notation = PLAIN) -> Value | Fault:
     """What a field's text means: a value, None where it is missing and may be, or a fault."""
     word = text.strip()
 
@@ -290,8 +318,10 @@ def meaning(feature: Feature, text: str) -> Value | Fault:
         return None if feature.missing_allowed else fault("missing")
     if feature.kind is FeatureKind.CATEGORY:
         return fault("unknown_category")
-    number = number_of(word)
-    if number is None:
+    if notation.ambiguous(word):
+        return fault("ambiguous_number")
+    number = number_of(word) if notation.decimal == "." else notation.number(word)
+    if number is None or not math.isfinite(number):
         return fault("not_a_number")
     if feature.integer and number != math.floor(number):
         return fault("not_an_integer")

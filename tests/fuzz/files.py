@@ -104,7 +104,7 @@ def records(draw: Draw[T], features: tuple[Feature, ...], columns: list[str], de
         for feature in draw(
             st.lists(st.sampled_from(features), min_size=1, max_size=3, unique_by=lambda one: one.name)
         ):
-            code, text = draw(bad(feature, encoding))
+            code, text = draw(bad(feature, encoding, delimiter))
             fields[feature.name] = draw(written(text, delimiter))
             faults[feature.name] = code
     elif kind == "malformed":
@@ -159,7 +159,7 @@ def good(feature: Feature) -> st.SearchStrategy[str]:
     return numbers.flatmap(lambda number: st.sampled_from([form.format(number) for form in forms]))
 
 
-def bad(feature: Feature, encoding: str) -> st.SearchStrategy[tuple[str, str]]:
+def bad(feature: Feature, encoding: str, delimiter: str) -> st.SearchStrategy[tuple[str, str]]:
     """Texts that mean no value of the feature, each with its code."""
     kinds = []
     if not feature.missing_allowed:
@@ -167,7 +167,12 @@ def bad(feature: Feature, encoding: str) -> st.SearchStrategy[tuple[str, str]]:
     if feature.kind is FeatureKind.CATEGORY:
         kinds += [("unknown_category", text) for text in ("Bachelor", "x" * 120, "39", "'", 'a "b"', "?!", "fémale")]
     else:
-        kinds += [("not_a_number", text) for text in NO_NUMBERS if encoding != "cp1252" or text.isascii()]
+        kinds += [
+            ("not_a_number", text)
+            for text in NO_NUMBERS
+            # Where no commas separate fields, they may be decimal commas.
+            if (encoding != "cp1252" or text.isascii()) and (delimiter == "," or "," not in text)
+        ]
         kinds += [("not_an_integer", text) for text in ("39.5", "4e-1", "39.0000001")]
         kinds += [("out_of_range", text) for text in ("-1", "1000", "1e30", "0", "1e2", "9" * 120)]
     return st.sampled_from(kinds)

@@ -5,13 +5,18 @@ from dataclasses import dataclass, field
 from itertools import cycle
 
 from jobs.csv.decoding import Utf8Decoder
+from jobs.csv.detection import FileStart
+from jobs.csv.dialect import Dialect
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
+from jobs.csv.records import index_records
 from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
 from model.card import Card
 from model.scorer import Scorer
+from web.uploads.file_start import StatedDialect, with_decimal_mark
 from web.uploads.options import ScoringOptions
+from web.uploads.totals import TotalsFinder
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import score_chunk
 
@@ -37,14 +42,13 @@ class Outcome:
 
 def run(data: bytes, scorer: Scorer, blocks: Sequence[int] = (1 << 16,), chunk_bytes: int = 1 << 22) -> Outcome:
     """Send a file through, in blocks of the given sizes, over and over, and chunks of about as many bytes."""
-    outcome = Outcome()
+    outcome, layout = Outcome(), None
     try:
         for chunk in cut(data, scorer.card, blocks, chunk_bytes, outcome):
             assert outcome.header is not None
-            columns = _options(scorer.card).match_header(outcome.header).columns
-            layout = Layout(outcome.header.delimiter, len(outcome.header.columns), columns)
+            layout = layout or _layout(data, outcome.header, scorer.card)
             outcome.rows.append(chunk.rows)
-            sent = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes)
+            sent = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals)
             scored = score_chunk(InputChunk.decode(sent.encode()), layout, [scorer], None)
             assert scored.scored + scored.rejected == chunk.rows
             outcome.chunks.append(scored)
@@ -68,7 +72,7 @@ def cut_all(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, ou
 
 def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcome: Outcome) -> Iterator[Chunk]:
     """A file's chunks, as the web cuts them; what is found out meanwhile goes into the outcome."""
-    text, head, cutter = Utf8Decoder(), b"", None
+    text, head, cutter, totals = Utf8Decoder(), b"", None, TotalsFinder(Dialect(), ())
     for block, final in _pieces(data, blocks):
         new = text.finish() if final else text.feed(block)
         if cutter is None:
@@ -77,17 +81,32 @@ def cut(data: bytes, card: Card, blocks: Sequence[int], chunk_bytes: int, outcom
             outcome.encoding = text.encoding
             if header is None:
                 continue
-            _options(card).match_header(header)
+            columns = _options(card).match_header(header).columns.values()
+            totals = TotalsFinder(Dialect(delimiter=header.delimiter), columns)
             outcome.header, cutter, new = (
                 header,
                 Cutter(header.delimiter, len(header.columns), chunk_bytes),
                 head[header.size :],
             )
         if new:
-            yield from cutter.feed(new)
+            yield from totals.feed(cutter.feed(new))
         outcome.encoding = text.encoding
         if final:
-            yield from cutter.finish()
+            yield from totals.feed(cutter.finish())
+            yield from totals.finish()
+
+
+def _layout(data: bytes, header: Header, card: Card) -> Layout:
+    """The layout of a file that is read to its end before its decimal mark is decided, as small files are."""
+    text, options = Utf8Decoder(), _options(card)
+    rows = (text.feed(data) + text.finish())[header.size :]
+    width = len(header.columns)
+    start = FileStart(
+        Dialect(delimiter=header.delimiter), header, index_records(rows, ord(header.delimiter), final=True, width=width)
+    )
+    match = options.match_header(header)
+    dialect = with_decimal_mark(start, match, options.cards, StatedDialect(), has_byte_order_mark=False).dialect
+    return Layout(header.delimiter, width, match.columns, dialect=dialect)
 
 
 def _options(card: Card) -> ScoringOptions:

@@ -120,3 +120,55 @@ def test_a_header_is_taken_or_refused(
 ) -> None:
     data = (lead + delimiter.join(names) + body.replace(",", delimiter)).encode()
     check_file(data, scorer, blocks, 1 << 20, narrow)
+
+
+NUMBERS = st.sampled_from([
+    *("39", "39,0", "39,", "39,5", "39.0", "39.", "1.234", "1.234,0", "1.234.567", "12.345,678", "0.039", "0,039"),
+    *(",5", "39,0e0", "3,9E1", "+39,0", "-1,0", "39,0,0", "1.23,4", "1,234", "1,234.5", ".39", "1e1", "", "?", "abc"),
+    "３９,0",
+])  # fmt: skip
+
+
+@examples(100)
+@given(
+    numbers=st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from(["", '"', " "])), min_size=1, max_size=5),
+    delimiter=st.sampled_from(";\t|,"),
+    note=st.sampled_from(["x", "1,5", '6" nail', '"a\nb"', 'x"']),
+    blocks=BLOCKS,
+    chunk=CHUNKS,
+)
+def test_the_decimal_mark_of_a_file_is_found_and_never_guessed(
+    scorer: Scorer, numbers: list[tuple[str, str, str]], delimiter: str, note: str, blocks: tuple[int, ...], chunk: int
+) -> None:
+    lines = [HEADER.replace(",", delimiter)]
+    for age, hours, quote in numbers:
+        texts = [f'"{text}"' if delimiter in text else f"{quote}{text}{quote}" for text in (age, hours)]
+        lines.append(delimiter.join([texts[0], *RECORD.split(",")[1:-1], texts[1], note]))
+    check_file("\n".join([*lines, ""]).encode(), scorer, blocks, chunk)
+
+
+LABELS = st.sampled_from(
+    ["Total", "SUM:", " Grand total ", "Summe =", "\u03a3", '"Total"', "Totals of", "x", "", '"Total']
+)
+
+
+@examples(100)
+@given(
+    rows=st.lists(SOUND, max_size=3),
+    label=LABELS,
+    at=st.integers(0, 7),
+    filled=st.sets(st.integers(0, 7), max_size=6),
+    width=st.integers(1, 9),
+    end=st.sampled_from(["", "\n", "\r\n", "\n\n", f"\n{RECORD},x\n", "\nTotal\n"]),
+    blocks=BLOCKS,
+    chunk=CHUNKS,
+)
+def test_totals_below_the_last_row_are_no_record(
+    scorer: Scorer, rows: list[str], label: str, at: int, filled: set[int], width: int, end: str,
+    blocks: tuple[int, ...], chunk: int,
+) -> None:  # fmt: skip
+    values = [*RECORD.split(","), "n", "more"]
+    fields = [label if place == at else values[place] if place in filled else "" for place in range(width)]
+    line = ",".join(fields)
+    if line:
+        check_file("".join([HEADER + "\n", *rows, line, end]).encode(), scorer, blocks, chunk)

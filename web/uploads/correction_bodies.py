@@ -138,7 +138,7 @@ def _index(text: bytes, start: FileStart) -> RecordIndex:
     translated = translator.feed(text) + translator.finish()
     index = index_records(translated[header.size :], ord(header.delimiter), final=True, width=width)
     broken = index.malformed.tolist()
-    ragged = (index.field_counts() != width).nonzero()[0].tolist()
+    ragged = (index.field_counts != width).nonzero()[0].tolist()
     unclosed = index.owners(index.unclosed_at).tolist()
     kinds = (
         ("open_quote", "has a quote that is not closed", unclosed),

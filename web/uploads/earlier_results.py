@@ -72,7 +72,7 @@ class ResultsDropper:
         index = self._index(data, self.width)
         if not len(index):
             return data
-        counts, delimiters = index.field_counts(), index.delimiter_offsets
+        counts, delimiters = index.field_counts, index.delimiter_offsets
         counts[index.malformed] = 0
         places = np.searchsorted(delimiters, index.starts) + self.kept - 1
         fits = counts == self.width

@@ -1,5 +1,6 @@
 """Ragged, malformed and undecodable records: their faults, and their texts for the results. Pure."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from jobs.csv.decoding import is_utf8
 from jobs.csv.records import RecordIndex, read_record, unquote
+from jobs.messages import Originals
 from model.faults import Faults, all_shown, text_array
 from model.schema import MAX_ECHO, Fault, FaultCode, shown
 from worker.scoring.rejects import FaultColumn
-from worker.scoring.render import RewrittenRecords, binary_array, in_quotes, join, slices
+from worker.scoring.render import RewrittenRecords, binary_array, in_quotes, join, slices, text_of
 
 _FAULTS = (
     Fault(FaultCode.MALFORMED, "a quote is missing or one too many, or a carriage return stands alone"),
@@ -56,11 +58,12 @@ class BrokenRecords:
     rewritten: RewrittenRecords
     repaired: RepairedRecords | None = None
 
-    def originals(self, index: RecordIndex) -> dict[int, bytes]:
+    def originals(self, index: RecordIndex) -> Originals:
         """Return the records as they came, by row."""
         rows = self.rewritten.rows
-        texts = slices(index.data, index.starts[rows], index.ends[rows]).to_pylist()
-        return dict(zip(rows.tolist(), texts, strict=True))
+        texts = text_of(slices(index.data, index.starts[rows], index.ends[rows]))
+        lengths = index.ends[rows] - index.starts[rows]
+        return Originals(array("I", rows.astype("u4").tobytes()), array("I", lengths.astype("u4").tobytes()), texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,7 @@ class _Fields:
     @classmethod
     def of(cls, index: RecordIndex) -> "_Fields":
         delimiters = np.append(index.delimiter_offsets, len(index.data))
-        first = np.searchsorted(delimiters, index.starts)
-        return cls(index, delimiters, first, np.searchsorted(delimiters, index.ends) - first + 1)
+        return cls(index, delimiters, index.first_delimiters, index.field_counts)
 
 
 def broken_records(
@@ -191,7 +193,7 @@ def _fields_to_quote(fields: _Fields, width: int, kinds: NDArray[np.uint8]) -> t
     """
     index = fields.index
     wide = np.flatnonzero((kinds > _RAGGED) & (fields.counts > width))
-    owners = index.owners(index.broken_at)
+    owners = index.broken_rows
     broken_at, owners = index.broken_at[kinds[owners] > 0], owners[kinds[owners] > 0]
     # The field that each offset is in: its place in the record, and where it begins and ends.
     following = np.searchsorted(fields.delimiters, broken_at)

@@ -1,7 +1,7 @@
 """Parse a chunk: from bytes to dictionary-coded columns and malformed records. Pure."""
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,10 +86,10 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
     if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
         return ParsedChunk(index, np.arange(len(index)), _as_values(columns, layout), None)
     broken = broken_records(index, layout.width, malformed, chunk.open_quotes, repair)
-    sound = np.arange(len(index))
+    sound = np.ones(len(index), np.bool_)
     if broken:
-        sound = np.setdiff1d(sound, broken.rewritten.rows, assume_unique=True)
-    parsed = replace(parse_records(index, sound, layout), broken=broken)
+        sound[broken.rewritten.rows] = False
+    parsed = replace(parse_records(index, np.flatnonzero(sound), layout), broken=broken)
     return _with_repaired(parsed, broken.repaired) if broken and broken.repaired else parsed
 
 
@@ -100,17 +100,21 @@ def parse_records(index: RecordIndex, rows: NDArray[np.int64], layout: Layout) -
 
 def _with_repaired(parsed: ParsedChunk, repaired: RepairedRecords) -> ParsedChunk:
     """Return the chunk with the repaired records among the good ones."""
+    if not len(parsed.good):
+        return replace(parsed, good=repaired.rows, columns=repaired.columns)
     rows = np.concatenate([parsed.good, repaired.rows])
     order = np.argsort(rows, kind="stable")
-    columns = {name: _joined(texts, repaired.columns[name], order) for name, texts in parsed.columns.items()}
+    columns = {}
+    for name, one in parsed.columns.items():
+        texts, codes = joined_texts(one, repaired.columns[name])
+        columns[name] = texts, codes[order]
     return replace(parsed, good=rows[order], columns=columns)
 
 
-def _joined(one: Texts, other: Texts, order: NDArray[np.int64]) -> Texts:
-    """Return the texts and codes of two columns, one after the other, with the rows in the given order."""
+def joined_texts(one: Texts, other: Texts) -> Texts:
+    """Return the texts and codes of two columns, one after the other."""
     parts = [pa.DictionaryArray.from_arrays(pa.array(codes), texts) for texts, codes in (one, other)]
-    texts, codes = _dictionary_coded(pa.chunked_array(parts))
-    return texts, codes[order]
+    return _dictionary_coded(pa.chunked_array(parts))
 
 
 def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
@@ -144,29 +148,49 @@ def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dic
     """Return the dictionary-coded columns of the good records."""
     if not len(good):
         return {name: (pa.array([], pa.string()), np.empty(0, np.int32)) for name in layout.columns}
-    lines = slices(index.data, index.starts[good], ends_of_lines(index.data, index.ends[good]))
+    if len(good) == len(index) and (columns := _read_csv(index.data, len(good), layout)) is not None:
+        return columns
+    lines = _lines(index, good)
     columns = _read_csv(text_of(lines), len(good), layout)
     return _read_slowly(lines.to_pylist(), layout) if columns is None else columns
 
 
+def _lines(index: RecordIndex, rows: NDArray[np.int64]) -> pa.BinaryArray:
+    return slices(index.data, index.starts[rows], ends_of_lines(index.data, index.ends[rows]))
+
+
 def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None:
     """Read the columns with Arrow; return None if it finds another number of records or fields."""
+    # Dictionary-coded: each distinct text is parsed and validated once, however many rows have it.
+    table = _read_table(text, rows, layout, layout.columns.values(), pa.dictionary(pa.int32(), pa.string()))
+    if table is None:
+        return None
+    return {name: _dictionary_coded(table.column(str(at))) for name, at in layout.columns.items()}
+
+
+def read_fields(index: RecordIndex, rows: NDArray[np.int64], layout: Layout) -> list[pa.Array] | None:
+    """Return the values of all fields of some sound records, column by column; None if Arrow reads them otherwise."""
+    table = _read_table(text_of(_lines(index, rows)), len(rows), layout, range(layout.width), pa.binary())
+    return table and [column.combine_chunks() for column in table.columns]
+
+
+def _read_table(text: bytes, rows: int, layout: Layout, columns: Iterable[int], kind: pa.DataType) -> pa.Table | None:
+    """Read columns with Arrow, which are named by their numbers; None if it finds other records or fields."""
     if text.startswith(codecs.BOM_UTF8):  # Arrow would drop it as a byte order mark, but it is data here
         return None
-    # Dictionary-coded: each distinct text is parsed and validated once, however many rows have it.
-    coded_type = pa.dictionary(pa.int32(), pa.string())
-    names = [str(at) for at in range(layout.width)]
-    wanted = list({names[at]: None for at in layout.columns.values()})
+    wanted = list({str(at): None for at in columns})
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(text),
             # One thread, since the other cores have workers of their own; one block, so that a record of any length
             # fits.
-            pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+            pa_csv.ReadOptions(
+                use_threads=False, block_size=len(text) + 1, column_names=[str(at) for at in range(layout.width)]
+            ),
             pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in text),
             pa_csv.ConvertOptions(
                 include_columns=wanted,
-                column_types=dict.fromkeys(wanted, coded_type),
+                column_types=dict.fromkeys(wanted, kind),
                 # ``NA`` and the like are texts: the model's schema says what is missing.
                 strings_can_be_null=False,
                 # Records that are not UTF-8 are broken ones, which are not read here.
@@ -176,9 +200,7 @@ def _read_csv(text: bytes, rows: int, layout: Layout) -> dict[str, Texts] | None
     except pa.ArrowInvalid:
         return None
     # With quotes inside unquoted fields, Arrow's records are not those of the index.
-    if table.num_rows != rows:
-        return None
-    return {name: _dictionary_coded(table.column(names[at])) for name, at in layout.columns.items()}
+    return table if table.num_rows == rows else None
 
 
 def _read_slowly(lines: list[bytes], layout: Layout) -> dict[str, Texts]:

@@ -100,10 +100,12 @@ def scored_text(index: RecordIndex, rewritten: RewrittenRecords | None, suffixes
     offsets[1:] = index.ends
     # Each slice begins with the line end of the previous record, so that the suffix goes before its own.
     bodies = binary_array(offsets, index.data)
+    parts = [bodies]
     if rewritten:
-        begins = slices(index.data, offsets[rewritten.rows], index.starts[rewritten.rows])
-        bodies = _replace(bodies, rewritten.rows, join(begins, rewritten.texts))
-    return text_of(join(bodies, suffixes)) + index.data[int(offsets[-1]) :]
+        parts = [slices(index.data, offsets[rewritten.rows], index.starts[rewritten.rows]), rewritten.texts]
+        if len(rewritten.rows) < len(index):
+            parts = [_replace(bodies, rewritten.rows, join(*parts))]
+    return text_of(join(*parts, suffixes)) + index.data[int(offsets[-1]) :]
 
 
 def records_with_line_ends(index: RecordIndex, rewritten: RewrittenRecords | None, line_end: bytes) -> pa.BinaryArray:

@@ -1,28 +1,30 @@
 """Repair records with one quote too many or too few, where there is exactly one way to. Pure.
 
 Candidates for a broken record are its text with one of its quotes taken away, and with one doubled. A candidate counts
-if it is one record of the header's width with a valid value for every feature. All candidates of a chunk are parsed and
-validated at once.
+if it is one record of the header's width with a valid value for every feature. ``changes`` finds those of the right
+width without writing them; what is left of a chunk is parsed and validated at once.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.csv.quotes import BACKSLASH, CR, INSIDE, LF, QUOTE, Bits, ends_field
+from jobs.csv.quotes import first_of_equals
 from jobs.csv.records import RecordIndex, index_lines, read_record, unquote
+from worker.scoring.changes import Changes, find_changes
 from worker.scoring.malformed import RepairedRecords, Texts
-from worker.scoring.parse import Layout, ParsedChunk, parse_records
+from worker.scoring.parse import Layout, ParsedChunk, joined_texts, parse_records, read_fields
 from worker.scoring.render import join, slices, text_of
 
-# Quotes in a record, at most, for a repair to be looked for.
-MAX_QUOTES = 64
-# Bytes of a chunk's candidates, at most: about as many as the chunk has. Records after that stay broken.
-MAX_CANDIDATE_BYTES = 4 * 1024 * 1024
-_BYTES_PER_QUOTE = 32
+# Bytes of a chunk's candidates, at most; if there are more, the records with the most of them stay broken.
+MAX_CANDIDATE_BYTES = 64 * 1024 * 1024
+# Bytes that are parsed at once, about. A chunk whose records have a candidate each has no more.
+_BATCH_BYTES = 8 * 1024 * 1024
 
 Numbers = NDArray[np.int64]
 FindValid = Callable[[ParsedChunk], Numbers]
@@ -31,23 +33,35 @@ FindValid = Callable[[ParsedChunk], Numbers]
 
 def repair_records(index: RecordIndex, rows: Numbers, layout: Layout, find_valid: FindValid) -> RepairedRecords | None:
     """Return those of the broken records that can be repaired; None if none can."""
-    changes = _Changes.of(index, _repairable(index, rows))
-    if not len(changes.rows):
-        return None
-    candidates = index_lines(changes.texts(), ord(layout.delimiter))
-    sound = candidates.field_counts() == layout.width
-    sound[candidates.malformed] = False
-    parsed = parse_records(candidates, np.flatnonzero(sound), layout)
+    changes = _affordable(index, find_changes(index, rows, layout.width, layout.columns.values()))
+    parts = (_repair_all(index, part, layout, find_valid) for part in _batches(index, changes))
+    return reduce(_merged, filter(None, parts), None)
+
+
+def _repair_all(index: RecordIndex, changes: Changes, layout: Layout, find_valid: FindValid) -> RepairedRecords | None:
+    """Repair the records with these changes, all of which give a sound record."""
+    candidates = _candidates(index, changes, layout)
+    parsed = parse_records(candidates, np.arange(len(candidates)), layout)
     valid = find_valid(parsed)
-    if not len(valid):
-        return None
-    chosen = valid[_only_readings(changes.rows[valid], valid, candidates)]
+    unsure = np.flatnonzero(changes.unsure[valid])
+    if len(unsure):
+        valid = np.delete(valid, unsure[_are_malformed(candidates, valid[unsure])])
+    chosen = valid[_only_readings(changes.rows[valid], valid, candidates, layout)]
     if not len(chosen):
         return None
-    places = np.searchsorted(parsed.good, chosen)
-    columns = {name: _used(texts, codes[places]) for name, (texts, codes) in parsed.columns.items()}
+    columns = parsed.columns
+    if len(chosen) < len(candidates):
+        columns = {name: _used(texts, codes[chosen]) for name, (texts, codes) in columns.items()}
     texts = slices(candidates.data, candidates.starts[chosen], candidates.ends[chosen])
     return RepairedRecords(changes.rows[chosen], texts, columns)
+
+
+def _merged(one: RepairedRecords | None, other: RepairedRecords | None) -> RepairedRecords | None:
+    """Return the repaired records of two batches, of which the other one's rows come later."""
+    if one is None or other is None:
+        return one or other
+    columns = {name: joined_texts(texts, other.columns[name]) for name, texts in one.columns.items()}
+    return RepairedRecords(np.concatenate([one.rows, other.rows]), pa.concat_arrays([one.texts, other.texts]), columns)
 
 
 def _used(texts: pa.StringArray, codes: NDArray[np.int32]) -> Texts:
@@ -58,93 +72,84 @@ def _used(texts: pa.StringArray, codes: NDArray[np.int32]) -> Texts:
     return texts.take(pa.array(used)), places[codes]
 
 
-def _repairable(index: RecordIndex, rows: Numbers) -> Numbers:
-    """Return those of the broken records that have one line and no quotes escaped by a backslash."""
-    starts, ends = index.starts[rows], index.ends[rows]
-    raw = np.frombuffer(index.data, np.uint8)
-    line_feeds = np.flatnonzero(raw == LF)
-    wanted = (np.searchsorted(line_feeds, ends) == np.searchsorted(line_feeds, starts)) & (ends - starts > 1)
-    for byte in (CR, BACKSLASH):
-        if bytes([byte]) in index.data:
-            found = np.flatnonzero((raw == byte) if byte == CR else (raw[:-1] == byte) & (raw[1:] == QUOTE))
-            wanted &= np.searchsorted(found, ends) == np.searchsorted(found, starts)
-    wanted_rows: Numbers = rows[wanted]
-    return wanted_rows
+def _sizes(index: RecordIndex, changes: Changes) -> Numbers:
+    """Return the length of each candidate with its line end, or one more."""
+    sizes: Numbers = index.ends[changes.rows] - index.starts[changes.rows] + 2
+    return sizes
 
 
-@dataclass(frozen=True, slots=True)
-class _Changes:
-    """Quotes at ``at`` of the records ``rows`` to be taken away, or doubled, each giving a candidate; shape (n,)."""
-
-    index: RecordIndex
-    rows: Numbers
-    at: Numbers
-    doubled: Bits
-
-    @classmethod
-    def of(cls, index: RecordIndex, rows: Numbers) -> "_Changes":
-        """Return the changes of quotes of the rows that may give a sound record, as far as the limit goes.
-
-        Left out is only what cannot: a change after a closing quote that text follows; of an ordinary character, unless
-        it begins a quoted text; one that leaves the last quoted field open; a doubled opening quote before text.
-        """
-        # With a line end added, there is a byte to look at after the last quote.
-        raw, quotes, ends = np.frombuffer(index.data + b"\n", np.uint8), index.quote_states(), index.ends[rows]
-        firsts, stops = np.searchsorted(quotes.at, index.starts[rows]), np.searchsorted(quotes.at, ends)
-        bad = np.flatnonzero(quotes.closes & ~ends_field(raw, quotes.at + 1, index.delimiter))
-        # The first bad closing quote of each record: a change after it would leave it as it is.
-        bad = np.append(bad, len(quotes.at))[np.searchsorted(bad, firsts)]
-        few = (stops > firsts) & (stops - firsts <= MAX_QUOTES)
-        rows, firsts, counts = rows[few], firsts[few], (np.minimum(stops, bad + 1) - firsts)[few]
-        stops, ends = stops[few], ends[few]
-        # The work for a candidate, in bytes: its own, and for each quote as much as for some more.
-        work = ends - index.starts[rows] + _BYTES_PER_QUOTE * (stops - firsts - 1)
-        # A coarse limit, before there is an array element for each change: many of them turn out to be useless below.
-        within = np.searchsorted(np.cumsum(counts * work), 4 * MAX_CANDIDATE_BYTES)
-        rows, firsts, counts, stops, ends, work = (part[:within] for part in (rows, firsts, counts, stops, ends, work))
-        # From here on an element per quote: the index of its record, and its own index among all quotes.
-        which = np.repeat(np.arange(len(rows)), counts)
-        places = np.arange(len(which)) - (np.cumsum(counts) - counts)[which] + firsts[which]
-        at, before = quotes.at[places], quotes.before[places]
-        is_last = (places == stops[which] - 1) & (before == INSIDE)
-        crossed = np.zeros(len(index), np.bool_)
-        crossed[index.crossed] = True
-        is_plain = quotes.ordinary[places] & ~crossed[rows[which]]
-        useful = ~is_last & ~is_plain
-        text_follows = (raw[at + 1] != QUOTE) & (raw[at + 1] != index.delimiter) & (at + 1 < ends[which])
-        more = useful & ~(quotes.opens[places] & text_follows)
-        changed = np.concatenate([np.flatnonzero(useful), np.flatnonzero(more)])
-        doubled = np.arange(len(changed)) >= np.count_nonzero(useful)
-        # Both changes of a quote next to each other, so that the limit cuts off whole records at the end.
-        order = np.argsort(changed, kind="stable")
-        order = order[: np.searchsorted(np.cumsum(work[which[changed[order]]]), MAX_CANDIDATE_BYTES)]
-        if 0 < len(order) < len(changed):  # the last row may lack candidates
-            order = order[which[changed[order]] < which[changed[order[-1]]]]
-        chosen = changed[order]
-        return cls(index, rows[which[chosen]], at[chosen], doubled[order])
-
-    def texts(self) -> bytes:
-        """Return the candidates, each in a line."""
-        data, starts, ends = self.index.data, self.index.starts[self.rows], self.index.ends[self.rows]
-        again = np.where(self.doubled, self.at, self.at + 1)
-        kept = np.where(self.doubled, self.at + 1, self.at)
-        return text_of(join(slices(data, starts, kept), slices(data, again, ends), b"\n"))
+def _affordable(index: RecordIndex, changes: Changes) -> Changes:
+    """Return the changes without those of the records with the most candidates, if all have too many bytes."""
+    sizes = _sizes(index, changes)
+    if sizes.sum() <= MAX_CANDIDATE_BYTES:
+        return changes
+    _, places, counts = np.unique(changes.rows, return_inverse=True, return_counts=True)
+    order = np.argsort(counts[places], kind="stable")
+    end = int(np.searchsorted(np.cumsum(sizes[order]), MAX_CANDIDATE_BYTES))
+    # The last record may lack candidates.
+    kept = order[:end][places[order[:end]] != places[order[end]]]
+    return changes.take(np.sort(kept))
 
 
-def _only_readings(rows: Numbers, valid: Numbers, candidates: RecordIndex) -> Numbers:
+def _batches(index: RecordIndex, changes: Changes) -> Iterator[Changes]:
+    """Yield the changes of some records after the other."""
+    starts = first_of_equals(changes.rows)
+    before = np.concatenate(([0], np.cumsum(_sizes(index, changes))))[starts]
+    bounds = [*starts[first_of_equals(before // _BATCH_BYTES)].tolist(), len(changes)]
+    for first, end in pairwise(bounds):
+        yield changes if end - first == len(changes) else changes.take(np.arange(first, end))
+
+
+def _candidates(index: RecordIndex, changes: Changes, layout: Layout) -> RecordIndex:
+    """Return the changed records, each in a line."""
+    starts, ends = index.starts[changes.rows], index.ends[changes.rows]
+    again = np.where(changes.doubled, changes.at, changes.at + 1)
+    kept = np.where(changes.doubled, changes.at + 1, changes.at)
+    text = text_of(join(slices(index.data, starts, kept), slices(index.data, again, ends), b"\n"))
+    line_ends = np.cumsum(kept - starts + ends - again + 1)
+    begins = np.concatenate(([0], line_ends[:-1]))
+    return RecordIndex(text, ord(layout.delimiter), begins, line_ends - 1, len(text), has_blank_lines=False)
+
+
+def _are_malformed(candidates: RecordIndex, numbers: Numbers) -> NDArray[np.bool_]:
+    """Return which of some candidates are malformed."""
+    lines = slices(candidates.data, candidates.starts[numbers], candidates.ends[numbers] + 1)
+    index = index_lines(text_of(lines), candidates.delimiter)
+    malformed = np.zeros(len(index), np.bool_)
+    malformed[index.malformed] = True
+    return malformed
+
+
+def _only_readings(rows: Numbers, valid: Numbers, candidates: RecordIndex, layout: Layout) -> Numbers:
     """Return the places of the first valid candidates of those rows of which all valid ones have the same field values.
 
     ``valid`` are the indexes of the candidates, ``rows`` their rows, ascending.
     """
-    _, firsts, counts = np.unique(rows, return_index=True, return_counts=True)
-    single = counts == 1
-    # Several candidates may be the same text, or quote the same values in other ways; that is one reading.
-    for place in np.flatnonzero(~single).tolist():
-        own = [candidates.record(int(at)) for at in valid[firsts[place] : firsts[place] + counts[place]]]
-        single[place] = len(set(own)) == 1 or len({_values(text, candidates.delimiter) for text in own}) == 1
+    firsts = first_of_equals(rows)
+    if len(firsts) == len(rows):
+        return firsts
+    counts = np.diff(firsts, append=len(rows))
+    which = np.repeat(np.arange(len(firsts)), counts)
+    others = np.flatnonzero(counts[which] > 1)
+    different = ~_same_values(candidates, valid[firsts[which[others]]], valid[others], layout)
+    single = np.ones(len(firsts), np.bool_)
+    single[which[others[different]]] = False
     only: Numbers = firsts[single]
     return only
 
 
-def _values(text: bytes, delimiter: int) -> tuple[bytes, ...]:
-    return tuple(unquote(text[start:end]) for start, end in read_record(text, 0, len(text), delimiter).fields)
+def _same_values(candidates: RecordIndex, ones: Numbers, others: Numbers, layout: Layout) -> NDArray[np.bool_]:
+    """Return whether the candidates have the same field values as the others, pair by pair."""
+    columns = read_fields(candidates, np.concatenate([ones, others]), layout)
+    if columns is None:
+        pairs = zip(ones.tolist(), others.tolist(), strict=True)
+        return np.array([_values(candidates, one) == _values(candidates, other) for one, other in pairs], np.bool_)
+    same = np.ones(len(ones), np.bool_)
+    for column in columns:
+        same &= pc.equal(column[: len(ones)], column[len(ones) :]).to_numpy(zero_copy_only=False)
+    return same
+
+
+def _values(candidates: RecordIndex, number: int) -> list[bytes]:
+    text = candidates.record(number)
+    return [unquote(text[start:end]) for start, end in read_record(text, 0, len(text), candidates.delimiter).fields]

@@ -65,9 +65,11 @@ def score_chunk(
     """
     if chunk.is_totals:
         return _reject_totals(chunk, layout)
-    repair = partial(repair_records, layout=layout, find_valid=partial(_fully_valid, scorers=scorers, layout=layout))
+    values = _Values(layout)
+    find_valid = partial(_fully_valid, scorers=scorers, values=values)
+    repair = partial(repair_records, layout=layout, find_valid=find_valid)
     parsed = without_repeated_headers(parse_chunk(chunk, layout, repair), layout)
-    validated = validate(parsed, scorers, layout)
+    validated = validate(parsed, scorers, layout, values)
     faults = validated.faults
     rejected, valid = _split(len(parsed), faults)
     request = ScoringRequest(scorers, validated.columns, threshold, bool(layout.explained))
@@ -151,15 +153,42 @@ def _rejects(
     return reject_lines(faults, lines, first_row, layout.delimiter)
 
 
-def _fully_valid(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> NDArray[np.int64]:
+@dataclass(slots=True)
+class _Values:
+    """The values of the distinct texts of columns. Those of a column of repaired records are needed twice."""
+
+    layout: Layout
+    _valid: dict[tuple[int, int], tuple[Feature, pa.StringArray, ParsedValues]] = field(default_factory=dict)
+
+    def of(self, feature: Feature, texts: pa.StringArray, suggest: bool = True) -> ParsedValues:
+        """Parse the texts, unless they have been, and all were valid."""
+        key = (id(feature), id(texts))  # they are kept, so that no others get their ids
+        if key in self._valid:
+            return self._valid[key][-1]
+        values = parse_distinct(feature, texts, self.layout.numbers, suggest)
+        if not len(values.at_fault) and not len(values.unusual):
+            self._valid[key] = (feature, texts, values)
+        return values
+
+
+def _fully_valid(parsed: ParsedChunk, scorers: Sequence[Scorer], values: _Values) -> NDArray[np.int64]:
     """Return the readable records of a chunk without any fault or warning."""
-    validated = validate(parsed, scorers, layout)
-    wrong, _ = _split(len(parsed), [*validated.faults, *validated.warnings])
-    return np.setdiff1d(parsed.good, wrong, assume_unique=True)
+    wrong = np.zeros(len(parsed.good), np.bool_)
+    for feature in (feature for scorer in scorers for feature in scorer.card.features):
+        texts, codes = parsed.columns[feature.name]
+        found = values.of(feature, texts, suggest=False)
+        if len(found.at_fault) or len(found.unusual):
+            unwanted = np.zeros(len(texts), np.bool_)
+            unwanted[found.at_fault] = unwanted[found.unusual] = True
+            wrong |= unwanted[codes]
+    return parsed.good[~wrong]
 
 
-def validate(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> Validated:
+def validate(
+    parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout, values: _Values | None = None
+) -> Validated:
     """Validate the chunk for each model; a value that both reject is one fault."""
+    values = values or _Values(layout)
     whole = [parsed.broken.faults] if parsed.broken and len(parsed.broken.faults.rows) else []
     validated = Validated(faults=[*whole, parsed.repeated_headers] if parsed.repeated_headers else whole)
     known: dict[str, tuple[Feature, ParsedValues]] = {}
@@ -168,13 +197,13 @@ def validate(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> 
         columns: dict[str, Column] = {}
         for feature in scorer.card.features:
             codes = parsed.columns[feature.name][1]
-            values = _parse_column(feature, parsed, layout, known, validated)
-            columns[feature.name] = (values.values, codes)
+            column = _parse_column(feature, parsed, values, known, validated)
+            columns[feature.name] = (column.values, codes)
             summary = scorer.card.summary.get(feature.name)
             # Of two models, the first one with a summary of the feature defines the bins.
             if summary and feature.name not in counted:
                 counted.add(feature.name)
-                validated.value_counts.update(count_values(feature.name, summary, values, codes))
+                validated.value_counts.update(count_values(feature.name, summary, column, codes))
         validated.columns.append(columns)
     return validated
 
@@ -182,7 +211,7 @@ def validate(parsed: ParsedChunk, scorers: Sequence[Scorer], layout: Layout) -> 
 def _parse_column(
     feature: Feature,
     parsed: ParsedChunk,
-    layout: Layout,
+    parsed_values: _Values,
     known: dict[str, tuple[Feature, ParsedValues]],
     validated: Validated,
 ) -> ParsedValues:
@@ -192,7 +221,7 @@ def _parse_column(
     # Two models with the same feature share its values, whose faults are reported once.
     if before and before[0] == feature:
         return before[1]
-    values = parse_distinct(feature, texts, layout.numbers)
+    layout, values = parsed_values.layout, parsed_values.of(feature, texts)
     new = values.without_those_of(before[1]) if before else values
     if len(new.faults):
         faults = _as_written(new.faults, layout)

@@ -51,7 +51,7 @@ def check_reading(text: str, delimiter: str, most: int) -> None:
 
 def check_records(index: RecordIndex, expected: list[Record], most: int = 100, escapes: bool = True) -> None:
     assert [index.record(n).decode() for n in range(len(index))] == [record.text for record in expected]
-    assert index.field_counts().tolist() == [len(record.fields) for record in expected]
+    assert index.field_counts.tolist() == [len(record.fields) for record in expected]
     assert index.malformed.tolist() == [n for n, record in enumerate(expected) if record.malformed]
     if escapes:
         fields = [[f.decode() for f in index.fields(n)] for n in range(len(index))]

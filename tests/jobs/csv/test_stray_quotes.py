@@ -129,6 +129,17 @@ def test_a_record_is_repaired_where_there_is_one_way_to(
     assert [one.repaired for one in rows(opened, FEATURES)] == [read_as is not None]
 
 
+def test_all_rows_of_a_large_file_are_repaired(scorer: Scorer) -> None:
+    quoted = written([*VALUES, "x"], quoted=True)
+    for at in range(len(quoted)):
+        fields = [field[:-1] if place == at else field for place, field in enumerate(quoted)]
+        data = "\n".join([",".join(HEADER), *[",".join(fields)] * 20_000]).encode()
+        outcome = run(data, scorer)
+        assert (
+            sum(chunk.repaired for chunk in outcome.chunks) == sum(chunk.scored for chunk in outcome.chunks) == 20_000
+        )
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("kind", HEADER_KINDS)
 @pytest.mark.parametrize("at", range(len(HEADER)))

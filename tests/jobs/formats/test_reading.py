@@ -219,6 +219,14 @@ def test_large_tables_come_in_parts() -> None:
         assert [int(line.partition(",")[0]) for line in text.splitlines()] == list(range(200_000))
 
 
+def test_long_texts_of_a_dictionary_come_in_parts_however_often_they_stand_in_rows() -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 1200), pa.array(["x" * 100_000, 'y, "z"']))
+    for write in (arrow_stream, arrow_file):
+        _, text, _ = read(write(pa.table({"n": range(2400), "t": texts})), memory=128)
+        assert len(text) > 1200 * 100_000
+        assert text.splitlines()[-1] == '2399,"y, ""z"""'
+
+
 def test_a_damaged_parquet_or_arrow_file_is_refused() -> None:
     for write in (parquet, arrow_stream, arrow_file):
         data = write(TABLE)

@@ -1,0 +1,57 @@
+"""Other formats: Parquet in and out against CSV, and Excel in and out against pandas."""
+
+from pathlib import Path
+
+from bench.bulk import job_run, settled, warm
+from bench.data import FORMATS, table_file
+from bench.options import SHEET_ROWS, Options
+from bench.places import RUN
+from bench.plain import run_plain
+from bench.progress import say
+from bench.spreads import Numbers, ratios, spread
+
+TITLES = {
+    "scoreline": "Scoreline",
+    "calamine": "pandas, `read_excel(engine='calamine')`",
+    "pandas": "pandas, `read_excel`",
+}
+_REPEATS = 3
+
+
+class WrongCounts(Exception):
+    """Raised when not all rows of a file were scored."""
+
+
+def run(options: Options) -> Numbers:
+    """Score the same rows in each format by turns; ratios are to CSV, and to pandas, of the same round."""
+    rows, sheet_rows = options.standard, min(SHEET_ROWS, options.standard)
+    with warm() as service:
+        contest = settled(service, job_run(service, "job"))
+
+        def score(file: Path, count: int) -> float:
+            done = contest(file, RUN / f"formats.out{file.suffix}")
+            if done["rows"]["scored"] != count:
+                raise WrongCounts(f"{file.name}: {done['rows']}")
+            return float(done["seconds"])
+
+        tables: dict[str, list[float]] = {kind: [] for kind in ("csv", *FORMATS) if kind != "xlsx"}
+        for turn in range(min(options.repeats, _REPEATS)):
+            for kind, seconds in tables.items():
+                seconds.append(score(table_file(rows, kind), rows))
+                say(f"formats, round {turn + 1}: {rows:,} rows, {kind}: {seconds[-1]:.2f} s")
+        workbook = table_file(sheet_rows, "xlsx")
+        sheets = {"scoreline": score(workbook, sheet_rows)}
+    for name, engine in (("calamine", ("calamine",)), ("pandas", ())):
+        sheets[name] = run_plain(workbook, RUN / "pandas.out.xlsx", *engine)["seconds"]
+    for name, taken in sheets.items():
+        say(f"formats: {sheet_rows:,} rows of Excel, {TITLES[name]}: {taken:.1f} s")
+    return {
+        "rows": rows,
+        "bytes": {kind: table_file(rows, kind).stat().st_size for kind in tables},
+        "seconds": {kind: spread(values) for kind, values in tables.items()},
+        "ratios": {kind: ratios(values, tables["csv"]) for kind, values in tables.items() if kind != "csv"},
+        "sheet_rows": sheet_rows,
+        "sheet_bytes": workbook.stat().st_size,
+        "sheets": sheets,
+        "sheet_ratios": {name: taken / sheets["scoreline"] for name, taken in sheets.items() if name != "scoreline"},
+    }
