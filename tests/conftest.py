@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
 from database.database import Database
 from jobs.settings import Settings
 from model.catalog import Catalog
 from model.census.train import ensure_trained
+from model.onboarding import proof
 from model.scorer import Scorer
+from tests.made_once import made_once
 from tests.postgresql import PostgreSQL, programs
 from tests.stack import ROOT, Stack, running_stack, wait_until
+from tests.warm_check import warm_checks
 
 NO_POSTGRESQL = "tests on PostgreSQL were skipped: it is not installed (on Debian: apt-get install postgresql)"
 RUNNING = {"service", "server", "stack", "small", "browser", "here", "postgresql_programs"}
@@ -41,17 +43,22 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of this process's own with the default model, which is trained once for all test processes."""
-    own = tmp_path_factory.getbasetemp()
-    trained = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "trained"
-    with FileLock(f"{trained}.lock"):
-        ensure_trained(trained)
-    return Path(shutil.copytree(trained, own / "models"))
+    trained = made_once(tmp_path_factory, "trained", ensure_trained)
+    return Path(shutil.copytree(trained, tmp_path_factory.getbasetemp() / "models"))
 
 
 @pytest.fixture(scope="session")
 def scorer(models: Path) -> Scorer:
     """The default model, loaded in this process."""
     return Scorer.load(Catalog(models, "income"))
+
+
+@pytest.fixture(scope="session")
+def quick_checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models are checked in forks of a process that has loaded its libraries; see ``tests.warm_check``."""
+    with pytest.MonkeyPatch.context() as patch, warm_checks(tmp_path_factory.mktemp("checks") / "socket") as command:
+        patch.setattr(proof, "_COMMAND", command)
+        yield
 
 
 @pytest.fixture(scope="session")

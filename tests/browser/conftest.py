@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium_path, running_chromium
 from tests.browser.kinds import KINDS, Kind, add_kind
+from tests.made_once import made_once
 from tests.stack import Stack
 
 NO_CHROMIUM = "the browser tests were skipped: no Chromium is installed (on Debian: apt-get install chromium)"
@@ -76,8 +78,14 @@ def page(new_page: NewPage) -> Page:
 def kinds(service: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Kind]]:
     """Models of all other kinds, in the service as long as the tests of a module need them."""
     models, kinds_ = service.folder / "models", {name: make() for name, make in KINDS.items()}
-    for name, kind in kinds_.items():
-        add_kind(name, kind, models, tmp_path_factory.mktemp(name))
+
+    def make(folder: Path) -> None:
+        for name, kind in kinds_.items():
+            add_kind(name, kind, folder, tmp_path_factory.mktemp(name))
+
+    made = made_once(tmp_path_factory, "kinds", make)
+    for name in kinds_:
+        shutil.copytree(made / name, models / name)
     yield kinds_
     for name in kinds_:
         shutil.rmtree(models / name)

@@ -15,8 +15,8 @@ from tests.browser.kinds import KINDS, Kind
 from tests.browser.people import csv_file
 from web.pages.formatting import format_significant
 
-# Typing into more fields than this takes too long.
-MAX_TYPED = 20
+# Typing into more fields than this takes too long: the form predicts after each of them.
+MAX_TYPED = 10
 # Not tested without JavaScript, since their pages are like those of other kinds.
 ALIKE = ("likeliest", "votes", "letters", "price", "clusters", "wide58")
 NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(e-?[0-9]+)?")

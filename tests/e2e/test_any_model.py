@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from sklearn.svm import LinearSVC
 
 from model.catalog import Catalog
 from model.onboarding.add import AddModelRequest, add_model
-from tests.stack import Stack, running_stack, wait_until
+from tests.stack import Stack
 
 TREE = "sklearn.tree._tree.Tree"
 
@@ -86,35 +87,19 @@ def reviews() -> Example:
 EXAMPLES = {make.__name__: make for make in (iris, diabetes, digits, reviews)}
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("any-model"), SCORELINE_WEB_PROCESSES="1") as found:
-        yield found
-
-
 @pytest.fixture(scope="module", params=list(EXAMPLES))
 def added(
-    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Example]:
+    request: pytest.FixtureRequest, service: Stack, tmp_path_factory: pytest.TempPathFactory, quick_checks: None
+) -> Iterator[tuple[str, Example]]:
     """A model that was added while the service ran."""
     name, example = request.param, EXAMPLES[request.param]()
     folder = tmp_path_factory.mktemp(name)
     skops.io.dump(example.pipeline, folder / "model.skops")
     example.inputs.assign(answer=example.target).to_csv(folder / "data.csv", index=False)
     request = AddModelRequest(folder / "model.skops", name, folder / "data.csv", ("answer",), trust=example.trust)
-    add_model(request, Catalog(stack.folder / "models"), lambda _: None)
-    return name, example
-
-
-def test_the_first_start_trains_the_models_that_ship(stack: Stack) -> None:
-    names = wait_until(lambda: (found := stack.get("/api/v1/models").json()["models"])[1:] and found)
-    assert {"income", "income-full"} <= {model["name"] for model in names}
-    record = stack.get("/api/v1/models/income-full/sample.csv").text.splitlines()
-    answer = dict(zip(record[0].split(","), record[1].split(","), strict=True))
-    found = stack.request("POST", "/api/v1/predictions", json={"model": "income-full", "record": answer}).json()
-    assert found["effects_in"] == "log_odds"
-    total = found["baseline"] + sum(part["effect"] for part in found["contributions"])
-    assert 1 / (1 + np.exp(-total)) == pytest.approx(found["probability"], abs=1e-6)
+    add_model(request, Catalog(service.folder / "models"), lambda _: None)
+    yield name, example
+    shutil.rmtree(service.folder / "models" / name)
 
 
 def expected(example: Example) -> tuple[list[str], np.ndarray]:
@@ -132,9 +117,9 @@ def same(found: list[str], wanted: list[str]) -> bool:
     return all(a == b or float(a) == pytest.approx(float(b), abs=1e-9) for a, b in zip(found, wanted, strict=True))
 
 
-def test_a_file_comes_back_with_the_pipelines_own_answers(stack: Stack, added: tuple[str, Example]) -> None:
+def test_a_file_comes_back_with_the_pipelines_own_answers(service: Stack, added: tuple[str, Example]) -> None:
     name, example = added
-    job, scored = stack.score(example.inputs.to_csv(index=False).encode(), model=name)
+    job, scored = service.score(example.inputs.to_csv(index=False).encode(), model=name)
     assert job["rows"] == {
         "total": len(example.inputs),
         "scored": len(example.inputs),
@@ -149,15 +134,15 @@ def test_a_file_comes_back_with_the_pipelines_own_answers(stack: Stack, added: t
     assert same([row[width] for row in rows], predictions)
     found = np.array([[float(text) for text in row[width + 1 : -1]] for row in rows]).reshape(scores.shape)
     assert np.abs(found - scores).max(initial=0) < 1e-6
-    summary = stack.get(job["links"]["summary"]).json()
+    summary = service.get(job["links"]["summary"]).json()
     counts = summary["values"]["counts"] if "values" in summary else summary["predictions"].values()
     assert sum(counts) == len(rows)
 
 
-def test_a_record_gets_the_pipelines_own_answer(stack: Stack, added: tuple[str, Example]) -> None:
+def test_a_record_gets_the_pipelines_own_answer(service: Stack, added: tuple[str, Example]) -> None:
     name, example = added
     records = example.inputs.head(3).to_dict("records")
-    answer = stack.request("POST", "/api/v1/predictions", json={"model": name, "records": records}).json()
+    answer = service.request("POST", "/api/v1/predictions", json={"model": name, "records": records}).json()
     predictions, scores = expected(example)
     assert same([str(item["prediction"]) for item in answer["predictions"]], predictions[:3])
     for item, wanted in zip(answer["predictions"], scores, strict=False):
@@ -166,15 +151,15 @@ def test_a_record_gets_the_pipelines_own_answer(stack: Stack, added: tuple[str, 
 
 
 def test_its_page_has_a_form_that_answers_and_its_sample_can_be_scored(
-    stack: Stack, added: tuple[str, Example]
+    service: Stack, added: tuple[str, Example]
 ) -> None:
     name, _ = added
-    assert stack.get(f"/models/{name}").status_code == 200
-    sample = stack.get(f"/api/v1/models/{name}/sample.csv").content
-    job, _ = stack.score(sample, model=name)
+    assert service.get(f"/models/{name}").status_code == 200
+    sample = service.get(f"/api/v1/models/{name}/sample.csv").content
+    job, _ = service.score(sample, model=name)
     assert job["rows"]["rejected"] == 0
-    assert stack.get(job["links"]["page"]).status_code == 200
+    assert service.get(job["links"]["page"]).status_code == 200
     record = next(csv.DictReader(io.StringIO(sample.decode(), newline="")))
-    page = stack.get(f"/models/{name}/prediction", params=record)
+    page = service.get(f"/models/{name}/prediction", params=record)
     assert page.status_code == 200
     assert 'data-summary="' in page.text

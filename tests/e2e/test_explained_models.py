@@ -91,7 +91,7 @@ def balanced() -> Example:
 
 @pytest.fixture(scope="module", params=[forest, calibrated, lightgbm, balanced], ids=lambda make: make.__name__)
 def added(
-    request: pytest.FixtureRequest, service: Stack, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, service: Stack, tmp_path_factory: pytest.TempPathFactory, quick_checks: None
 ) -> Iterator[tuple[str, Example]]:
     """A model that was added while the service ran."""
     name, example = f"explained-{request.param.__name__}", request.param()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_slow_clients import clients, last_of
-from tests.stack import CSV, Stack, problem_of, running_stack
+from tests.stack import CSV, Stack, problem_of
 from tests.web.reading import Page
 
 PATHS = ["/", "/jobs", "/api/v1/jobs", "/api/v1/openapi.json", "/healthz", "/metrics", "/static/page.js", "/nowhere"]
@@ -96,27 +96,3 @@ def test_the_services_own_pages_can_write(service: Stack) -> None:
     for host in (f"127.0.0.1:{service.port}", "localhost:9"):
         headers = CSV | {"Host": host, "Origin": f"http://{host}"}
         assert service.request("POST", "/api/v1/preflight", content=FILE, headers=headers).status_code == 200
-
-
-def test_a_service_for_others_says_once_that_there_is_no_login_and_knows_its_names(
-    tmp_path_factory: pytest.TempPathFactory, models: Any
-) -> None:
-    folder = tmp_path_factory.mktemp("wide")
-    settings = {
-        "HOST": "0.0.0.0",
-        "SCORELINE_AUTH": "off",
-        "SCORELINE_HOSTS": "scoreline.example",
-        "SCORELINE_WEB_PROCESSES": "1",
-    }
-    with running_stack(folder, models, **settings) as stack:
-        lines = (folder / "log").read_text().splitlines()
-        assert len([line for line in lines if "no login" in line]) == 1
-        for host in ("scoreline.example", "203.0.113.9:80", "[2001:db8::1]", "localhost"):
-            assert stack.get("/healthz", headers={"Host": host}).status_code == 200
-        # A proxy may put its own Host; the page's Origin is under the name that is listed.
-        origins = {"http://scoreline.example": 303, "http://evil.example": 403, "http://scoreline.example.evil": 403}
-        for origin, status in (origins | {"http://localhost": 403, "http://192.0.2.7": 403, "x://x": 403}).items():
-            headers = {"Host": f"127.0.0.1:{stack.port}", "Origin": origin}
-            assert stack.request("POST", f"/jobs/{'0' * 32}/delete", headers=headers).status_code == status
-        for host in ("evil.example", "scoreline.example.evil.example", "scoreline"):
-            assert problem_of(stack.get("/healthz", headers={"Host": host})) == (421, "unknown_host")

@@ -12,11 +12,13 @@ from tests.faults.test_kills import (
     HEADER,
     QUICK,
     RECORD,
+    download,
     freeze_the_worker,
     kill_a_worker_child,
     kill_the_server,
     kill_the_web,
     kill_the_worker,
+    struck,
 )
 from tests.stack import Stack, running_stack, wait_until
 
@@ -67,35 +69,22 @@ def check_results(stack: Stack, corrections: dict[str, Any]) -> None:
     assert ended["state"] == "succeeded"
     left = len(FAULTY) - len(CORRECTED)
     assert ended["rows"] == {"total": ROWS, "scored": ROWS - left, "rejected": left, "warned": 0, "repaired": 0}
-    lines = wait_until(lambda: downloaded(stack, ended, "results")).splitlines()[1:]
+    lines = wait_until(lambda: download(stack, ended, "results")).splitlines()[1:]
     assert [int(line.partition(b",")[0]) for line in lines] == list(range(1, ROWS + 1))
     assert [n for n, line in enumerate(lines, 1) if b"out_of_range" in line] == sorted(set(FAULTY) - set(CORRECTED))
     assert [n for n, line in enumerate(lines, 1) if line.split(b",")[1] == b"39"] == CORRECTED
-    rejects = wait_until(lambda: downloaded(stack, ended, "rejects")).splitlines()[1:]
+    rejects = wait_until(lambda: download(stack, ended, "rejects")).splitlines()[1:]
     assert [int(line.partition(b",")[0]) for line in rejects] == sorted(set(FAULTY) - set(CORRECTED))
     summary = stack.get(ended["links"]["summary"]).json()
     assert sum(summary["predictions"].values()) == ROWS - left
     assert summary["rejects"] == [{"column": "age", "code": "out_of_range", "count": left}]
 
 
-def downloaded(stack: Stack, job: dict[str, Any], what: str) -> bytes | None:
-    try:
-        return stack.get(job["links"][what]).raise_for_status().content
-    except httpx.HTTPError:
-        return None
-
-
 @pytest.mark.parametrize("fault", [
     kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server, freeze_the_worker,
 ])  # fmt: skip
 def test_corrections_outlive_what_is_killed(stack: Stack, job: Any, fault: Any) -> None:
-    for _ in range(10):
-        corrections = begun(stack, job)
-        if fault(stack) is not False:
-            break
-    else:
-        pytest.fail("all corrections were done before the fault")
-    check_results(stack, corrections)
+    check_results(stack, struck(stack, fault, lambda: begun(stack, job)))
     wait_until(stack.ready)
 
 

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -95,14 +95,14 @@ def check_results(stack: Stack, job: dict[str, Any]) -> None:
     rejected = sum(1 for n in range(1, ROWS + 1) if n % 75 == 74)
     assert ended["state"] == "succeeded"
     assert ended["rows"] == {"total": ROWS, "scored": ROWS - rejected, "rejected": rejected, "warned": 0, "repaired": 0}
-    lines = wait_until(lambda: download(stack, job)).splitlines()[1:]
+    lines = wait_until(lambda: download(stack, job, "results")).splitlines()[1:]
     assert [int(line.partition(b",")[0]) for line in lines] == list(range(1, ROWS + 1))
     assert all((b"out_of_range" in line) == (n % 75 == 74) for n, line in enumerate(lines, 1))
 
 
-def download(stack: Stack, job: dict[str, Any]) -> bytes | None:
+def download(stack: Stack, job: dict[str, Any], what: str) -> bytes | None:
     try:
-        return stack.get(job["links"]["results"]).raise_for_status().content
+        return stack.get(job["links"][what]).raise_for_status().content
     except httpx.HTTPError:
         return None
 
@@ -117,18 +117,21 @@ def begun(stack: Stack, upload: bytes) -> dict[str, Any]:
     pytest.fail("every job was done at once")
 
 
+def struck(stack: Stack, fault: Any, begin: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A job that the fault has met half done."""
+    for _ in range(10):
+        job = begin()
+        if fault(stack) is not False:
+            return job
+    pytest.fail("every job was done before the fault")
+
+
 @pytest.mark.parametrize("fault", [
     kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server, freeze_the_worker,
     freeze_the_server,
 ])  # fmt: skip
 def test_a_job_outlives_what_is_killed(stack: Stack, upload: bytes, fault: Any) -> None:
-    for _ in range(10):
-        job = begun(stack, upload)
-        if fault(stack) is not False:
-            break
-    else:
-        pytest.fail("every job was done before the fault")
-    check_results(stack, job)
+    check_results(stack, struck(stack, fault, lambda: begun(stack, upload)))
     wait_until(stack.ready)
 
 

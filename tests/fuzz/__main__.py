@@ -18,6 +18,8 @@ from tests.stack import ROOT
 # Of a hundred inputs, how many each target gets: those that run through more of the product take longer.
 SHARES = {"record": 60, "body": 20, "cutting": 12, "values": 3, "scoring": 3, "encoding": 2}
 LONGEST = {"cutting": 400, "scoring": 500, "values": 200, "record": 600, "body": 600, "encoding": 40}
+API = "tests/fuzz/test_api.py"
+PROPERTIES = "from tests.properties import"
 WITHOUT_ATHERIS = (
     "scoreline: the fuzz targets need atheris, which has no wheel for some systems: .venv/bin/python -m pip install "
     "atheris==3.0.0; ARGS='--inputs 0' runs the property tests and schemathesis alone"
@@ -72,10 +74,11 @@ def fuzz(target: str, inputs: int, options: argparse.Namespace) -> bool:
 def explore(options: argparse.Namespace) -> bool:
     """The property tests with more examples, and schemathesis; whether all passed."""
     passed = []
-    for file, examples in (("test_files.py", options.examples), ("test_api.py", max(1, options.examples // 20))):
+    files = [str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if PROPERTIES in path.read_text()]
+    properties = [*files, f"--hypothesis-seed={options.seed}"]
+    for words, examples in ((properties, options.examples), ([API], max(1, options.examples // 20))):
         environment = {**os.environ, "FUZZ_EXAMPLES": str(examples), "FUZZ_SEED": str(options.seed)}
-        seeds = [] if file == "test_api.py" else [f"--hypothesis-seed={options.seed}"]
-        command = [sys.executable, "-m", "pytest", f"tests/fuzz/{file}", *seeds]
+        command = [sys.executable, "-m", "pytest", *words]
         passed.append(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0)
     return all(passed)
 

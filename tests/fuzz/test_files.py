@@ -1,10 +1,7 @@
 """Files of every dialect with every fault at every place become what the contract says, record by record."""
 
-import os
-from typing import Any
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model.census.income_features import FEATURES
@@ -12,16 +9,10 @@ from model.scorer import Scorer
 from tests.fuzz.compare import check_file
 from tests.fuzz.contract import Limits, Opened, Refused, open_file, rows
 from tests.fuzz.files import File, csv_files
+from tests.properties import examples
 
-# `make fuzz` asks for more.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 BLOCKS = st.lists(st.integers(1, 80) | st.just(1 << 16), min_size=1, max_size=4).map(tuple)
 CHUNKS = st.sampled_from([1, 30, 90, 200, 1 << 22])
-
-
-def examples(usual: int) -> Any:
-    shared = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=EXAMPLES or usual, deadline=None, suppress_health_check=shared)
 
 
 @examples(100)

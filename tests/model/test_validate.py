@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.census.income_features import AGE, EDUCATION, WORKCLASS
 from model.parsing import NumberFormat
 from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 from model.validate import parse_distinct
+from tests.properties import examples
 
 ANY = Feature(name="any", title="Any", kind=FeatureKind.NUMBER, missing_allowed=True)
 WARNED = {"unseen": UnseenPolicy.WARN}
@@ -48,7 +49,7 @@ def one_by_one(
 @pytest.mark.parametrize(
     "feature", [AGE, ANY, SMALL, EDUCATION, WORKCLASS, COUNT, GAPS, KINDS, SENTINEL], ids=lambda feature: feature.name
 )
-@settings(max_examples=150, deadline=None)
+@examples(60, long=150)
 @given(st.lists(TEXTS | NUMBERS | COMMAS, unique=True, max_size=30), st.booleans(), st.sampled_from(FORMATS))
 @example([str(number) for number in range(300)], False, FORMATS[0])
 @example(["-1.0", "-1", "99", "99.0", ""], False, FORMATS[0])

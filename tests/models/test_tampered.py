@@ -17,6 +17,8 @@ from tests.models.pipelines import logistic, scaled
 from tests.models.ways import run_model
 from tests.stack import Stack, problem_of
 
+ADDED = "untampered"
+
 
 @dataclass(frozen=True)
 class Owned:
@@ -36,14 +38,21 @@ class Owned:
         return "--data", str(self.trained.table.path)
 
 
-@pytest.fixture
-def owned(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Owned]:
-    """An iris classifier that is removed after the test."""
-    name = f"tampered-{abs(hash(request.node.name)) % 10**8}"
-    trained = bring(tmp_path, scaled(logistic()), tables.iris(), "species")
-    run = run_model(stack, "add", *trained.words, "--name", name)
+@pytest.fixture(scope="module")
+def added(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """An iris classifier that was added to the service."""
+    trained = bring(tmp_path_factory.mktemp(ADDED), scaled(logistic()), tables.iris(), "species")
+    run = run_model(stack, "add", *trained.words, "--name", ADDED)
     assert run.returncode == 0, run.stderr
-    yield Owned(name, trained, Catalog(stack.folder / "models"))
+    return trained
+
+
+@pytest.fixture
+def owned(request: pytest.FixtureRequest, stack: Stack, added: TrainedModel) -> Iterator[Owned]:
+    """The same model under another name, which is removed after the test."""
+    name, catalog = f"tampered-{abs(hash(request.node.name)) % 10**8}", Catalog(stack.folder / "models")
+    catalog.publish(catalog.card(ADDED).model_copy(update={"name": name}), catalog.artifact_path(ADDED))
+    yield Owned(name, added, catalog)
     shutil.rmtree(stack.folder / "models" / name)
 
 

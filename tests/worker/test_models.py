@@ -17,6 +17,8 @@ from model.catalog import Catalog
 from model.onboarding.add import AddModelRequest, add_model
 from tests.stack import ROOT
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 SCRIPT = "import sys; from worker.models import import_explainers; import_explainers(); print('shap' in sys.modules)"
 
 

@@ -18,6 +18,8 @@ from model.onboarding.add import AddModelRequest, add_model
 from model.scorer import Scorer
 from worker.sample import check_sample
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 
 def added(folder: Path, pipeline: Any, table: pd.DataFrame) -> Scorer:
     """A model that was added, the last column of the table being its target."""

@@ -1,19 +1,34 @@
 """Answers to requests that create jobs: the job, after the wait that the client prefers, once per idempotency key."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
 
 from flask import Response, request
 
 from jobs.state import Job
 from jobs.store.idempotency import FirstUpload, IdempotencyKey
+from web.api.openapi import Responses, answer
 from web.auth.identity import current_identity
 from web.ids import unknown_job
 from web.jobs.documents import job_response, job_url
 from web.jobs.notifications import wait_for_change
+from web.jobs.schemas import JobDocument
 from web.prefer_header import applied, preferred_wait
 from web.problems import Problem
 from web.request_limits import MAX_IDEMPOTENCY_KEY
 from web.services import services
+
+
+def job_answers(job: str, before: str) -> Responses:
+    """Describe the answers with a new job, and with one that was ``before``."""
+    headers = ("Location", "ETag", "Retry-After", "Preference-Applied")
+    return {
+        202: answer(JobDocument, job, *headers),
+        200: answer(
+            JobDocument, f"{job}: it ended within the wait, or was {before} before", *headers, "Idempotent-Replayed"
+        ),
+    }
 
 
 def idempotency_key() -> IdempotencyKey | None:
@@ -25,6 +40,18 @@ def idempotency_key() -> IdempotencyKey | None:
         detail = f"an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
     return IdempotencyKey(services().store.redis, services().settings, key, current_identity().owner)
+
+
+@contextmanager
+def held(key: IdempotencyKey | None) -> Iterator[None]:
+    """Hold an idempotency key, if there is one, while its request is received; free it if that fails."""
+    try:
+        with services().held_keys.held(key) if key else nullcontext():
+            yield
+    except BaseException:
+        if key:
+            key.give_up()
+        raise
 
 
 def accepted(job_id: str) -> Response:

@@ -1,18 +1,15 @@
 """The endpoint that takes corrections of rejected rows."""
 
-from contextlib import nullcontext
-
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from jobs.store.idempotency import Overtaken
-from web.api.accepted import accepted, idempotency_key, replayed
-from web.api.openapi import answer, corrections_body, operation_name, parameters, problems
+from web.api.accepted import accepted, held, idempotency_key, job_answers, replayed
+from web.api.openapi import corrections_body, operation_name, parameters, problems
 from web.api.request_schemas import JobPath, JobUploadHeader
 from web.auth.identity import current_identity
 from web.jobs.documents import correctable_job
-from web.jobs.schemas import JobDocument
 from web.services import services
 from web.uploads.corrections import CorrectionsBody, create_job
 from web.uploads.parameters import CorrectionsForm
@@ -30,12 +27,7 @@ api = APIBlueprint(
     "/jobs/<job:job_id>/corrections",
     summary="Correct rejected rows",
     responses={
-        202: answer(JobDocument, "the new job", "Location", "ETag", "Retry-After", "Preference-Applied"),
-        200: answer(
-            JobDocument,
-            "the new job: it ended within the wait, or was created before",
-            *("Location", "ETag", "Retry-After", "Preference-Applied", "Idempotent-Replayed"),
-        ),
+        **job_answers("the new job", "created"),
         **problems(400, 404, 408, 409, 413, 415, 422, 429, 503),
     },
     openapi_extensions={
@@ -48,17 +40,10 @@ def create_corrections(path: JobPath) -> Response:
     key = idempotency_key()
     first = key.begin() if key else None
     try:
-        with (
-            services().held_keys.held(key) if key and not first else nullcontext(),
-            CorrectionsBody.received(request, services()) as body,
-        ):
+        with held(None if first else key), CorrectionsBody.received(request, services()) as body:
             if first:
                 return replayed(first, body.fingerprint(path.job_id))
             job_id = create_job(services(), correctable_job(path.job_id), body, current_identity().as_owner, key)
     except Overtaken as other:
         return replayed(other.first, other.fingerprint)
-    except BaseException:
-        if key and not first:
-            key.give_up()
-        raise
     return accepted(job_id)

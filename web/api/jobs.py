@@ -3,7 +3,6 @@
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +15,7 @@ from jobs.errors import JobsError
 from jobs.export_request import MEDIA_TYPES, ExportFormat
 from jobs.state import Job, JobState
 from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
-from web.api.accepted import accepted, awaited, idempotency_key, replayed, with_preference
+from web.api.accepted import accepted, awaited, held, idempotency_key, job_answers, replayed, with_preference
 from web.api.openapi import (
     answer,
     csv_answer,
@@ -81,12 +80,7 @@ _MAX_REVISION_DIGITS = 18
     "/jobs",
     summary="Upload a file to be scored",
     responses={
-        202: answer(JobDocument, "the job", "Location", "ETag", "Retry-After", "Preference-Applied"),
-        200: answer(
-            JobDocument,
-            "the job: it ended within the wait, or was uploaded before",
-            *("Location", "ETag", "Retry-After", "Preference-Applied", "Idempotent-Replayed"),
-        ),
+        **job_answers("the job", "uploaded"),
         **problems(400, 408, 409, 413, 415, 422, 429, 503),
     },
     openapi_extensions={"x-parameters": parameters(UploadForm, JobUploadHeader), "requestBody": csv_body()},
@@ -98,7 +92,8 @@ def create_job() -> Response:
     if first:
         return _replay(first)
     try:
-        job_id = _receive(idempotency)
+        with held(idempotency), refusals_logged():
+            job_id = _upload(_body(), idempotency=idempotency).receive_all()
     except Overtaken as other:
         return replayed(other.first, other.fingerprint)
     return accepted(job_id)
@@ -112,16 +107,6 @@ _SCORE: dict[str, Any] = {
     },
     "openapi_extensions": {"x-parameters": parameters(UploadForm, UploadHeader), "requestBody": csv_body()},
 }
-
-
-def _receive(idempotency: IdempotencyKey | None) -> str:
-    try:
-        with refusals_logged(), services().held_keys.held(idempotency) if idempotency else nullcontext():
-            return _upload(_body(), idempotency=idempotency).receive_all()
-    except BaseException:
-        if idempotency:  # an upload that is refused before its body is read holds the key as well
-            idempotency.give_up()
-        raise
 
 
 def _replay(first: FirstUpload) -> Response:

@@ -1,11 +1,12 @@
 """Whatever the encoding and however the bytes come, the text arrives as UTF-8."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.csv.decoding import Utf8Decoder, is_utf8
 from jobs.errors import UploadRefused
+from tests.properties import examples
 
 
 def decode(data: bytes, block: int = 7, encoding: str | None = None) -> tuple[bytes, str]:
@@ -61,7 +62,7 @@ def test_undecodable_bytes_stay_invalid_and_within_their_record(data: bytes) -> 
     assert not is_utf8(second)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100, long=300)
 @given(st.binary(max_size=60), st.integers(1, 9))
 def test_where_the_blocks_are_cut_changes_nothing(data: bytes, block: int) -> None:
     assert decode(data, block) == decode(data, 1000)

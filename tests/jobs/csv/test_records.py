@@ -3,13 +3,14 @@
 import tracemalloc
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.csv.reader import MAX_CHUNK_ROWS, Cutter
 from jobs.csv.records import RecordIndex, index_records
 from jobs.errors import UploadRefused
 from tests.jobs.csv.reference_reader import Record, read, read_robustly, size
+from tests.properties import examples
 
 PIECES = st.sampled_from(["a", "7", ",", ",", ";", '"', '"', '""', "\n", "\n", "\r\n", "\r", "\\", '\\"', " ", "é"])
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
@@ -28,7 +29,7 @@ RECORD = st.sampled_from(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(400, long=1500)
 @given(TEXTS, st.sampled_from([",", ";"]))
 @example('"hi \\"",39\n38,4\n', ",")
 @example('"a\r\n', ",")
@@ -58,7 +59,7 @@ def check_records(index: RecordIndex, expected: list[Record], most: int = 100, e
         assert fields == [record.fields[:most] for record in expected]
 
 
-@settings(max_examples=3000, deadline=None)
+@examples(800, long=3000)
 @given(TEXTS, st.sampled_from([",", ";"]), st.integers(1, 4))
 @example('a,"b\nc",d\n"e\n",f\ng"\n', ",", 2)
 def test_broken_quotes_are_resynchronised_as_the_reference_reader_does(text: str, delimiter: str, width: int) -> None:
@@ -72,14 +73,14 @@ def test_broken_quotes_are_resynchronised_as_the_reference_reader_does(text: str
     check_records(without_blanks, expected)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, long=300)
 @given(text=TEXTS)
 def test_fields_beyond_the_widest_header_are_counted_too(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("jobs.csv.records.MAX_FIELDS", 2)
     check_reading(text, ",", most=2)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(400, long=1500)
 @given(
     st.lists(RECORD, max_size=30).map("".join) | TEXTS,
     st.integers(1, 60),

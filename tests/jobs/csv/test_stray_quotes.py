@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.census.income_features import FEATURES
@@ -12,6 +12,7 @@ from model.scorer import Scorer
 from tests.fuzz.compare import check_file
 from tests.fuzz.contract import Opened, open_file, rows
 from tests.fuzz.pipeline import run
+from tests.properties import examples
 
 HEADER = [*(feature.name for feature in FEATURES), "note"]
 VALUES = ["39", "State-gov", "Bachelors", "Never-married", "White", "Male", "40"]
@@ -73,7 +74,7 @@ def files(draw: st.DrawFn) -> tuple[list[str], int, bytes]:
 SIZES = st.sampled_from([1, 7, 30, 90, 200, 1 << 22])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, long=150)
 @given(file=files(), block=st.integers(1, 80) | st.just(1 << 16), chunk=SIZES)
 @example(
     file=(["x", "y"], 1, f'{",".join(HEADER)}\n{",".join(VALUES)},x"\n{",".join(VALUES)},y\n'.encode()),

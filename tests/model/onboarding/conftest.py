@@ -103,7 +103,9 @@ def run(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def models_with_churn(tmp_path_factory: pytest.TempPathFactory, customers: pd.DataFrame, churn: Any) -> Path:
+def models_with_churn(
+    tmp_path_factory: pytest.TempPathFactory, customers: pd.DataFrame, churn: Any, quick_checks: None
+) -> Path:
     """A folder of models with the pipeline added, which tests copy."""
     folder = tmp_path_factory.mktemp("added")
     customers.to_csv(folder / "train.csv", index=False)

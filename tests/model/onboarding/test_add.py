@@ -23,6 +23,8 @@ from model.scorer import Scorer
 from tests.model import odd_models
 from tests.model.onboarding.churn import ADD, Run, catalog_of
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 
 def test_a_pipeline_becomes_a_model_with_a_schema_from_its_data(run: Run, folder: Path, churn: Any) -> None:
     status, said, _ = run(*ADD)

@@ -25,6 +25,8 @@ from model.schema import UnseenPolicy
 from model.trust import EVERYTHING
 from tests.model import own_steps
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 Add = Callable[..., AddModelResult]
 
 

@@ -20,6 +20,8 @@ from sklearn.svm import LinearSVC
 from tests.model import odd_models
 from tests.model.onboarding.churn import ADD, Run, catalog_of
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),

@@ -22,6 +22,8 @@ from model.schema import Fault, Feature, FeatureKind, UnseenPolicy, Warned
 from model.scorer import Scorer
 from model.trust import EVERYTHING
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 MODULE = """
 import pandas as pd
 

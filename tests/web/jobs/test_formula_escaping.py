@@ -3,11 +3,12 @@
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.csv.dialect import Dialect
 from tests.jobs.csv.reference_reader import read
+from tests.properties import examples
 from web.jobs.formula_escaping import formula_escaper
 
 DELIMITERS = [",", ";", "\t", "|"]
@@ -27,7 +28,7 @@ QUOTED = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@examples(150, long=500)
 @given(
     st.lists(st.lists(FIELD | QUOTED.map('"{}"'.format), min_size=2, max_size=5), min_size=1, max_size=8),
     st.sampled_from(DELIMITERS),

@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.messages import InputChunk, Rejects
 from jobs.store.chunks import ScoredChunk
 from model.scorer import Scorer
 from tests.jobs.csv.reference_reader import read_robustly
+from tests.properties import examples
 from web.uploads.input_recovery import InputRecovery
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import reject_chunk, score_chunk
@@ -75,7 +76,7 @@ def as_stored(chunk: ScoredChunk) -> Rejects:
     return Rejects.decode(Rejects(chunk.rejects, chunk.originals).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100, long=300)
 @given(files() | st.tuples(DELIMITERS, TEXTS))
 @example((b",", b'1,2,3,x\\",y\n'))
 @example((b",", b'1,2,3,"p, q",x\\",y\n'))
@@ -94,7 +95,7 @@ def test_what_is_scored_again_has_the_same_results_and_the_same_rejects(file: tu
     assert again.summary == first.summary
 
 
-@settings(max_examples=150, deadline=None)
+@examples(50, long=150)
 @given(files())
 def test_every_record_is_that_of_the_file(file: tuple[bytes, bytes]) -> None:
     delimiter, text = file
@@ -108,7 +109,7 @@ def test_every_record_is_that_of_the_file(file: tuple[bytes, bytes]) -> None:
 SOUND = st.sampled_from(["", "1", "a b", 'q "w"', "a,b", "c;d\te|f", "x\ny", "x\r\ny", "é", '"', "\\", "7, 8"])
 
 
-@settings(max_examples=100, deadline=None)
+@examples(40, long=100)
 @given(
     st.lists(st.lists(SOUND, min_size=WIDTH, max_size=WIDTH).filter(lambda row: row != ["", "", ""]), min_size=1),
     DELIMITERS,

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.csv.rejected import RejectedRecords, ResultsLayout
 from jobs.messages import InputChunk, Rejects
 from jobs.store.chunks import ReplacedChunk, ScoredChunk
 from model.scorer import Scorer
+from tests.properties import examples
 from tests.web.uploads.test_input_recovery import WIDTH, files
 from worker.scoring.corrections import merge
 from worker.scoring.parse import Layout
@@ -42,7 +43,7 @@ def score(lines: Sequence[str], scorer: Scorer, first_row: int = FIRST_ROW, end:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(25, long=60)
 def test_a_corrected_chunk_is_the_one_of_a_file_that_was_right(scorer: Scorer, data: st.DataObject) -> None:
     lines = data.draw(st.lists(st.sampled_from([*RIGHT, *FAULTY]), min_size=1, max_size=12))
     end = data.draw(st.sampled_from(["\n", "\r\n"]))
@@ -106,7 +107,7 @@ def test_a_corrected_row_whose_quote_is_repaired_is_listed_under_its_own_number(
 
 @pytest.mark.parametrize("explained", [0, 2])
 @given(files())
-@settings(deadline=None, max_examples=60)
+@examples(25, long=60)
 def test_rejected_records_are_found_whatever_the_file(explained: int, file: tuple[bytes, bytes]) -> None:
     delimiter, text = file
     layout = Layout(delimiter.decode(), WIDTH, {"age": 0}, 3, explained, bool(explained))

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.csv.decoding import Utf8Decoder
@@ -14,6 +14,7 @@ from jobs.csv.encoding import byte_order_mark, encoder
 from jobs.csv.reader import Chunk, Cutter
 from jobs.messages import InputChunk
 from model.scorer import Scorer
+from tests.properties import examples
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import score_chunk
 
@@ -94,11 +95,7 @@ def chunks(text: bytes, start: FileStart, block: int, chunk_bytes: int) -> Itera
     yield from cutter.finish()
 
 
-@settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(50, long=150)
 @given(st.lists(ROWS, min_size=2, max_size=8), DIALECTS, st.integers(1, 300), st.sampled_from([1, 60, 1000]))
 def test_every_dialect_gives_the_same_predictions(
     scorer: Scorer, rows: list[tuple[str, ...]], how: dict[str, str], block: int, chunk_bytes: int

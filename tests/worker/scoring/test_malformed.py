@@ -1,10 +1,11 @@
 """Broken records keep the fields that fit, in place, and harm none of their neighbours."""
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.messages import InputChunk
 from tests.jobs.csv.reference_reader import Record, read, read_robustly
+from tests.properties import examples
 from worker.scoring.parse import Layout, parse_chunk
 from worker.scoring.render import records_with_line_ends
 
@@ -35,7 +36,7 @@ def rewritten(record: Record) -> str:
     return ",".join(map(readable, fields)) if is_broken(record) else record.text
 
 
-@settings(max_examples=800, deadline=None)
+@examples(250, long=800)
 @given(TEXTS)
 @example('"\\"",2,"x\\"",4\n1,2,3')
 def test_fields_that_fit_are_kept_and_can_be_read_again(text: str) -> None:
@@ -52,7 +53,7 @@ def test_fields_that_fit_are_kept_and_can_be_read_again(text: str) -> None:
     assert len(parsed.columns["a"][1]) == len(good)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80, long=200)
 @given(st.lists(st.sampled_from(RECORDS).map(str.encode) | st.sampled_from(BYTES), min_size=1, max_size=12))
 def test_records_that_do_not_decode_are_found(pieces: list[bytes]) -> None:
     parsed = parse_chunk(InputChunk(1, 0, b"".join(pieces)), LAYOUT)
