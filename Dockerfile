@@ -11,13 +11,15 @@ WORKDIR /app
 COPY . .
 ENV PATH=/opt/venv/bin:$PATH SCORELINE_DATA_DIR=/app/var OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # The model is part of the image, and so the same in web and workers. To add others, mount a volume at /app/var/models.
-RUN python -m model.census.train && python -m compileall -q jobs model ops web worker
+RUN python -m model.census.train && python -m compileall -q database jobs model ops web worker
 
 FROM python:3.13.9-slim-bookworm
 RUN groupadd --gid 10001 scoreline \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin scoreline
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
+# A volume that is mounted here takes over its owner; it holds the history where that is a SQLite file.
+RUN mkdir /app/history && chown 10001:10001 /app/history
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-QUICK := tests/jobs tests/model tests/web tests/worker tests/test_architecture.py
+QUICK := tests/database tests/jobs tests/model tests/web tests/worker tests/test_architecture.py
 BIN := $(VENV)/bin
 # They are written last, so that an install which was broken off is never taken for a whole one.
 RUNTIME := $(VENV)/.runtime

@@ -68,6 +68,7 @@ _ROLES = (
     ("ops.embedded", "server"),
     ("gunicorn", "web"),
     ("worker.reconcile", "reconciler"),
+    ("worker.recording", "recorder"),
     ("worker interactive", "interactive worker"),
     ("worker bulk", "bulk worker"),
     ("interactive@", "interactive worker"),

@@ -70,6 +70,17 @@ class TooManyPredictions(TooMany):
     """Raised when ``max_waiting_predictions`` single predictions are waiting."""
 
 
+class RateLimited(TooMany):
+    """Raised when one user or address reaches a limit: ``quota`` in ``window`` seconds (0: at once).
+
+    ``policy`` names the limit in the RateLimit headers.
+    """
+
+    def __init__(self, text: str, retry_after: int, policy: str, quota: int, window: int = 0) -> None:
+        super().__init__(text, retry_after)
+        self.policy, self.quota, self.window = policy, quota, window
+
+
 class UploadEnded(JobsError):
     """Raised when the job of an upload was canceled or failed before the upload was complete."""
 

@@ -20,6 +20,7 @@ _RENAMED = {
     "SCORELINE_PREDICT_SECONDS": "SCORELINE_PREDICTION_TIMEOUT_SECONDS",
     "SCORELINE_PREDICTION_SECONDS": "SCORELINE_PREDICTION_RETENTION_SECONDS",
 }
+_ROLES = ("viewer", "member", "modeller", "administrator")
 # A host name or IP address, without scheme, port or path.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -43,6 +44,11 @@ class Settings(BaseSettings):
         "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
     )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
+    database_url: str | None = Field(
+        None,
+        description="SQLite file or PostgreSQL server of what stays: `sqlite:////absolute/path.db` or "
+        "`postgresql://user:password@host/name`; unset: a SQLite file in the data folder",
+    )
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
     )
@@ -55,6 +61,10 @@ class Settings(BaseSettings):
     chunk_bytes: int = Field(4 * MIB, ge=1, description="chunk size, in bytes of CSV")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="largest upload, in bytes of CSV (after decompression)")
     retention_seconds: int = Field(7 * 86400, ge=60, description="how long an ended job is kept")
+    history_days: int = Field(365, ge=1, description="how long ended jobs and predictions stay in the database")
+    history_records: Literal["on", "off"] = Field(
+        "on", description="whether the database keeps records and answers of single predictions"
+    )
     upload_idle_seconds: int = Field(120, ge=1, description="how long an upload may stall before it is discarded")
     prediction_retention_seconds: int = Field(3600, ge=60, description="how long a single prediction can be fetched")
     lease_seconds: float = Field(
@@ -80,6 +90,39 @@ class Settings(BaseSettings):
     max_waiting_predictions: int = Field(
         1000, ge=1, description="single predictions waiting for a worker at which the next get 429"
     )
+    auth: Literal["on", "off"] | None = Field(
+        None, description="whether people and programs must sign in; unset: only where `HOST` is not a loopback address"
+    )
+    proxies: int = Field(
+        0,
+        ge=0,
+        description="how many proxies in front of the web set `X-Forwarded-For` and `X-Forwarded-Proto`, which are "
+        "ignored otherwise",
+    )
+    session_seconds: int = Field(7 * 86400, ge=60, description="how long a browser stays signed in")
+    session_idle_seconds: int = Field(
+        86400, ge=120, description="how long a browser stays signed in that sends no request"
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="issuer URL of the OpenID Connect provider where users may sign in, and whose JWTs programs send",
+    )
+    oidc_client_id: str | None = Field(None, description="client id of Scoreline at the provider")
+    oidc_client_secret: str | None = Field(None, description="client secret of Scoreline at the provider")
+    oidc_name: str = Field("your organisation", description="name of the provider on the sign-in page")
+    oidc_groups_claim: str = Field("groups", description="claim with the groups of a user")
+    oidc_roles: str | None = Field(
+        None,
+        description="role of each group, `*` for everybody: `staff=viewer, analysts=member, platform=administrator`",
+    )
+    oidc_audience: str | None = Field(None, description="audience of the JWTs that programs send; unset: the client id")
+    user_jobs: int | None = Field(
+        None, ge=1, description="unfinished jobs of one user at which further uploads get 429; unset: no limit"
+    )
+    user_rows_per_day: int | None = Field(
+        None, ge=1, description="rows that one user may send a day, in UTC; unset: no limit"
+    )
     log_level: str = Field("INFO", description="minimum level that is logged")
     log_format: Literal["console", "json"] = Field(
         "console", description="log format: `console` for people, `json` for programs"
@@ -101,6 +144,28 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
         return hosts
 
+    @field_validator("oidc_roles")
+    @classmethod
+    def _check_roles(cls, roles: str | None) -> str | None:
+        for group, role in _split_pairs(roles):
+            if not group or role not in _ROLES:
+                raise ValueError(f"{group!r}={role!r} is not a group and one of the roles {', '.join(_ROLES)}")
+        return roles
+
+    @model_validator(mode="after")
+    def _check_provider(self) -> "Settings":
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_roles):
+            raise PydanticCustomError(
+                "incomplete_provider",
+                "SCORELINE_OIDC_ISSUER also needs SCORELINE_OIDC_CLIENT_ID and SCORELINE_OIDC_ROLES",
+            )
+        return self
+
+    @property
+    def roles_of_groups(self) -> dict[str, str]:
+        """The setting ``oidc_roles`` as a dictionary."""
+        return dict(_split_pairs(self.oidc_roles))
+
     @property
     def listed_hosts(self) -> list[str]:
         """The setting ``hosts`` as a list."""
@@ -117,9 +182,19 @@ class Settings(BaseSettings):
             return False
 
     @property
+    def auth_on(self) -> bool:
+        """Whether people and programs must sign in."""
+        return self.auth == "on" or (self.auth is None and not self.only_local)
+
+    @property
     def models_dir(self) -> Path:
         """Directory of the trained models."""
         return self.data_dir / "models"
+
+    @property
+    def database_location(self) -> str:
+        """URL of the database, as the setting names it or of a SQLite file in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'scoreline.db'}"
 
     @property
     def embedded_socket(self) -> Path:
@@ -142,6 +217,12 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """URL of the Redis or Valkey server for redis-py."""
         return self.redis_url or f"unix://{self.embedded_socket}"
+
+
+def _split_pairs(text: str | None) -> list[tuple[str, str]]:
+    """Return name and value of each ``name=value`` between commas; the last ``=`` counts."""
+    parts = [part.strip().rpartition("=") for part in (text or "").split(",") if part.strip()]
+    return [(name.strip(), value.strip()) for name, _, value in parts]
 
 
 def _split_hosts(hosts: str | None) -> list[str]:

@@ -31,6 +31,24 @@ LEGAL_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELED: frozenset(),
 }
 
+
+class Visibility(StrEnum):
+    """Who sees a job besides its owner and administrators."""
+
+    PRIVATE = "private"
+    TEAM = "team"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a job belongs to: the id of the user, empty for nobody, and the name to show."""
+
+    id: str = ""
+    name: str = ""
+
+
+NOBODY = Owner()
+
 # Progress reaches 1 only when the job has succeeded.
 _MAX_PROGRESS = 0.9999
 
@@ -86,6 +104,8 @@ class Job:
     schema: str | None = None
     kinds: list[list[str]] | None = None
     problem: dict[str, Any] | None = None
+    owner: Owner = NOBODY
+    visibility: Visibility = Visibility.PRIVATE
 
     @property
     def is_converting(self) -> bool:
@@ -125,6 +145,11 @@ class Job:
         if self.started is None or not done or end <= self.started or self.corrects:
             return None
         return round(done / (end - self.started), 1)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the job's start to its end, or to its last change; None if it has not started."""
+        return None if self.started is None else max(0.0, (self.finished or self.changed) - self.started)
 
     @property
     def eta_seconds(self) -> float | None:

@@ -19,6 +19,7 @@ from uuid import uuid4
 from model.card import Card
 from model.errors import BrokenModel, RefusedModel, UnknownModel
 from model.files import FileCache, place_of, sha256_of, sha256_of_file, write_atomically
+from model.journal import Change, note_change
 
 T = TypeVar("T")
 
@@ -78,6 +79,7 @@ class Catalog:
         """Choose the default model from now on; raise UnknownModel."""
         self.current_version(name)
         write_atomically(self.directory / DEFAULT_FILE, f"{name}\n".encode())
+        note_change(self.directory, Change.MADE_DEFAULT, name)
 
     def check_name(self, name: str) -> None:
         """Raise RefusedModel where ``name`` cannot be the name of a model."""
@@ -167,6 +169,7 @@ class Catalog:
         away = target.with_name(f".{target.name}.{uuid4().hex}")
         target.rename(away)
         shutil.rmtree(away)
+        note_change(self.directory, Change.REMOVED, name, version)
 
     def publish(self, card: Card, artifact_file: Path, schema: str | None = None, module: bytes | None = None) -> None:
         """Copy ``artifact_file`` and its card in as a version, then make that version the current one.
@@ -191,6 +194,7 @@ class Catalog:
         else:
             _create_version(target, card, files)
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
+        note_change(self.directory, Change.ADDED, card.name, card.version)
 
     def _check_file(self, what: str, path: Path, sha256: str | None) -> None:
         """Raise BrokenModel where a file of a version is missing, or its SHA-256 is not the card's."""

@@ -7,7 +7,9 @@ So if the manifest is the same before and after copying, the copy holds everythi
 import argparse
 import os
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from jobs.errors import JobsError
@@ -17,6 +19,7 @@ from ops.embedded import CannotStart, data_folder
 _LOG = Path("valkey", "appendonlydir")
 _MANIFEST = "appendonly.aof.manifest"
 _MODELS = "models"
+_DATABASE = "scoreline.db"
 _TRIES = 10
 
 
@@ -43,8 +46,18 @@ def back_up(settings: Settings, target: Path) -> int:
     if (source / _MODELS).is_dir():
         shutil.copytree(source / _MODELS, part / _MODELS)
     size = _copy_log(source / _LOG, part / _LOG)
+    # After the log: what the recorder moves meanwhile is then in both copies, and not in neither.
+    _copy_database(source / _DATABASE, part / _DATABASE)
     part.rename(target)
     return size
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy the history, if it is a SQLite file of the data folder, as it is at one moment."""
+    if not source.exists():
+        return
+    with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
+        database.backup(copy)
 
 
 def _copy_log(source: Path, target: Path) -> int:
@@ -86,7 +99,7 @@ def main() -> int:
     os.umask(0o077)
     try:
         size = back_up(get_settings(), target)
-    except (CannotBackUp, CannotStart, OSError) as error:
+    except (CannotBackUp, CannotStart, OSError, sqlite3.Error) as error:
         print(f"scoreline: {error}", file=sys.stderr)
         return 1
     print(f"{target}: {size} bytes of jobs; start from it with SCORELINE_DATA_DIR={target}")

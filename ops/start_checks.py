@@ -1,6 +1,8 @@
-"""Startup checks: settings, data folder, address and store. Each failure is reported in one line."""
+"""Startup checks: settings, data folder, address, store and database. Each failure is reported in one line."""
 
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -11,6 +13,9 @@ from jobs.settings import Settings, get_settings
 from jobs.store.connection import connect
 from jobs.store.server_check import StoreCheck
 from ops.embedded import CannotStart, data_folder, lock_file
+
+# A process of its own: nothing of the database is loaded here.
+_UPGRADE = (sys.executable, "-m", "worker.recording.upgrade")
 
 
 def load_settings() -> Settings:
@@ -83,3 +88,15 @@ def check_store(settings: Settings) -> None:
         raise CannotStart(f"{error}; set SCORELINE_REDIS_URL to use another server") from error
     except ValueError as error:
         raise CannotStart(f"SCORELINE_REDIS_URL is not a valid URL: {error}") from error
+
+
+def upgrade_database() -> None:
+    """Create or upgrade the tables of the database. One that does not answer is skipped; the recorder tries again.
+
+    Raises:
+        CannotStart: if a newer version has upgraded it, or ``SCORELINE_DATABASE_URL`` names none.
+    """
+    finished = subprocess.run(_UPGRADE, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if finished.returncode:
+        lines = finished.stderr.strip().splitlines() or ["the database cannot be upgraded"]
+        raise CannotStart(lines[-1].removeprefix("scoreline: "))

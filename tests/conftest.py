@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
+from database.database import Database
 from jobs.settings import Settings
 from model.catalog import Catalog
 from model.census.train import ensure_trained
 from model.onboarding import proof
 from model.scorer import Scorer
 from tests.made_once import made_once
+from tests.postgresql import PostgreSQL, programs
 from tests.stack import ROOT, Stack, running_stack, wait_until
 from tests.warm_check import warm_checks
 
-RUNNING = {"service", "server", "stack", "small", "browser", "here"}
+NO_POSTGRESQL = "tests on PostgreSQL were skipped: it is not installed (on Debian: apt-get install postgresql)"
+RUNNING = {"service", "server", "stack", "small", "browser", "here", "postgresql_programs"}
 """Fixtures that start a server, the whole service, or programs of it."""
 
 
@@ -78,3 +81,39 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def postgresql_programs() -> None:
+    """Skips the test where PostgreSQL is not installed, unless it is required."""
+    if programs() is None:
+        (pytest.fail if os.environ.get("REQUIRE_POSTGRESQL") == "1" else pytest.skip)(NO_POSTGRESQL)
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_programs: None) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server, which runs."""
+    server = PostgreSQL.in_new_folder()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.running)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind: what is tested on one is tested on the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/scoreline.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of each kind with all tables."""
+    database = Database(database_url)
+    database.upgrade()
+    yield database
+    database.dispose()

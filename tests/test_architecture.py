@@ -20,10 +20,17 @@ from web.problems import _ERRORS, _REFUSALS
 from worker.celery_app import app as celery
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("jobs", "model", "ops", "web", "worker")
-ALLOWED = {"jobs": set(), "model": set(), "ops": {"jobs"}, "web": {"jobs", "model"}, "worker": {"jobs", "model"}}
+PACKAGES = ("database", "jobs", "model", "ops", "web", "worker")
+ALLOWED = {
+    "database": set(),
+    "jobs": set(),
+    "model": set(),
+    "ops": {"jobs"},
+    "web": {"database", "jobs", "model"},
+    "worker": {"database", "jobs", "model"},
+}
 # A room of the web may import those after it, and the modules that lie in ``web`` itself.
-WEB_ROOMS = ("web.pages", "web.api", "web.uploads", "web.jobs", "web.server")
+WEB_ROOMS = ("web.pages", "web.api", "web.uploads", "web.history", "web.outcomes", "web.jobs", "web.auth", "web.server")
 # Modules of ``web`` that put the application together, and so know its rooms.
 COMPOSITION = {"web.__init__", "web.wsgi", "web.services"}
 # What these rooms may import of their own package, beside themselves.
@@ -112,7 +119,7 @@ def test_every_queue_is_consumed_and_every_task_has_a_queue_and_a_body() -> None
 
 
 def test_every_route_for_programs_is_in_the_description() -> None:
-    app = create_app(Settings())
+    app = create_app(Settings(auth="on"))
     described = set(app.api_doc["paths"])
     routes = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
     undescribed = {
@@ -122,8 +129,8 @@ def test_every_route_for_programs_is_in_the_description() -> None:
 
 
 def test_every_id_in_an_address_is_checked_before_a_route_acts() -> None:
-    kinds = {"job_id": "job", "prediction_id": "prediction"}
-    for rule in create_app(Settings()).url_map.iter_rules():
+    kinds = {"job_id": "job", "prediction_id": "prediction", "token_id": "token", "user_id": "user"}
+    for rule in create_app(Settings(auth="on")).url_map.iter_rules():
         for kind, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule):
             assert kind == kinds.get(name, "path" if name == "filename" or "assets" in rule.rule else ""), rule.rule
             assert not name.endswith("id") or name in kinds

@@ -10,7 +10,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [path for package in ("jobs", "model", "ops", "web", "worker") for path in (ROOT / package).rglob("*.py")]
+PACKAGES = ("database", "jobs", "model", "ops", "web", "worker")
+SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
 SECTION = (
     (ROOT / "CONTRIBUTING.md")

@@ -5,13 +5,18 @@ from http import HTTPStatus
 
 from flask import Response, request
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from web import ids, problems
-from web.api import corrections, errors, health, jobs, models, predictions
+from web.api import corrections, errors, health, history, jobs, models, outcomes, predictions, tokens
 from web.api.openapi import INFO, register_docs
+from web.auth.first_administrator import announce
+from web.auth.guard import configure_signing_in, register_guard, signed_in
 from web.compression import configure_compression
+from web.pages.accounts.routes import accounts, register_provider
+from web.pages.history import history_pages
 from web.pages.views import pages
 from web.problems import Problem
 from web.server.broken_responses import reset_broken_responses
@@ -39,6 +44,8 @@ _PRIVATE_PATHS = (
     "/api/v1/predictions",
     "/api/v1/preflight",
     "/api/v1/score",
+    "/api/v1/history",
+    "/history",
     "/jobs",
     "/predictions",
     "/probability",
@@ -53,20 +60,32 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.extensions["scoreline"] = services or create_services(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order reads better
     configure_compression(app)
+    configure_signing_in(app, app.extensions["scoreline"].auth)
     problems.register(app)
     ids.register(app.url_map)
-    for api in (jobs.api, corrections.api, predictions.api, models.api, errors.api, health.health):
+    apis = (jobs, corrections, predictions, history, outcomes, models, errors)
+    for api in (*(module.api for module in apis), health.health):
         app.register_api(api)
     app.register_blueprint(pages)
+    app.register_blueprint(history_pages)
+    if settings.auth_on:
+        app.register_api(tokens.api)
+        app.register_blueprint(accounts)
+        register_provider(app, app.extensions["scoreline"].auth)
     register_docs(app, jobs.api)
     app.security_schemes = {}  # OpenAPI requires an object here
     app.extensions["refuse"] = partial(problems.refusal, app)
     app.extensions["stop_waiting"] = app.extensions["scoreline"].notifications.stop
+    app.extensions["announce_first_administrator"] = partial(announce, app.extensions["scoreline"].auth)
     app.before_request(_limit_silence)
+    if settings.proxies:
+        trusted = {"x_for": settings.proxies, "x_proto": settings.proxies}
+        app.wsgi_app = ProxyFix(app.wsgi_app, **trusted)  # type: ignore[method-assign]
     hosts = OwnHosts(settings.host, settings.listed_hosts)
     app.before_request(partial(_refuse_foreign_hosts, hosts))
     app.before_request(partial(_refuse_foreign_requests, hosts))
     app.after_request(_add_security_headers)
+    register_guard(app, app.extensions["scoreline"].auth)
     app.extensions["scoreline"].request_metrics.watch(app)
     reset_broken_responses(app)
     complete_targets(app)
@@ -106,7 +125,7 @@ def _is_same_origin(hosts: OwnHosts) -> bool:
 def _add_security_headers(response: Response) -> Response:
     for name, value in _SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    if response.headers.get("Cache-Control") in _WEAK_CACHE_CONTROL and _is_private(request.path):
+    if response.headers.get("Cache-Control") in _WEAK_CACHE_CONTROL and (_is_private(request.path) or signed_in()):
         response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -1,8 +1,9 @@
 """Every code of a problem document, with its meaning and remedy, as ``/api/v1/errors`` serves them."""
 
-from model.schema import FaultCode
+from web.access_error_codes import ACCESS
 from web.correction_codes import CORRECTIONS
 from web.error_code import ErrorCode
+from web.fault_codes import FAULTS
 
 _REQUESTS = (
     ErrorCode(
@@ -292,87 +293,36 @@ _SERVICE = (
         "The store is unavailable. Accepted jobs are safe.",
         "Try again after the seconds in Retry-After.",
     ),
+    ErrorCode(
+        "database_unavailable",
+        (503,),
+        "The database is unavailable. Jobs and predictions are scored without it, and enter the history later.",
+        "Try again after the seconds in Retry-After; `history` in `/readyz` says what ails the database.",
+    ),
 )
 
-_FAULTS = (
-    ErrorCode(FaultCode.MISSING, (), "A required value is missing.", "Provide the value."),
+_OUTCOMES = (
+    ErrorCode("other_model", (), "The job or prediction is of another model.", "Send it to the outcomes of its model."),
     ErrorCode(
-        FaultCode.NOT_A_NUMBER,
+        "no_prediction",
         (),
-        "A value is not a number: digits with a decimal point, without thousands separators.",
-        "Correct the value.",
+        "There is nothing to compare the outcome with: the row was rejected, or the answer was not kept.",
+        "Leave the line out.",
     ),
+    ErrorCode("unknown_row", (), "The job has no such row.", "Count rows from 1, the first one after the header."),
     ErrorCode(
-        FaultCode.AMBIGUOUS_NUMBER,
-        (),
-        "A number has another value with a decimal point than with a decimal comma, and the file does not tell which "
-        "it has.",
-        "Send the parameter decimal: a point or a comma.",
-    ),
-    ErrorCode(FaultCode.NOT_AN_INTEGER, (), "A number must be whole.", "Round or correct the value."),
-    ErrorCode(
-        FaultCode.OUT_OF_RANGE,
-        (),
-        "A number is outside the allowed range.",
-        "Correct the value; the features of the model list minimum and maximum.",
-    ),
-    ErrorCode(
-        FaultCode.UNKNOWN_CATEGORY,
-        (),
-        "A value is not one of the feature's categories.",
-        "Use one of the categories; did_you_mean suggests a similar one.",
-    ),
-    ErrorCode(FaultCode.NOT_A_BOOLEAN, (), "A value is neither true nor false.", "Use true or false."),
-    ErrorCode(FaultCode.NOT_A_DATE, (), "A value is not a date.", "Use the format 2026-02-03."),
-    ErrorCode(FaultCode.NOT_A_TEXT, (), "A value must be text.", "Send a JSON string."),
-    ErrorCode(
-        FaultCode.RAGGED,
-        (),
-        "A row has more or fewer fields than the header.",
-        "Quote fields that contain the delimiter, or correct the row.",
-    ),
-    ErrorCode(
-        FaultCode.OPEN_QUOTE,
-        (),
-        "A row has a quotation mark that is not closed within 4 MiB or before the end of the file.",
-        "Close the quotation mark, or remove it.",
-    ),
-    ErrorCode(
-        FaultCode.REPEATED_HEADER,
-        (),
-        "The header comes again among the rows, as in files that were joined.",
-        "Remove the line; nothing else is affected.",
-    ),
-    ErrorCode(
-        FaultCode.TOTALS_LINE,
-        (),
-        "The last line holds totals, not a record.",
-        "Remove the line; nothing else is affected.",
-    ),
-    ErrorCode(
-        FaultCode.MALFORMED,
-        (),
-        "A row has misplaced quotation marks or line breaks.",
-        "Double the quotation marks within a quoted field, and quote fields with line breaks.",
-    ),
-    ErrorCode(
-        FaultCode.UNDECODABLE,
+        "not_measurable",
         (422,),
-        "A row, or the whole file, contains NUL or bytes that are not text in its encoding.",
-        "Save the file as CSV in UTF-8.",
-    ),
-    ErrorCode(
-        FaultCode.SCORING_FAILED,
-        (422,),
-        "The model raised an error on this record, or crashed its process.",
-        "Check the values; if they are correct, contact the owner of the model.",
+        "Outcomes say nothing about a model of this kind.",
+        "Send outcomes of classifiers and regressors of one target.",
     ),
 )
 
 ERROR_CODES = {
     str(error.code): error
     for error in sorted(
-        (*_REQUESTS, *_FILES, *_JOBS, *CORRECTIONS, *_MODELS, *_SERVICE, *_FAULTS), key=lambda error: error.code
+        (*_REQUESTS, *ACCESS, *_FILES, *_JOBS, *CORRECTIONS, *_MODELS, *_SERVICE, *_OUTCOMES, *FAULTS),
+        key=lambda error: error.code,
     )
 }
 """All codes in alphabetical order."""

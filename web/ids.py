@@ -41,10 +41,38 @@ class PredictionId(JobId):
         return Problem(HTTPStatus.NOT_FOUND, "unknown_prediction", detail)
 
 
+class TokenId(JobId):
+    """The id of a token, which is not the token itself."""
+
+    _pattern = re.compile("[0-9a-f]{16}")
+
+    @staticmethod
+    def unknown(value: str) -> Problem:
+        """Return the problem of an unknown or revoked token."""
+        detail = f"there is no token with the id {value[:_MAX_ECHO]!r}, or it was revoked"
+        return Problem(HTTPStatus.NOT_FOUND, "unknown_token", detail)
+
+
+class UserId(JobId):
+    """The id of a user."""
+
+    @staticmethod
+    def unknown(value: str) -> Problem:
+        """Return the problem of an unknown user."""
+        return Problem(HTTPStatus.NOT_FOUND, "not_found", f"there is no user {value[:_MAX_ECHO]!r}")
+
+
 def register(routes: Map) -> None:
-    """Register the converters: ``<job:job_id>`` and ``<prediction:prediction_id>``."""
-    routes.converters |= {"job": JobId, "prediction": PredictionId}
+    """Register the converters of ids, such as ``<job:job_id>``."""
+    routes.converters |= {"job": JobId, "prediction": PredictionId, "token": TokenId, "user": UserId}
+
+
+def is_job_id(value: str) -> bool:
+    """Return whether a text looks like the id of a job."""
+    return JobId._pattern.fullmatch(value) is not None
 
 
 unknown_job = JobId.unknown
 unknown_prediction = PredictionId.unknown
+unknown_token = TokenId.unknown
+unknown_user = UserId.unknown

@@ -193,10 +193,18 @@ class PredictionClient:
 
 
 def make_request(
-    card: Card, records: Sequence[Mapping[str, Any]], threshold: float | None, several: bool = False
+    card: Card,
+    records: Sequence[Mapping[str, Any]],
+    threshold: float | None,
+    several: bool = False,
+    transient: bool = False,
+    owner: str = "",
 ) -> dict[str, Any]:
-    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``."""
-    return {
+    """Return a request to predict records, each ``{"values": …}`` or ``{"error": …}``.
+
+    ``owner`` is a user's id. A transient request is not kept in the history.
+    """
+    request = {
         "kind": "predict",
         "model": card.name,
         "version": card.version,
@@ -204,3 +212,4 @@ def make_request(
         "several": several,
         "records": list(records),
     }
+    return request | ({"transient": True} if transient else {}) | ({"owner": owner} if owner else {})

@@ -13,9 +13,11 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException, NotFound
 
+from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatabase
 from jobs.availability import redis_availability
 from jobs.errors import (
     Detail,
+    RateLimited,
     StoreFull,
     TooManyJobs,
     TooManyPredictions,
@@ -45,6 +47,7 @@ _REFUSALS = {
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "store_full": HTTPStatus.SERVICE_UNAVAILABLE,
+    "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 # Code, status, seconds to wait and detail of other errors; without a detail, the text of the error is used.
@@ -53,6 +56,7 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     BrokenModel: ("broken_model", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     TooManyJobs: ("too_many_jobs", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     TooManyPredictions: ("too_many_predictions", HTTPStatus.TOO_MANY_REQUESTS, 1, None),
+    RateLimited: ("rate_limited", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     UnsuitableStore: ("store_unsuitable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
@@ -63,8 +67,16 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     OutOfMemoryError: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the store is full"),
     RedisConnectionError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is unavailable"),
     RedisTimeoutError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is unavailable"),
+    DatabaseUnavailable: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 10, "the database is unavailable"),
+    DatabaseTooNew: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 60, "the database is of a newer version"),
+    UnsuitableDatabase: ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     ReadOnlyError: ("store_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 2, "the store is read-only"),
 }
+
+
+def is_api(path: str) -> bool:
+    """Return whether a path is for programs: its problems are documents, not pages."""
+    return path.startswith(_API_PATHS)
 
 
 class Problem(Exception):
@@ -131,8 +143,18 @@ def to_problem(error: Exception) -> Problem | None:
     for kind, (code, status, retry_after, detail) in _ERRORS.items():
         if isinstance(error, kind):
             own_delay = getattr(error, "retry_after", None)
-            return Problem(status, code, detail or str(error), retry_after=own_delay or retry_after)
+            headers = _rate_limit_headers(error) if isinstance(error, RateLimited) else None
+            return Problem(status, code, detail or str(error), retry_after=own_delay or retry_after, headers=headers)
     return None
+
+
+def _rate_limit_headers(error: RateLimited) -> dict[str, str]:
+    """Return the headers that say which limit is reached (draft-ietf-httpapi-ratelimit-headers)."""
+    window = f";w={error.window}" if error.window else ""
+    return {
+        "RateLimit": f'"{error.policy}";r=0;t={error.retry_after}',
+        "RateLimit-Policy": f'"{error.policy}";q={error.quota}{window}',
+    }
 
 
 def invalid_parameters(error: ValidationError) -> Problem:
@@ -188,6 +210,6 @@ def register(app: Flask) -> None:
             route = request.url_rule.rule if request.url_rule else None
             log.error("request failed", method=request.method, route=route, exc_info=error)
             problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
-        return problem_response(problem) if request.path.startswith(_API_PATHS) else problem_page(problem)
+        return problem_response(problem) if is_api(request.path) else problem_page(problem)
 
     app.register_error_handler(Exception, answer)

@@ -26,3 +26,5 @@ PREFLIGHT_BYTES = 64 * KIB
 """A preflight reads this much of a CSV file."""
 MAX_CHECKED_BYTES = 8 * MIB
 """Other files up to this size are read before they are accepted, and by a preflight."""
+
+MAX_TOKEN_REQUEST_BYTES = 16 * KIB

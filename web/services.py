@@ -5,12 +5,15 @@ from typing import cast
 
 from flask import current_app
 
+from database.database import Database
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
+from jobs.store.outbox import Outbox
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
+from web.auth.service import Auth, create_auth
 from web.held_keys import HeldKeys
 from web.jobs.notifications import JobNotifications
 from web.prediction_client import PredictionClient
@@ -27,6 +30,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     store: JobStore
+    outbox: Outbox
+    database: Database
     sender: TaskSender
     notifications: JobNotifications
     stored_predictions: PredictionStore
@@ -35,16 +40,20 @@ class Services:
     service_metrics: ServiceMetrics
     limits: ConcurrencyLimits
     held_keys: HeldKeys
+    auth: Auth
 
 
 def create_services(settings: Settings) -> Services:
     """Create the services from the settings; connections are made on first use."""
     redis = connect(settings)
+    database = Database(settings.database_location)
     stored, limits = PredictionStore(redis, settings), ConcurrencyLimits.among(settings.web_threads)
     return Services(
         settings=settings,
         catalog=Catalog(settings.models_dir, settings.default_model),
         store=JobStore(redis, settings),
+        outbox=Outbox(redis, settings.full_ratio),
+        database=database,
         sender=TaskSender(redis, settings),
         notifications=JobNotifications(redis, limits.waiting),
         stored_predictions=stored,
@@ -53,6 +62,7 @@ def create_services(settings: Settings) -> Services:
         service_metrics=ServiceMetrics(redis, settings.full_ratio),
         limits=limits,
         held_keys=HeldKeys(),
+        auth=create_auth(settings, redis, database),
     )
 
 

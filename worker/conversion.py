@@ -12,7 +12,7 @@ from typing import IO
 from jobs.csv.header_refusals import duplicate_columns, missing_columns
 from jobs.csv.reader import Chunk, Cutter, Header
 from jobs.csv.records import as_field
-from jobs.errors import UploadRefused
+from jobs.errors import RateLimited, UploadRefused
 from jobs.formats.detection import Format
 from jobs.formats.process import ReadOptions, SourceReader, reading
 from jobs.messages import InputChunk
@@ -55,6 +55,7 @@ class Conversion:
                 self._begin(reader, cards)
                 rows = self._convert(reader)
                 kinds: dict[JobField, Encoded] = {JobField.KINDS: json.dumps(reader.kinds)} if reader.kinds else {}
+        self._reserve(rows)
         sent = self._store.end_conversion(self._job.id, self._owner, blocks, {JobField.TOTAL: rows} | kinds)
         self._sender.score_chunks(self._job.id, sent)
         return rows
@@ -91,6 +92,12 @@ class Conversion:
         if not cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
         return cutter.rows
+
+    def _reserve(self, rows: int) -> None:
+        try:
+            self._store.user_limits.reserve_rows(self._job.owner.id, rows)
+        except RateLimited as error:
+            raise UploadRefused("rate_limited", str(error)) from error
 
     def _append(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:

@@ -37,7 +37,7 @@ class ChunkStore:
             ("claim", "record", "renew", "release", "cannot_load"),
         )
         names = (*uploads, *chunks, "overdue", "end")
-        self._scripts = {name: register_script(redis, name, "totals", "common") for name in names}
+        self._scripts = {name: register_script(redis, name, "totals", "outbox", "common") for name in names}
 
     def _run(self, script: str, job_id: str, *arguments: Any, more_keys: Sequence[str] = ()) -> Any:
         job_keys = [*JobKeys.of(job_id).all(), keys.UNFINISHED, keys.JOBS, keys.TOTALS, *more_keys]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from jobs.csv.dialect import Dialect
 from jobs.messages import CorrectedRows, InputChunk, Rejects
+from jobs.state import NOBODY, Owner, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class NewJob:
     added_columns: tuple[tuple[str, bool], ...] = ()
     format: str = "csv"
     sheet: str | None = None
+    owner: Owner = NOBODY
+    visibility: Visibility = Visibility.PRIVATE
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
@@ -55,6 +58,8 @@ class Corrections:
     corrects: str
     chunks: Mapping[int, CorrectedRows]
     scoring_failed: int = 0
+    owner: Owner = NOBODY
+    visibility: Visibility = Visibility.PRIVATE
 
     @property
     def rows(self) -> int:

@@ -31,7 +31,7 @@ class ConversionStore(ChunkStore):
     def __init__(self, redis: Redis, settings: Settings) -> None:
         super().__init__(redis, settings)
         names = ("append_source", "begin_conversion", "append_converted", "end_conversion")
-        self._scripts |= {name: register_script(redis, name, "totals", "common") for name in names}
+        self._scripts |= {name: register_script(redis, name, "totals", "outbox", "common") for name in names}
 
     def check_memory(self, more: int = 0) -> None:
         """Raise ``StoreFull`` if, with so many more bytes, the server uses over ``full_ratio`` of its memory limit."""

@@ -16,7 +16,9 @@ from jobs.store import keys
 from jobs.store.scripts import register_script
 
 _INTERVAL_SECONDS = 1.0
-ROLES = (*(queue.value for queue in Queue), "reconciler")
+SCORING_ROLES = tuple(queue.value for queue in Queue)
+"""Roles without which nothing is scored."""
+ROLES = (*SCORING_ROLES, "reconciler", "recorder")
 
 
 @dataclass(frozen=True, slots=True)

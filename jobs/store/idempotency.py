@@ -44,14 +44,14 @@ class Overtaken(JobsError):
 class IdempotencyKey:
     """One upload under an idempotency key. Each method but ``touch`` is one round trip.
 
-    Whoever knows a key can use it, so keys should be hard to guess. The process that receives the upload holds the key
-    by renewing it; if the process dies, the key is free soon after. An upload that makes progress holds its key for
-    much longer than a usual upload takes. After that, another upload may begin under the key, and the first to be
-    complete gets it.
+    A key belongs to its owner; without owners, whoever knows a key can use it, so keys should be hard to guess. The
+    process that receives the upload holds the key by renewing it; if the process dies, the key is free soon after. An
+    upload that makes progress holds its key for much longer than a usual upload takes. After that, another upload may
+    begin under the key, and the first to be complete gets it.
     """
 
-    def __init__(self, redis: Redis, settings: Settings, key: str) -> None:
-        self.key = keys.idempotency(key)
+    def __init__(self, redis: Redis, settings: Settings, key: str, owner: str = "") -> None:
+        self.key = keys.idempotency(key, owner)
         self._token = secrets.token_hex(16)
         self._idle_seconds = settings.upload_idle_seconds
         self._began = self._last_progress = time.monotonic()

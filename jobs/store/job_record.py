@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
-from jobs.state import Job, JobState
+from jobs.state import Job, JobState, Owner, Visibility
 from jobs.store.chunks import ClaimedChunk, NewJob, ReplacedChunk
 
 Encoded = str | bytes | int | float
@@ -70,6 +70,9 @@ class JobField(StrEnum):
     SCHEMA = "schema"  # Arrow schema of the file's columns, as base64
     KINDS = "kinds"  # JSON: kinds of values found in each column of a file without a schema
     PROBLEM = "problem"  # JSON: code and errors of a file that was refused when it was converted
+    OWNER = "owner"  # id of the user; empty: nobody
+    OWNER_NAME = "owner_name"
+    VISIBILITY = "visibility"
     FINGERPRINT = "fingerprint"  # of the body and parameters, for the idempotency key
 
 
@@ -113,6 +116,8 @@ class JobRecord:
             JobField.SHOWN: int(new.shown),
             JobField.FORMAT: new.format,
             **({JobField.CONVERTING: 1} if new.format != "csv" else {}),
+            JobField.OWNER: new.owner.id,
+            JobField.OWNER_NAME: new.owner.name,
             JobField.CREATED: now,
             JobField.CHANGED: now,
             JobField.EXPIRES: now + retention_seconds,
@@ -136,6 +141,7 @@ class JobRecord:
             JobField.ADDED: new.added,
             JobField.ADDED_COLUMNS: json.dumps(new.added_columns),
             JobField.SHEET: new.sheet or "",
+            JobField.VISIBILITY: new.visibility.value,
         }
 
     @property
@@ -189,6 +195,8 @@ class JobRecord:
             schema=self._optional_text(JobField.SCHEMA),
             kinds=self._json(JobField.KINDS),
             problem=self._json(JobField.PROBLEM),
+            owner=Owner(self._text(JobField.OWNER, ""), self._text(JobField.OWNER_NAME, "")),
+            visibility=Visibility(self._text(JobField.VISIBILITY, Visibility.PRIVATE)),
         )
 
     def claimed_chunk(
@@ -218,8 +226,10 @@ class JobRecord:
     def _bytes(self, name: JobField) -> bytes:
         return self._raw[name.encode()]
 
-    def _text(self, name: JobField) -> str:
-        return self._raw[name.encode()].decode()
+    def _text(self, name: JobField, default: str | None = None) -> str:
+        if default is None:
+            return self._raw[name.encode()].decode()
+        return self._raw.get(name.encode(), default.encode()).decode()
 
     def _optional_text(self, name: JobField) -> str | None:
         raw = self._raw.get(name.encode())

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from jobs.errors import TooManyJobs
 from jobs.job_log import log_end
@@ -14,6 +15,7 @@ from jobs.store.conversion_store import ConversionStore, check_upload
 from jobs.store.idempotency import FirstUpload, Overtaken
 from jobs.store.job_record import Fields, JobField, JobRecord
 from jobs.store.keys import JobKeys
+from jobs.store.user_limits import UserLimits
 
 _SCAN_PAGE = 100
 # Bounds of Retry-After when the service is full: its maximum, and the value where no estimate is known.
@@ -23,6 +25,11 @@ _DEFAULT_RETRY_SECONDS = 10
 
 class JobStore(ConversionStore):
     """Jobs, their chunks and results. Each method is one round trip to Redis unless its docstring says otherwise."""
+
+    @cached_property
+    def user_limits(self) -> UserLimits:
+        """The limits per user."""
+        return UserLimits(self.redis, self._settings)
 
     # Uploads
 
@@ -134,7 +141,8 @@ class JobStore(ConversionStore):
         counts = (corrections.rows, corrections.scoring_failed)
         limits = (self._window(), settings.lease_seconds, settings.retention_seconds)
         more_keys = [*JobKeys.of(corrections.corrects).all(), *([idempotency_key] if idempotency_key else [])]
-        arguments = (job_id, corrections.corrects, *limits, fingerprint, *counts, *chunks)
+        whose = (corrections.owner.id, corrections.owner.name, corrections.visibility.value)
+        arguments = (job_id, corrections.corrects, *limits, fingerprint, *counts, *whose, *chunks)
         answer = self._run("correct", job_id, *arguments, more_keys=more_keys)
         if isinstance(answer, bytes):
             raise Overtaken(FirstUpload(*answer.decode().split()[1:]), fingerprint)
@@ -178,25 +186,55 @@ class JobStore(ConversionStore):
         rank = self.redis.zrank(keys.UNFINISHED, job.id) if job.state is JobState.QUEUED else 0
         return int(rank or 0)
 
-    def page(self, limit: int, before: tuple[float, str] | None, state: JobState | None) -> list[Job]:
-        """Return up to ``limit`` jobs, newest first, created before (time, id). One round trip per page scanned."""
+    def page(
+        self,
+        limit: int,
+        before: tuple[float, str] | None,
+        state: JobState | None,
+        lists: Sequence[str] = (keys.JOBS,),
+    ) -> list[Job]:
+        """Return up to ``limit`` jobs, newest first, created before (time, id).
+
+        ``lists`` are the keys of the lists to read. Two round trips per page scanned.
+        """
         found: list[Job] = []
         more = True
         while more and len(found) < limit:
-            ids, more = self._ids_before(before)
-            found += [job for job in self._get_many([i for _, i in ids]) if job and state in (None, job.state)]
+            ids, more = self._ids_before(before, lists)
+            jobs = self._get_many([i for _, i in ids], lists)
+            found += [job for job in jobs if job and state in (None, job.state)]
             before = ids[-1] if ids else before
         return found[:limit]
 
-    def _ids_before(self, before: tuple[float, str] | None) -> tuple[list[tuple[float, str]], bool]:
-        """Return one page of (time, id), and whether there may be more."""
-        top = before[0] if before else "+inf"
-        found = self.redis.zrevrangebyscore(keys.JOBS, top, "-inf", start=0, num=_SCAN_PAGE, withscores=True)
-        pairs = [(score, raw.decode()) for raw, score in found]
-        # The scan begins at the time of the last job listed, as others may have the same; those listed are left out.
-        return [pair for pair in pairs if before is None or pair < before], len(found) == _SCAN_PAGE
+    def scan(
+        self, before: tuple[float, str] | None, lists: Sequence[str] = (keys.JOBS,)
+    ) -> Iterator[tuple[tuple[float, str], Job | None]]:
+        """Yield (time, id) and the job, newest first, of those created before (time, id); None if it is gone.
 
-    def _get_many(self, ids: Sequence[str]) -> list[Job | None]:
+        Two round trips per page scanned.
+        """
+        more = True
+        while more:
+            ids, more = self._ids_before(before, lists)
+            yield from zip(ids, self._get_many([i for _, i in ids], lists), strict=True)
+            before = ids[-1] if ids else before
+
+    def _ids_before(
+        self, before: tuple[float, str] | None, lists: Sequence[str]
+    ) -> tuple[list[tuple[float, str]], bool]:
+        """Return one page of (time, id) of all lists, and whether there may be more."""
+        top = before[0] if before else "+inf"
+        with self.redis.pipeline(transaction=False) as pipe:
+            for name in lists:
+                pipe.zrevrangebyscore(name, top, "-inf", start=0, num=_SCAN_PAGE, withscores=True)
+            found = pipe.execute()
+        # The scan begins at the time of the last job listed, as others may have the same; those listed are left out.
+        # A job may be in several lists.
+        pairs = sorted({(score, raw.decode()) for part in found for raw, score in part}, reverse=True)[:_SCAN_PAGE]
+        more = any(len(part) == _SCAN_PAGE for part in found) or len(pairs) == _SCAN_PAGE
+        return [pair for pair in pairs if before is None or pair < before], more
+
+    def _get_many(self, ids: Sequence[str], lists: Sequence[str]) -> list[Job | None]:
         with self.redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(JobKeys.of(job_id).job)
@@ -204,7 +242,10 @@ class JobStore(ConversionStore):
         # The set of jobs does not notice when a job expires.
         gone = [job_id for job_id, raw in zip(ids, raws, strict=True) if not raw]
         if gone:
-            self.redis.zrem(keys.JOBS, *gone)
+            with self.redis.pipeline(transaction=False) as pipe:
+                for name in lists:
+                    pipe.zrem(name, *gone)
+                pipe.execute()
         return [_decode(job_id, raw) for job_id, raw in zip(ids, raws, strict=True)]
 
     def output(self, job_id: str, chunk: int) -> bytes | None:

@@ -11,6 +11,7 @@ PREFIX = "scoreline:"
 BROKER_PREFIX = f"{PREFIX}broker:"
 
 JOBS = f"{PREFIX}jobs"  # sorted set: ids of visible jobs by creation time; lives as long as the last job
+TEAM_JOBS = f"{JOBS}:team"  # sorted set: those of them that the team sees; likewise
 UNFINISHED = (
     f"{PREFIX}unfinished"  # sorted set: ids of uploads and jobs that have not ended, by creation time; likewise
 )
@@ -19,6 +20,15 @@ PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered prediction
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
 RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; ALIVE_SECONDS
 
+OUTBOX = f"{PREFIX}outbox"  # stream: what the recorder has yet to write to the database; OUTBOX_SECONDS
+RECORDER = f"{PREFIX}recorder"  # string: the process that holds the recorder lock; ALIVE_SECONDS
+HISTORY = f"{PREFIX}history"  # hash: what the recorder last found about the database; HISTORY_SECONDS
+SECRET = f"{PREFIX}secret"  # string: signs what browsers keep while they fill in forms; SECRET_SECONDS
+LIMITS = f"{PREFIX}limits"  # prefix of the counts of recent attempts to sign in; as long as the windows of the limits
+
+OUTBOX_SECONDS = 30 * 86400
+HISTORY_SECONDS = 3600
+SECRET_SECONDS = 10 * 365 * 86400
 ALIVE_SECONDS = 5
 REPLY_SECONDS = 60
 
@@ -75,12 +85,28 @@ def job(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}"
 
 
-def idempotency(key: str) -> str:
+def jobs_of(owner: str) -> str:
+    """Return the key of the sorted set of an owner's visible jobs by creation time; lives as long as the last job."""
+    return f"{JOBS}:owner:{owner}"
+
+
+def rows_of(owner: str, day: str) -> str:
+    """Return the key of the number of rows that an owner has sent on a day, as in 2026-02-03; two days."""
+    return f"{PREFIX}rows:{owner}:{day}"
+
+
+def decision(credential: str) -> str:
+    """Return the key of who a session or token was last known to be, for outages of the database; a few minutes."""
+    return f"{PREFIX}decision:{credential}"
+
+
+def idempotency(key: str, owner: str = "") -> str:
     """Return the key of an idempotency key's hash: the upload's token, then its job and fingerprint.
 
-    Renewed while the upload runs, then kept as long as the job.
+    Each owner has keys of their own. Renewed while the upload runs, then kept as long as the job.
     """
-    return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
+    own = f"{owner}\n{key}" if owner else key
+    return f"{PREFIX}idempotency:{hashlib.sha256(own.encode()).hexdigest()}"
 
 
 def prediction(prediction_id: str) -> str:

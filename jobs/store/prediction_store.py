@@ -14,6 +14,7 @@ from jobs.messages import Predict, Queue, Task
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.celery_message import encode
+from jobs.store.outbox import tell
 from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
 
@@ -48,10 +49,11 @@ class WaitingPrediction:
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """A stored prediction; ``result`` is None until it is answered."""
+    """A stored prediction; ``result`` is None until it is answered, ``owner`` the id of a user or empty."""
 
     id: str
     result: dict[str, Any] | None
+    owner: str = ""
 
 
 class PredictionStore:
@@ -64,12 +66,14 @@ class PredictionStore:
         self._hold_seconds = settings.prediction_timeout_seconds + _GRACE_SECONDS
         self._max_waiting = settings.max_waiting_predictions
         names = ("submit", "take", "release", "finish", "overdue")
-        self._scripts = {name: register_script(redis, f"{name}_predictions", "totals") for name in names}
+        self._scripts = {name: register_script(redis, f"{name}_predictions", "totals", "outbox") for name in names}
+        self._keeps_records = settings.history_records == "on"
 
     def submit(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
         """Store requests under their ids and send the task that answers them, in one step.
 
-        The reconciler sends them again if no worker takes them.
+        A member ``owner`` of a request is the id of the user that the prediction belongs to. The reconciler sends the
+        requests again if no worker takes them.
 
         Raises:
             UnsuitableStore: the store would lose them.
@@ -77,7 +81,9 @@ class PredictionStore:
         """
         self._check.require()
         names = [keys.PREDICTIONS, keys.queue(Queue.INTERACTIVE), *map(keys.prediction, requests)]
-        stored = _flat(requests)
+        stored: list[str | bytes] = []
+        for prediction_id, request in requests.items():
+            stored += [prediction_id, orjson.dumps(request), str(request.get("owner", ""))]
         small = sum(map(len, stored)) <= _MAX_BYTES_IN_MESSAGE
         message = Predict(tuple(requests), tuple(requests.values()) if small else ())
         sent = encode(Task.PREDICT, message.encode())
@@ -117,19 +123,28 @@ class PredictionStore:
     def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
         """Store answers and put them on the lists of the web processes that wait; one round trip per list."""
         for reply_to in {waiting.reply_to for waiting, _ in answers}:
-            results = {waiting.id: answer for waiting, answer in answers if waiting.reply_to == reply_to}
+            group = [(waiting, answer) for waiting, answer in answers if waiting.reply_to == reply_to]
+            results = {waiting.id: answer for waiting, answer in group}
+            told = [tell(waiting.request, answer, self._keeps_records) for waiting, answer in group]
+            stored = [
+                part
+                for (waiting, answer), text in zip(group, told, strict=True)
+                for part in (waiting.id, orjson.dumps(answer), text)
+            ]
             names = [keys.PREDICTIONS, keys.reply(reply_to), keys.TOTALS, *map(keys.prediction, results)]
             lifetime = keys.REPLY_SECONDS if reply_to else 0
             together = orjson.dumps(results) if reply_to else b""
             failed = sum(map(_count_failures, results.values()))
-            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *_flat(results)])
+            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *stored])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """Return the prediction, or None if it is unknown or expired."""
-        raw = self.redis.hmget(keys.prediction(prediction_id), "request", "result")
-        if raw[1] is not None:
-            return StoredPrediction(prediction_id, orjson.loads(raw[1]))
-        return StoredPrediction(prediction_id, None) if raw[0] is not None else None
+        request, result, owner = self.redis.hmget(keys.prediction(prediction_id), "request", "result", "owner")
+        if request is None and result is None:
+            return None
+        return StoredPrediction(
+            prediction_id, None if result is None else orjson.loads(result), (owner or b"").decode()
+        )
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete requests and results that nobody will ask for."""
@@ -154,7 +169,3 @@ def _count_failures(answer: Mapping[str, Any]) -> int:
     """Return the number of records in an answer that the model failed on."""
     errors = (item.get("error") or {} for item in answer.get("items", [answer]))
     return sum(error.get("code") == "scoring_failed" for error in errors)
-
-
-def _flat(documents: Mapping[str, Mapping[str, Any]]) -> list[str | bytes]:
-    return [item for name, document in documents.items() for item in (name, orjson.dumps(document))]

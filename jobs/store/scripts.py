@@ -17,8 +17,12 @@ BUCKETS = 21
 MAX_RESEND_SECONDS = 60
 """Upper bound of the doubling interval after which an unclaimed chunk or request is sent again."""
 
+MAX_OUTBOX_ENTRIES = 500_000
+"""Entries that wait for the database at most; of more, the oldest are dropped."""
+
 _CONSTANTS = f"""\
 local CHANGES = '{keys.CHANGES}'
+local OUTBOX, OUTBOX_ENTRIES, OUTBOX_SECONDS = '{keys.OUTBOX}', {MAX_OUTBOX_ENTRIES}, {keys.OUTBOX_SECONDS}
 local SHORTEST_BUCKET_MS, BUCKETS = {SHORTEST_BUCKET_MS}, {BUCKETS}
 """
 _FOLDER = Path(__file__).parent / "lua"

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.conftest import expect_prediction_complete, predict
 from tests.browser.people import ANSWER, PEOPLE, csv_file
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 LIMIT_BYTES = 100_000
 DOCS = "/api/v1/docs"
@@ -26,6 +26,8 @@ SHIFT = """() => new Promise((resolve) => {
 def addresses(service: Stack) -> Iterator[dict[str, str]]:
     """An address for each kind of page."""
     job = service.upload(PEOPLE.encode(), filename="people.csv").json()["links"]["page"]
+    service.get(ANSWER).raise_for_status()
+    wait_until(lambda: service.get(f"/history{job}").status_code == 200)
     yield {
         "home": "/",
         "model": "/models/income",
@@ -36,6 +38,10 @@ def addresses(service: Stack) -> Iterator[dict[str, str]]:
         "no jobs": "/jobs?state=failed",
         "problem": "/nothing",
         "gone": f"/jobs/{32 * '0'}",
+        "history": "/history",
+        "history of one job": f"/history{job}",
+        "history of predictions": "/history/predictions?model=income",
+        "no history": "/history?q=nothing&model=income",
         "docs": DOCS,
         "errors": "/api/v1/errors",
         "error": "/api/v1/errors/not_ready",
@@ -43,7 +49,10 @@ def addresses(service: Stack) -> Iterator[dict[str, str]]:
     service.request("POST", f"{job}/delete")
 
 
-KINDS = ("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs", "errors", "error")
+KINDS = (
+    *("home", "model", "answer", "faults", "job", "jobs", "no jobs", "problem", "gone", "docs", "errors", "error"),
+    *("history", "history of one job", "history of predictions", "no history"),
+)
 
 
 def open_page(page: Page, address: str) -> None:

@@ -5,7 +5,9 @@ from collections import Counter
 from typing import Any
 
 import httpx
+from sqlalchemy import func, select
 
+from database.tables import JobEntry, PredictionEntry, WeeklyCount
 from jobs.messages import Queue
 from jobs.store import keys
 from tests.chaos.clients import Notes
@@ -17,6 +19,7 @@ _TINY = {"Content-Type": "text/csv", "Prefer": "wait=5"}
 
 # A broken-off upload is forgotten after SCORELINE_UPLOAD_IDLE_SECONDS, 120 by default, and then by the reconciler.
 _FORGOTTEN_SECONDS = 180
+_RECORDED_SECONDS = 60
 
 
 def is_well(client: httpx.Client, known: Known) -> bool:
@@ -92,6 +95,37 @@ def _leftovers(cluster: Cluster) -> list[str]:
            for part in ("input", "inflight", "leases", "counts")},
     }  # fmt: skip
     return [f"left over: {count} {what}" for what, count in counts.items() if count]
+
+
+def history_that_differs(
+    cluster: Cluster, jobs: list[dict[str, Any]], notes: Notes, seconds: float = _RECORDED_SECONDS
+) -> list[str]:
+    """What has ended and is not in the database, or is counted there more or less than once.
+
+    The database counts the jobs and predictions of each week beside listing them: what was written twice differs.
+    """
+    redis: Any = cluster.redis()
+    deadline = time.monotonic() + seconds
+    while (waiting := redis.xlen(keys.OUTBOX)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if waiting:
+        return [f"left over: {waiting} entries of the outbox"]
+    database = cluster.database()
+    with database.reading() as connection:
+        kept = {
+            "jobs": set(connection.scalars(select(JobEntry.id))),
+            "single": set(connection.scalars(select(PredictionEntry.id))),
+        }
+        totals = select(WeeklyCount.name, func.sum(WeeklyCount.count)).group_by(WeeklyCount.name)
+        counts = {name: int(count) for name, count in connection.execute(totals)}
+    database.dispose()
+    answered = {path.rpartition("/")[2] for path in (*notes.promised, *notes.answered)}
+    missing = sorted({job["id"] for job in jobs} - kept["jobs"]) + sorted(answered - kept["single"])
+    return [f"{name}: ended, and not in the history" for name in missing] + [
+        f"{len(ids)} {name} in the history, and {counts.get(name, 0)} counted"
+        for name, ids in kept.items()
+        if len(ids) != counts.get(name, 0)
+    ]
 
 
 def memory(cluster: Cluster) -> int:

@@ -42,6 +42,7 @@ class Notes:
     broken: list[str] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     promised: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     missing: int = 0
     repeated: int = 0
@@ -227,12 +228,16 @@ class Clients:
                 response = self._ask("single", client, "POST", "/api/v1/predictions", json=body, headers=later)
                 if response is None:
                     continue
+                self.notes.waits.append(time.monotonic() - began)
                 if response.status_code == 202:
                     with self._lock:
                         self.notes.promised.append(response.headers["Location"])
-                elif not is_near(response.json()["probability"], known):
+                    continue
+                answer = response.json()
+                with self._lock:
+                    self.notes.answered.append(answer["id"])
+                if not is_near(answer["probability"], known):
                     self._break(f"single: {response.text[:300]} should be {known.probability}")
-                self.notes.waits.append(time.monotonic() - began)
 
 
 def _upload_options(plan: Plan, data: bytes, random: Random) -> dict[str, Any]:

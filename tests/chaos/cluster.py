@@ -3,10 +3,11 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from database.database import Database
 from tests.chaos.injected_faults import InjectedFaults
+from tests.postgresql import PostgreSQL, programs
 from tests.stack import ROOT, Stack, free_port, running_stack, wait_until
 
 BULK, INTERACTIVE, RECONCILER = ("-m worker bulk",), ("-m worker interactive",), ("-m worker.reconcile",)
+RECORDER = ("-m worker.recording.recorder",)
 WEB = ("gunicorn", "web.wsgi")
 
 
@@ -41,6 +45,7 @@ class Cluster:
 
     def __enter__(self) -> "Cluster":
         self._data.mkdir(parents=True)
+        self._start_database()
         self._http_proxy = self._helper("tests.chaos.proxy", str(self.port), str(self._web_port))
         self._store_proxy = self._helper("tests.chaos.proxy", str(self.store_port), str(self._socket))
         self._start()
@@ -52,6 +57,8 @@ class Cluster:
             helper.terminate()
         for helper in self._helpers:
             helper.wait(timeout=30)
+        if self._postgresql is not None:
+            self._postgresql.remove()
 
     @property
     def url(self) -> str:
@@ -67,7 +74,19 @@ class Cluster:
         retry = Retry(ConstantBackoff(0.2), 100, (RedisConnectionError, OSError))
         return Redis(unix_socket_path=str(self._socket), socket_timeout=40, retry=retry)
 
+    def database(self) -> Database:
+        """The database that the history is in."""
+        return Database(self._database_url)
+
     # Processes
+
+    def _start_database(self) -> None:
+        """PostgreSQL, or a SQLite file where its programs are not installed."""
+        self._postgresql = PostgreSQL.in_new_folder() if programs() else None
+        self._database_url = f"sqlite:///{self.folder / 'scoreline.db'}"
+        if self._postgresql is not None:
+            self._postgresql.start()
+            self._database_url = self._postgresql.new_database()
 
     def _helper(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.folder / "helpers.log").open("ab") as log:
@@ -81,7 +100,7 @@ class Cluster:
         self._keeper = self._helper("tests.supervise", sys.executable, "-m", "ops.embedded", **environment)
         self._running.callback(self._stop_store)
         wait_until(self._listens)
-        settings = {**self._settings, **self._with_faults}
+        settings = {**self._settings, **self._with_faults, "SCORELINE_DATABASE_URL": self._database_url}
         url = f"redis://127.0.0.1:{self.store_port}/0"
         self.stack = self._running.enter_context(
             running_stack(
@@ -145,6 +164,20 @@ class Cluster:
             yield
         finally:
             _limit([keeper, *self.server()], psutil.RLIM_INFINITY)
+
+    @contextmanager
+    def database_away(self) -> Any:
+        """The database server is killed and not started again for a while, or its file is locked by somebody else."""
+        if self._postgresql is not None:
+            self._postgresql.kill()
+            try:
+                yield
+            finally:
+                self._postgresql.start()
+        else:
+            with closing(sqlite3.connect(self.folder / "scoreline.db", isolation_level=None, timeout=60)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                yield
 
     @contextmanager
     def full_memory(self) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.cluster import BULK, INTERACTIVE, RECONCILER, WEB, Cluster
+from tests.chaos.cluster import BULK, INTERACTIVE, RECONCILER, RECORDER, WEB, Cluster
 
 Strike = Callable[[Cluster, Random], None]
 
@@ -50,6 +50,7 @@ _TARGETS: dict[str, tuple[int, Callable[[Cluster], list[psutil.Process]]]] = {
     "gunicorn's master": (2, _parents(WEB)),
     "the store": (4, Cluster.server),
     "the reconciler": (1, _parents(RECONCILER)),
+    "the recorder": (2, _parents(RECORDER)),
 }
 
 
@@ -139,6 +140,7 @@ def catalogue(longest: float, with_injected: bool) -> list[Fault]:
             "full", "disk", 0, _during(lambda cluster, random: cluster.full_disk(random.randint(0, 9999)), longest / 3)
         ),
         Fault("full", "memory", 0, _during(lambda cluster, _: cluster.full_memory(), longest / 3)),
+        Fault("no", "database", 1, _during(lambda cluster, _: cluster.database_away(), longest)),
     ]
     if with_injected:
         faults += [Fault("slow", "disk", 0, _slow_disk(longest / 3)), Fault("clock", "set an hour on", 0, _clock)]

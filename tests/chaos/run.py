@@ -149,6 +149,7 @@ class Run:
         jobs = checks.all_jobs(cluster)
         outcome.jobs, outcome.rows = len(jobs), sum(one.plan.rows for one in outcome.notes.accepted)
         outcome.failures += checks.jobs_that_broke_a_promise(jobs)
+        outcome.failures += checks.history_that_differs(cluster, jobs, outcome.notes)
         outcome.failures += checks.leftovers(cluster)
         outcome.failures += checks.keys_without_lifetime(cluster)
         full = checks.memory(cluster)

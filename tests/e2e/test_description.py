@@ -25,7 +25,9 @@ OPERATIONS = {
     "create_job", "list_jobs", "get_job", "delete_job", "get_results", "get_rejects", "get_summary", "get_events",
     "list_rejected_records", "create_corrections",
     "create_preflight", "score", "score_by_put", "create_prediction", "get_prediction", "list_models", "get_model",
-    "list_versions", "get_sample", "list_errors", "get_error", "healthz", "readyz", "metrics",
+    "list_versions", "get_sample", "create_outcomes", "get_outcomes", "list_history_jobs", "get_history_job",
+    "delete_history_jobs", "list_history_predictions", "get_history_prediction", "delete_history_predictions",
+    "list_errors", "get_error", "healthz", "readyz", "metrics",
 }  # fmt: skip
 # What every answer may have, whatever it answers.
 GENERAL = {

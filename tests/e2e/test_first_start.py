@@ -11,7 +11,12 @@ from tests.stack import Stack, problem_of, running_stack, wait_until
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service in an empty folder, that others may use."""
-    settings = {"HOST": "0.0.0.0", "SCORELINE_HOSTS": "scoreline.example", "SCORELINE_WEB_PROCESSES": "1"}
+    settings = {
+        "HOST": "0.0.0.0",
+        "SCORELINE_AUTH": "off",
+        "SCORELINE_HOSTS": "scoreline.example",
+        "SCORELINE_WEB_PROCESSES": "1",
+    }
     with running_stack(tmp_path_factory.mktemp("first-start"), **settings) as found:
         yield found
 

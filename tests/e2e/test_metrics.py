@@ -81,7 +81,7 @@ def test_a_prediction_is_counted(service: Stack) -> None:
 
 def test_workers_and_the_stores_memory_are_seen(service: Stack) -> None:
     found = scraped(service)
-    for role in ("bulk", "interactive", "reconciler"):
+    for role in ("bulk", "interactive", "reconciler", "recorder"):
         assert value(found, "scoreline_workers", role=role) == 1
         assert (value(found, "scoreline_worker_processes", role=role) or 0) >= 1
     used, uploads, limit = (

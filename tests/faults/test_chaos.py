@@ -12,6 +12,8 @@ from tests.chaos.run import Options, Run
 SHORT = {
     "kill a web worker",
     "kill the store",
+    "kill the recorder",
+    "no database",
     "reset clients' connections",
     "reset connections to the store",
     "full disk",
@@ -31,7 +33,7 @@ def test_nothing_is_lost_whatever_happens(tmp_path: Path, models: Path, scorer: 
         "SCORELINE_STORE_TIMEOUT_SECONDS": "1",
         "SCORELINE_UPLOAD_IDLE_SECONDS": "3",
     }
-    options = Options(seed, kills=2, rows=8_000, longest=2.0, settings=quick, chosen=chosen)
+    options = Options(seed, kills=3, rows=8_000, longest=2.0, settings=quick, chosen=chosen)
     outcome = Run(options, tmp_path, models, scorer).go()
     # How long it took is measured by the long form; here a slow machine may take its time.
     assert [failure for failure in outcome.failures if "to recover" not in failure] == []

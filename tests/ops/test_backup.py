@@ -1,11 +1,12 @@
 """A copy of the data folder, made while it is used, is a folder to start from."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +95,29 @@ def test_the_folder_of_a_server_that_is_not_used_is_no_backup(tmp_path: Path) ->
     with pytest.raises(CannotBackUp, match="SCORELINE_REDIS_URL names the server that holds the jobs"):
         back_up(settings, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_the_history_is_in_the_copy_though_it_is_written_on(tmp_path: Path) -> None:
+    original, copy, over = tmp_path / "original", tmp_path / "copy", threading.Event()
+    with running(original) as store:
+        finished_job(store, b"1\n")
+        with closing(sqlite3.connect(original / "scoreline.db", isolation_level=None)) as history:
+            history.execute("PRAGMA journal_mode = WAL")
+            history.execute("CREATE TABLE jobs (number INTEGER)")
+            history.executemany("INSERT INTO jobs VALUES (?)", [(number,) for number in range(100)])
+
+        def write_on() -> None:
+            with closing(sqlite3.connect(original / "scoreline.db", isolation_level=None)) as history:
+                while not over.is_set():
+                    history.execute("INSERT INTO jobs VALUES (0)")
+
+        writer = threading.Thread(target=write_on)
+        writer.start()
+        try:
+            back_up(Settings(data_dir=original), copy)
+        finally:
+            over.set()
+            writer.join()
+    with closing(sqlite3.connect(copy / "scoreline.db")) as history:
+        assert history.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert history.execute("SELECT count(DISTINCT number) FROM jobs").fetchone() == (100,)

@@ -14,7 +14,9 @@ from tests.ops.conftest import ROOT
 PROCFILE = read_procfile(ROOT / "Procfile")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = [name for name in SERVICES if name != "redis"]
+# PostgreSQL takes the place of a SQLite file where it is asked for.
+OPTIONAL = [name for name in SERVICES if "profiles" in SERVICES[name]]
+OURS = [name for name in SERVICES if name not in ("redis", *OPTIONAL)]
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
 DEPLOYMENT = [
     *ROOT.glob("requirements*"),
@@ -33,7 +35,7 @@ def dockerfile(instruction: str) -> list[str]:
 
 
 def test_compose_has_the_procfiles_services() -> None:
-    assert {"redis" if name == "store" else name for name in PROCFILE} == set(SERVICES)
+    assert {"redis" if name == "store" else name for name in PROCFILE} == set(SERVICES) - set(OPTIONAL)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -97,7 +99,7 @@ def test_services_wait_for_a_healthy_redis(name: str) -> None:
     assert SERVICES[name]["environment"]["SCORELINE_REDIS_URL"] == "redis://redis:6379/0"
 
 
-@pytest.mark.parametrize("role", ["worker", "interactive", "reconciler"])
+@pytest.mark.parametrize("role", ["worker", "interactive", "reconciler", "recorder"])
 def test_the_health_check_asks_for_the_services_own_role(role: str) -> None:
     asked = "bulk" if role == "worker" else role
     assert SERVICES[role]["healthcheck"]["test"] == ["CMD", "python", "-m", "worker.ping", asked]
@@ -114,6 +116,22 @@ def test_redis_keeps_what_it_acknowledged_and_is_not_published() -> None:
     assert "ports" not in redis
     assert redis["volumes"] == ["redis:/data"]
     assert "redis" in COMPOSE["volumes"]
+
+
+def test_postgresql_runs_only_where_it_is_asked_for_and_keeps_its_data() -> None:
+    assert OPTIONAL == ["postgresql"]
+    service = SERVICES["postgresql"]
+    assert service["profiles"] == ["postgresql"]
+    assert "ports" not in service
+    assert service["volumes"] == ["postgresql:/var/lib/postgresql/data"]
+    assert re.fullmatch(r"postgres:\d+\.\d+-[a-z]+", service["image"])
+
+
+def test_the_web_reads_the_file_that_the_recorder_writes() -> None:
+    for name in ("web", "recorder"):
+        assert SERVICES[name]["volumes"] == ["history:/app/history"]
+        assert default_of(SERVICES[name]["environment"]["SCORELINE_DATABASE_URL"]).startswith("sqlite:////app/history/")
+    assert "/app/history" in (ROOT / "Dockerfile").read_text()
 
 
 def test_only_the_web_is_published_and_to_this_machine_alone() -> None:

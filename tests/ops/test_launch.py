@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
 
+from database.database import Database
 from jobs.settings import Settings
 from ops import launch, readiness
 from tests.ops.conftest import Start, environment, lives, numbers, wait_for
@@ -287,3 +289,26 @@ def test_what_is_missing_is_told_once(slow_web: int, monkeypatch: pytest.MonkeyP
         "Scoreline is not ready after -1 s: missing: bulk worker, model",
         f"Scoreline is ready at http://127.0.0.1:{slow_web}",
     ]
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_line(start: Start, procfile: Path, free_port: int) -> None:
+    database = Database(f"sqlite:///{procfile.parent / 'var' / 'scoreline.db'}")
+    database.upgrade()
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    process = launcher(start, procfile, free_port)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert errors.startswith("scoreline: the database is at revision 9999, which is newer than this version")
+    assert errors.count("\n") == 1
+
+
+def test_a_database_that_cannot_be_reached_keeps_nothing_from_starting(
+    start: Start, procfile: Path, free_port: int
+) -> None:
+    address = f"postgresql://nobody@127.0.0.1:{free_port}/none"
+    process = launcher(start, procfile, free_port, SCORELINE_DATABASE_URL=address)
+    read_until(process, "Scoreline is ready")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0

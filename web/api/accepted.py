@@ -9,6 +9,7 @@ from flask import Response, request
 from jobs.state import Job
 from jobs.store.idempotency import FirstUpload, IdempotencyKey
 from web.api.openapi import Responses, answer
+from web.auth.identity import current_identity
 from web.ids import unknown_job
 from web.jobs.documents import job_response, job_url
 from web.jobs.notifications import wait_for_change
@@ -38,7 +39,7 @@ def idempotency_key() -> IdempotencyKey | None:
     if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
         detail = f"an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_idempotency_key", detail)
-    return IdempotencyKey(services().store.redis, services().settings, key)
+    return IdempotencyKey(services().store.redis, services().settings, key, current_identity().owner)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from jobs.store.idempotency import Overtaken
 from web.api.accepted import accepted, held, idempotency_key, job_answers, replayed
 from web.api.openapi import corrections_body, operation_name, parameters, problems
 from web.api.request_schemas import JobPath, JobUploadHeader
+from web.auth.identity import current_identity
 from web.jobs.documents import correctable_job
 from web.services import services
 from web.uploads.corrections import CorrectionsBody, create_job
@@ -42,7 +43,7 @@ def create_corrections(path: JobPath) -> Response:
         with held(None if first else key), CorrectionsBody.received(request, services()) as body:
             if first:
                 return replayed(first, body.fingerprint(path.job_id))
-            job_id = create_job(services(), correctable_job(path.job_id), body, key)
+            job_id = create_job(services(), correctable_job(path.job_id), body, current_identity().as_owner, key)
     except Overtaken as other:
         return replayed(other.first, other.fingerprint)
     return accepted(job_id)

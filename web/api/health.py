@@ -8,11 +8,12 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
-from jobs.store.heartbeat import ROLES, living
+from jobs.store.heartbeat import SCORING_ROLES, living
 from model.errors import ModelError
 from web.api.openapi import answer, operation_name
 from web.api.service_schemas import Health, Readiness
 from web.responses import json_response
+from web.server.history_metrics import HistoryMetrics
 from web.server.metrics import exposition
 from web.services import services
 
@@ -24,7 +25,7 @@ health = APIBlueprint(
 )
 
 # The service is ready once a worker of each of these roles is alive.
-_REQUIRED_ROLES = tuple(role for role in ROLES if role != "reconciler")
+_REQUIRED_ROLES = SCORING_ROLES
 
 
 @health.get("/healthz", summary="Whether this process is alive", responses={200: answer(Health, "it is")})
@@ -39,10 +40,13 @@ def healthz() -> Response:
     responses={200: answer(Readiness, "all do"), 503: answer(Readiness, "some do not", "Retry-After")},
 )
 def readyz() -> Response:
-    """Checks that Redis and a worker of each queue answer, and that the default model can be loaded."""
-    missing, broken = missing_parts(), _broken_default()
+    """Checks that Redis and a worker of each queue answer, and that the default model can be loaded.
+
+    A database that cannot be written to is told of in `history`, and does not make the service unready.
+    """
+    missing, broken, ailing = missing_parts(), _broken_default(), _ailing_history()
     status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-    document = Readiness(ready=not missing, missing=missing, **({"broken": broken} if broken else {}))
+    document = Readiness(ready=not missing, missing=missing, **_given(broken=broken, history=ailing))
     response = json_response(document, status)
     if missing:
         response.headers["Retry-After"] = "1"
@@ -57,7 +61,7 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Metrics for Prometheus. While the store is away, those of the web alone."""
     current = services()
-    return exposition(current.request_metrics, current.service_metrics)
+    return exposition(current.request_metrics, current.service_metrics, HistoryMetrics(current.outbox))
 
 
 def missing_parts() -> list[str]:
@@ -71,6 +75,21 @@ def missing_parts() -> list[str]:
     except RedisError:
         missing.append("redis")
     return missing
+
+
+def _ailing_history() -> str | None:
+    """Return why nothing is added to the history; None if it is, or if the store does not answer."""
+    outbox = services().outbox
+    try:
+        if not living(outbox.redis, "recorder"):
+            return "no recorder is alive"
+        return outbox.stats().fault
+    except RedisError:
+        return None
+
+
+def _given(**members: str | None) -> dict[str, str]:
+    return {name: value for name, value in members.items() if value}
 
 
 def _broken_default() -> str | None:

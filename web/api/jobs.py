@@ -37,9 +37,19 @@ from web.api.schemas import (
     RejectsQuery,
     ResultsQuery,
 )
+from web.auth.identity import current_identity
 from web.ids import unknown_job
 from web.jobs import downloads, rejected
-from web.jobs.documents import found_job, job_document, job_response, job_url, no_results, notes, row_counts
+from web.jobs.documents import (
+    found_job,
+    found_own_job,
+    job_document,
+    job_response,
+    job_url,
+    no_results,
+    notes,
+    row_counts,
+)
 from web.jobs.events import job_events
 from web.jobs.exports import Export, check_rows, chosen_format, for_excel
 from web.jobs.listing import list_page
@@ -166,6 +176,8 @@ def list_jobs() -> Response:
 )
 def get_job(path: JobPath) -> Response:
     """With ``Prefer: wait=N``, answers as soon as the job has changed; with ``until=ended``, once it has ended."""
+    if not current_identity().sees_all:
+        found_job(path.job_id)  # who may not see it does not wait for it either
     known = None if prefers_end(request.headers.get("Prefer")) else _known_revision()
     response = with_preference(job_response(awaited(path.job_id, known), HTTPStatus.OK))
     response.make_conditional(request)
@@ -183,7 +195,7 @@ def get_job(path: JobPath) -> Response:
 )
 def delete_job(path: JobPath) -> Response:
     """Cancels a job that has not ended; deletes the data of one that has."""
-    job = found_job(path.job_id)
+    job = found_own_job(path.job_id)
     if job.state.ended:
         services().store.remove(job.id)
         response = Response(status=HTTPStatus.NO_CONTENT)
@@ -302,7 +314,9 @@ def get_summary(path: JobPath) -> Response:
     job = found_job(path.job_id)
     current = services()
     document = summary_document(current.store.summary(job.id), job, cards_of(current.catalog, job))
-    return json_response(SummaryDocument.model_validate({"rows": row_counts(job), "notes": notes(job), **document}))
+    return json_response(
+        SummaryDocument.model_validate({"rows": row_counts(job), "notes": notes(job.repaired), **document})
+    )
 
 
 @api.get(
@@ -345,7 +359,8 @@ def _body() -> Body:
 
 def _upload(body: Body, shown: bool = False, idempotency: IdempotencyKey | None = None) -> Upload:
     current = services()
-    return Upload(body, current.store, current.sender, current.catalog, current.settings, shown, idempotency)
+    owner = current_identity().as_owner
+    return Upload(body, current.store, current.sender, current.catalog, current.settings, shown, idempotency, owner)
 
 
 def _download(blocks: Iterator[bytes], form: downloads.CsvForm, suffix: str) -> Response:

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 description, made from the routes and pydantic models, and the page that shows it."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.resources import files
@@ -16,6 +17,7 @@ from jobs.export_request import MEDIA_TYPES, ExportFormat
 from model.card import Card
 from model.errors import ModelError
 from web.api.openapi_models import describe
+from web.api.openapi_security import add_security
 from web.problems import MEDIA_TYPE, invalid_parameters
 from web.schemas import CorrectionsRequest, ProblemDocument
 from web.services import services
@@ -127,6 +129,11 @@ def json_body() -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 
 
+def json_body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a JSON request body that is described by a model."""
+    return {"required": True, "content": {"application/json": {"schema": _by_reference(model)}}}
+
+
 def answer(model: type[BaseModel], description: str, *headers: str, page: bool = False) -> dict[str, Any]:
     """Describe a JSON response with these headers; with ``page``, browsers get HTML instead."""
     content: dict[str, Any] = {"application/json": {"schema": _by_reference(model)}}
@@ -188,6 +195,13 @@ def _by_reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REF.format(model=model.__name__)}
 
 
+def _used_models(document: dict[str, Any]) -> dict[str, type[BaseModel]]:
+    """Return the models that the operations of this application refer to, and that of problems."""
+    text = json.dumps(document["paths"])
+    used = {name: model for name, model in MODELS.items() if f'"{_REF.format(model=name)}"' in text}
+    return used | {ProblemDocument.__name__: ProblemDocument}
+
+
 def _card(name: str) -> Card | None:
     try:
         return services().catalog.card(name)
@@ -201,7 +215,11 @@ def register_docs(app: OpenAPI, api: APIBlueprint) -> None:
     @app.route(f"{api.url_prefix}/openapi.json")
     def openapi_document() -> dict[str, Any]:
         catalog = services().catalog
-        return describe(app.api_doc, MODELS, [card for card in map(_card, catalog.names()) if card], catalog.default)
+        cards = [card for card in map(_card, catalog.names()) if card]
+        document = describe(app.api_doc, _used_models(app.api_doc), cards, catalog.default)
+        if services().auth.on:
+            add_security(document, app.url_map)
+        return document
 
     @app.route(f"{api.url_prefix}/docs")
     def docs() -> str:

@@ -15,6 +15,7 @@ from model.schema import Fault, Value
 from web.api.openapi import answer, json_body, operation_name, parameters, problems
 from web.api.request_schemas import PredictionHeader, PredictionPath
 from web.api.schemas import PendingDocument, Prediction, PredictionRequest
+from web.auth.identity import current_identity
 from web.ids import unknown_prediction
 from web.prediction_client import make_request
 from web.prefer_header import preferred_wait, prefers_async
@@ -52,7 +53,9 @@ def create_prediction() -> Response:
     if body.threshold is not None:
         parse_threshold(repr(body.threshold), card)
     several = body.records is not None
-    request_ = make_request(card, _validated(body, card), body.threshold, several)
+    records, owner = _validated(body, card), current_identity().owner
+    services().store.user_limits.reserve_rows(owner, len(records))
+    request_ = make_request(card, records, body.threshold, several, owner=owner)
     prefer = request.headers.get("Prefer")
     wait = preferred_wait(prefer)
     seconds = 0.0 if prefers_async(prefer) and wait is None else DEFAULT_WAIT_SECONDS if wait is None else wait
@@ -76,7 +79,7 @@ def get_prediction(path: PredictionPath) -> Response:
     prediction_id = path.prediction_id
     whole, _, place = prediction_id.partition(".")
     stored = services().stored_predictions.get(whole)
-    if stored is None:
+    if stored is None or not current_identity().owns(stored.owner):
         raise unknown_prediction(prediction_id)
     if stored.result is None:
         return _pending(prediction_id)

@@ -46,8 +46,12 @@ class Health(Described):
 
 
 class Readiness(Described):
-    """Whether all parts of the service answer, and which do not; ``broken``: why the default model cannot be used."""
+    """Whether all parts of the service answer, and which do not; ``broken``: why the default model cannot be used.
+
+    ``history``: why nothing is added to the history just now. Scoring goes on without it.
+    """
 
     ready: bool
     missing: list[str]
     broken: str | None = None
+    history: str | None = None

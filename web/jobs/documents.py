@@ -7,6 +7,7 @@ from flask import Response, url_for
 
 from jobs.formats.detection import Format
 from jobs.state import Job, JobState, timestamp
+from web.auth.identity import current_identity
 from web.ids import unknown_job
 from web.jobs.schemas import Converting, JobDocument, Rows
 from web.jobs.summary import REPAIRED_QUOTE
@@ -21,9 +22,9 @@ _NOT_READY = "the job has not ended; poll it, or ask with ?follow=true"
 
 
 def found_job(job_id: str) -> Job:
-    """Return the job; raise Problem ``unknown_job`` if there is none."""
+    """Return the job; raise Problem ``unknown_job`` if there is none that whoever asks may see."""
     job = services().store.get(job_id)
-    if job is None:
+    if job is None or not current_identity().sees(job):
         raise unknown_job(job_id)
     return job
 
@@ -37,6 +38,15 @@ def correctable_job(job_id: str) -> Job:
     job = found_job(job_id)
     if job.state is not JobState.SUCCEEDED:
         raise no_results(job)
+    return job
+
+
+def found_own_job(job_id: str) -> Job:
+    """Return the job to change it; raise Problem ``unknown_job``, or ``forbidden`` if it may be seen only."""
+    job = found_job(job_id)
+    if not current_identity().owns(job.owner.id):
+        detail = "only its owner and administrators may change this job"
+        raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
     return job
 
 
@@ -60,9 +70,9 @@ def row_counts(job: Job) -> Rows:
     return Rows(total=job.total, scored=job.scored, rejected=job.rejected, warned=job.warned, repaired=job.repaired)
 
 
-def notes(job: Job) -> dict[str, int]:
-    """Return how often each kind of thing that was done to rows occurred."""
-    return {REPAIRED_QUOTE: job.repaired} if job.repaired else {}
+def notes(repaired: int) -> dict[str, int]:
+    """Return how often each kind of thing that was done to rows occurred, given the number of repaired rows."""
+    return {REPAIRED_QUOTE: repaired} if repaired else {}
 
 
 def job_document(job: Job, queue_position: int | None) -> JobDocument:
@@ -72,11 +82,13 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
     links |= {name: f"{base}/{name}" for name in ("results", "rejects", "summary", "events")}
     # Members that are never set are left out of the JSON: `models` shows only where two are compared.
     compared: dict[str, Any] = {"models": [_version(*model) for model in job.models]} if job.compared else {}
+    owned: dict[str, Any] = {"owner": job.owner.name, "visibility": job.visibility} if job.owner.id else {}
     return JobDocument(
         id=job.id,
         state=job.state,
         model=_version(job.model, job.version),
         **compared,
+        **owned,
         filename=job.filename,
         bytes=job.size,
         format=Format(job.format),
@@ -89,7 +101,7 @@ def job_document(job: Job, queue_position: int | None) -> JobDocument:
         threshold=job.threshold,
         explain=job.explain,
         rows=row_counts(job),
-        notes=notes(job),
+        notes=notes(job.repaired),
         progress=job.progress,
         rows_per_second=job.rows_per_second,
         eta_seconds=job.eta_seconds,

@@ -84,8 +84,7 @@ def file_response(
     blocks: Iterator[bytes], filename: str, extension: str, media_type: str, places: ConcurrencyLimit
 ) -> Response:
     """Return a download: the extension of the uploaded file is replaced. Raise ``Busy`` if too many are running."""
-    stem = _EXTENSION.sub("", filename) or "upload"
-    name = f"{stem}.{extension}"
+    name = f"{stem(filename)}.{extension}"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     disposition = f'attachment; filename="{plain}"'
     if plain != name:
@@ -94,6 +93,11 @@ def file_response(
     response = Response(body, mimetype=media_type, direct_passthrough=True)
     response.headers["Content-Disposition"] = disposition
     return response
+
+
+def stem(filename: str) -> str:
+    """Return the name of an uploaded file without its extension."""
+    return _EXTENSION.sub("", filename) or "upload"
 
 
 def unbuffered(response: Response) -> Response:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from jobs.state import Job, JobState
+from jobs.store import keys
 from jobs.store.job_store import JobStore
+from web.auth.identity import Identity, current_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +25,23 @@ class JobPage:
 
 
 def list_page(store: JobStore, limit: int, cursor: str | None, state: JobState | None) -> JobPage:
-    """Return at most ``limit`` jobs, optionally of one state, from ``cursor`` on."""
-    jobs = store.page(limit + 1, _decode_cursor(cursor), state)
+    """Return at most ``limit`` jobs, optionally of one state, from ``cursor`` on: those that whoever asks may see."""
+    jobs = store.page(limit + 1, decode_cursor(cursor), state, visible_lists(current_identity()))
     listed = [ListedJob(job, store.queue_position(job)) for job in jobs[:limit]]
-    return JobPage(listed, _encode_cursor(listed[-1].job) if len(jobs) > limit else None)
+    return JobPage(listed, encode_cursor(listed[-1].job.created, listed[-1].job.id) if len(jobs) > limit else None)
 
 
-def _encode_cursor(job: Job) -> str:
-    """Return the cursor of the page after this job: its creation time and id."""
-    return f"{job.created!r}-{job.id}"
+def visible_lists(identity: Identity) -> tuple[str, ...]:
+    """Return the keys of the lists of jobs that somebody may see."""
+    return (keys.JOBS,) if identity.sees_all else (keys.jobs_of(identity.owner), keys.TEAM_JOBS)
 
 
-def _decode_cursor(cursor: str | None) -> tuple[float, str] | None:
+def encode_cursor(created: float, job_id: str) -> str:
+    """Return the cursor of the page after a job: its creation time and id."""
+    return f"{created!r}-{job_id}"
+
+
+def decode_cursor(cursor: str | None) -> tuple[float, str] | None:
     """Return the creation time and id in a cursor."""
     if cursor is None:
         return None

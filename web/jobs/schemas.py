@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from jobs.formats.detection import Format
-from jobs.state import JobState
+from jobs.state import JobState, Visibility
 from model.monitoring.drift import Verdict
 from web.schemas import Described, ModelVersion, ProblemDocument
 
@@ -35,6 +35,8 @@ class JobDocument(Described):
     state: JobState
     model: ModelVersion
     models: list[ModelVersion] | None = Field(None, description="both, where two are compared")
+    owner: str | None = Field(None, description="e-mail address of the owner; left out where signing in is off")
+    visibility: Visibility | None = Field(None, description="`team`: all who are signed in see the job")
     filename: str
     bytes: int
     format: Format

@@ -1,7 +1,7 @@
 """The summary of a job's results, made from the counts of the workers, for the API and the pages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.state import Job
@@ -25,7 +25,19 @@ REPAIRED_QUOTE = "repaired_quote"
 _MAX_REPAIRED = 10_000
 
 
-def cards_of(catalog: Catalog, job: Job) -> list[Card | None]:
+@dataclass(frozen=True, slots=True)
+class ScoredJob:
+    """What a summary needs of a job: name and version of its model, and of a second one if it compared two."""
+
+    models: list[tuple[str, str]]
+
+    @property
+    def compared(self) -> tuple[str, str] | None:
+        """The second model."""
+        return self.models[1] if len(self.models) > 1 else None
+
+
+def cards_of(catalog: Catalog, job: Job | ScoredJob) -> list[Card | None]:
     """Return the cards of a job's models; None for one that no longer exists."""
     return [_card(catalog, name, version) for name, version in job.models]
 
@@ -37,7 +49,7 @@ def _card(catalog: Catalog, name: str, version: str) -> Card | None:
         return None
 
 
-def summary_document(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None]) -> dict[str, Any]:
+def summary_document(counts: Mapping[str, int], job: Job | ScoredJob, cards: Sequence[Card | None]) -> dict[str, Any]:
     """Return the summary as the API shows it, but for ``rows`` and ``notes``.
 
     Without the card of a model there are no bins of a regressor and no comparison with the training data.
@@ -74,7 +86,7 @@ def _predictions(counts: Mapping[str, int], card: Card | None) -> dict[str, Any]
     }
 
 
-def _comparison(counts: Mapping[str, int], job: Job, cards: Sequence[Card | None]) -> dict[str, Any]:
+def _comparison(counts: Mapping[str, int], job: Job | ScoredJob, cards: Sequence[Card | None]) -> dict[str, Any]:
     """Return the prediction counts of each of two models, and their agreement."""
     own = [counts, {name.removeprefix(SECOND_MODEL): n for name, n in counts.items() if name.startswith(SECOND_MODEL)}]
     first, second = cards

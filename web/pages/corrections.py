@@ -6,6 +6,7 @@ from typing import Any
 from jobs.state import Job, JobState
 from jobs.store.job_store import JobStore
 from model.schema import Feature
+from web.auth.identity import current_identity
 from web.jobs.rejected import RecordColumns
 from web.pages.error_texts import FAULT_TEXTS, PROBLEM_TEXTS, ROW_SUBJECT, expected_value
 
@@ -38,11 +39,16 @@ def _expected(feature: Feature) -> str:
 
 
 def corrected_job(store: JobStore, job: Job) -> Job | None:
-    """Return the job whose rejected rows this one corrects, if it still exists."""
-    return store.get(job.corrects) if job.corrects else None
+    """Return the job whose rejected rows this one corrects, if it still exists and may be seen."""
+    return _visible(store, job.corrects) if job.corrects else None
 
 
 def corrections_of(store: JobStore, job: Job) -> list[Job]:
-    """Return the jobs that correct this one and still exist, the latest first."""
-    found = (store.get(job_id) for job_id in job.corrected_by[: -_MAX_LISTED - 1 : -1])
+    """Return the jobs that correct this one, still exist and may be seen, the latest first."""
+    found = (_visible(store, job_id) for job_id in job.corrected_by[: -_MAX_LISTED - 1 : -1])
     return [other for other in found if other is not None]
+
+
+def _visible(store: JobStore, job_id: str) -> Job | None:
+    job = store.get(job_id)
+    return job if job and current_identity().sees(job) else None

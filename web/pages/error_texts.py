@@ -22,6 +22,15 @@ PROBLEM_TEXTS = {
     ),
     "unknown_model": ("Model not found", "Choose another model, or start from the home page."),
     "unknown_prediction": ("Prediction not found", "It may have expired. Fill in the form again."),
+    "unauthenticated": ("You are not signed in", "Sign in and try again."),
+    "forbidden": ("You may not do this", "Ask an administrator for another role, or the owner of the job to do it."),
+    "stale_form": ("This form is out of date", "Go back, reload the page, and send the form again."),
+    "rate_limited": ("Too many requests", "Wait a moment, then try again."),
+    "unknown_token": ("Token not found", "It may have been revoked already. Look for it in the list of tokens."),
+    "database_unavailable": (
+        "The database is unavailable",
+        "It cannot be checked who you are. Accepted jobs go on; try again in a moment.",
+    ),
     "foreign_request": (
         "This request came from another site",
         "It was blocked for your safety. Open the page here and try again.",

@@ -21,7 +21,7 @@ from web.pages.forms import format_value
 _MAX_TICKS = 6
 _ROC_ROWS = 21
 _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
+DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
 
 RECALL = "Recall (true positive rate)"
 FALSE_POSITIVE_RATE = "False positive rate"
@@ -110,10 +110,10 @@ def _roc(measured: CardEvaluation) -> Plot | None:
         "upper left corner, the better; the dashed line is a random model.",
         x_title=FALSE_POSITIVE_RATE,
         y_title=RECALL,
-        x_ticks=_share_ticks(PLOT.across),
-        y_ticks=_share_ticks(PLOT.up),
+        x_ticks=share_ticks(PLOT.across),
+        y_ticks=share_ticks(PLOT.up),
         lines=[PLOT.line(points)],
-        guide=PLOT.line(_DIAGONAL),
+        guide=PLOT.line(DIAGONAL),
         header=[FALSE_POSITIVE_RATE, RECALL],
         rows=[[format_percent(x, 1), format_percent(y, 1)] for x, y in dict.fromkeys(listed)],
     )
@@ -131,10 +131,10 @@ def _calibration(card: Card, bins: Sequence[CalibrationBin]) -> Plot | None:
         "positive class equals the predicted probability.",
         x_title="Mean predicted probability",
         y_title="Observed frequency",
-        x_ticks=_share_ticks(PLOT.across),
-        y_ticks=_share_ticks(PLOT.up),
+        x_ticks=share_ticks(PLOT.across),
+        y_ticks=share_ticks(PLOT.up),
         lines=[PLOT.line([(bin_.predicted, bin_.observed) for bin_ in bins], dots=True)],
-        guide=PLOT.line(_DIAGONAL),
+        guide=PLOT.line(DIAGONAL),
         header=["Mean predicted probability", "Observed frequency", "Rows"],
         rows=[
             [format_percent(bin_.predicted, 1), format_percent(bin_.observed, 1), format_number(bin_.rows)]
@@ -159,7 +159,7 @@ def _predicted_vs_actual(bins: Sequence[CalibrationBin]) -> Plot:
         x_ticks=[(PLOT.across((tick - low) / extent), format_tick(tick)) for tick in ticks],
         y_ticks=[(PLOT.up((tick - low) / extent), format_tick(tick)) for tick in ticks],
         lines=[PLOT.line(points, dots=True)],
-        guide=PLOT.line(_DIAGONAL),
+        guide=PLOT.line(DIAGONAL),
         header=["Mean prediction", "Mean actual value", "Rows"],
         rows=[
             [format_significant(bin_.predicted), format_significant(bin_.observed), format_number(bin_.rows)]
@@ -181,8 +181,8 @@ def _thresholds(card: Card, measured: CardEvaluation) -> Plot | None:
         f"{format_threshold(card.threshold)}.",
         x_title="Threshold",
         y_title="Share",
-        x_ticks=_share_ticks(PLOT.across),
-        y_ticks=_share_ticks(PLOT.up),
+        x_ticks=share_ticks(PLOT.across),
+        y_ticks=share_ticks(PLOT.up),
         lines=[
             PLOT.line(recall, "Recall: share of actual positives that are predicted positive"),
             PLOT.line(precision, "Precision: share of predicted positives that are correct"),
@@ -316,5 +316,6 @@ def _importance(card: Card) -> list[BarRow]:
     ]
 
 
-def _share_ticks(position: Callable[[float], float]) -> list[Tick]:
+def share_ticks(position: Callable[[float], float]) -> list[Tick]:
+    """Return the ticks of an axis of shares."""
     return [(position(share), format_percent(share)) for share in _QUARTERS]

@@ -1,7 +1,6 @@
 """The endpoints of the pages, which are rendered on the server and work without JavaScript."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -9,36 +8,46 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from database.errors import DatabaseError
+from database.outcomes import outcome_weeks
+from database.record_hash import record_hash
 from jobs.errors import JobsError, TooManyPredictions, UploadRefused
-from jobs.state import Job, JobState, timestamp
+from jobs.state import timestamp
 from model.card import Card
 from model.errors import BrokenModel, ModelError, UnknownModel
 from model.schema import Value
 from web.api.models import found_card
-from web.api.openapi import parse
 from web.api.predictions import DEFAULT_WAIT_SECONDS, prediction_document, validated_record
-from web.api.schemas import JobsQuery
+from web.auth.csrf import check_form
+from web.auth.identity import current_identity
 from web.compression import compress
 from web.ids import unknown_prediction
-from web.jobs.documents import correctable_job, found_job, no_results
 from web.jobs.exports import MAX_SHEET_ROWS
-from web.jobs.listing import list_page
-from web.pages import charts, counterfactuals, error_texts, formatting, forms, model_card, results, upload_options
+from web.pages import (
+    charts,
+    counterfactuals,
+    error_texts,
+    formatting,
+    forms,
+    job_actions,
+    job_list,
+    model_card,
+    results,
+    upload_options,
+)
 from web.pages.evaluation import evaluation
-from web.pages.jobs import view as job_view
+from web.pages.live_figures import LivePerformance, live_performance
+from web.pages.model_history import drift_chart
 from web.pages.posted_form import read_form
 from web.prediction_client import make_request
 from web.problems import Problem, problem_page, to_problem
 from web.request_limits import MAX_CHECKED_BYTES, PREFLIGHT_BYTES
 from web.server.limits import Busy
 from web.services import services
-from web.uploads import rescore
-from web.uploads.bodies import Body, open_body
-from web.uploads.corrections import CorrectionsBody
-from web.uploads.corrections import create_job as create_corrections
+from web.uploads.bodies import open_body
 from web.uploads.options import parse_models
 from web.uploads.parameters import UploadForm
-from web.uploads.upload import Upload, refusals_logged
+from web.uploads.upload import refusals_logged
 
 pages = Blueprint("pages", __name__)
 
@@ -74,6 +83,7 @@ def _read_form() -> None:
     """Read a form before any view acts on it, as ``g.form``; only an upload is read by its view, as a stream."""
     if request.method == "POST" and request.endpoint not in ("pages.create_job", "pages.correct_job"):
         g.form = read_form(request, services().limits.records)
+        check_form(g.form)
 
 
 @pages.after_request
@@ -144,7 +154,9 @@ def probability() -> Response:
 def prediction_page(prediction_id: str) -> Response:
     """Show a prediction that its request could not wait for."""
     stored = services().stored_predictions.get(prediction_id)
-    if stored is None or (stored.result and ("model" not in stored.result or stored.result["several"])):
+    if stored is None or not current_identity().owns(stored.owner):
+        raise unknown_prediction(prediction_id)
+    if stored.result and ((stored.result and "model" not in stored.result) or stored.result["several"]):
         raise unknown_prediction(prediction_id)
     if stored.result is None:
         return _pending_page(prediction_id, request.args)
@@ -162,7 +174,9 @@ def _prediction_page(card: Card, action: str, names: Mapping[str, str], pinned: 
     shown: dict[str, Any] = {"action": action, "method": method, "fields": fields, "pinned": pinned}
     if parsed.faults:
         return _model_page(card, HTTPStatus.UNPROCESSABLE_ENTITY, **shown)
-    request_ = make_request(card, [validated_record(parsed.values, parsed.warnings)], None)
+    owner = current_identity().owner
+    services().store.user_limits.reserve_rows(owner, 1)
+    request_ = make_request(card, [validated_record(parsed.values, parsed.warnings)], None, owner=owner)
     prediction_id, result = services().predictions.ask(request_, DEFAULT_WAIT_SECONDS)
     if result is None:
         return _pending_page(prediction_id, parsed.typed)
@@ -172,6 +186,7 @@ def _prediction_page(card: Card, action: str, names: Mapping[str, str], pinned: 
         outcome=results.outcome(card, document),
         changes=_largest_changes(card, parsed.values, document),
         link=forms.link(action, fields),
+        record_hash=record_hash(card.name, parsed.values),
         **shown,
     )
 
@@ -188,7 +203,7 @@ def _largest_changes(
     variants = counterfactuals.variants(card, record) if "probability" in prediction else []
     if not variants:
         return []
-    request_ = make_request(card, [{"values": variant.record} for variant in variants], None, several=True)
+    request_ = make_request(card, [{"values": variant.record} for variant in variants], None, True, transient=True)
     try:
         prediction_id, result = services().predictions.ask(request_, _CHANGES_WAIT_SECONDS)
     except (TooManyPredictions, Busy):
@@ -234,7 +249,18 @@ def _card_section(card: Card) -> dict[str, Any]:
         "evaluation": evaluation(card),
         "importance_metric": model_card.importance_metric(card),
         "versions": services().catalog.versions(card.name),
+        "live": _live_performance(card),
     }
+
+
+def _live_performance(card: Card) -> LivePerformance | None:
+    """Return how well the model predicted what happened; None if nothing is known, or the database is away."""
+    try:
+        with services().database.reading() as connection:
+            weeks = outcome_weeks(connection, card.name)
+            return live_performance(card, weeks, drift_chart(connection, card)) if weeks else None
+    except DatabaseError:
+        return None
 
 
 def _other_models(name: str) -> list[str]:
@@ -266,15 +292,10 @@ def create_job() -> BaseResponse:
         with refusals_logged():
             body = open_body(request, services().settings.max_upload_bytes, services().limits.uploads)
             form = body.form
-            job_id = _upload(body).receive_all()
+            job_id = job_actions.upload_of(body).receive_all()
     except (JobsError, ModelError) as error:
         return _refused_upload_page(error, form)
     return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
-
-
-def _upload(body: Body) -> Upload:
-    own = services()
-    return Upload(body, own.store, own.sender, own.catalog, own.settings)
 
 
 def _refused_upload_page(error: Exception, form: UploadForm) -> Response:
@@ -293,103 +314,15 @@ def _refused_upload_page(error: Exception, form: UploadForm) -> Response:
     return response
 
 
-@pages.get("/jobs")
-def jobs_page() -> Response:
-    """List the jobs, newest first."""
-    query = parse(JobsQuery, request.args.to_dict())
-    listed = list_page(services().store, query.limit, query.cursor, query.state)
-    unfinished = any(not item.job.state.ended for item in listed.jobs)
-    page = render_template(
-        "jobs.html",
-        listed=listed,
-        query=query,
-        states=list(JobState),
-        unfinished=unfinished,
-        default_limit=JobsQuery.model_fields["limit"].default,
-    )
-    return make_response(page)
+pages.get("/jobs")(job_list.jobs_page)
+pages.get("/jobs/selected")(job_list.after_selection)
+pages.post("/jobs/selected")(job_list.selected_jobs)
 
 
-@pages.get("/jobs/<job:job_id>")
-def job_page(job_id: str) -> Response:
-    """Show the progress of a job, and, once it has ended, its summary, rejected rows and downloads."""
-    return _job_page(found_job(job_id))
-
-
-def _job_page(job: Job, status: HTTPStatus = HTTPStatus.OK, **shown: Any) -> Response:
-    """Return the page of a job; ``shown`` are the typed values of the form that scores it again, and their problem.
-
-    ``target`` among them is the address of the form that the problem is about.
-    """
-    variables = {
-        "model": rescore.models_of(job),
-        "threshold": job.threshold,
-        "choices": rescore.choices(job, services().catalog),
-        **shown,
-    }
-    view = job_view(services().store, services().catalog, job)
-    return make_response(render_template("job.html", view=view, **variables), status)
-
-
-@pages.get("/jobs/<job:job_id>/again")
-@pages.get("/jobs/<job:job_id>/cancel")
-@pages.get("/jobs/<job:job_id>/corrections")
-@pages.get("/jobs/<job:job_id>/delete")
-def after_action(job_id: str) -> BaseResponse:
-    """Redirect to the page of the job, if the address of an action is opened or reloaded."""
-    return redirect(url_for("pages.job_page", job_id=found_job(job_id).id), HTTPStatus.SEE_OTHER)
-
-
-@pages.post("/jobs/<job:job_id>/again")
-def score_again(job_id: str) -> BaseResponse:
-    """Create a job from the rows of a succeeded one, for another threshold or model, and redirect to its page."""
-    job = found_job(job_id)
-    if job.state is not JobState.SUCCEEDED:
-        raise no_results(job)
-    form = UploadForm.of(g.form)
-    try:
-        form = rescore.form_of(job, g.form, services().catalog)
-        body = rescore.body_of(services().store, job, form)
-        with refusals_logged():
-            new_id = _upload(body).receive_all()
-    except (JobsError, ModelError) as error:
-        problem = to_problem(error)
-        if problem is None:
-            raise
-        typed = {name: text for name, text in asdict(form).items() if text is not None}
-        response = _job_page(job, HTTPStatus(problem.status), refusal=problem, **typed)
-        response.headers.extend(problem.headers)
-        return response
-    return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
-
-
-@pages.post("/jobs/<job:job_id>/corrections")
-def correct_job(job_id: str) -> BaseResponse:
-    """Create a job from an edited file of rejected rows, and redirect to its page."""
-    job = correctable_job(job_id)
-    try:
-        with CorrectionsBody.received(request, services()) as body:
-            new_id = create_corrections(services(), job, body)
-    except (JobsError, ModelError) as error:
-        problem = to_problem(error)
-        if problem is None:
-            raise
-        return _job_page(job, HTTPStatus(problem.status), refusal=problem, target="#corrections")
-    return redirect(url_for("pages.job_page", job_id=new_id), HTTPStatus.SEE_OTHER)
-
-
-@pages.post("/jobs/<job:job_id>/cancel")
-def cancel_job(job_id: str) -> BaseResponse:
-    """Cancel a job that has not ended."""
-    services().store.cancel(found_job(job_id).id)
-    return redirect(url_for("pages.job_page", job_id=job_id), HTTPStatus.SEE_OTHER)
-
-
-@pages.post("/jobs/<job:job_id>/delete")
-def delete_job(job_id: str) -> BaseResponse:
-    """Delete a job, after canceling it if it has not ended; a job that is gone already is no error."""
-    store = services().store
-    if store.get(job_id) is not None:
-        store.cancel(job_id)
-        store.remove(job_id)
-    return redirect(url_for("pages.jobs_page"), HTTPStatus.SEE_OTHER)
+pages.get("/jobs/<job:job_id>")(job_actions.job_page)
+for _action in ("again", "cancel", "corrections", "delete"):
+    pages.get(f"/jobs/<job:job_id>/{_action}")(job_actions.after_action)
+pages.post("/jobs/<job:job_id>/again")(job_actions.score_again)
+pages.post("/jobs/<job:job_id>/cancel")(job_actions.cancel_job)
+pages.post("/jobs/<job:job_id>/corrections")(job_actions.correct_job)
+pages.post("/jobs/<job:job_id>/delete")(job_actions.delete_job)

@@ -55,8 +55,9 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:
     """Create the directory of the request counters, without those of an earlier run."""
-    if not _settings.only_local:
-        server.log.warning("HOST=%s: there is no login; whoever reaches this address sees all jobs", _settings.host)
+    if not _settings.only_local and not _settings.auth_on:
+        text = "SCORELINE_AUTH=off with HOST=%s: there is no login; whoever reaches this address sees all jobs"
+        server.log.warning(text, _settings.host)
     shutil.rmtree(_settings.counters_dir, ignore_errors=True)
     _settings.counters_dir.mkdir(mode=0o700)
 
@@ -75,9 +76,14 @@ def post_fork(_server: Any, worker: Any) -> None:
     count_together(_settings.counters_dir, worker.place)
 
 
-def post_worker_init(_worker: Any) -> None:
-    """Exempt what is loaded from garbage collection, which would delay requests by 60 ms."""
+def post_worker_init(worker: Any) -> None:
+    """Exempt what is loaded from garbage collection, which would delay requests by 60 ms.
+
+    One worker tells how to become the first administrator.
+    """
     gc.freeze()
+    if _settings.auth_on and worker.place == 0:
+        worker.wsgi.extensions["announce_first_administrator"]()
 
 
 def on_exit(_server: Any) -> None:

@@ -31,7 +31,7 @@ class ConcurrencyLimit:
 
     def acquire(self, address: str = "") -> None:
         """Acquire a place for the client with this address; raise ``Busy`` if there is none."""
-        client = _client(address)
+        client = client_of(address)
         with self._lock:
             if self._taken.total() >= self._limit or self._taken[client] >= self._limit_per_client:
                 raise Busy(f"too many {self._what} at once")
@@ -39,7 +39,7 @@ class ConcurrencyLimit:
 
     def release(self, address: str = "") -> None:
         """Release a place."""
-        client = _client(address)
+        client = client_of(address)
         with self._lock:
             self._taken[client] -= 1
             if not self._taken[client]:
@@ -55,7 +55,8 @@ class ConcurrencyLimit:
             self.release(address)
 
 
-def _client(address: str) -> str:
+def client_of(address: str) -> str:
+    """Return the client of an address: of IPv6 the /64 network."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:  # a Unix socket has none

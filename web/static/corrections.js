@@ -5,7 +5,7 @@ import { parseCells } from "./clipboard.js";
 import { Edits } from "./edits.js";
 import { formatNumber } from "./format.js";
 import { GridTable } from "./grid-table.js";
-import { announce, createElement } from "./page.js";
+import { announce, createElement, ownPageHeader } from "./page.js";
 import { problemSummary } from "./preview.js";
 
 const APPLY_LIMIT = 1000;
@@ -245,7 +245,11 @@ class Grid {
     try {
       const response = await fetch(this.element.dataset.send, {
         method: "POST",
-        headers: { "Content-Type": "application/json", "Idempotency-Key": this.edits.key(JSON.stringify(records)) },
+        headers: {
+          "Content-Type": "application/json",
+          "Idempotency-Key": this.edits.key(JSON.stringify(records)),
+          ...ownPageHeader(),
+        },
         body: JSON.stringify({ records }),
       });
       const answer = await response.json();

@@ -8,10 +8,18 @@ const IDLE_INTERVAL = 10000;
 async function refresh() {
   try {
     const { status, page } = await fetchPage(location.href);
-    if (status === 200) replacePart("jobs", page);
+    if (status === 200) show(page);
   } catch {
     // Keep the list as it is; the next refresh may succeed.
   }
+}
+
+/** Show the list as it is now; what the reader has selected stays selected. */
+function show(page) {
+  const selected = new Set([...document.querySelectorAll("#jobs [name=job]:checked")].map(({ value }) => value));
+  for (const box of page.querySelectorAll("#jobs [name=job]")) box.toggleAttribute("checked", selected.has(box.value));
+  for (const box of document.querySelectorAll("#jobs [name=job]")) box.toggleAttribute("checked", box.checked);
+  replacePart("jobs", page);
 }
 
 function scheduleRefresh() {

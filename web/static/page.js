@@ -26,12 +26,18 @@ addEventListener("pointerdown", ({ target, button }) => {
   });
 });
 
+/** The header that shows that a request comes from our own page; empty where signing in is off. */
+export function ownPageHeader() {
+  const token = document.querySelector('meta[name="csrf-token"]')?.content;
+  return token ? { "X-CSRF-Token": token } : {};
+}
+
 /**
  * Fetch a page as a document, with the status of the response; waits until no button is pressed.
  * Rejects if the service cannot be reached.
  */
 export async function fetchPage(address, options = {}) {
-  const response = await fetch(address, { headers: { Accept: "text/html" }, ...options });
+  const response = await fetch(address, { headers: { Accept: "text/html", ...ownPageHeader() }, ...options });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   showLocalTimes(page);
   await released;

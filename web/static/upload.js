@@ -2,7 +2,7 @@
 // page of the job opens. Without JavaScript the form uploads in one step.
 
 import { asSentence, formatDuration, formatProgress, formatSize } from "./format.js";
-import { announce, createElement } from "./page.js";
+import { announce, createElement, ownPageHeader } from "./page.js";
 import { problemSummary, showPreview } from "./preview.js";
 
 const form = document.getElementById("upload-form");
@@ -94,7 +94,7 @@ function requestOf(file) {
   const fields = [...new FormData(form)].filter(([, value]) => typeof value === "string");
   const query = new URLSearchParams([...fields, ["filename", file.name]]);
   const type = WHOLE_FILES.test(file.name) ? "application/octet-stream" : "text/csv";
-  const headers = { "Content-Type": type, ...(isGzip && { "Content-Encoding": "gzip" }) };
+  const headers = { "Content-Type": type, ...(isGzip && { "Content-Encoding": "gzip" }), ...ownPageHeader() };
   return { query, headers, isGzip };
 }
 

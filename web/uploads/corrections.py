@@ -6,7 +6,7 @@ import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Self
 
@@ -19,7 +19,7 @@ from jobs.csv.rejected import RejectedRecords
 from jobs.errors import UploadRefused
 from jobs.formats.detection import TITLES, Format
 from jobs.messages import CorrectedRows, Rejects
-from jobs.state import Job
+from jobs.state import Job, Owner, Visibility
 from jobs.store.chunks import Corrections
 from jobs.store.idempotency import IdempotencyKey
 from jobs.store.job_store import JobStore
@@ -97,13 +97,18 @@ class CorrectionsBody:
         return read_file(self.data, self.encoding, columns)
 
 
-def create_job(services: Services, job: Job, body: CorrectionsBody, key: IdempotencyKey | None = None) -> str:
+def create_job(
+    services: Services, job: Job, body: CorrectionsBody, owner: Owner, key: IdempotencyKey | None = None
+) -> str:
     """Create a job that corrects rows of one that has succeeded, and return its id. The job is durable then.
+
+    It belongs to ``owner``. Who corrects a job of their own shows the new one to whom they show that one; who corrects
+    another's, to nobody.
 
     Raises:
         UploadRefused: the corrections cannot be read or do not fit the job's rejected rows.
         UnknownModel, BrokenModel: a model of the job is gone or cannot be used, so no row could be scored.
-        TooManyJobs, StoreFull, UnsuitableStore: nothing was stored.
+        TooManyJobs, StoreFull, UnsuitableStore, RateLimited: nothing was stored.
         Overtaken: another request under the idempotency key was complete before.
         Problem: ``unknown_job``, if the job is deleted or expires meanwhile.
     """
@@ -111,12 +116,16 @@ def create_job(services: Services, job: Job, body: CorrectionsBody, key: Idempot
     with refusals_logged():
         store.check_room()
         store.check_copy(job.id)
+        store.user_limits.check_jobs(owner.id)
         cards = [services.catalog.usable_card(name, version) for name, version in job.models]
         columns = CorrectedColumns(RecordColumns.of(job), store.columns(job.id), cards, job.dialect.decimal, job.codec)
         try:
             corrections = corrections_of(store, job, body.rows(columns))
         except TransferBroken as error:
             raise unknown_job(job.id) from error
+        store.user_limits.reserve_rows(owner.id, corrections.rows)
+    visibility = job.visibility if owner.id == job.owner.id else Visibility.PRIVATE
+    corrections = replace(corrections, owner=owner, visibility=visibility)
     job_id = secrets.token_hex(16)
     sent = store.correct(job_id, corrections, key.key if key else None, body.fingerprint(job.id))
     if sent is None:

@@ -9,6 +9,7 @@ import pydantic
 from jobs.csv.header_refusals import duplicate_columns, missing_columns, no_header
 from jobs.csv.reader import CountMatches, Header
 from jobs.errors import Detail, UploadRefused
+from jobs.state import Visibility
 from model.card import Card, ModelKind
 from model.catalog import Catalog
 from model.joint_schema import joint_schema, match_columns
@@ -32,6 +33,7 @@ class ScoringOptions:
     threshold: float | None
     explain: int | None
     warnings: bool = False
+    visibility: Visibility = Visibility.PRIVATE
 
     @classmethod
     def of(cls, form: UploadForm, catalog: Catalog) -> Self:
@@ -47,6 +49,7 @@ class ScoringOptions:
             parse_threshold(form.threshold, *cards),
             parse_explain(form.explain, cards),
             parse_flag("warnings", form.warnings),
+            parse_visibility(form.visibility),
         )
 
     @property
@@ -177,6 +180,15 @@ def parse_threshold(text: str | None, *cards: Card) -> float | None:
     if not 0.0 <= threshold <= 1.0:
         raise UploadRefused("bad_threshold", f"threshold {text[:40]!r} is not a number in 0..1")
     return abs(threshold)
+
+
+def parse_visibility(text: str | None) -> Visibility:
+    """Return who sees the job besides its owner; raise ``UploadRefused``."""
+    try:
+        return Visibility(text or Visibility.PRIVATE)
+    except ValueError:
+        choices = " or ".join(Visibility)
+        raise UploadRefused("bad_parameter", f"visibility {text!r} is not {choices}") from None
 
 
 def parse_flag(name: str, text: str | None) -> bool:

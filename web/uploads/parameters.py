@@ -11,9 +11,11 @@ from pydantic import Field, WithJsonSchema
 
 from jobs.csv.decoding import ENCODINGS
 from jobs.formats.detection import Format
+from jobs.state import Visibility
 
 _PROBABILITY = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
+_VISIBILITY = {"type": "string", "enum": list(Visibility), "default": Visibility.PRIVATE.value}
 _FLAG = {"type": "boolean", "default": False}
 _DECIMAL = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", ".", ","]}
 _ENCODING = {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["", *ENCODINGS]}
@@ -91,6 +93,11 @@ class UploadForm:
     ] = None
     sheet: Annotated[
         str | None, Field(description="name or number (from 1) of a workbook's sheet; by default the first one")
+    ] = None
+    visibility: Annotated[
+        str | None,
+        WithJsonSchema(_VISIBILITY),
+        Field(description="`team`: all who are signed in see the job; by default only its owner and administrators do"),
     ] = None
 
     NAMES: ClassVar[tuple[str, ...]]

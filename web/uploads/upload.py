@@ -20,6 +20,7 @@ from jobs.errors import JobsError, UploadRefused
 from jobs.formats.detection import Format
 from jobs.messages import InputChunk
 from jobs.settings import Settings
+from jobs.state import NOBODY, Owner
 from jobs.store.chunks import NewJob
 from jobs.store.idempotency import IdempotencyKey
 from jobs.store.job_store import JobStore
@@ -83,11 +84,12 @@ class Upload:
         settings: Settings,
         shown: bool = False,
         idempotency: IdempotencyKey | None = None,
+        owner: Owner = NOBODY,
     ) -> None:
         self.job_id: str | None = None
         self._body, self._form = body, body.form
         self._store, self._sender, self._catalog, self._settings = store, sender, catalog, settings
-        self._shown, self._idempotency = shown, idempotency
+        self._shown, self._idempotency, self._owner = shown, idempotency, owner
         self._digest = hashlib.sha256()
         if not body.fields_may_follow:
             self._read_form()
@@ -101,6 +103,7 @@ class Upload:
         self._size = self._chunks = 0
         self._began, self._stored = time.monotonic(), 0.0
         store.check_room()
+        store.user_limits.check_jobs(owner.id)
 
     def _read_form(self) -> None:
         """Evaluate the parameters; of a form when its file begins, since form fields may precede it."""
@@ -251,6 +254,8 @@ class Upload:
         rows = self._cutter.rows if self._cutter else None
         if rows == 0:
             raise UploadRefused("no_rows", "the file has a header but no rows")
+        if rows is not None:  # of a file that is converted, its worker counts them
+            self._store.user_limits.reserve_rows(self._owner.id, rows)
         idempotency_key = self._idempotency.key if self._idempotency else None
         sent = self._store.seal(
             self.job_id,
@@ -309,5 +314,7 @@ class Upload:
             added_columns=options.added_columns,
             format=self._source.kind.value if self._source else Format.CSV.value,
             sheet=self._form.sheet if self._source else None,
+            owner=self._owner,
+            visibility=options.visibility,
         )
         return with_header(new, self._start, options) if self._start else new

@@ -1,4 +1,4 @@
--- Prepended to every script about a job, after totals.lua. Names the keys and holds what several scripts do.
+-- Prepended to every script about a job, after totals.lua and outbox.lua. Names the keys and holds what several scripts do.
 -- KEYS[1..8]: the job's keys in the order of keys.JobKeys.all(); KEYS[9..11]: unfinished jobs, visible jobs, totals.
 --
 -- Redis runs a script as one step: no other command comes in between, and with `appendfsync always` its writes are
@@ -49,6 +49,18 @@ local function keep_job(key, id, retention)
     redis.call('EXPIRE', key, retention)
 end
 
+-- Puts the job into the lists of those who see it, by the time when it was created. The lists of the owner and of the
+-- team have the key of all jobs and what keys.jobs_of and keys.TEAM_JOBS append.
+local function list_job(id, created, retention)
+    local lists, whose = {JOBS}, redis.call('HMGET', JOB, 'owner', 'visibility')
+    if whose[1] and whose[1] ~= '' then lists[#lists + 1] = JOBS .. ':owner:' .. whose[1] end
+    if whose[2] == 'team' then lists[#lists + 1] = JOBS .. ':team' end
+    for _, list in ipairs(lists) do
+        redis.call('ZADD', list, created, id)
+        extend_expiry(list, retention)
+    end
+end
+
 -- Ends the lease of `owner` on a chunk, which becomes due at the given time; returns whether `owner` held it. `owner`
 -- is a prefix: a task and its delivery, or the task alone. With `failed`, the attempt failed because of the chunk
 -- itself; otherwise the lease stays counted as lost.
@@ -89,12 +101,31 @@ local function hand_out(window, grace, at)
     return sent
 end
 
+-- Tells the recorder how the job ended, with all that the database keeps of it.
+local function tell_recorder(id)
+    local names = {
+        'owner', 'visibility', 'model', 'version', 'compared', 'filename', 'threshold', 'size', 'total', 'scored',
+        'rejected', 'warned', 'repaired', 'created', 'started', 'finished', 'state', 'error',
+    }
+    local entry = {'kind', 'job', 'id', id}
+    for position, value in ipairs(redis.call('HMGET', JOB, unpack(names))) do
+        entry[#entry + 1] = names[position]
+        entry[#entry + 1] = value or ''
+    end
+    entry[#entry + 1] = 'summary'
+    entry[#entry + 1] = cjson.encode(redis.call('HGETALL', SUMMARY))
+    add_to_outbox(entry)
+    limit_outbox(TOTALS)
+end
+
 -- Ends the job: keeps its results for the retention time and drops what only scoring needed. Returns its state, rows
 -- scored, rows rejected, and milliseconds since the upload began; job_log.log_end logs them.
 local function finish(id, state, at)
-    local fields = redis.call('HMGET', JOB, 'retention', 'scored', 'rejected', 'created')
+    local fields = redis.call('HMGET', JOB, 'retention', 'scored', 'rejected', 'created', 'sealed', 'shown')
     local retention, seconds = tonumber(fields[1]), at - tonumber(fields[4])
     redis.call('HSET', JOB, 'state', state, 'finished', at, 'expires', at + retention)
+    -- An upload that nobody has seen is no job yet; `seal` tells of it if it becomes one.
+    if fields[5] == '1' or fields[6] == '1' then tell_recorder(id) end
     redis.call('ZREM', UNFINISHED, id)
     -- UNLINK frees the memory in the background: the input of a large job is many megabytes.
     redis.call('UNLINK', INPUT, INFLIGHT, LEASES, COUNTS)

@@ -18,12 +18,12 @@ for position = 4, #ARGV, 2 do redis.call('HSET', JOB, ARGV[position], ARGV[posit
 local at, retention = now(), tonumber(fields[3])
 redis.call('HSET', JOB, 'sealed', 1, 'expires', at + retention)
 if KEYS[12] then keep_job(KEYS[12], id, retention) end
-redis.call('ZADD', JOBS, fields[4], id)
-extend_expiry(JOBS, retention)
+list_job(id, fields[4], retention)
 extend_expiry(UNFINISHED, retention)
 expire_job(retention)
 count(TOTALS, 'jobs:accepted')
 if ended(fields[1]) then
+    tell_recorder(id)
     publish_change(id, at)
     return {{}}
 end

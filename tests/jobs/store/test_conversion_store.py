@@ -11,6 +11,7 @@ from jobs.store.conversion_store import ConversionLost
 from jobs.store.job_record import JobField
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
+from jobs.store.outbox import Outbox
 from tests.jobs.store.conftest import NEW, found
 from tests.stack import wait_until
 
@@ -57,6 +58,8 @@ def test_a_job_whose_chunks_are_all_recorded_ends_with_its_conversion(store: Job
     store.record(job_id, 0, ScoredChunk(b"", b"", 1, 0))
     assert store.end_conversion(job_id, claimed.owner, 2, {JobField.TOTAL: 1}) == []
     assert found(store, job_id).state is JobState.SUCCEEDED
+    [entry] = Outbox(store.redis, 0.8).read(10, 1000)
+    assert (entry.fields["id"], entry.fields["state"], entry.fields["total"]) == (job_id, "succeeded", "1")
 
 
 def test_a_second_converter_takes_over_where_the_first_went_silent(store: JobStore) -> None:

@@ -9,10 +9,12 @@ from redis.exceptions import RedisError
 from jobs.errors import StoreFull
 from jobs.messages import CorrectedRows, InputChunk, Rejects, decompress
 from jobs.settings import Settings
-from jobs.state import JobState
+from jobs.state import JobState, Owner, Visibility
+from jobs.store import keys
 from jobs.store.chunks import Corrections, ReplacedChunk, ScoredChunk
 from jobs.store.idempotency import FirstUpload, IdempotencyKey, Overtaken
 from jobs.store.job_store import JobStore
+from jobs.store.outbox import Outbox
 from tests.jobs.store.conftest import found, upload
 
 CHUNKS = 5
@@ -175,7 +177,7 @@ def test_corrections_are_refused_where_the_store_has_no_room_for_a_copy(store: J
     corrects = upload(store, 1)
     store.record(corrects, 0, replace(rejecting(0), output=secrets.token_bytes(1 << 22)))
     store.check_copy(corrects)
-    used = store.redis.info("memory")["used_memory"]
+    before, used = store.redis.config_get("maxmemory"), store.redis.info("memory")["used_memory"]
     store.redis.config_set("maxmemory", used + (1 << 21))
     try:
         with pytest.raises(StoreFull):
@@ -184,6 +186,29 @@ def test_corrections_are_refused_where_the_store_has_no_room_for_a_copy(store: J
         with pytest.raises(RedisError):
             store.correct(secrets.token_hex(16), corrections(corrects, 0))
     finally:
-        store.redis.config_set("maxmemory", 0)
+        store.redis.config_set("maxmemory", before["maxmemory"])
     assert found(store, corrects).corrected_by == ()
     assert len(store.page(10, None, None)) == 1
+
+
+@pytest.mark.parametrize("visibility", Visibility)
+def test_corrections_belong_to_whoever_makes_them(store: JobStore, visibility: Visibility) -> None:
+    corrects, job_id = corrected_job(store), secrets.token_hex(16)
+    store.redis.hset(keys.job(corrects), mapping={"owner": "1", "owner_name": "Ann", "visibility": "team"})
+    ben = Owner("2", "Ben")
+    assert store.correct(job_id, replace(corrections(corrects, 0), owner=ben, visibility=visibility)) == [0]
+    assert (found(store, job_id).owner, found(store, job_id).visibility) == (ben, visibility)
+    assert found(store, corrects).owner == Owner("1", "Ann")
+    lists = (keys.jobs_of("1"), keys.jobs_of("2"), keys.TEAM_JOBS)
+    listed = [[job.id for job in store.page(10, None, None, [name])] for name in lists]
+    assert listed == [[], [job_id], [job_id] if visibility is Visibility.TEAM else []]
+
+
+def test_corrections_are_told_of_once_when_they_end(store: JobStore) -> None:
+    corrects, outbox = corrected_job(store), Outbox(store.redis, 0.8)
+    job_id, _ = correct(store, corrects, 0)
+    store.record(job_id, 0, right(0))
+    first, second = outbox.read(10, 1000)
+    assert (first.fields["id"], first.fields["rejected"]) == (corrects, str(CHUNKS))
+    assert (second.fields["id"], second.fields["state"]) == (job_id, "succeeded")
+    assert (second.fields["scored"], second.fields["rejected"]) == (str(2 * CHUNKS + 1), str(CHUNKS - 1))

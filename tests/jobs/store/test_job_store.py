@@ -343,7 +343,7 @@ def test_one_process_reconciles_at_a_time(store: JobStore) -> None:
 def test_a_full_store_takes_no_upload_and_finishes_what_it_has(store: JobStore, settings: Settings) -> None:
     job_id = upload(store, 1)
     store.claim(job_id, 0, "task")
-    used = store.redis.info("memory")["used_memory"]
+    before, used = store.redis.config_get("maxmemory"), store.redis.info("memory")["used_memory"]
     store.redis.config_set("maxmemory", used)
     try:
         with pytest.raises(StoreFull):
@@ -352,7 +352,7 @@ def test_a_full_store_takes_no_upload_and_finishes_what_it_has(store: JobStore, 
         store.record(job_id, 0, SCORED)
         assert found(store, job_id).state is JobState.SUCCEEDED
     finally:
-        store.redis.config_set("maxmemory", 0)
+        store.redis.config_set("maxmemory", before["maxmemory"])
 
 
 def test_beyond_the_maximum_number_of_jobs_uploads_are_refused(store: JobStore, settings: Settings) -> None:

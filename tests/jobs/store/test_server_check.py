@@ -129,7 +129,7 @@ def test_the_web_reports_it(lossy: Settings, models: Path) -> None:
     assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unsuitable")
 
 
-@pytest.mark.parametrize("module", ["ops.launch", "worker bulk", "worker.reconcile"])
+@pytest.mark.parametrize("module", ["ops.launch", "worker bulk", "worker.reconcile", "worker.recording.recorder"])
 def test_nothing_starts(lossy: Settings, models: Path, tmp_path: Path, module: str) -> None:
     (tmp_path / "models").symlink_to(models)
     environment = {

@@ -76,7 +76,8 @@ def test_every_page_is_whole_and_asks_nobody_else(service: Stack, path: str) -> 
     assert "'unsafe" not in answer.headers["Content-Security-Policy"]
     labels = {label.attrib["for"] for label in page.all("label")}
     for tag in ("input", "select"):
-        assert all(e.get("type") == "hidden" or e.attrib["id"] in labels for e in page.all(tag))
+        shown = [e for e in page.all(tag) if e.get("type") != "hidden"]
+        assert all(e.get("aria-label") or e.attrib["id"] in labels for e in shown)
     for element in page.root.iter():
         for address in (element.get("src"), element.get("href")):
             assert not address or not urlsplit(address).netloc

@@ -2,6 +2,7 @@
 
 import gc
 import runpy
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.stack import ROOT
 def test_loaded_modules_are_exempt_from_garbage_collection() -> None:
     settings = runpy.run_path(str(ROOT / "web" / "server" / "gunicorn.conf.py"))
     try:
-        settings["post_worker_init"](None)
+        settings["post_worker_init"](SimpleNamespace(place=0))
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()

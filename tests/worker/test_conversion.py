@@ -1,0 +1,62 @@
+"""A conversion counts its rows for the owner of the file, as an upload of CSV does before it is accepted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from jobs.errors import UploadRefused
+from jobs.messages import CONVERSION
+from jobs.settings import Settings
+from jobs.state import JobState, Owner
+from jobs.store.chunks import NewJob
+from jobs.store.connection import connect
+from jobs.store.job_store import JobStore
+from jobs.store.prediction_store import new_id
+from jobs.store.task_sender import TaskSender
+from model.catalog import Catalog
+from tests.jobs.formats.files import xlsx
+from tests.jobs.store.conftest import NEW, found
+from tests.web.records import HEADER, ROW
+from worker.conversion import Conversion, problem_of
+
+WORKBOOK = xlsx(("People", [HEADER.split(","), *3 * [ROW.split(",")]]))
+
+
+def convert(store: JobStore, settings: Settings, models: Path, owner: Owner) -> str:
+    """Upload a workbook of three rows and convert it; return the id of its job."""
+    card = Catalog(models).card("income")
+    new: NewJob = replace(NEW, id=new_id(), version=card.version, owner=owner, format="xlsx", header=b"")
+    store.begin(new)
+    store.append_source(new.id, 0, WORKBOOK)
+    store.seal(new.id, total=None)
+    claimed = store.claim(new.id, CONVERSION, "task")
+    assert claimed
+    sender = TaskSender(store.redis, settings)
+    try:
+        Conversion(store, sender, settings, found(store, new.id), claimed.owner).run(claimed.chunk.rows, [card])
+    except UploadRefused as refused:
+        store.fail(new.id, refused.detail, problem_of(refused))
+    return new.id
+
+
+def test_a_workbook_with_more_rows_than_its_owner_may_send_today_fails(server: Settings, models: Path) -> None:
+    settings = server.model_copy(update={"user_rows_per_day": 5})
+    redis = connect(settings)
+    redis.flushall()
+    store, ann = JobStore(redis, settings), Owner("1", "Ann")
+    jobs = [found(store, convert(store, settings, models, ann)) for _ in range(2)]
+    assert [(job.state, job.total) for job in jobs] == [(JobState.RUNNING, 3), (JobState.FAILED, None)]
+    problem = jobs[1].problem
+    assert problem
+    assert problem["code"] == "rate_limited"
+    assert "5 rows a day" in str(jobs[1].error)
+    assert found(store, convert(store, settings, models, Owner("2", "Ben"))).total == 3
+    redis.close()
+
+
+def test_a_workbook_of_nobody_has_no_limit(server: Settings, models: Path) -> None:
+    settings = server.model_copy(update={"user_rows_per_day": 1})
+    redis = connect(settings)
+    redis.flushall()
+    store = JobStore(redis, settings)
+    assert found(store, convert(store, settings, models, Owner())).state is JobState.RUNNING
+    redis.close()

@@ -1,0 +1,140 @@
+"""Endpoints for outcomes: what really happened, and how well a model predicted it."""
+
+from datetime import date
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import Field
+
+from database import outcomes
+from jobs.errors import Detail, UploadRefused
+from model.card import Card, ModelKind
+from web.api.models import found_card
+from web.api.openapi import answer, operation_name, problems
+from web.api.request_schemas import ModelPath
+from web.outcomes.matching import match_jobs, match_predictions
+from web.outcomes.reading import GivenOutcome, read_outcomes
+from web.problems import Problem
+from web.request_limits import MAX_JSON_BYTES
+from web.responses import json_response
+from web.schemas import Described, Fault
+from web.services import services
+from web.uploads.bodies import open_body
+
+api = APIBlueprint(
+    "outcomes",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="outcomes", description="what really happened, and how well it was predicted")],
+    operation_id_callback=operation_name,
+)
+
+_MAX_FAULTS = 1000
+_MEASURABLE = (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER, ModelKind.REGRESSOR)
+
+
+class OutcomesAccepted(Described):
+    """How many outcomes were taken, and the faults of the others by line (`row`), at most 1,000 of them."""
+
+    accepted: int
+    rejected: int
+    errors: list[Fault]
+
+
+class MeasuredMetric(Described):
+    """A metric with its 95 % confidence interval."""
+
+    value: float
+    interval: list[float] | None
+
+
+class LiveCalibrationBin(Described):
+    """Predictions with similar probabilities: their mean, and how often the positive class happened."""
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+class OutcomeWeekDocument(Described):
+    """The figures of a version of a model on the outcomes of a week."""
+
+    week: date = Field(description="the Monday of the week in which it was predicted, in UTC")
+    version: str
+    rows: int = Field(description="predictions whose outcome is known")
+    accuracy: MeasuredMetric | None = None
+    roc_auc: MeasuredMetric | None = None
+    mae: MeasuredMetric | None = None
+    rmse: MeasuredMetric | None = None
+    calibration: list[LiveCalibrationBin] | None = None
+
+
+class OutcomeWeeks(Described):
+    """The figures of a model, newest week first."""
+
+    weeks: list[OutcomeWeekDocument]
+
+
+_CSV_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "a CSV file (`text/csv` or `application/octet-stream`) with the columns `job`, `row` and `value`, "
+    "or `prediction` and `value`",
+    # As for uploads: client generators do not support bodies of text/csv.
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@api.post(
+    "/models/<name>/outcomes",
+    summary="Tell what really happened",
+    responses={200: answer(OutcomesAccepted, "what was taken"), **problems(400, 404, 408, 413, 415, 422, 503)},
+    openapi_extensions={"requestBody": _CSV_BODY},
+)
+def create_outcomes(path: ModelPath) -> Response:
+    """A second outcome of a row or prediction takes the place of the first. The figures follow within seconds.
+
+    Rows of a job are found while its results are kept, predictions while they are in the history.
+    """
+    card = _measurable(found_card(path.name))
+    body = open_body(request, MAX_JSON_BYTES, services().limits.uploads)
+    lines = list(read_outcomes(b"".join(body.blocks), card))
+    given = [line for line in lines if isinstance(line, GivenOutcome)]
+    if not lines:
+        raise UploadRefused("no_rows", "the file has no lines after its header")
+    of_jobs = [outcome for outcome in given if outcome.row]
+    of_predictions = [outcome for outcome in given if not outcome.row]
+    matched = [*match_jobs(services().store, of_jobs, card.name)]
+    if of_predictions:
+        matched += match_predictions(services().database, of_predictions, card.name)
+    rows = [match for match in matched if isinstance(match, dict)]
+    with services().database.writing() as connection:
+        outcomes.write_outcomes(connection, rows)
+    faults = [item for item in (*lines, *matched) if isinstance(item, Detail)]
+    faults.sort(key=lambda fault: fault.row or 0)
+    errors = [Fault.model_validate(fault.as_dict()) for fault in faults[:_MAX_FAULTS]]
+    return json_response(OutcomesAccepted(accepted=len(rows), rejected=len(faults), errors=errors))
+
+
+@api.get(
+    "/models/<name>/outcomes",
+    summary="Get the live figures of a model",
+    responses={200: answer(OutcomeWeeks, "figures by week and version"), **problems(404, 422, 503)},
+)
+def get_outcomes(path: ModelPath) -> Response:
+    """How well the model predicted what happened, by week and version."""
+    card = found_card(path.name)
+    with services().database.reading() as connection:
+        weeks = outcomes.outcome_weeks(connection, card.name)
+    documents = [{"week": week["week"].isoformat(), "version": week["version"], **week["figures"]} for week in weeks]
+    return json_response({"weeks": documents})
+
+
+def _measurable(card: Card) -> Card:
+    """Return the card; raise Problem ``not_measurable`` if outcomes say nothing about such a model."""
+    if card.kind in _MEASURABLE:
+        return card
+    detail = "outcomes are taken for classifiers and regressors of one target"
+    raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not_measurable", detail)

@@ -1,0 +1,1 @@
+"""Jobs and predictions after their results have expired: queries, documents, exports and deletion."""

@@ -1,0 +1,1 @@
+"""What really happened: read a file of outcomes, and find what was predicted."""

@@ -1,0 +1,1 @@
+"""The recorder: writes what has ended from the store to the database."""

@@ -1,0 +1,31 @@
+"""Copy the changes of models, which are made at the command line, from their journal to the audit log."""
+
+from database.audit import AuditLog, CopiedEvent
+from database.database import Database
+from model.catalog import Catalog
+from model.journal import JournalEntry, journal_path, read_journal
+
+
+class ModelChanges:
+    """Copies what is new in the journal; after a restart all of it, of which the database knows the most."""
+
+    def __init__(self, catalog: Catalog, database: Database) -> None:
+        self._directory, self._audit = catalog.directory, AuditLog(database)
+        self._copied_bytes = 0
+
+    def copy(self) -> None:
+        """Copy new changes.
+
+        Raises:
+            DatabaseUnavailable, DatabaseTooNew: as ``Database`` does.
+        """
+        path = journal_path(self._directory)
+        size = path.stat().st_size if path.exists() else 0
+        if size != self._copied_bytes:
+            self._audit.copy(_event(entry) for entry in read_journal(self._directory))
+            self._copied_bytes = size
+
+
+def _event(entry: JournalEntry) -> CopiedEvent:
+    changed = f"{entry.model}/{entry.version}" if entry.version else entry.model
+    return CopiedEvent(entry.id, entry.time, f"{entry.user} on {entry.host}", entry.change.value, changed)
