@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import IO
 
+from jobs.csv.dialect import Dialect
 from jobs.csv.header_refusals import duplicate_columns, missing_columns
 from jobs.csv.reader import Chunk, Cutter, Header
 from jobs.csv.records import as_field
+from jobs.csv.totals import TotalsFinder
 from jobs.errors import RateLimited, UploadRefused
 from jobs.formats.detection import Format
-from jobs.formats.process import ReadOptions, SourceReader, reading
+from jobs.formats.process import ReadOptions, SourceReader, reading, sheets_hint
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.state import Job
@@ -52,8 +54,8 @@ class Conversion:
         with tempfile.TemporaryFile() as file:
             self._fetch(file, blocks)
             with reading(file, options) as reader:
-                self._begin(reader, cards)
-                rows = self._convert(reader)
+                columns = self._begin(reader, cards)
+                rows = self._convert(reader, TotalsFinder(Dialect(), columns.values()))
                 kinds: dict[JobField, Encoded] = {JobField.KINDS: json.dumps(reader.kinds)} if reader.kinds else {}
         self._reserve(rows)
         sent = self._store.end_conversion(self._job.id, self._owner, blocks, {JobField.TOTAL: rows} | kinds)
@@ -64,22 +66,24 @@ class Conversion:
         for number in range(blocks):
             file.write(self._store.source_block(self._job.id, number))
 
-    def _begin(self, reader: SourceReader, cards: Sequence[Card]) -> None:
-        """Match the header and store it."""
+    def _begin(self, reader: SourceReader, cards: Sequence[Card]) -> dict[str, int]:
+        """Match the header and store it; return the number of each feature's column."""
         found = reader.header
+        columns = matched(found.names, cards, sheets_hint(found))
         raw = DELIMITER.encode().join(as_field(name, DELIMITER) for name in found.names)
         header = Header(tuple(found.names), raw, DELIMITER, LINE_END, len(raw) + len(LINE_END))
         fields: dict[JobField, Encoded] = {
             JobField.HEADER: header.with_columns([name for name, _ in self._job.added_columns]),
             JobField.INPUT_HEADER: raw,
-            JobField.COLUMNS: json.dumps(dict(matched(found.names, cards))),
+            JobField.COLUMNS: json.dumps(columns),
             JobField.WIDTH: len(found.names),
             JobField.SHEET: found.sheet or "",
             JobField.SCHEMA: found.schema or "",
         }
         self._store.begin_conversion(self._job.id, self._owner, fields)
+        return columns
 
-    def _convert(self, reader: SourceReader) -> int:
+    def _convert(self, reader: SourceReader, totals: TotalsFinder) -> int:
         cutter = Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes)
         size, limit = 0, self._settings.max_upload_bytes
         for part in reader.rows:
@@ -87,8 +91,9 @@ class Conversion:
             if size > limit:
                 raise UploadRefused("too_large", f"the file holds more than {limit} bytes as CSV")
             self._progress = max(self._progress, part.progress)
-            self._append(cutter.feed(part.text))
-        self._append(cutter.finish())
+            self._append(totals.feed(cutter.feed(part.text)))
+        self._append(totals.feed(cutter.finish()))
+        self._append(totals.finish())
         if not cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
         return cutter.rows
@@ -103,14 +108,14 @@ class Conversion:
         for chunk in chunks:
             if self._chunks:
                 self._store.check_memory()
-            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes)
+            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals)
             sent = self._store.append_converted(self._job.id, self._owner, self._chunks, stored, self._progress)
             self._chunks += 1
             self._sender.score_chunks(self._job.id, sent)
 
 
-def matched(columns: Sequence[str], cards: Sequence[Card]) -> dict[str, int]:
-    """Return the number of each feature's column.
+def matched(columns: Sequence[str], cards: Sequence[Card], hint: str = "") -> dict[str, int]:
+    """Return the number of each feature's column; ``hint`` ends the refusal of a file that lacks some.
 
     Raises:
         UploadRefused: ``missing_columns``, ``duplicate_columns``.
@@ -118,7 +123,7 @@ def matched(columns: Sequence[str], cards: Sequence[Card]) -> dict[str, int]:
     match = match_columns(cards, columns)
     if match.missing:
         missing = [(column.name, column.did_you_mean) for column in match.missing]
-        raise missing_columns(missing, [card.name for card in cards])
+        raise missing_columns(missing, [card.name for card in cards], hint)
     if match.duplicates:
         raise duplicate_columns(match.duplicates)
     return dict(match.columns)

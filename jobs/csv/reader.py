@@ -55,6 +55,15 @@ class Header:
         _, end = read_record(self.raw, 0, len(self.raw), ord(self.delimiter)).fields[count - 1]
         return replace(self, columns=self.columns[:count], raw=self.raw[:end])
 
+    def require_limits(self) -> None:
+        """Raise UploadRefused ``too_wide`` if the header exceeds the limits of a record."""
+        if len(self.columns) > MAX_COLUMNS:
+            raise UploadRefused("too_wide", f"the header has more than {MAX_COLUMNS} columns")
+        if len(self.raw) > records.MAX_RECORD_BYTES:
+            raise UploadRefused("too_wide", f"the header is longer than {records.MAX_RECORD_BYTES} bytes")
+        if read_record(self.raw, 0, len(self.raw), ord(self.delimiter)).longest > MAX_FIELD_BYTES:
+            raise UploadRefused("too_wide", f"the header has a field longer than {MAX_FIELD_BYTES} bytes")
+
     def unused_names(self, wanted: Sequence[str]) -> list[str]:
         """Return the wanted column names, with ``_2``, ``_3``, … appended to those that the header already uses."""
         taken = {name.strip() for name in self.columns}
@@ -88,16 +97,13 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool, delimiter
         return None
     candidates = [delimiter or named or ""] if delimiter or named else DELIMITERS
     best, is_settled = _find_header(data, start, candidates, count_matches, final)
-    if best and is_settled:
+    if best and (is_settled or len(data) - start > records.MAX_RECORD_BYTES):
         if b"\0" in best.raw:
             detail = "the header holds a NUL byte, which CSV cannot contain; a UTF-16 file needs a byte order mark"
             raise UploadRefused("undecodable", detail, row=0)
-        if len(best.columns) > MAX_COLUMNS:
-            raise UploadRefused("too_wide", f"the header has more than {MAX_COLUMNS} columns")
+        best.require_limits()
         return best
     if final or len(data) - start > records.MAX_RECORD_BYTES:
-        if best:
-            return best
         raise UploadRefused("too_wide", f"the header is longer than {records.MAX_RECORD_BYTES} bytes")
     return None
 

@@ -22,6 +22,7 @@ FRAME = struct.Struct("<cQ")
 ROWS = struct.Struct("<Qd")
 # Signals sent from outside, by a person or the system.
 EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
+_MAX_SHOWN, _MAX_SHOWN_SHEETS = 40, 10
 HEADER_FRAME, ROWS_FRAME, END_FRAME, REFUSAL_FRAME, ERROR_FRAME = b"H", b"R", b"E", b"X", b"!"
 
 
@@ -62,6 +63,15 @@ class SourceHeader:
     sheets: list[str]
     sheet: str | None
     schema: str | None
+
+
+def sheets_hint(header: SourceHeader) -> str:
+    """Return what a refusal of the header adds: which sheet was read, and which others there are, if any."""
+    others = [repr(sheet[:_MAX_SHOWN]) for sheet in header.sheets if sheet != header.sheet]
+    if not others or header.sheet is None:
+        return ""
+    listed = ", ".join(others[:_MAX_SHOWN_SHEETS]) + (", …" if len(others) > _MAX_SHOWN_SHEETS else "")
+    return f"; the sheet {header.sheet[:_MAX_SHOWN]!r} was read, there are also {listed}: choose one with 'sheet'"
 
 
 @dataclass(frozen=True, slots=True)

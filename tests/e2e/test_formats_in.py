@@ -51,7 +51,27 @@ def test_a_form_takes_a_workbook_and_its_sheet(service: Stack) -> None:
         response = service.request("POST", "/api/v1/jobs", files=files, data={"sheet": sheet, "model": "income"})
         job = service.ended(response.raise_for_status().json())
         assert (job["state"], job["sheet"], job["rows"]["total"]) == ("succeeded", "People", len(ROWS))
-    assert problem_of(service.request("POST", "/api/v1/jobs", files=files)) == (422, "missing_columns")
+    refused = service.request("POST", "/api/v1/jobs", files=files)
+    assert problem_of(refused) == (422, "missing_columns")
+    assert refused.json()["detail"].endswith(
+        "; the sheet 'Cover' was read, there are also 'People': choose one with 'sheet'"
+    )
+
+
+@pytest.mark.parametrize("name", ["people.xlsx", "people.jsonl"])
+def test_totals_below_the_last_row_are_rejected_as_such_and_foretold(service: Stack, name: str) -> None:
+    totals = ["Total", 12_345, *[None] * 5, 9_999]
+    rows = [*ROWS[:2], totals, ROWS[2], totals]
+    lines = json_lines(dict(zip(NAMES, row, strict=True)) for row in rows)
+    data = xlsx(("People", [NAMES, *rows])) if name == "people.xlsx" else lines
+    headers = {"Content-Type": "application/octet-stream"}
+    preview = service.request("POST", "/api/v1/preflight", content=data, headers=headers, params={"filename": name})
+    assert {"code": "totals_line", "column": None, "count": 1} in preview.json()["faults"]
+    job = upload(service, data, name).raise_for_status().json()
+    assert job["rows"] == {"total": 5, "scored": 3, "rejected": 2, "warned": 0, "repaired": 0}
+    *others, last = service.get(job["links"]["results"]).text.splitlines()
+    assert last.endswith(',"totals_line: the last line of the file holds totals, not a record"')
+    assert "totals_line" not in "".join(others)
 
 
 def test_the_sheet_may_be_a_field_after_the_file(service: Stack) -> None:

@@ -275,6 +275,7 @@ REFUSED = [
     (f"{HEADER},n\n{GOOD},{'x' * (1024 * 1024 + 1)}\n".encode(), "too_wide", {"row": 1}),
     (f'{HEADER},n\n{GOOD}\n{GOOD},"{"x," * (2 * 1024 * 1024)}"\n'.encode(), "too_wide", {"row": 2}),
     (f"{HEADER},{','.join(f'c{n}' for n in range(2000))}\n{GOOD}\n".encode(), "too_wide", {}),
+    (f"{HEADER},{'n' * (1024 * 1024 + 1)}\n{GOOD},1\n".encode(), "too_wide", {}),
 ]
 
 

@@ -226,7 +226,11 @@ def features_of(names: Sequence[str], features: Sequence[Feature]) -> list[str |
 def wrong_header(header: Record, columns: list[str], features: Sequence[Feature], limits: Limits) -> Refused | None:
     if "\0" in header.text:
         return refused("undecodable", row=0)
-    if len(columns) > limits.columns:
+    if (
+        len(columns) > limits.columns
+        or size(header.text) > limits.record
+        or max(map(size, header.fields)) > limits.field
+    ):
         return refused("too_wide")
     known = [name for name in features_of(columns, features) if name]
     if not known and any(name.strip().replace(".", "", 1).isdecimal() for name in columns):

@@ -9,6 +9,7 @@ from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Dialect
 from jobs.csv.reader import Chunk, Cutter, Header, read_header
 from jobs.csv.records import index_records
+from jobs.csv.totals import TotalsFinder
 from jobs.errors import UploadRefused
 from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
@@ -16,7 +17,6 @@ from model.card import Card
 from model.scorer import Scorer
 from web.uploads.file_start import StatedDialect, with_decimal_mark
 from web.uploads.options import ScoringOptions
-from web.uploads.totals import TotalsFinder
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import score_chunk
 

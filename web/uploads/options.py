@@ -80,8 +80,10 @@ class ScoringOptions:
         numbers += [False, *([False] if self.warnings else []), *[False, True] * (self.explain or 0)]
         return tuple(zip(self.result_columns, numbers, strict=True))
 
-    def match_header(self, header: Header, where: str = "") -> ColumnMatch:
-        """Map the features of all models to columns; ``where`` says in refusals what was taken as the header.
+    def match_header(self, header: Header, where: str = "", sheets: str = "") -> ColumnMatch:
+        """Map the features of all models to columns.
+
+        ``where`` says in refusals what was taken as the header, ``sheets`` which sheets there are (``sheets_hint``).
 
         Raises:
             UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
@@ -95,6 +97,7 @@ class ScoringOptions:
                 hint += '; the header lacks a quote (") or has one too many'
             missing = [(column.name, column.did_you_mean) for column in match.missing]
             hint += f"; {where}" if where else ""
+            hint += sheets
             raise missing_columns(missing, [card.name for card in self.cards], hint)
         if match.duplicates:
             raise duplicate_columns(match.duplicates)

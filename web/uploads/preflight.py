@@ -10,6 +10,7 @@ from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
 from jobs.csv.reader import Chunk, Cutter, Header
+from jobs.csv.totals import TotalsFinder
 from jobs.formats.detection import Format
 from jobs.formats.process import ReaderKilled
 from jobs.messages import InputChunk
@@ -24,7 +25,6 @@ from web.uploads.file_start import StatedDialect, preview_start, read_source_sta
 from web.uploads.options import ScoringOptions
 from web.uploads.preflight_notes import preflight_notes
 from web.uploads.source_file import checking, header_of, read_options
-from web.uploads.totals import TotalsFinder
 
 _WAIT_SECONDS = 10.0
 

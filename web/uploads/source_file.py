@@ -16,7 +16,7 @@ from jobs.csv.reader import Header
 from jobs.csv.records import as_field
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format
-from jobs.formats.process import ReaderKilled, ReadOptions, SourceReader, reading
+from jobs.formats.process import ReaderKilled, ReadOptions, SourceReader, reading, sheets_hint
 from jobs.settings import Settings
 from jobs.store.conversion_store import SOURCE_BLOCK_BYTES
 from jobs.store.job_store import JobStore
@@ -111,7 +111,7 @@ def _check(file: IO[bytes], read: ReadOptions, options: ScoringOptions) -> None:
         with checking(file, read) as reader:
             if reader is None:
                 return
-            options.match_header(header_of(reader))
+            options.match_header(header_of(reader), sheets=sheets_hint(reader.header))
             if next(reader.rows, None) is None:
                 raise UploadRefused("no_rows", "the file has a header but no rows")
     except ReaderKilled:

@@ -16,6 +16,7 @@ from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
 from jobs.csv.reader import SAMPLE_BYTES, Chunk, Cutter
+from jobs.csv.totals import TotalsFinder
 from jobs.errors import JobsError, UploadRefused
 from jobs.formats.detection import Format
 from jobs.messages import InputChunk
@@ -35,7 +36,6 @@ from web.uploads.file_start import StatedDialect, read_start, read_translated_st
 from web.uploads.options import ScoringOptions
 from web.uploads.parameters import UploadForm
 from web.uploads.source_file import SourceFile
-from web.uploads.totals import TotalsFinder
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -34,9 +34,10 @@ redis.call('HDEL', JOB, 'started', 'finished', 'error', 'fingerprint', 'correcte
 redis.call('HSET', JOB, 'state', 'queued', 'corrects', corrects, 'fingerprint', ARGV[6], 'created', at, 'changed', at)
 redis.call('HSET', JOB, 'expires', at + retention, 'retention', retention, 'revision', 0, 'next', 0, 'shown', 0)
 redis.call('HSET', JOB, 'owner', ARGV[9], 'owner_name', ARGV[10], 'visibility', ARGV[11])
-redis.call('HINCRBY', JOB, 'done', -corrected)
-redis.call('HINCRBY', JOB, 'rejected', -tonumber(ARGV[7]))
-redis.call('HINCRBY', JOB, 'scoring_failed', -tonumber(ARGV[8]))
+-- Not `-x`: of zero, that is -0, which Redis 7.0 does not take for an integer.
+redis.call('HINCRBY', JOB, 'done', 0 - corrected)
+redis.call('HINCRBY', JOB, 'rejected', 0 - ARGV[7])
+redis.call('HINCRBY', JOB, 'scoring_failed', 0 - ARGV[8])
 local others = redis.call('HGET', P_JOB, 'corrected_by')
 redis.call('HSET', P_JOB, 'corrected_by', others and others .. ' ' .. id or id)
 if KEYS[20] then keep_job(KEYS[20], id, retention) end

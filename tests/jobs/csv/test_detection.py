@@ -94,3 +94,27 @@ def test_the_first_64_kib_decide() -> None:
     head = b"age,job,city\n" + b"1,a,b\n" * 5000
     assert detect(head, count, final=False) is None
     assert detect(head * 3, count, final=False) is not None
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["n" * (MIB + 1)], id="a name of more than 1 MiB"),
+        pytest.param(['"' + "n\n" * MIB + '"'], id="a quoted name of more than 1 MiB"),
+        pytest.param([f"{n}" + "n" * (MIB - 2) for n in range(5)], id="names of more than 4 MiB together"),
+        pytest.param([str(n) for n in range(2000)], id="more than 2,000 names"),
+    ],
+)
+@pytest.mark.parametrize("final", [True, False])
+def test_a_header_has_the_limits_of_a_row(names: list[str], final: bool) -> None:
+    data = f"age,job,city,{','.join(names)}\n".encode() + b"1,a,b,c\n" * 10_000
+    with pytest.raises(UploadRefused, match="header") as refused:
+        detect(data, count, final=final)
+    assert refused.value.code == "too_wide"
+
+
+def test_a_name_of_1_mib_is_accepted() -> None:
+    assert len(start_of(f"age,job,city,{'n' * MIB}\n1,a,b,c\n").header.columns) == 4
