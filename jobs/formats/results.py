@@ -6,7 +6,7 @@ own, by what they look like (see ``cells``). Columns of CSV files are texts. Add
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from jobs.csv.dialect import Dialect
 from jobs.csv.records import RecordIndex, index_records, read_record, unquote
 from jobs.formats.cells import parse_field
 from jobs.formats.source import Kind
-from jobs.formats.texts import IS_JSON
+from jobs.formats.texts import IS_JSON, csv_fields
 from jobs.state import Job
 
 _ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError)
@@ -139,11 +139,11 @@ class ResultReader:
         """Return the values of a chunk by column."""
         if self.by_column:
             return [
-                _column(column.combine_chunks(), partial(map, _json) if at in self.json_columns else list)
+                _column(column.combine_chunks(), _json if at in self.json_columns else None)
                 for at, column in enumerate(self.table(data).columns)
             ]
         return [
-            _column(fields, partial(map, partial(self._parse, parse)))
+            _column(fields, partial(self._parse, parse))
             for parse, fields in zip(self.parsers, self._fields(data), strict=True)
         ]
 
@@ -183,10 +183,27 @@ class ResultReader:
             yield fields
 
 
-def _column(values: pa.Array, parse: Callable[[Iterable[Any]], Iterable[Any]]) -> Column:
+def _column(values: pa.Array, parse: Callable[[Any], Any] | None) -> Column:
     """Return the column of these values, each distinct one of which is parsed once."""
     coded = pc.dictionary_encode(values, null_encoding="encode")
-    return Column(list(parse(coded.dictionary.to_pylist())), coded.indices)
+    distinct = _plain_values(coded.dictionary)
+    return Column(list(map(parse, distinct)) if parse else distinct, coded.indices)
+
+
+def _plain_values(values: pa.Array) -> list[Any]:
+    """Return values of Arrow; those with nanoseconds, which Python does not have, as the texts that they are in CSV."""
+    kind = values.type
+    if getattr(kind, "unit", None) != "ns":
+        return values.to_pylist()  # type: ignore[no-any-return]
+    is_moment, is_time = pa.types.is_timestamp(kind), pa.types.is_time(kind)
+    coarse = pa.timestamp("us", kind.tz) if is_moment else pa.time64("us") if is_time else pa.duration("us")
+    rounded = values.cast(coarse, safe=False)
+    exact = pc.fill_null(pc.equal(rounded.cast(kind), values), fill_value=True).to_pylist()
+    texts = csv_fields(values).to_pylist()
+    return [
+        value if is_exact else text.decode()
+        for value, is_exact, text in zip(rounded.to_pylist(), exact, texts, strict=True)
+    ]
 
 
 def _fields(line: bytes, job: Job) -> list[str]:
