@@ -8,14 +8,14 @@ which the readings may meet before the last bad quote, and the first bad quote.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, QuoteReading, QuoteRuns
+from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, QuoteReading, QuoteRuns, has_escapes
 from jobs.csv.records import RecordIndex
 
 # Quotes in a record, at most, for a repair to be looked for.
@@ -48,10 +48,12 @@ class Changes:
 def find_changes(index: RecordIndex, rows: Numbers, width: int, columns: Collection[int]) -> Changes:
     """Return the changes that make records of the header's width out of the broken records ``rows``.
 
-    Left out are records of which all changes would be in other ``columns`` than the model's, and in two ways each.
+    Left out are records of which all changes would be in other ``columns`` than the model's, and in two ways each; and
+    those that are only too narrow, with no quote that is an ordinary character: these lack a delimiter, not a quote.
     """
     quotes = _Quotes(index.read_quotes())
     records = _Records.of(quotes, index, _repairable(index, rows))
+    records = records.take(~records.lack_a_delimiter(quotes, index, width))
     places = records.usable_runs(quotes, index)
     places = places.take(_are_sound(places, records, quotes))
     places = places.take(_field_counts(places, records, quotes, index) == width)
@@ -68,7 +70,7 @@ def _repairable(index: RecordIndex, rows: Numbers) -> Numbers:
     unwanted = [line_feeds] if np.count_nonzero(line_feeds) > len(index) else []
     if b"\r" in data and data.count(b"\r") > data.count(b"\r\n"):
         unwanted.append(raw == CR)
-    if b'\\"' in data:
+    if has_escapes(data):
         unwanted.append((raw[:-1] == BACKSLASH) & (raw[1:] == QUOTE))
     for at in map(np.flatnonzero, unwanted):
         wanted &= np.searchsorted(at, ends) == np.searchsorted(at, starts)
@@ -146,6 +148,20 @@ class _Records:
         meetings = np.concatenate(([-1], quotes.meetings))
         low = np.maximum(meetings[np.searchsorted(meetings, changed) - 1], firsts)
         return cls(rows, firsts, stops, are_bad, are_open, low, np.minimum(first_bad + 1, stops))
+
+    def take(self, chosen: Bits) -> "_Records":
+        """Return the chosen ones."""
+        if chosen.all():
+            return self
+        return _Records(*(getattr(self, one.name)[chosen] for one in fields(self)))
+
+    def lack_a_delimiter(self, quotes: _Quotes, index: RecordIndex, width: int) -> Bits:
+        """Return which of the records are too narrow although all of their quotes enclose fields, or are doubled."""
+        lacking: Bits = ~self.are_bad & ~self.are_open & (index.field_counts[self.rows] < width)
+        if lacking.any() and quotes.ordinary.any():
+            ordinary = _sums(quotes.ordinary)
+            lacking &= ordinary[self.stops] == ordinary[self.firsts]
+        return lacking
 
     def usable_runs(self, quotes: _Quotes, index: RecordIndex) -> "_Places":
         """Return the runs at which a change may mend the records."""
