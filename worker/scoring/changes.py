@@ -13,10 +13,12 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, QuoteReading, QuoteRuns, has_escapes
 from jobs.csv.records import RecordIndex
+from worker.scoring.render import slices
 
 # Quotes in a record, at most, for a repair to be looked for.
 MAX_QUOTES = 64
@@ -29,20 +31,29 @@ class Changes:
     """Quotes at ``at`` of the records ``rows`` to be taken away, or ``doubled``, shape (n,), in order.
 
     Each gives a record of the header's width whose quotes are sound. It is not known of those that are ``unsure``
-    whether a quoted text begins inside an unquoted field and ends in another.
+    whether a quoted text begins inside an unquoted field and ends in another. The field with the quote is that of the
+    ``columns``; it is at ``begins`` up to ``ends``.
     """
 
     rows: Numbers
     at: Numbers
     doubled: Bits
     unsure: Bits
+    columns: Numbers
+    begins: Numbers
+    ends: Numbers
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, places: Numbers) -> Self:
+    def take(self, places: Numbers | Bits) -> Self:
         """Return some of the changes."""
-        return type(self)(self.rows[places], self.at[places], self.doubled[places], self.unsure[places])
+        return type(self)(*(getattr(self, one.name)[places] for one in fields(self)))
+
+    def written(self, data: bytes, begins: Numbers, ends: Numbers) -> tuple[pa.BinaryArray, pa.BinaryArray]:
+        """Return the changed texts at these offsets, each as two parts, before the change and after it."""
+        until = np.where(self.doubled, self.at + 1, self.at)
+        return slices(data, begins, until), slices(data, np.where(self.doubled, self.at, self.at + 1), ends)
 
 
 def find_changes(index: RecordIndex, rows: Numbers, width: int, columns: Collection[int]) -> Changes:
@@ -58,7 +69,7 @@ def find_changes(index: RecordIndex, rows: Numbers, width: int, columns: Collect
     places = places.take(_are_sound(places, records, quotes))
     places = places.take(_field_counts(places, records, quotes, index) == width)
     places = places.take(_may_be_only_readings(places, records, quotes, index, columns))
-    return _changes(places, records, quotes)
+    return _changes(places, records, quotes, index)
 
 
 def _repairable(index: RecordIndex, rows: Numbers) -> Numbers:
@@ -281,12 +292,30 @@ def _are_unsure(places: _Places, records: _Records, quotes: _Quotes) -> Bits:
     return unsure
 
 
-def _changes(places: _Places, records: _Records, quotes: _Quotes) -> Changes:
+def _changes(places: _Places, records: _Records, quotes: _Quotes, index: RecordIndex) -> Changes:
     """Return the changes at the places: a quote taken away, and one doubled unless a text follows an opening one."""
-    runs = quotes.runs[places.runs]
+    runs, rows = quotes.runs[places.runs], records.rows[places.which]
     opens_text = ~quotes.reading.before[places.runs] & runs.begins & runs.odd & ~runs.ends
     which = np.repeat(np.arange(len(runs)), np.where(opens_text, 1, 2))
     doubled = np.zeros(len(which), np.bool_)
     doubled[1:] = which[1:] == which[:-1]
     unsure = _are_unsure(places, records, quotes)
-    return Changes(records.rows[places.which[which]], runs.at[which], doubled, unsure[which])
+    columns, begins, ends = _changed_fields(places, rows, quotes, index)
+    return Changes(rows[which], runs.at[which], doubled, unsure[which], columns[which], begins[which], ends[which])
+
+
+def _changed_fields(
+    places: _Places, rows: Numbers, quotes: _Quotes, index: RecordIndex
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return the columns of the fields with a change, where these begin, and where they end with the change."""
+    at, until = quotes.runs.at[places.runs], np.append(quotes.runs.at, len(index.data))[places.until]
+    outside, every = (
+        np.append(offsets, len(index.data)) for offsets in (index.delimiter_offsets, index.all_delimiter_offsets)
+    )
+    following = np.searchsorted(outside, at)
+    columns = following - index.first_delimiters[rows]
+    begins = np.where(columns == 0, index.starts[rows], outside[following - 1] + 1)
+    # What follows the change is now outside quotes, so that the next delimiter ends the field; or it is inside.
+    to_outside = quotes.reading.after[places.runs]
+    ends = np.where(to_outside, every[np.searchsorted(every, at)], outside[np.searchsorted(outside, until)])
+    return columns, begins, np.minimum(ends, index.ends[rows])

@@ -134,14 +134,15 @@ def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] 
     return _read_csv(index.data, len(index), layout)
 
 
+def as_values(texts: pa.StringArray, layout: Layout) -> pa.StringArray:
+    """Return the values that texts had before the file was translated."""
+    return texts if layout.dialect.is_plain else pa.array(map(layout.dialect.value_of, texts.to_pylist()), pa.string())
+
+
 def _as_values(columns: dict[str, Texts], layout: Layout) -> dict[str, Texts]:
-    """Return the columns with the values that their texts had before the file was translated."""
     if layout.dialect.is_plain:
         return columns
-    return {
-        name: (pa.array(map(layout.dialect.value_of, texts.to_pylist()), pa.string()), codes)
-        for name, (texts, codes) in columns.items()
-    }
+    return {name: (as_values(texts, layout), codes) for name, (texts, codes) in columns.items()}
 
 
 def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:
