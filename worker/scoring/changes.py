@@ -100,7 +100,7 @@ class _Quotes:
         """The runs."""
         return self.reading.runs
 
-    @property
+    @cached_property
     def ordinary(self) -> Bits:
         """Whether the quotes of each run are ordinary characters."""
         return self.reading.ordinary
@@ -169,9 +169,8 @@ class _Records:
     def lack_a_delimiter(self, quotes: _Quotes, index: RecordIndex, width: int) -> Bits:
         """Return which of the records are too narrow although all of their quotes enclose fields, or are doubled."""
         lacking: Bits = ~self.are_bad & ~self.are_open & (index.field_counts[self.rows] < width)
-        if lacking.any() and quotes.ordinary.any():
-            ordinary = _sums(quotes.ordinary)
-            lacking &= ordinary[self.stops] == ordinary[self.firsts]
+        if lacking.any():
+            lacking &= _count(quotes.ordinary, self.firsts, self.stops) == 0
         return lacking
 
     def usable_runs(self, quotes: _Quotes, index: RecordIndex) -> "_Places":
@@ -226,17 +225,16 @@ class _Places:
 def _are_sound(places: _Places, records: _Records, quotes: _Quotes) -> Bits:
     """Return at which places a change leaves neither a bad quote nor an open one."""
     stops = records.stops[places.which]
-    bad = _sums(quotes.bad_otherwise)
-    is_fine = bad[np.minimum(places.until + 1, stops)] == bad[places.runs + 1]
+    is_fine = _count(quotes.bad_otherwise, places.runs + 1, np.minimum(places.until + 1, stops)) == 0
     sound: Bits = is_fine & ((places.until < stops) != records.are_open[places.which])
     return sound
 
 
-def _sums(bits: Bits) -> NDArray[np.int32]:
-    """Return the number of set bits before each."""
-    sums = np.zeros(len(bits) + 1, np.int32)
-    np.cumsum(bits, out=sums[1:])
-    return sums
+def _count(bits: Bits, firsts: Numbers, stops: Numbers) -> Numbers:
+    """Return the number of set bits in each of the ranges."""
+    marks = np.flatnonzero(bits)
+    counts: Numbers = np.searchsorted(marks, stops) - np.searchsorted(marks, firsts)
+    return counts
 
 
 def _field_counts(places: _Places, records: _Records, quotes: _Quotes, index: RecordIndex) -> Numbers:
@@ -278,15 +276,13 @@ def _are_unsure(places: _Places, records: _Records, quotes: _Quotes) -> Bits:
     runs, stops = places.runs, records.stops[places.which]
     until = np.minimum(places.until + 1, stops)
     # Of the runs that read otherwise, the last one may become ordinary, and others only if they are even.
-    before = np.append(quotes.reading.before, False)
-    counts = ((places.until < stops) & before[places.until]).astype(np.int32)
+    before = quotes.reading.before
+    counts = ((places.until < stops) & before.take(places.until, mode="clip")).astype(np.int64)
     if quotes.runs.lengths is not None:
-        even = _sums(quotes.reading.before & ~quotes.runs.begins & ~quotes.runs.odd)
-        counts += even[until] - even[runs + 1]
+        counts += _count(before & ~quotes.runs.begins & ~quotes.runs.odd, runs + 1, until)
     if quotes.ordinary.any():
-        ordinary = _sums(quotes.ordinary)
-        all_counts = ordinary[records.stops] - ordinary[records.firsts]
-        counts += all_counts[places.which] - (ordinary[until] - ordinary[runs])
+        counts += _count(quotes.ordinary, records.firsts, records.stops)[places.which]
+        counts -= _count(quotes.ordinary, runs, until)
         counts[quotes.ordinary[runs]] = 2
     unsure: Bits = counts > 1
     return unsure
@@ -308,14 +304,21 @@ def _changed_fields(
     places: _Places, rows: Numbers, quotes: _Quotes, index: RecordIndex
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Return the columns of the fields with a change, where these begin, and where they end with the change."""
-    at, until = quotes.runs.at[places.runs], np.append(quotes.runs.at, len(index.data))[places.until]
-    outside, every = (
-        np.append(offsets, len(index.data)) for offsets in (index.delimiter_offsets, index.all_delimiter_offsets)
-    )
+    at, data_end = quotes.runs.at[places.runs], len(index.data)
+    until = _taken(quotes.runs.at, places.until, data_end)
+    outside, every = index.delimiter_offsets, index.all_delimiter_offsets
     following = np.searchsorted(outside, at)
     columns = following - index.first_delimiters[rows]
-    begins = np.where(columns == 0, index.starts[rows], outside[following - 1] + 1)
+    begins = np.where(columns == 0, index.starts[rows], _taken(outside, following - 1, 0) + 1)
     # What follows the change is now outside quotes, so that the next delimiter ends the field; or it is inside.
     to_outside = quotes.reading.after[places.runs]
-    ends = np.where(to_outside, every[np.searchsorted(every, at)], outside[np.searchsorted(outside, until)])
+    ends = _taken(outside, np.searchsorted(outside, until), data_end)
+    ends[to_outside] = _taken(every, np.searchsorted(every, at[to_outside]), data_end)
     return columns, begins, np.minimum(ends, index.ends[rows])
+
+
+def _taken(offsets: Numbers, places: Numbers, otherwise: int) -> Numbers:
+    """Return the offsets at the places; ``otherwise`` for those after the last."""
+    if not len(offsets):
+        return np.full(len(places), otherwise)
+    return np.where(places < len(offsets), offsets.take(places, mode="clip"), otherwise)

@@ -89,7 +89,7 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
     sound = np.ones(len(index), np.bool_)
     if broken:
         sound[broken.rewritten.rows] = False
-    parsed = replace(parse_records(index, np.flatnonzero(sound), layout), broken=broken)
+    parsed = replace(parse_records(index.bounds(), np.flatnonzero(sound), layout), broken=broken)
     return _with_repaired(parsed, broken.repaired) if broken and broken.repaired else parsed
 
 
