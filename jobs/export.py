@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
 from jobs.export_request import CELL_TOO_LONG, INCOMPLETE, ExportFormat, ExportRequest
 from jobs.formats.results import ResultReader
-from jobs.formats.writers import CellTooLong, write_json_lines, write_parquet, write_xlsx
+from jobs.formats.workbook import CellTooLong, write_xlsx
+from jobs.formats.writers import write_json_lines, write_parquet
 from jobs.memory import limit_memory
 from jobs.messages import decompress
 from jobs.state import Job, JobState

@@ -30,6 +30,8 @@ _TWO_MEANINGS = f"^(?:{TWO_MEANINGS_PATTERN})$"
 _PLAIN_WORD = r"^[!-&(-\[\]-~]([ -&(-\[\]-~]*[!-&(-\[\]-~])?$"
 # Looking for a similar category is slow, and past the first hundred misspellings of little use.
 _MAX_SUGGESTIONS = 100
+# Texts that are read faster one by one than all at once.
+_FEW_TEXTS = 20
 
 Mask = NDArray[np.bool_]
 IndexedFaults = tuple[NDArray[np.int64], Faults]
@@ -78,7 +80,8 @@ def parse_distinct(
     if feature.kind is FeatureKind.NUMBER:
         values, unusual = _numbers(feature, texts, numbers)
     elif feature.kind is FeatureKind.CATEGORY and feature.limits_reject and not feature.has_numeric_categories:
-        unusual = _unknown_categories(feature, texts, max_suggestions)
+        few = max(max_suggestions, _FEW_TEXTS)
+        unusual = _unknown_categories(feature, texts, max_suggestions) if len(texts) > few else {}
     is_known = np.any([*unusual.values(), _is_number(values)], axis=0)
     read = _read_each(feature, texts, np.flatnonzero(~is_known), values, numbers, max_suggestions)
     at_fault, warned = [read.faults], [read.warnings]
@@ -163,8 +166,6 @@ def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int
 
 def _unknown_categories(feature: Feature, texts: pa.StringArray, max_suggestions: int) -> dict[FaultCode, Mask]:
     """Return which texts are unknown categories, without those for which a similar one is looked for."""
-    if len(texts) <= max_suggestions:
-        return {}
     unknown = _meaningless_words(feature, texts)
     return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > max_suggestions)}
 

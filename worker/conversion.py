@@ -16,7 +16,8 @@ from jobs.csv.records import as_field
 from jobs.csv.totals import TotalsFinder
 from jobs.errors import RateLimited, UploadRefused
 from jobs.formats.detection import Format
-from jobs.formats.process import ReadOptions, SourceReader, reading, sheets_hint
+from jobs.formats.frames import ReadOptions
+from jobs.formats.process import SourceReader, reading, sheets_hint
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.state import Job

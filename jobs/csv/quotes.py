@@ -34,12 +34,18 @@ def first_of_equals(ascending: Offsets) -> Offsets:
     return np.flatnonzero(is_first)
 
 
+def has_escapes(data: bytes) -> bool:
+    """Return whether a quote follows a backslash."""
+    # To look for two bytes takes far longer than for one, where the latter is common.
+    return b"\\" in data and b'\\"' in data
+
+
 def parity_is_valid(data: bytes, delimiter: int, quoted: Bits, escapes: bool) -> bool:
     """Return whether each quote opens a field, closes one or belongs to a doubled pair; ``quoted`` is their parity.
 
     With ``escapes``, a quote after a backslash may mean something else, and none is valid.
     """
-    if escapes and b"\\" in data and b'\\"' in data:
+    if escapes and has_escapes(data):
         return False
     raw = np.frombuffer(data, np.uint8)
     # The blocks below do not look at closing quotes in the last two bytes. The last byte may be one, since nothing
@@ -86,11 +92,11 @@ class QuoteRuns:
         """
         raw = np.frombuffer(data, np.uint8)
         quotes = raw == QUOTE
-        if b'""' not in data:
+        between = quotes[1:] & quotes[:-1]
+        if not between.any():
             at = last = np.flatnonzero(quotes)
             lengths, odd = None, np.ones(len(at), np.bool_)
         else:
-            between = quotes[1:] & quotes[:-1]
             is_first, is_last = quotes.copy(), quotes
             is_first[1:] &= ~between
             is_last[:-1] &= ~between
@@ -101,7 +107,7 @@ class QuoteRuns:
         begins = (before == delimiter) | (before == LF)
         begins[:1] |= at[:1] == 0
         ends = ends_field(raw, last + 1, delimiter)
-        if escapes and lengths is not None and b'\\""' in data:
+        if escapes and lengths is not None and has_escapes(data):
             escaped = (before == BACKSLASH) & ~begins & (lengths == 2) & ends
             odd, ends = odd | escaped, ends & ~escaped
         return cls(at, lengths, odd, begins, ends)

@@ -95,7 +95,7 @@ class RecordIndex:
         """Return the bytes of one record, without its line end."""
         return self.data[self.starts[number] : self.ends[number]]
 
-    @cached_property
+    @property
     def quoted(self) -> Bits | None:
         """The bytes inside quotes, as bits; None without quotes."""
         return self.parity if self.quotes is None else bytes_in_quotes(len(self.data), self.quotes, self.cut_at)
@@ -125,9 +125,14 @@ class RecordIndex:
     @cached_property
     def delimiter_offsets(self) -> Offsets:
         """The offsets of the delimiters outside quotes."""
-        if self.quoted is None:
+        quoted = self.quoted
+        if quoted is None:
             return self.all_delimiter_offsets
-        return np.flatnonzero((np.frombuffer(self.data, np.uint8) == self.delimiter) & ~self.quoted)
+        return np.flatnonzero((np.frombuffer(self.data, np.uint8) == self.delimiter) & ~quoted)
+
+    def bounds(self) -> "RecordIndex":
+        """Return the index with the starts and ends of the records only, which takes far less memory."""
+        return RecordIndex(self.data, self.delimiter, self.starts, self.ends, self.consumed, self.has_blank_lines)
 
     def read_quotes(self) -> QuoteReading:
         """Return the meanings of all quotes."""

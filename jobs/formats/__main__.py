@@ -11,7 +11,7 @@ from typing import BinaryIO
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format
-from jobs.formats.process import (
+from jobs.formats.frames import (
     END_FRAME,
     ERROR_FRAME,
     FRAME,

@@ -7,7 +7,7 @@ it comes back as a text.
 import datetime
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +21,8 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TYPED = re.compile(rf"{_NUMBER}|true|false|{_DATE}(?:[ T]{_TIME})?|{_TIME}|[\[{{].*", re.DOTALL)
 # Whole numbers up to here have the same digits as a float.
 _MAX_EXACT = 10**15
+# Types of which equal values are the same field, and most columns have few distinct ones.
+_COMPARABLE = {str, int, float, datetime.date}
 _KINDS: dict[type, Kind] = {
     str: Kind.TEXT,
     bool: Kind.BOOLEAN,
@@ -37,18 +39,20 @@ _KINDS: dict[type, Kind] = {
 
 def csv_column(values: Sequence[Any], kinds: set[Kind]) -> list[str]:
     """Return the values of a column as CSV fields, and add their kinds to ``kinds``; None is a missing value."""
-    types = set(map(type, values))
-    if types <= {str}:
-        kinds.update({Kind.TEXT} if types else ())
-        return [_text_field(value) for value in values]
+    types = set(map(type, values)) - {type(None)}
+    if len(types) == 1 and types <= _COMPARABLE:
+        known = {value: _field(value) for value in set(values)}
+        fields, values = [known[value] for value in values], list(known)
+    else:
+        fields = [_field(value) for value in values]
     if float in types:
         kinds.update(_kinds_of_floats(values))
         types.discard(float)
-    kinds.update(_KINDS[kind] for kind in types if kind is not type(None))
-    return [_field(value) for value in values]
+    kinds.update(_KINDS[kind] for kind in types)
+    return fields
 
 
-def _kinds_of_floats(values: Sequence[Any]) -> set[Kind]:
+def _kinds_of_floats(values: Iterable[Any]) -> set[Kind]:
     whole = {value.is_integer() and abs(value) < _MAX_EXACT for value in values if type(value) is float}
     return {Kind.INTEGER if is_whole else Kind.NUMBER for is_whole in whole}
 

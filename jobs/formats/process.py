@@ -2,11 +2,10 @@
 
 import json
 import signal
-import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -14,45 +13,25 @@ from typing import IO
 import structlog
 
 from jobs.errors import Detail, UploadRefused
-from jobs.formats.detection import Format
+from jobs.formats.frames import (
+    END_FRAME,
+    ERROR_FRAME,
+    FRAME,
+    HEADER_FRAME,
+    REFUSAL_FRAME,
+    ROWS,
+    ReadOptions,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
-FRAME = struct.Struct("<cQ")
-ROWS = struct.Struct("<Qd")
 # Signals sent from outside, by a person or the system.
 EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
 _MAX_SHOWN, _MAX_SHOWN_SHEETS = 40, 10
-HEADER_FRAME, ROWS_FRAME, END_FRAME, REFUSAL_FRAME, ERROR_FRAME = b"H", b"R", b"E", b"X", b"!"
 
 
 class ReaderKilled(OSError):
     """Raised when the process that reads a file was ended from outside; it can be started again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How to read a file: its format, the sheet asked for, the names that its header should have, and limits.
-
-    ``max_bytes`` limits what the file holds when it is unpacked; ``memory_mib`` the memory of the process.
-    """
-
-    format: Format
-    sheet: str | None
-    wanted: Sequence[str]
-    max_bytes: int
-    memory_mib: int
-
-    def encode(self) -> str:
-        """Return the options as JSON."""
-        values = (self.format.value, self.sheet, list(self.wanted), self.max_bytes, self.memory_mib)
-        return json.dumps(values)
-
-    @classmethod
-    def decode(cls, text: str) -> "ReadOptions":
-        """Return what ``encode`` encoded."""
-        kind, *others = json.loads(text)
-        return cls(Format(kind), *others)
 
 
 @dataclass(frozen=True, slots=True)

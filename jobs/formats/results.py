@@ -8,8 +8,10 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +21,7 @@ from jobs.csv.dialect import Dialect
 from jobs.csv.records import RecordIndex, index_records, read_record, unquote
 from jobs.formats.cells import parse_field
 from jobs.formats.source import Kind
-from jobs.formats.texts import IS_JSON
+from jobs.formats.texts import IS_JSON, csv_fields
 from jobs.state import Job
 
 _ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError)
@@ -35,9 +37,16 @@ _TYPES: dict[frozenset[str], pa.DataType] = {
 }
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
 _MAX_DIGITS = 15
-_MAX_CACHED = 10_000
 
 Parse = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The values of a column: the distinct ones, and the place among them of that of each record, shape (n,)."""
+
+    values: Sequence[Any]
+    codes: pa.Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +132,45 @@ class ResultReader:
 
     def rows(self, data: bytes) -> Iterator[Sequence[Any]]:
         """Yield the values of each record of a chunk."""
+        columns = ([column.values[code] for code in column.codes.to_pylist()] for column in self.columns(data))
+        return zip(*columns, strict=True)
+
+    def columns(self, data: bytes) -> Sequence[Column]:
+        """Return the values of a chunk by column."""
         if self.by_column:
-            columns = [column.to_pylist() for column in self.table(data).columns]
-            for at in self.json_columns:
-                columns[at] = [_json(text) for text in columns[at]]
-            yield from zip(*columns, strict=True)
-            return
-        parsers = [_cached(parse) for parse in self.parsers]
-        for fields in self._split(data):
-            values = [parse(text) for parse, text in zip(parsers, fields, strict=True)]
-            if not self.dialect.is_plain:
-                values = [self.dialect.value_of(value) if isinstance(value, str) else value for value in values]
-            yield values
+            return [
+                _column(column.combine_chunks(), _json if at in self.json_columns else None)
+                for at, column in enumerate(self.table(data).columns)
+            ]
+        return [
+            _column(fields, partial(self._parse, parse))
+            for parse, fields in zip(self.parsers, self._fields(data), strict=True)
+        ]
+
+    def _parse(self, parse: Parse, field: bytes) -> Any:
+        value = parse(field.decode("utf-8", "replace"))
+        return value if self.dialect.is_plain or not isinstance(value, str) else self.dialect.value_of(value)
 
     def _value(self, text: str) -> str | None:
         value = _text(text)
         return value if value is None or self.dialect.is_plain else self.dialect.value_of(value)
 
-    def _split(self, data: bytes) -> Iterator[Sequence[str]]:
-        """Yield the fields of each record as they stand in the file."""
+    def _fields(self, data: bytes) -> Sequence[pa.Array]:
+        """Return the fields as they stand in the file, by column."""
         index, width = index_records(data, ord(self.delimiter), final=True), len(self.names)
-        if not len(index.broken_at):
-            text = data.decode("utf-8", "replace")
-            fields = _field_pattern(self.delimiter).findall(text)
-            if len(fields) > len(index) * width and text.endswith("\n"):
-                fields.pop()  # what an empty line at the end would hold
-            if len(fields) == len(index) * width:
-                yield from zip(*[iter(fields)] * width, strict=True)
-                return
-        yield from self._slowly(index)
+        delimiters = index.delimiter_offsets
+        if len(index.broken_at) or len(delimiters) != len(index) * (width - 1) or np.any(index.field_counts != width):
+            rows = list(self._slowly(index))
+            return [pa.array([row[at].encode() for row in rows], pa.binary()) for at in range(width)]
+        delimiters = delimiters.reshape(len(index), width - 1)
+        starts = np.column_stack([index.starts, delimiters + 1])
+        ends = np.column_stack([delimiters, index.ends])
+        # An array of every field and, in the odd places, of what stands between two.
+        bounds = pa.py_buffer(np.dstack([starts, ends]).astype(np.int32))
+        every = pa.BinaryArray.from_buffers(
+            pa.binary(), max(0, 2 * starts.size - 1), [None, bounds, pa.py_buffer(data)]
+        )
+        return [every.take(pa.array(np.arange(2 * at, len(every), 2 * width))) for at in range(width)]
 
     def _slowly(self, index: RecordIndex) -> Iterator[Sequence[str]]:
         """Yield the fields of each record; of one that is too short or too long, the added ones stay in their place."""
@@ -164,10 +183,27 @@ class ResultReader:
             yield fields
 
 
-def _field_pattern(delimiter: str) -> re.Pattern[str]:
-    mark = re.escape(delimiter)
-    quoted, plain = r'"(?:[^"]|"")*"', rf'(?:[^{mark}"\r\n][^{mark}\r\n]*)?'
-    return re.compile(rf"({quoted}|{plain})(?:{mark}|\r?\n|\Z)")
+def _column(values: pa.Array, parse: Callable[[Any], Any] | None) -> Column:
+    """Return the column of these values, each distinct one of which is parsed once."""
+    coded = pc.dictionary_encode(values, null_encoding="encode")
+    distinct = _plain_values(coded.dictionary)
+    return Column(list(map(parse, distinct)) if parse else distinct, coded.indices)
+
+
+def _plain_values(values: pa.Array) -> list[Any]:
+    """Return values of Arrow; those with nanoseconds, which Python does not have, as the texts that they are in CSV."""
+    kind = values.type
+    if getattr(kind, "unit", None) != "ns":
+        return values.to_pylist()  # type: ignore[no-any-return]
+    is_moment, is_time = pa.types.is_timestamp(kind), pa.types.is_time(kind)
+    coarse = pa.timestamp("us", kind.tz) if is_moment else pa.time64("us") if is_time else pa.duration("us")
+    rounded = values.cast(coarse, safe=False)
+    exact = pc.fill_null(pc.equal(rounded.cast(kind), values), fill_value=True).to_pylist()
+    texts = csv_fields(values).to_pylist()
+    return [
+        value if is_exact else text.decode()
+        for value, is_exact, text in zip(rounded.to_pylist(), exact, texts, strict=True)
+    ]
 
 
 def _fields(line: bytes, job: Job) -> list[str]:
@@ -191,22 +227,6 @@ def _cast_one(text: str | None, kind: pa.DataType) -> Any:
         return None if text is None else pa.scalar(text).cast(kind).as_py()
     except _ARROW_ERRORS:
         return None
-
-
-def _cached(parse: Parse) -> Parse:
-    """Return the parser with a memory: most columns have few distinct values."""
-    known: dict[str, Any] = {}
-
-    def look_up(field: str) -> Any:
-        try:
-            return known[field]
-        except KeyError:
-            value = parse(field)
-            if len(known) < _MAX_CACHED:
-                known[field] = value
-            return value
-
-    return look_up
 
 
 def _cell_parser(kinds: Sequence[str]) -> Parse:

@@ -295,9 +295,13 @@ def only_repair(
 ) -> Row | None:
     """The record with one quote taken away or doubled, if there is one reading with a valid value of every feature.
 
-    Of several changes with that reading, it is the one of the first quote, taken away rather than doubled.
+    Of several changes with that reading, it is the one of the first quote, taken away rather than doubled. A record
+    that is only too narrow, whose quotes all enclose fields or are doubled in them, lacks a delimiter, not a quote.
     """
     if any(mark in record.text for mark in ("\n", "\r", '\\"')) or len(record.text) < 2:
+        return None
+    is_enclosing = all(field.startswith('"') or '"' not in field for field in record.fields)
+    if not record.malformed and is_enclosing and len(record.fields) < width:
         return None
     found = {}
     for one in repairs(record.text, record.delimiter):

@@ -1,7 +1,7 @@
 """Files of every dialect with every fault at every place become what the contract says, record by record."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.census.income_features import FEATURES
@@ -128,6 +128,7 @@ NUMBERS = st.sampled_from([
     blocks=BLOCKS,
     chunk=CHUNKS,
 )
+@example(numbers=[("39", "1.234.567", "")], delimiter=";", note="x", blocks=(65536,), chunk=1)
 def test_the_decimal_mark_of_a_file_is_found_and_never_guessed(
     scorer: Scorer, numbers: list[tuple[str, str, str]], delimiter: str, note: str, blocks: tuple[int, ...], chunk: int
 ) -> None:

@@ -132,7 +132,9 @@ def with_decimal_mark(
     Where commas separate fields, numbers have a decimal point unless it is stated otherwise.
     """
     numbers = NumberFormat(stated.decimal or ".")
-    if not stated.decimal and start.dialect.delimiter != "," and b"," in start.index.data:
+    # Without a mark, all numbers are whole: nothing shows how fractions would be written.
+    has_marks = b"," in start.index.data or b"." in start.index.data
+    if not stated.decimal and start.dialect.delimiter != "," and has_marks:
         numbers = NumberFormat.detect(_numbers(start, match, cards))
     dialect = start.dialect.with_(
         decimal=numbers.decimal, is_decimal_certain=numbers.is_certain, has_byte_order_mark=has_byte_order_mark

@@ -16,7 +16,8 @@ from jobs.csv.reader import Header
 from jobs.csv.records import as_field
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format
-from jobs.formats.process import ReaderKilled, ReadOptions, SourceReader, reading, sheets_hint
+from jobs.formats.frames import ReadOptions
+from jobs.formats.process import ReaderKilled, SourceReader, reading, sheets_hint
 from jobs.settings import Settings
 from jobs.store.conversion_store import SOURCE_BLOCK_BYTES
 from jobs.store.job_store import JobStore

@@ -8,15 +8,17 @@ which the readings may meet before the last bad quote, and the first bad quote.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, QuoteReading, QuoteRuns
+from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, QuoteReading, QuoteRuns, has_escapes
 from jobs.csv.records import RecordIndex
+from worker.scoring.render import slices
 
 # Quotes in a record, at most, for a repair to be looked for.
 MAX_QUOTES = 64
@@ -29,34 +31,45 @@ class Changes:
     """Quotes at ``at`` of the records ``rows`` to be taken away, or ``doubled``, shape (n,), in order.
 
     Each gives a record of the header's width whose quotes are sound. It is not known of those that are ``unsure``
-    whether a quoted text begins inside an unquoted field and ends in another.
+    whether a quoted text begins inside an unquoted field and ends in another. The field with the quote is that of the
+    ``columns``; it is at ``begins`` up to ``ends``.
     """
 
     rows: Numbers
     at: Numbers
     doubled: Bits
     unsure: Bits
+    columns: Numbers
+    begins: Numbers
+    ends: Numbers
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, places: Numbers) -> Self:
+    def take(self, places: Numbers | Bits) -> Self:
         """Return some of the changes."""
-        return type(self)(self.rows[places], self.at[places], self.doubled[places], self.unsure[places])
+        return type(self)(*(getattr(self, one.name)[places] for one in fields(self)))
+
+    def written(self, data: bytes, begins: Numbers, ends: Numbers) -> tuple[pa.BinaryArray, pa.BinaryArray]:
+        """Return the changed texts at these offsets, each as two parts, before the change and after it."""
+        until = np.where(self.doubled, self.at + 1, self.at)
+        return slices(data, begins, until), slices(data, np.where(self.doubled, self.at, self.at + 1), ends)
 
 
 def find_changes(index: RecordIndex, rows: Numbers, width: int, columns: Collection[int]) -> Changes:
     """Return the changes that make records of the header's width out of the broken records ``rows``.
 
-    Left out are records of which all changes would be in other ``columns`` than the model's, and in two ways each.
+    Left out are records of which all changes would be in other ``columns`` than the model's, and in two ways each; and
+    those that are only too narrow, with no quote that is an ordinary character: these lack a delimiter, not a quote.
     """
     quotes = _Quotes(index.read_quotes())
     records = _Records.of(quotes, index, _repairable(index, rows))
+    records = records.take(~records.lack_a_delimiter(quotes, index, width))
     places = records.usable_runs(quotes, index)
     places = places.take(_are_sound(places, records, quotes))
     places = places.take(_field_counts(places, records, quotes, index) == width)
     places = places.take(_may_be_only_readings(places, records, quotes, index, columns))
-    return _changes(places, records, quotes)
+    return _changes(places, records, quotes, index)
 
 
 def _repairable(index: RecordIndex, rows: Numbers) -> Numbers:
@@ -68,7 +81,7 @@ def _repairable(index: RecordIndex, rows: Numbers) -> Numbers:
     unwanted = [line_feeds] if np.count_nonzero(line_feeds) > len(index) else []
     if b"\r" in data and data.count(b"\r") > data.count(b"\r\n"):
         unwanted.append(raw == CR)
-    if b'\\"' in data:
+    if has_escapes(data):
         unwanted.append((raw[:-1] == BACKSLASH) & (raw[1:] == QUOTE))
     for at in map(np.flatnonzero, unwanted):
         wanted &= np.searchsorted(at, ends) == np.searchsorted(at, starts)
@@ -87,7 +100,7 @@ class _Quotes:
         """The runs."""
         return self.reading.runs
 
-    @property
+    @cached_property
     def ordinary(self) -> Bits:
         """Whether the quotes of each run are ordinary characters."""
         return self.reading.ordinary
@@ -147,6 +160,19 @@ class _Records:
         low = np.maximum(meetings[np.searchsorted(meetings, changed) - 1], firsts)
         return cls(rows, firsts, stops, are_bad, are_open, low, np.minimum(first_bad + 1, stops))
 
+    def take(self, chosen: Bits) -> "_Records":
+        """Return the chosen ones."""
+        if chosen.all():
+            return self
+        return _Records(*(getattr(self, one.name)[chosen] for one in fields(self)))
+
+    def lack_a_delimiter(self, quotes: _Quotes, index: RecordIndex, width: int) -> Bits:
+        """Return which of the records are too narrow although all of their quotes enclose fields, or are doubled."""
+        lacking: Bits = ~self.are_bad & ~self.are_open & (index.field_counts[self.rows] < width)
+        if lacking.any():
+            lacking &= _count(quotes.ordinary, self.firsts, self.stops) == 0
+        return lacking
+
     def usable_runs(self, quotes: _Quotes, index: RecordIndex) -> "_Places":
         """Return the runs at which a change may mend the records."""
         runs, before = quotes.runs, quotes.reading.before
@@ -199,17 +225,16 @@ class _Places:
 def _are_sound(places: _Places, records: _Records, quotes: _Quotes) -> Bits:
     """Return at which places a change leaves neither a bad quote nor an open one."""
     stops = records.stops[places.which]
-    bad = _sums(quotes.bad_otherwise)
-    is_fine = bad[np.minimum(places.until + 1, stops)] == bad[places.runs + 1]
+    is_fine = _count(quotes.bad_otherwise, places.runs + 1, np.minimum(places.until + 1, stops)) == 0
     sound: Bits = is_fine & ((places.until < stops) != records.are_open[places.which])
     return sound
 
 
-def _sums(bits: Bits) -> NDArray[np.int32]:
-    """Return the number of set bits before each."""
-    sums = np.zeros(len(bits) + 1, np.int32)
-    np.cumsum(bits, out=sums[1:])
-    return sums
+def _count(bits: Bits, firsts: Numbers, stops: Numbers) -> Numbers:
+    """Return the number of set bits in each of the ranges."""
+    marks = np.flatnonzero(bits)
+    counts: Numbers = np.searchsorted(marks, stops) - np.searchsorted(marks, firsts)
+    return counts
 
 
 def _field_counts(places: _Places, records: _Records, quotes: _Quotes, index: RecordIndex) -> Numbers:
@@ -251,26 +276,49 @@ def _are_unsure(places: _Places, records: _Records, quotes: _Quotes) -> Bits:
     runs, stops = places.runs, records.stops[places.which]
     until = np.minimum(places.until + 1, stops)
     # Of the runs that read otherwise, the last one may become ordinary, and others only if they are even.
-    before = np.append(quotes.reading.before, False)
-    counts = ((places.until < stops) & before[places.until]).astype(np.int32)
+    before = quotes.reading.before
+    counts = ((places.until < stops) & before.take(places.until, mode="clip")).astype(np.int64)
     if quotes.runs.lengths is not None:
-        even = _sums(quotes.reading.before & ~quotes.runs.begins & ~quotes.runs.odd)
-        counts += even[until] - even[runs + 1]
+        counts += _count(before & ~quotes.runs.begins & ~quotes.runs.odd, runs + 1, until)
     if quotes.ordinary.any():
-        ordinary = _sums(quotes.ordinary)
-        all_counts = ordinary[records.stops] - ordinary[records.firsts]
-        counts += all_counts[places.which] - (ordinary[until] - ordinary[runs])
+        counts += _count(quotes.ordinary, records.firsts, records.stops)[places.which]
+        counts -= _count(quotes.ordinary, runs, until)
         counts[quotes.ordinary[runs]] = 2
     unsure: Bits = counts > 1
     return unsure
 
 
-def _changes(places: _Places, records: _Records, quotes: _Quotes) -> Changes:
+def _changes(places: _Places, records: _Records, quotes: _Quotes, index: RecordIndex) -> Changes:
     """Return the changes at the places: a quote taken away, and one doubled unless a text follows an opening one."""
-    runs = quotes.runs[places.runs]
+    runs, rows = quotes.runs[places.runs], records.rows[places.which]
     opens_text = ~quotes.reading.before[places.runs] & runs.begins & runs.odd & ~runs.ends
     which = np.repeat(np.arange(len(runs)), np.where(opens_text, 1, 2))
     doubled = np.zeros(len(which), np.bool_)
     doubled[1:] = which[1:] == which[:-1]
     unsure = _are_unsure(places, records, quotes)
-    return Changes(records.rows[places.which[which]], runs.at[which], doubled, unsure[which])
+    columns, begins, ends = _changed_fields(places, rows, quotes, index)
+    return Changes(rows[which], runs.at[which], doubled, unsure[which], columns[which], begins[which], ends[which])
+
+
+def _changed_fields(
+    places: _Places, rows: Numbers, quotes: _Quotes, index: RecordIndex
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return the columns of the fields with a change, where these begin, and where they end with the change."""
+    at, data_end = quotes.runs.at[places.runs], len(index.data)
+    until = _taken(quotes.runs.at, places.until, data_end)
+    outside, every = index.delimiter_offsets, index.all_delimiter_offsets
+    following = np.searchsorted(outside, at)
+    columns = following - index.first_delimiters[rows]
+    begins = np.where(columns == 0, index.starts[rows], _taken(outside, following - 1, 0) + 1)
+    # What follows the change is now outside quotes, so that the next delimiter ends the field; or it is inside.
+    to_outside = quotes.reading.after[places.runs]
+    ends = _taken(outside, np.searchsorted(outside, until), data_end)
+    ends[to_outside] = _taken(every, np.searchsorted(every, at[to_outside]), data_end)
+    return columns, begins, np.minimum(ends, index.ends[rows])
+
+
+def _taken(offsets: Numbers, places: Numbers, otherwise: int) -> Numbers:
+    """Return the offsets at the places; ``otherwise`` for those after the last."""
+    if not len(offsets):
+        return np.full(len(places), otherwise)
+    return np.where(places < len(offsets), offsets.take(places, mode="clip"), otherwise)

@@ -91,10 +91,9 @@ def broken_records(
 
     ``malformed`` are those of the index, ``open_quotes`` the rows among them with a quote that no quote closes.
     """
-    fields = _Fields.of(index)
     undecodable = _undecodable(index)
     kinds = np.zeros(len(index), np.uint8)
-    kinds[fields.counts != width] = _RAGGED
+    kinds[index.field_counts != width] = _RAGGED
     kinds[malformed] = _MALFORMED
     kinds[list(open_quotes)] = _OPEN_QUOTE
     kinds[undecodable] = _UNDECODABLE
@@ -103,7 +102,7 @@ def broken_records(
     repaired = repair(index, np.flatnonzero((kinds > 0) & (kinds != _UNDECODABLE))) if repair else None
     if repaired:
         kinds[repaired.rows] = 0
-    rows = np.flatnonzero(kinds)
+    rows, fields = np.flatnonzero(kinds), _Fields.of(index)
     ragged = np.flatnonzero(kinds == _RAGGED)
     faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, _FAULTS)])
     # Of the joined faults, those of ragged rows come first, one for each row, then one for each of the other kinds.

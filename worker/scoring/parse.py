@@ -89,7 +89,7 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
     sound = np.ones(len(index), np.bool_)
     if broken:
         sound[broken.rewritten.rows] = False
-    parsed = replace(parse_records(index, np.flatnonzero(sound), layout), broken=broken)
+    parsed = replace(parse_records(index.bounds(), np.flatnonzero(sound), layout), broken=broken)
     return _with_repaired(parsed, broken.repaired) if broken and broken.repaired else parsed
 
 
@@ -134,14 +134,15 @@ def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] 
     return _read_csv(index.data, len(index), layout)
 
 
+def as_values(texts: pa.StringArray, layout: Layout) -> pa.StringArray:
+    """Return the values that texts had before the file was translated."""
+    return texts if layout.dialect.is_plain else pa.array(map(layout.dialect.value_of, texts.to_pylist()), pa.string())
+
+
 def _as_values(columns: dict[str, Texts], layout: Layout) -> dict[str, Texts]:
-    """Return the columns with the values that their texts had before the file was translated."""
     if layout.dialect.is_plain:
         return columns
-    return {
-        name: (pa.array(map(layout.dialect.value_of, texts.to_pylist()), pa.string()), codes)
-        for name, (texts, codes) in columns.items()
-    }
+    return {name: (as_values(texts, layout), codes) for name, (texts, codes) in columns.items()}
 
 
 def _columns(index: RecordIndex, good: NDArray[np.int64], layout: Layout) -> dict[str, Texts]:

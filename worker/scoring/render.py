@@ -78,6 +78,15 @@ def in_quotes(texts: pa.BinaryArray) -> pa.BinaryArray:
     return join(b'"', pc.replace_substring(texts, b'"', b'""'), b'"')
 
 
+def unquoted(fields: pa.BinaryArray) -> pa.BinaryArray:
+    """Return the values of fields whose quotes are sound."""
+    are_quoted = pc.starts_with(fields, b'"')
+    if not pc.any(are_quoted).as_py():
+        return fields
+    values = pc.replace_substring(pc.binary_slice(fields, 1, -1), b'""', b'"')
+    return pc.if_else(are_quoted, values, fields)
+
+
 @dataclass(frozen=True, slots=True)
 class RewrittenRecords:
     """Records that are changed for the results: ``rows``, shape (k,), ascending, and their texts without line ends."""

@@ -66,8 +66,8 @@ def score_chunk(
     if chunk.is_totals:
         return _reject_totals(chunk, layout)
     values = _Values(layout)
-    find_valid = partial(_fully_valid, scorers=scorers, values=values)
-    repair = partial(repair_records, layout=layout, find_valid=find_valid)
+    are_invalid = partial(_are_invalid, scorers=scorers, values=values)
+    repair = partial(repair_records, layout=layout, are_invalid=are_invalid)
     parsed = without_repeated_headers(parse_chunk(chunk, layout, repair), layout)
     validated = validate(parsed, scorers, layout, values)
     faults = validated.faults
@@ -171,17 +171,13 @@ class _Values:
         return values
 
 
-def _fully_valid(parsed: ParsedChunk, scorers: Sequence[Scorer], values: _Values) -> NDArray[np.int64]:
-    """Return the readable records of a chunk without any fault or warning."""
-    wrong = np.zeros(len(parsed.good), np.bool_)
-    for feature in (feature for scorer in scorers for feature in scorer.card.features):
-        texts, codes = parsed.columns[feature.name]
+def _are_invalid(name: str, texts: pa.StringArray, scorers: Sequence[Scorer], values: _Values) -> NDArray[np.bool_]:
+    """Return which of the distinct texts of a feature have a fault or a warning."""
+    invalid = np.zeros(len(texts), np.bool_)
+    for feature in (one for scorer in scorers for one in scorer.card.features if one.name == name):
         found = values.of(feature, texts, suggest=False)
-        if len(found.at_fault) or len(found.unusual):
-            unwanted = np.zeros(len(texts), np.bool_)
-            unwanted[found.at_fault] = unwanted[found.unusual] = True
-            wrong |= unwanted[codes]
-    return parsed.good[~wrong]
+        invalid[found.at_fault] = invalid[found.unusual] = True
+    return invalid
 
 
 def validate(

@@ -115,6 +115,9 @@ def test_a_stray_quote_changes_no_other_record(
         ('39,State-gov,Bachelors,Never-married,White,Male,40,"x""', None),
         ('39,State-gov,Bachelors,Never-married,White,Male,40,$7"Table, 4""",5', None),
         ('39,State-gov,Bachelors,Never-married,White,Male,"40"",x', "x"),
+        # Its quotes are sound, and there is no other: it lacks a delimiter, not a quote.
+        ('39,State-gov,Bachelors,Never-married,White,Male,"40,x"', None),
+        ('"39","State-gov","Bachelors","Never-married","White","Male","40,x"', None),
     ],
 )
 def test_a_record_is_repaired_where_there_is_one_way_to(

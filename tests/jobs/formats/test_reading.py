@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 
 from jobs.errors import UploadRefused
 from jobs.formats.detection import Format, detect
-from jobs.formats.process import ReadOptions, SourceHeader, reading
+from jobs.formats.frames import ReadOptions
+from jobs.formats.process import SourceHeader, reading
 from tests.jobs.formats.files import ODS_TYPE, arrow_file, arrow_stream, json_lines, ods, parquet, xls, xlsx, zipped
 
 MAX_BYTES = 64 * 1024 * 1024

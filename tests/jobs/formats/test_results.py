@@ -12,7 +12,8 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from jobs.formats.results import ResultReader
-from jobs.formats.writers import CellTooLong, write_json_lines, write_parquet, write_xlsx
+from jobs.formats.workbook import CellTooLong, write_xlsx
+from jobs.formats.writers import write_json_lines, write_parquet
 from jobs.state import Job
 from jobs.store.job_record import JobRecord
 from tests.jobs.formats.files import arrow_stream, json_lines, parquet, xlsx

@@ -83,7 +83,7 @@ def test_twice_the_rows_are_not_twice_the_calls(scorer: Scorer, kind: str) -> No
     assert more.total() - calls.total() < ROWS / 5
 
 
-@pytest.mark.parametrize("kind", CHUNKS)
+@pytest.mark.parametrize("kind", [*CHUNKS, *REPAIRED])
 def test_a_text_is_parsed_once_however_often_it_stands(
     scorer: Scorer, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +100,7 @@ def test_a_text_is_parsed_once_however_often_it_stands(
     assert parsed.total() <= 100 + len(LAYOUT.columns)
 
 
-@pytest.mark.parametrize("kind", CHUNKS)
+@pytest.mark.parametrize("kind", [*CHUNKS, *REPAIRED])
 def test_a_chunk_takes_a_few_times_the_memory_of_what_is_read_and_written(scorer: Scorer, kind: str) -> None:
     data = chunk_of(kind, 5 * ROWS)
     size = score(data, scorer)
