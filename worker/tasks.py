@@ -152,6 +152,7 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
         claimed.warnings,
         claimed.dialect,
         claimed.input_header,
+        claimed.of_json,
     )
     if attempt > settings.max_attempts:
         rejected = reject_chunk(claimed.chunk, layout)

@@ -86,7 +86,7 @@ class ClaimedChunk:
     ``owner`` identifies the lease: the task id and the delivery. ``attempt`` is one more than the number of failures
     that the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
     unreachable store. ``chunk`` holds the rows to score: all of the chunk, or only its corrected ones, and then
-    ``replaced`` is what their results go into.
+    ``replaced`` is what their results go into. ``of_json``: the file was one of JSON lines.
     """
 
     owner: str
@@ -106,6 +106,7 @@ class ClaimedChunk:
     replaced: ReplacedChunk | None = None
     dialect: Dialect = field(default_factory=Dialect)
     input_header: bytes = b""
+    of_json: bool = False
 
     @property
     def models(self) -> list[tuple[str, str]]:

@@ -221,6 +221,7 @@ class JobRecord:
             replaced=replaced,
             dialect=self._dialect(),
             input_header=self._bytes(JobField.INPUT_HEADER),
+            of_json=self._optional_text(JobField.FORMAT) == "jsonl",
         )
 
     def _bytes(self, name: JobField) -> bytes:

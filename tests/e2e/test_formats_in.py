@@ -128,6 +128,7 @@ def test_a_broken_line_of_json_is_rejected_alone(service: Stack) -> None:
     lines = service.get(job["links"]["results"]).text.splitlines()
     assert lines[1].startswith("1,18,")
     assert lines[3].startswith("2,19,")
+    assert "malformed: the line is not a JSON object" in service.get(job["links"]["results"]).text
     assert "malformed" in service.get(job["links"]["rejects"]).text
 
 

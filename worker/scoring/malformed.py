@@ -17,12 +17,13 @@ from model.schema import MAX_ECHO, Fault, FaultCode, shown
 from worker.scoring.rejects import FaultColumn
 from worker.scoring.render import RewrittenRecords, binary_array, in_quotes, join, slices, text_of
 
-_FAULTS = (
-    Fault(FaultCode.MALFORMED, "a quote is missing or one too many, or a carriage return stands alone"),
+_BAD_QUOTES = Fault(FaultCode.MALFORMED, "a quote is missing or one too many, or a carriage return stands alone")
+_NO_OBJECT = Fault(FaultCode.MALFORMED, "the line is not a JSON object")
+_OTHER_FAULTS = (
     Fault(FaultCode.OPEN_QUOTE, "a quote is not closed within 4 MiB or before the end of the file"),
     Fault(FaultCode.UNDECODABLE, "the record holds bytes that do not decode"),
 )
-# Kinds of broken records; the higher one counts. From ``_MALFORMED`` on, they are those of ``_FAULTS``.
+# Kinds of broken records; the higher one counts. From ``_MALFORMED`` on, they have one fault each, in this order.
 _RAGGED, _MALFORMED, _OPEN_QUOTE, _UNDECODABLE = 1, 2, 3, 4
 
 Numbers = NDArray[np.int64]
@@ -85,11 +86,18 @@ class _Fields:
 
 
 def broken_records(
-    index: RecordIndex, width: int, malformed: Numbers, open_quotes: Sequence[int] = (), repair: Repair | None = None
+    index: RecordIndex,
+    width: int,
+    malformed: Numbers,
+    open_quotes: Sequence[int] = (),
+    repair: Repair | None = None,
+    *,
+    of_json: bool = False,
 ) -> BrokenRecords | None:
     """Return the records that cannot be validated as they are under a header of ``width`` fields; None if all can.
 
     ``malformed`` are those of the index, ``open_quotes`` the rows among them with a quote that no quote closes.
+    ``of_json``: the records were lines of JSON, of which those that are no objects are malformed.
     """
     undecodable = _undecodable(index)
     kinds = np.zeros(len(index), np.uint8)
@@ -104,7 +112,8 @@ def broken_records(
         kinds[repaired.rows] = 0
     rows, fields = np.flatnonzero(kinds), _Fields.of(index)
     ragged = np.flatnonzero(kinds == _RAGGED)
-    faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, _FAULTS)])
+    others = [_NO_OBJECT if of_json else _BAD_QUOTES, *_OTHER_FAULTS]
+    faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, others)])
     # Of the joined faults, those of ragged rows come first, one for each row, then one for each of the other kinds.
     codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
     codes[kinds[rows] == _RAGGED] = np.arange(len(ragged))

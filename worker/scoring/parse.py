@@ -28,7 +28,7 @@ class Layout:
 
     ``added`` is the number of result columns up to and including ``error``. A ``warnings`` column may follow, then
     ``explained`` pairs of columns (feature, effect). ``dialect`` is that of the file before its translation, and
-    ``header`` holds the bytes of its header.
+    ``header`` holds the bytes of its header. ``of_json``: the file was one of JSON lines.
     """
 
     delimiter: str
@@ -39,6 +39,7 @@ class Layout:
     warnings: bool = False
     dialect: Dialect = field(default_factory=Dialect)
     header: bytes = b""
+    of_json: bool = False
 
     @property
     def numbers(self) -> NumberFormat:
@@ -85,7 +86,7 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
     # The usual case: Arrow reads the chunk as it is, and no record is copied out of it.
     if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
         return ParsedChunk(index, np.arange(len(index)), _as_values(columns, layout), None)
-    broken = broken_records(index, layout.width, malformed, chunk.open_quotes, repair)
+    broken = broken_records(index, layout.width, malformed, chunk.open_quotes, repair, of_json=layout.of_json)
     sound = np.ones(len(index), np.bool_)
     if broken:
         sound[broken.rewritten.rows] = False
@@ -120,7 +121,7 @@ def joined_texts(one: Texts, other: Texts) -> Texts:
 def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, BrokenRecords | None]:
     """Return the records of a chunk, and those among them that cannot be validated."""
     index = _index(chunk, layout)
-    return index, broken_records(index, layout.width, index.malformed, chunk.open_quotes)
+    return index, broken_records(index, layout.width, index.malformed, chunk.open_quotes, of_json=layout.of_json)
 
 
 def _index(chunk: InputChunk, layout: Layout) -> RecordIndex:

@@ -68,7 +68,8 @@ def score_chunk(
     values = _Values(layout)
     are_invalid = partial(_are_invalid, scorers=scorers, values=values)
     repair = partial(repair_records, layout=layout, are_invalid=are_invalid)
-    parsed = without_repeated_headers(parse_chunk(chunk, layout, repair), layout)
+    # No quote of a line of JSON is its writer's: there is nothing to repair.
+    parsed = without_repeated_headers(parse_chunk(chunk, layout, None if layout.of_json else repair), layout)
     validated = validate(parsed, scorers, layout, values)
     faults = validated.faults
     rejected, valid = _split(len(parsed), faults)
