@@ -3,11 +3,13 @@
 Text that is CSV for a model; names of models that there are; that a file has the delimiter and the format
 that are stated; that not every format of results can be followed; that a body of ``Content-Encoding: gzip`` is
 compressed; that corrections fit the rows of one job alone; that an idempotency key belongs to one upload; that DELETE
-cancels a job that has not ended, so that who wants it gone waits for its end.
+cancels a job that has not ended, so that who wants it gone waits for its end; that the history is deleted by a filter,
+and asked for from a date or time to another; that outcomes are CSV, too.
 """
 
 import gzip
 import uuid
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -27,6 +29,7 @@ RECORD = "39,State-gov,Bachelors,Never-married,White,Male,40"
 FILE = f"{','.join(feature.name for feature in FEATURES)}\n{RECORD}\n"
 
 NO_JOB = 32 * "0"
+OUTCOMES = b"prediction,value\n" + NO_JOB.encode() + b",<=50K\n"
 
 
 @schemathesis.hook
@@ -34,6 +37,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     del context
     if case.meta is None or case.meta.generation.mode.is_positive:
         make_acceptable(case)
+    if "/history/" in case.operation.path and case.method.upper() == "DELETE":
+        case.query = {"model": "no-model", **(case.query or {})}
     if case.operation.path.endswith("/corrections"):
         case.path_parameters["job_id"] = NO_JOB
     if case.headers and case.headers.get("Idempotency-Key"):
@@ -48,6 +53,10 @@ def make_acceptable(case: Any) -> None:
         if case.query and case.query.get("format") not in (None, *FOLLOWED):
             case.query.pop("follow", None)
         return
+    if case.operation.path.endswith("/outcomes") and case.body is not None:
+        case.body = OUTCOMES
+    if "/history/" in case.operation.path:
+        make_history_acceptable(case)
     for given in (case.query, case.body):
         if isinstance(given, dict) and given.get("format") != "csv":
             given.pop("format", None)
@@ -61,3 +70,18 @@ def make_acceptable(case: Any) -> None:
             case.body = gzip.compress(case.body)
         else:
             del case.headers["Content-Encoding"]
+
+
+def make_history_acceptable(case: Any) -> None:
+    query = case.query or {}
+    for name in ("from", "to"):
+        if name in query and not is_time(query[name]):
+            query[name] = "2026-01-31"
+
+
+def is_time(text: Any) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return False
+    return True

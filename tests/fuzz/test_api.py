@@ -21,4 +21,4 @@ def test_the_description_and_the_service_agree(service: Stack, tmp_path: Path) -
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.api_hooks", "PYTHONPATH": str(ROOT)}
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert "Tested: 24" in found.stdout, found.stdout
+    assert "Tested: 32" in found.stdout, found.stdout

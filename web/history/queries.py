@@ -19,7 +19,8 @@ from web.services import services
 
 ListEntries = Callable[[Connection, HistoryFilter, int, Place | None], HistoryPage]
 
-_CURSOR = r"^[0-9]{1,16}-[0-9a-f.]{1,64}$"
+# Or nothing, as forms send it.
+_CURSOR = r"^([0-9]{1,16}-[0-9a-f.]{1,64})?$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME_TEXT = "a date or an RFC 3339 time, UTC where it names no offset"
 _FORM = {"limit", "cursor", "format", "escape"}

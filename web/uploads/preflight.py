@@ -63,12 +63,16 @@ def _preflight_source(body: Body, kind: Format, services: Services) -> dict[str,
                 if reader is None:
                     return _unchecked(kind)
                 found, header = reader.header, header_of(reader)
-                rows = next(reader.rows, None)
+                rows = b""
+                for part in reader.rows:
+                    rows += part.text
+                    if len(rows) > PREFLIGHT_BYTES:
+                        break
         except ReaderKilled:
             return _unchecked(kind)
-    text = header.raw + header.line_end + (rows.text[:PREFLIGHT_BYTES] if rows else b"")
+    text = header.raw + header.line_end + rows[:PREFLIGHT_BYTES]
     start, match = read_source_start(header, options)
-    is_cut = rows is not None and len(rows.text) > PREFLIGHT_BYTES
+    is_cut = len(rows) > PREFLIGHT_BYTES
     report = _report(services, options, StatedDialect(), start, match, text, Utf8Decoder("utf-8"), is_cut)
     return report | {"format": kind, "sheets": found.sheets, "sheet": found.sheet}
 
