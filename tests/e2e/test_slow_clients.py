@@ -42,7 +42,8 @@ def clients(service: Stack, count: int, *texts: bytes, address: str = "127.0.0.1
 def serves_others(service: Stack) -> None:
     with service.client() as client:
         client.timeout = 30
-        assert client.get("/readyz").status_code == 200
+        # Workers may be late with their heartbeats while all the clients connect.
+        wait_until(lambda: client.get("/readyz").status_code == 200)
         assert client.post("/api/v1/predictions", json={"record": RECORD}).status_code == 200
         sample = client.get("/api/v1/models/income/sample.csv").content
         job = client.post("/api/v1/jobs", content=sample, headers={**CSV, "Prefer": "wait=30"}).json()
