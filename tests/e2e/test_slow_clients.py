@@ -43,7 +43,7 @@ def serves_others(service: Stack) -> None:
     with service.client() as client:
         client.timeout = 30
         # Workers may be late with their heartbeats while all the clients connect.
-        wait_until(lambda: client.get("/readyz").status_code == 200)
+        wait_until(lambda: client.get("/readyz").status_code == 200, seconds=client.timeout.read or 0)
         assert client.post("/api/v1/predictions", json={"record": RECORD}).status_code == 200
         sample = client.get("/api/v1/models/income/sample.csv").content
         job = client.post("/api/v1/jobs", content=sample, headers={**CSV, "Prefer": "wait=30"}).json()
