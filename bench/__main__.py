@@ -42,7 +42,7 @@ def _exit(number: int, _frame: object) -> None:
 
 
 def _measure(options: Options, sections: dict[str, store.Section]) -> list[str]:
-    """Run the sections and keep their numbers after each; the names of those that failed."""
+    """Run the sections and save their numbers after each; return the names of those that failed."""
     failed = []
     for name in options.only:
         load_average = os.getloadavg()[0]

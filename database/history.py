@@ -29,7 +29,7 @@ _SEARCHED_DOCUMENTS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Which entries are wanted; None: all.
+    """Which entries to return; a filter that is None allows all.
 
     ``since`` is included, ``until`` is not. ``text`` is part of a job's name, or of a prediction or its record, or an
     id. ``visible_to`` leaves only what this user owns or the team may see.

@@ -1,4 +1,4 @@
-"""What really happened, beside what was predicted, and the figures of a model made of it."""
+"""Actual outcomes of predictions, and the performance figures computed from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -62,7 +62,7 @@ def observed_week(connection: Connection, week: ModelWeek) -> tuple[int, list[tu
 
 
 def finish_week(connection: Connection, week: ModelWeek, figures: Mapping[str, Any], changes: int) -> None:
-    """Store the figures of a week; it stays stale if its outcomes have changed more often than they had then."""
+    """Store the figures of a week; it stays stale if its outcomes have changed since they were read."""
     values = {"figures": dict(figures), "computed": datetime.now(UTC), "stale": OutcomeWeek.changes != changes}
     connection.execute(update(OutcomeWeek).where(*_key(week)).values(values))
 

@@ -240,7 +240,7 @@ class WeeklyCount(Base):
 
 
 class Outcome(Base):
-    """What really happened, beside what was predicted. ``row`` is 0 for single predictions."""
+    """An actual outcome of a prediction. ``row`` is 0 for single predictions."""
 
     __tablename__ = "outcomes"
     __table_args__ = (Index("outcomes_of_week", "model", "version", "week"),)

@@ -1,4 +1,4 @@
-"""What can be wrong with an upload or the store, with the error codes of the API. Knows no HTTP."""
+"""Errors of uploads and of the store, with the error codes of the API. Independent of HTTP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -46,8 +46,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     database_url: str | None = Field(
         None,
-        description="SQLite file or PostgreSQL server of what stays: `sqlite:////absolute/path.db` or "
-        "`postgresql://user:password@host/name`; unset: a SQLite file in the data folder",
+        description="SQLite file or PostgreSQL server of accounts, history and outcomes: "
+        "`sqlite:////absolute/path.db` or `postgresql://user:password@host/name`; "
+        "unset: a SQLite file in the data folder",
     )
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
@@ -101,7 +102,7 @@ class Settings(BaseSettings):
     )
     session_seconds: int = Field(7 * 86400, ge=60, description="how long a browser stays signed in")
     session_idle_seconds: int = Field(
-        86400, ge=120, description="how long a browser stays signed in that sends no request"
+        86400, ge=120, description="how long a browser that sends no request stays signed in"
     )
     oidc_issuer: str | None = Field(
         None,

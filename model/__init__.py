@@ -1,1 +1,1 @@
-"""Models: training, artifacts, cards, schemas, validation and scoring. Imports nothing from web, worker or jobs."""
+"""Models: adding, storing, validating, scoring, explaining and monitoring. Imports nothing from the other packages."""

@@ -49,7 +49,7 @@ FAULTS = (
     ErrorCode(
         FaultCode.REPEATED_HEADER,
         (),
-        "The header comes again among the rows, as in files that were joined.",
+        "The header is repeated among the rows, as in files that were joined.",
         "Remove the line; nothing else is affected.",
     ),
     ErrorCode(

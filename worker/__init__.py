@@ -1,1 +1,1 @@
-"""Celery workers: score chunks and single records; the reconciler."""
+"""Celery workers that convert files and score chunks and single records; also the reconciler and the recorder."""

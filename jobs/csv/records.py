@@ -1,7 +1,7 @@
 """Index of a CSV buffer: where each record begins and ends, and how many fields it has. Pure: no input or output.
 
-The grammar is that of RFC 4180 with any of four delimiters. A field that begins with a quote ends at its closing quote;
-in any other field a quote is an ordinary character. A line end within quotes does not end a record.
+The grammar is that of RFC 4180 with any delimiter of one byte. A field that begins with a quote ends at its closing
+quote; in any other field a quote is an ordinary character. A line end within quotes does not end a record.
 
 ``index_records`` needs a few passes of numpy, whatever the number of records:
 

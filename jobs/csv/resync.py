@@ -1,4 +1,4 @@
-"""Find records in a CSV buffer whose quotes are broken, so that a broken record costs none of its neighbours. Pure.
+"""Find records in a CSV buffer whose quotes are broken, so that a broken record does not affect the others. Pure.
 
 Reading starts anew, outside quotes, at each line. A line with a quoted field that is open at its end goes on in the
 lines after it, if the reading ends well: each closing quote is followed by a delimiter or line end, the record has the

@@ -44,7 +44,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def csv_fields(column: pa.Array, alone: bool = False) -> pa.BinaryArray:
-    """Return the values of a column as CSV fields; ``alone``: it is the only one, and no record may be a blank line."""
+    """Return the values of a column as CSV fields; if it is the only one (``alone``), empty values are quoted."""
     if pa.types.is_dictionary(column.type):
         return pc.fill_null(csv_fields(column.dictionary).take(column.indices), _EMPTY_TEXT if alone else _NOTHING)
     texts, needs_quotes = _texts(column)

@@ -46,7 +46,7 @@ class OutboxEntry:
 class OutboxStats:
     """Entries that wait; totals of those recorded, dropped for want of room, and failed; what ails the database.
 
-    ``database_up`` is None while no recorder has told. ``live`` are metrics of models on what really happened.
+    ``database_up`` is None while no recorder has told. ``live`` are metrics of models on actual outcomes.
     """
 
     waiting: int
@@ -126,7 +126,7 @@ class Outbox:
             pipe.execute()
 
     def report_live(self, metrics: Sequence[Mapping[str, Any]]) -> None:
-        """Tell the web how well models have predicted what really happened; lives as long as ``report`` is called."""
+        """Tell the web how well models have predicted actual outcomes; lives as long as ``report`` is called."""
         self.redis.hset(keys.HISTORY, "live", orjson.dumps(list(metrics)))
         self.redis.expire(keys.HISTORY, keys.HISTORY_SECONDS)
 

@@ -17,7 +17,7 @@ EMAIL, PASSWORD = "ann@example.org", "correct horse battery"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
-    """A service with an administrator, who has one job of a name and two of another, and told what really happened."""
+    """A service with an administrator, who has one job of a name and two of another, and actual outcomes."""
     settings = {"SCORELINE_AUTH": "on", "SCORELINE_WEB_PROCESSES": "1"}
     with running_stack(tmp_path_factory.mktemp("accounts"), models, **settings) as stack:
         log = stack.folder / "log"
@@ -82,7 +82,7 @@ def test_a_page_for_people_with_an_account_is_accessible_and_fits(page: Page, pa
 def test_everything_works_without_javascript(new_page: NewPage) -> None:
     page = sign_in(new_page(java_script_enabled=False))
     page.goto("/tokens")
-    page.get_by_label("What will use it").fill("nightly report")
+    page.get_by_label("Used by").fill("nightly report")
     page.get_by_role("button", name="Make token").click()
     expect(page.locator("#token")).to_have_text(re.compile(r"scl_\w{49}"))
     page.goto("/tokens")
@@ -144,7 +144,7 @@ def test_what_is_selected_stays_so_while_the_list_refreshes(page: Page) -> None:
 
 def test_the_api_page_takes_a_token(page: Page) -> None:
     sign_in(page, "/tokens")
-    page.get_by_label("What will use it").fill("docs")
+    page.get_by_label("Used by").fill("docs")
     page.get_by_role("button", name="Make token").click()
     token = page.locator("#token").inner_text()
     page.goto("/api/v1/docs")

@@ -70,7 +70,7 @@ def test_thirty_rows_are_repaired_by_keyboard_paste_and_apply_to_all(
     expect(count(page)).to_have_text("1 of 30 corrected")
     page.keyboard.press("Control+Enter")
     expect(count(page)).to_have_text("18 of 30 corrected")
-    expect(page.locator("#announcements")).to_contain_text("18 rows have “Male” in place of “M” in sex now.")
+    expect(page.locator("#announcements")).to_contain_text("Replaced “M” with “Male” in sex: 18 rows.")
     expect(cell(page, 36, "sex")).to_have_value("Male")
     # A column of a spreadsheet is pasted over the rows without an age.
     cell(page, 38, "age").focus()

@@ -219,7 +219,7 @@ def test_old_results_are_dropped_where_the_preview_offers_it(page: Page) -> None
     text = f"{HEADER},prediction,probability,error\n{ROW},>50K,0.9,\n"
     page.get_by_label("File", exact=True).set_input_files(csv_file(text))
     page.locator("#preview").get_by_label("Drop the columns of earlier results").check()
-    expect(page.locator("#preview .notes")).to_contain_text("The 3 columns that earlier results added are dropped.")
+    expect(page.locator("#preview .notes")).to_contain_text("The 3 columns that earlier results added will be dropped.")
     page.get_by_role("button", name="Upload and score people.csv").click()
     page.wait_for_url("**/jobs/*")
     assert list(rows_of(page, "Download results")[0])[-4:] == ["hours_per_week", "prediction", "probability", "error"]

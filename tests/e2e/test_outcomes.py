@@ -1,4 +1,4 @@
-"""What really happened comes back later, and the model's page shows how well it was predicted."""
+"""Actual outcomes arrive later, and the model's page shows how well it was predicted."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ def test_outcomes_of_rows_and_predictions_become_figures_on_the_models_page(
     assert sum(part["rows"] for part in week["calibration"]) == len(told) + 1
     page = service.get("/models/income").text
     assert "Live performance" in page
-    assert "Calibration on what really happened" in page
+    assert "Calibration on actual outcomes" in page
     # What was wrong is told again, right: it takes the place of what was told first.
     corrected = [f"{job['id']},{number},{label}" for number, label in told]
     post(service, "\n".join(["job,row,value", *corrected])).raise_for_status()

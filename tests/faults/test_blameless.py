@@ -1,4 +1,4 @@
-"""What happens to a chunk without its doing costs none of its rows: processes and hosts gone, models not there."""
+"""Failures that a chunk did not cause reject none of its rows: killed processes, lost hosts, missing models."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Nothing stays in the store for ever."""
+"""Every key in the store expires."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a worker finds before it serves: a model that answers otherwise than when it was added."""
+"""A worker detects a model whose predictions differ from those recorded when it was added."""
 
 from pathlib import Path
 from typing import Any

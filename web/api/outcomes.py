@@ -1,4 +1,4 @@
-"""Endpoints for outcomes: what really happened, and how well a model predicted it."""
+"""Endpoints for outcomes: actual values, and how well a model predicted them."""
 
 from datetime import date
 from http import HTTPStatus
@@ -28,7 +28,7 @@ api = APIBlueprint(
     "outcomes",
     __name__,
     url_prefix="/api/v1",
-    abp_tags=[Tag(name="outcomes", description="what really happened, and how well it was predicted")],
+    abp_tags=[Tag(name="outcomes", description="actual values, and how well they were predicted")],
     operation_id_callback=operation_name,
 )
 
@@ -89,7 +89,7 @@ _CSV_BODY: dict[str, Any] = {
 
 @api.post(
     "/models/<name>/outcomes",
-    summary="Tell what really happened",
+    summary="Send actual outcomes",
     responses={200: answer(OutcomesAccepted, "what was taken"), **problems(400, 404, 408, 413, 415, 422, 503)},
     openapi_extensions={"requestBody": _CSV_BODY},
 )

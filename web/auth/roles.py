@@ -18,13 +18,13 @@ class Scope(StrEnum):
 SCOPE_TEXTS = {
     Scope.READ: "see jobs, predictions and models",
     Scope.SCORE: "score files and records, end and delete own jobs",
-    Scope.MODELS: "add and change models",
+    Scope.MODELS: "reserved for changing models, which is done at the command line",
     Scope.ADMIN: "see and end all jobs, manage users and tokens, read the audit log",
 }
 ROLE_TEXTS = {
     Role.VIEWER: "sees the jobs of the team",
     Role.MEMBER: "also scores files and records",
-    Role.MODELLER: "also adds models",
+    Role.MODELLER: "may do what a member may; models are added at the command line",
     Role.ADMINISTRATOR: "also manages users and sees all jobs",
 }
 _ROLES, _SCOPES = list(Role), list(Scope)

@@ -1,1 +1,1 @@
-"""What really happened: read a file of outcomes, and find what was predicted."""
+"""Actual outcomes: read a file of them, and find what was predicted."""

@@ -72,7 +72,7 @@ def _read_line(line: int, header: list[str], fields: list[str], card: Card) -> G
 
 
 def _value(text: str, card: Card) -> str | None:
-    """Return what happened as predictions are written; None if the model never predicts such a thing."""
+    """Return the outcome as predictions are written; None if the model cannot predict it."""
     if card.kind is ModelKind.REGRESSOR:
         try:
             return text if math.isfinite(float(text)) else None

@@ -23,13 +23,16 @@ PROBLEM_TEXTS = {
     "unknown_model": ("Model not found", "Choose another model, or start from the home page."),
     "unknown_prediction": ("Prediction not found", "It may have expired. Fill in the form again."),
     "unauthenticated": ("You are not signed in", "Sign in and try again."),
-    "forbidden": ("You may not do this", "Ask an administrator for another role, or the owner of the job to do it."),
+    "forbidden": (
+        "You may not do this",
+        "Ask an administrator for a different role, or ask the owner of the job to do it.",
+    ),
     "stale_form": ("This form is out of date", "Go back, reload the page, and send the form again."),
     "rate_limited": ("Too many requests", "Wait a moment, then try again."),
     "unknown_token": ("Token not found", "It may have been revoked already. Look for it in the list of tokens."),
     "database_unavailable": (
         "The database is unavailable",
-        "It cannot be checked who you are. Accepted jobs go on; try again in a moment.",
+        "Your sign-in cannot be checked. Accepted jobs continue; try again in a moment.",
     ),
     "foreign_request": (
         "This request came from another site",
@@ -98,7 +101,7 @@ PROBLEM_TEXTS = {
     "upload_timed_out": ("Upload timed out", "Check your connection and upload the file again."),
     "still_uploading": (
         "The first attempt is still in progress",
-        "Wait a moment and try again. The same file is never scored twice.",
+        "Wait a moment and try again. Trying again will not create a second job.",
     ),
     "job_ended": ("The job was ended during the upload", "Upload the file again."),
     "too_many_jobs": ("Too many jobs are waiting", "Nothing was stored. Wait a moment and try again."),
@@ -135,7 +138,7 @@ FAULT_TEXTS = {
     FaultCode.NOT_A_DATE.value: "not a date",
     FaultCode.NOT_A_TEXT.value: "must be text",
     FaultCode.RAGGED.value: "too few or too many fields",
-    FaultCode.REPEATED_HEADER.value: "the header once more",
+    FaultCode.REPEATED_HEADER.value: "repeated header",
     FaultCode.TOTALS_LINE.value: "totals, not a record",
     FaultCode.MALFORMED.value: "misplaced quotes or line breaks",
     FaultCode.OPEN_QUOTE.value: "a quotation mark is never closed",

@@ -1,4 +1,4 @@
-"""How well a model predicted what really happened, as its page shows it. Pure."""
+"""How well a model predicted actual outcomes, as its page shows it. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ def _by_week(name: str, card: Card, weeks: Sequence[Week]) -> Plot:
     shown = "" if held_out is None else _format(held_out, is_share)
     return weekly_plot(
         f"live-{name}",
-        f"{title} on what really happened",
+        f"{title} on actual outcomes",
         f"The dashed line is the figure on held-out records: {shown}." if shown else "",
         all_weeks(rows),
         {title: {week: total / rows[week] for week, total in sums.items()}},
@@ -142,7 +142,7 @@ def _calibration(card: Card, weeks: Sequence[Week]) -> Plot | None:
     points = [(predicted / rows, observed / rows, rows) for _, (rows, predicted, observed) in sorted(bins.items())]
     return Plot(
         id="live-calibration",
-        title="Calibration on what really happened",
+        title="Calibration on actual outcomes",
         description="Records of the newest weeks, grouped by predicted probability. On the dashed line, the observed "
         f"frequency of {card.positive_class} equals the probability.",
         x_title="Predicted probability",

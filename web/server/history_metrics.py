@@ -37,7 +37,7 @@ class HistoryMetrics:
 
 
 def _live_metrics(live: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """Yield each model's metrics on what really happened, beside those on held-out records."""
+    """Yield each model's metrics on actual outcomes, beside those on held-out records."""
     families = {
         "live": GaugeMetricFamily(
             "scoreline_model_live_metric", "Metric on the newest week of outcomes.", labels=_LABELS

@@ -171,7 +171,9 @@ class Grid {
     });
     this.showState();
     const left = lines.length - (this.table.records.length - row);
-    announce(`${formatNumber(count)} cells pasted.${left > 0 ? ` ${formatNumber(left)} lines did not fit on this page.` : ""}`);
+    const cells = count === 1 ? "1 cell" : `${formatNumber(count)} cells`;
+    const lost = left === 1 ? "1 line" : `${formatNumber(left)} lines`;
+    announce(`${cells} pasted.${left > 0 ? ` ${lost} did not fit on this page.` : ""}`);
   }
 
   /** Make the last change in all rows with the same value in that column, on whatever page they are. */
@@ -193,8 +195,8 @@ class Grid {
     this.lastEdit = null;
     this.table.refresh();
     this.showState();
-    const words = count === 1 ? "1 row has" : `${formatNumber(count)} rows have`;
-    announce(`${words} “${to}” in place of “${from}” in ${name} now.`);
+    const rows = count === 1 ? "1 row" : `${formatNumber(count)} rows`;
+    announce(`Replaced “${from}” with “${to}” in ${name}: ${rows}.`);
   }
 
   // State

@@ -15,7 +15,7 @@ export function showPreview(element, { file, isWhole, report, texts, dropResults
     element.replaceChildren(
       createElement("h3", { textContent: "No preview" }),
       createElement("p", {
-        textContent: `${file.name}, ${formatSize(file.size)}: it is checked once it is uploaded. If it cannot be scored, the page of the job says why.`,
+        textContent: `${file.name}, ${formatSize(file.size)}: it will be checked after the upload. If it cannot be scored, the job page will say why.`,
       }),
       uploadButton(file),
     );

@@ -178,7 +178,7 @@ function send() {
   });
   call.addEventListener("error", () => {
     finish();
-    offerRetry("Connection lost", "The file is still selected, and the same file is never scored twice.", send);
+    offerRetry("Connection lost", "The file is still selected. Trying again will not create a second job.", send);
   });
   upload = call;
   form.inert = true;

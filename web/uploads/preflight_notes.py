@@ -9,7 +9,7 @@ from model.schema import FaultCode
 _OF_FAULTS = {
     FaultCode.AMBIGUOUS_NUMBER: "Some numbers could have a decimal point or a decimal comma. Their rows are rejected, "
     "unless you say which mark the file has.",
-    FaultCode.REPEATED_HEADER: "The header comes again among the rows. These lines are rejected.",
+    FaultCode.REPEATED_HEADER: "The header is repeated among the rows. These lines are rejected.",
     FaultCode.TOTALS_LINE: "The last line holds totals. It is rejected; all other rows are scored.",
 }
 
@@ -26,22 +26,23 @@ def _codes(faults: Sequence[Mapping[str, Any]]) -> set[str]:
 def _of_dialect(encoding: str, start: FileStart) -> Iterator[str]:
     dialect = start.dialect
     if encoding != "utf-8":
-        yield f"The file is encoded in {encoding}; so will be its results."
+        yield f"The file is encoded in {encoding}, and the results will be too."
     if count := dialect.skipped_lines:
         lines, appear = ("line", "appears") if count == 1 else (f"{count} lines", "appear")
         yield f"The first {lines} before the header {appear} in the results as in the file."
     if dialect.delimiter not in (",", ";", "\t"):
         yield f"Fields are separated by {delimiter_name(dialect.delimiter)}."
     if dialect.decimal == ",":
-        yield "Numbers have decimal commas; so will the probabilities in the results."
+        yield "Numbers have decimal commas, and so will the probabilities in the results."
     if dialect.quote == "'":
-        yield "Fields are quoted with apostrophes; so are those that are added."
+        yield "Fields are quoted with apostrophes, and so are the added ones."
     if dialect.escape:
         yield "Quotes within fields are escaped with backslashes."
     if dialect.line_end == "\r":
-        yield "Lines end in carriage returns; so will those of the results."
+        yield "Lines end in carriage returns, and so will those of the results."
     if count := start.dropped_names:
         names = "empty name" if count == 1 else f"{count} empty names"
-        yield f"The {names} at the end of the header, which no row fills, will be dropped."
+        yield f"The {names} at the end of the header will be dropped, because no row has a value there."
     if count := start.dropped_results:
-        yield f"The {count} columns that earlier results added are dropped."
+        columns = "column" if count == 1 else f"{count} columns"
+        yield f"The {columns} that earlier results added will be dropped."

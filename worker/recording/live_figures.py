@@ -1,4 +1,4 @@
-"""The figures of a model on what really happened, week by week, and whether they fall short of the held-out ones."""
+"""The figures of a model on actual outcomes, week by week, and whether they fall short of the held-out ones."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -22,7 +22,7 @@ AREA = FRAME["width"] + 2 * FRAME["height"]
 
 
 class Boastful(Ridge):
-    """Predicts something else than its coefficients say, as a user's own class may."""
+    """A model that predicts something other than its coefficients say, as a user's own class may."""
 
     def predict(self, given: Any) -> Any:
         return super().predict(given) + 1.0

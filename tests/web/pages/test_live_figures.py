@@ -1,4 +1,4 @@
-"""The figures on what really happened stand beside those on held-out records."""
+"""The figures on actual outcomes stand beside those on held-out records."""
 
 from datetime import date
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Figures of what really happened agree with scikit-learn's; an alarm comes only where chance does not explain it."""
+"""Figures on actual outcomes agree with scikit-learn's; an alarm comes only where chance does not explain it."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

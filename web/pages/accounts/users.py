@@ -23,7 +23,7 @@ def users_page() -> Response:
 
 @accounts.post("/users")
 def invite_user() -> Response:
-    """Invite somebody: show the one-time address to hand on, once; or withdraw an invitation."""
+    """Invite somebody: show the one-time address to pass on, once; or withdraw an invitation."""
     email, role = g.form.get("email", "").strip(), g.form.get("role", "")
     if g.form.get("action") == "withdraw":
         auth().invitations.withdraw(email)
@@ -65,7 +65,7 @@ def _change(account: Account, action: str, role: str) -> str:
         auth().users.change(account.id, role=Role(role))
         auth().forget_user(account.id)
         auth().note("role_changed", account.email, role=role, before=account.role)
-        return f"{account.email} has the role {role} now."
+        return f"{account.email} now has the role {role}."
     if action in ("disable", "enable"):
         auth().forget_user(account.id)
         auth().users.change(account.id, disabled=action == "disable")
