@@ -89,12 +89,15 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         artifact = Path(folder) / ARTIFACT_FILE
         artifact.write_bytes(loaded.content)
         text = schema_of(card).dump()
+        # The proof loads the version from a folder, as workers do. It gets one of its own, so that the service
+        # never sees a version that was not proved.
         staged = Catalog(Path(folder) / "models", card.name)
         staged.publish(card, artifact, text, loaded.module)
         expected = expected_answers(findings, card)
         declared = [feature.name for feature in schema.features] if schema else list(dtypes)
         scorer = Scorer(card, loaded.pipeline)
         check_answers(staged, card, findings, expected, scorer, request.data, progress, declared)
+        # The version names the artifact and the schema, not this sample: it stays the one that was proved.
         card = _with_sample(card, findings, expected, rejected)
         catalog.publish(card, artifact, text, loaded.module)
     all_notes = [*loaded.notes, *notes, *_failure_notes(findings), *_user_notes(card, findings, schema)]
@@ -107,6 +110,7 @@ def expected_answers(findings: Findings, card: Card) -> ExpectedAnswers:
     predicted, scores = reference.predicted, expected_scores(reference, card)
     if card.labels_by is LabelRule.THRESHOLD and card.threshold is not None:
         positive = card.classes.index(str(card.positive_class))
+        # The schema's owner chose other labels than those of ``predict``, so that these are no longer expected.
         predicted = np.where(scores[:, 0] >= card.threshold, positive, 1 - positive)
     return ExpectedAnswers(reference.answered, _with_class_names(predicted, card), scores)
 
@@ -129,6 +133,7 @@ def check_answers(
         different, differences = prove(staged.directory, card, Path(folder), findings.texts, expected, progress)
     if different:
         columns = columns_read_otherwise(scorer, findings)
+        # A difference has its row's number in the table, of which the findings lack the rows that the schema rejects.
         place = findings.texts.index.get_loc(differences[0].row - 1)
         in_batches = not columns and depends_on_others(findings.inspection, findings.frame, findings.reference, place)
         raise RefusedModel(
@@ -145,6 +150,7 @@ def columns_read_otherwise(scorer: Scorer, findings: Findings) -> list[str]:
         return []
     if scorer.card.takes is not InputForm.FRAME:
         return []
+    # Dtypes count: an encoder that was fitted on texts does not know the same values as numbers.
     return [name for name in fitted_frame.columns if not _same_column(fitted_frame[name], served_frame[name])]
 
 
@@ -181,6 +187,7 @@ def _inspect(
     findings = gather_findings(loaded.pipeline, data, request.targets, loaded.features, classes, features)
     if schema is None:
         return findings, 0
+    # A rejected row never reaches the pipeline, so that there is no prediction to compare.
     return findings.accepted(), int((~findings.read.faultless).sum())
 
 

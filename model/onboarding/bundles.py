@@ -11,6 +11,7 @@ from sklearn.preprocessing import LabelEncoder
 
 from model.errors import RefusedModel
 
+# Keys under which people save the names of columns and of classes beside the model.
 _FEATURES = {
     "features", "feature_names", "feature_names_in", "feature_columns", "feature_cols", "feature_list", "columns",
     "cols", "input_columns", "input_features", "model_columns", "x_columns", "predictors",
@@ -43,6 +44,7 @@ def unpack_bundle(content: Any, path: Path, key: str | None) -> Bundle:
     classes = _class_names(others)
     encoder = _target_encoder(parts[model_key], others)
     if encoder is not None:
+        # Taken out, because it has ``transform`` and would be refused below as a transformer beside the model.
         classes = tuple(map(str, others.pop(encoder).classes_))
         notes.append(f"its classes are those of {encoder!r}")
     _refuse_transformers(others, model_key, path)
@@ -53,6 +55,7 @@ def unpack_bundle(content: Any, path: Path, key: str | None) -> Bundle:
 
 
 def _parts(content: Any) -> dict[str, Any] | None:
+    # A class of one's own may derive from ``dict`` or ``list`` and be the model itself.
     if isinstance(content, Mapping) and not hasattr(content, "predict"):
         return {str(name): value for name, value in content.items()}
     if isinstance(content, list | tuple) and not hasattr(content, "predict"):
@@ -86,6 +89,7 @@ def _target_encoder(model: Any, others: Mapping[str, Any]) -> str | None:
     classes = getattr(model, "classes_", None)
     if len(encoders) != 1 or classes is None or np.ndim(classes) != 1:
         return None
+    # Only a model that was fitted on 0, 1, … can have got its target from the encoder.
     numbered = np.array_equal(np.asarray(classes), np.arange(len(classes)))
     return encoders[0] if numbered and len(others[encoders[0]].classes_) == len(classes) else None
 
@@ -96,6 +100,7 @@ def _refuse_transformers(others: Mapping[str, Any], model_key: str, path: Path) 
             list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
         )
         for part in (value, *inside):
+            # pandas' own objects, such as a saved sample, have a method of this name too.
             if hasattr(part, "transform") and not isinstance(part, pd.Series | pd.DataFrame | type):
                 raise RefusedModel(
                     f"{path} holds a {type(part).__name__} ({name!r}) beside the model ({model_key!r}), and does not "

@@ -57,13 +57,16 @@ def check_codes(
     texts, numbers = texts.iloc[places], frame.iloc[places]
     as_numbers = _answers(inspection, numbers)
     as_texts = _answers(inspection, _with_texts(numbers, texts, columns))
+    # Failing on all texts at once proves nothing: one column may raise and so hide another that differs.
     if as_numbers is None or (as_texts and not len(as_numbers.differing_rows(as_texts))):
         return
+    # Codes are mostly written with leading zeros, or at least as whole numbers.
     order = sorted(columns, key=lambda name: (not zeros[name].any(), frame[name].dtype.kind == "f"))
     for name in order[:_MAX_COLUMNS_ALONE]:
         as_texts = _answers(inspection, _with_texts(numbers, texts, [name]))
         if as_texts is None or not len(rows := as_numbers.differing_rows(as_texts)):
             continue
+        # With leading zeros, the texts say more than the numbers, and only the owner knows whether that counted.
         if zeros[name].any() or not _tells_only_numbers_apart(inspection, numbers, texts, name, as_numbers, as_texts):
             raise RefusedModel(_question(inspection, texts, numbers, name, rows[0], as_numbers, as_texts))
 
@@ -93,6 +96,8 @@ def check_wide_numbers(inspection: PipelineInspection, frame: pd.DataFrame) -> N
 
 
 def _rounded(column: pd.Series) -> pd.Series:
+    # ``Int64`` and ``int64[pyarrow]`` have the limits of NumPy's ``int64``. Rounding its largest number gives one
+    # more, which the dtype cannot hold.
     limit = np.iinfo(str(column.dtype).lower().partition("[")[0]).max
     return column.map(lambda value: min(int(float(value)), limit), na_action="ignore").astype(column.dtype)
 

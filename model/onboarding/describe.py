@@ -57,6 +57,7 @@ def describe(
         progress(f"trying missing and unseen values, feature by feature ({len(features):,})")
         features = with_tolerance(Scorer(trial, loaded.pipeline), findings.answered_values)
     positive = _positive_class(trial, schema)
+    # Without a positive class, ``decide`` does not use the index.
     decision = decide(findings.inspection, findings.reference, trial.classes.index(positive) if positive else 0)
     labels_by, threshold = decision.labels_by, decision.threshold
     if schema and schema.threshold is not None and schema.threshold != threshold:
@@ -66,6 +67,8 @@ def describe(
     texts = schema or _default_texts(trial, name, data, targets, positive)
     sha256 = sha256_of(loaded.content)
     module_sha256 = sha256_of(loaded.module) if loaded.module else None
+    # What decides predictions and how records are read. The same model added again, or with another title, is the same
+    # version.
     other_parts = (
         features,
         positive,
@@ -112,6 +115,7 @@ def sample_places(findings: Findings) -> NDArray[np.int64]:
     by_class = list(predicted.reshape(len(predicted), -1).T) if predicted.dtype.kind in "iu" else []
     kinds = (FeatureKind.CATEGORY, FeatureKind.BOOLEAN)
     for column in [*by_class, *(values[feature.name] for feature in findings.features if feature.kind in kinds)]:
+        # A missing value is a value to cover, too.
         codes, distinct = pd.factorize(np.asarray(column, dtype=object), use_na_sentinel=False)
         firsts = np.unique(codes, return_index=True)[1]
         covered = set(codes[places].tolist())
@@ -206,6 +210,7 @@ def _prediction_edges(findings: Findings) -> tuple[float, ...]:
         return ()
     predicted = findings.reference.predicted
     low, high = float(predicted.min()), float(predicted.max())
+    # A model that always predicts the same number still needs bins with a width.
     if low == high:
         low, high = low - 0.5, high + 0.5
     return tuple(float(f"{edge:.6g}") for edge in np.linspace(low, high, _EDGES))

@@ -83,5 +83,6 @@ def _check_fitted(model: Any, path: Path) -> None:
                 f"{path} is not fitted: {type(model).__name__} has not been fitted yet; {advice}"
             ) from error
     except TypeError as error:
+        # An object without ``fit`` cannot be unfitted. Of a pipeline, the last step is a class or no estimator.
         if isinstance(model, Pipeline):
             raise RefusedModel(f"{path} is not fitted: {' '.join(str(error).split())}; {advice}") from error

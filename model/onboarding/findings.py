@@ -74,6 +74,7 @@ class Findings:
         rows, reference, truth = self.read.faultless, self.reference, self.truth
         if not rows.any():
             raise RefusedModel(f"the schema rejects all {len(rows):,} rows of the data")
+        # Predictions exist for answered rows only.
         kept = rows[reference.answered]
         return replace(
             self,
@@ -108,6 +109,7 @@ def gather_findings(
     if clashing := [target for target in targets if data.name_of(target) in columns]:
         raise RefusedModel(f"the pipeline takes {clashing[0]!r} itself, so that it cannot be the target: see --target")
     known = known_values(pipeline, columns)
+    # Before the search for a reading: what the schema says of a column is not to be guessed.
     data = with_dtypes(data, written_dtypes(data, features or (), known))
     words = {data.name_of(feature.name): feature.missing_words for feature in features or ()}
     frame = user_frame(with_missing_words(data, words), columns, known, predicts_all(inspection))
@@ -117,6 +119,7 @@ def gather_findings(
         raise RefusedModel(
             f"the pipeline fails on {data.path}: {detail}. If the data was read in another way, {advice}"
         )
+    # The readings go by the table's names. From here on, columns have the names that the pipeline knows.
     frame = frame.set_axis(list(inspection.names), axis=1)
     texts = data.texts[columns].set_axis(list(inspection.names), axis=1)
     inspection = with_several_targets(inspection, frame)
@@ -125,6 +128,7 @@ def gather_findings(
         inspection = replace(inspection, class_names=tuple(named))
     reference = ask_pipeline(inspection, frame)
     check_wide_numbers(inspection, frame[reference.answered])
+    # A written schema or a typed file leaves no doubt about how columns were read.
     if features is None and not data.exact:
         settled = data.dtypes | known.keys()
         undecided = [name for name, own in zip(inspection.names, columns, strict=True) if own not in settled]
@@ -150,6 +154,7 @@ def read_records(texts: pd.DataFrame, features: Sequence[Feature]) -> ReadRecord
     faultless = np.ones(len(texts), np.bool_)
     columns = {}
     for feature in features:
+        # Each distinct text is parsed once: a column has few of them, compared with its rows.
         coded = pa.array(texts[feature.name], pa.string()).dictionary_encode()
         parsed = parse_distinct(feature, coded.dictionary)
         codes = coded.indices.to_numpy()

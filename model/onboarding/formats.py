@@ -61,14 +61,17 @@ _DECOMPRESSORS: tuple[tuple[bytes, Callable[[BytesIO], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", bz2.BZ2File),
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
+    # The older ``.lzma`` has no magic number, but begins with its settings, nearly always these.
     (b"\x5d\x00\x00", lzma.LZMAFile),
 )
+# What zlib writes first, by its level of compression.
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 # Protocols from 2 on begin with their number; the older two are text that begins with a global, a mark or an empty
 # container.
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|c[\w.]+\n[\w.]+\n|\((?:i[\w.]+\n|dp?\d|lp?\d|c[\w.]+\n)|[\]}]q\x00|ccopy_reg\n")
 # The version of the format, and the tags that may follow: producer, domain, graph.
 _ONNX = re.compile(rb"\x08[\x01-\x20](?:[\x12\x1a\x22\x32\x3a\x42]|\x28)", re.DOTALL)
+# An object whose first key has its length written as a number of eight bytes.
 _UBJSON_XGBOOST = re.compile(rb"\{L.{8}(?:learner|version|Config|Model)", re.DOTALL)
 
 
@@ -120,6 +123,7 @@ def _decompressed(content: bytes, path: Path) -> bytes:
         opened = next((start(BytesIO(content)) for magic, start in _DECOMPRESSORS if content.startswith(magic)), None)
         if opened is not None:
             with opened as file:
+                # One byte beyond the limit shows that a file is too large, without unpacking all of a zip bomb.
                 content = file.read(MAX_BYTES + 1)
         elif content.startswith(_ZLIB):
             content = zlib.decompressobj().decompress(content, MAX_BYTES + 1)

@@ -34,6 +34,7 @@ def hold_out(
         chosen = np.sort(np.random.default_rng(0).choice(len(frame), _MAX_ROWS, replace=False))
         frame, values, truth = frame.iloc[chosen], values.iloc[chosen], truth[chosen]
     is_classifier = scorer.card.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER)
+    # scikit-learn refuses to stratify by a class of one record. Classes without records do not count.
     can_stratify = is_classifier and np.bincount(truth)[np.unique(truth)].min() > 1
     train, test = train_test_split(
         np.arange(len(frame)), test_size=_SHARE, random_state=0, stratify=truth if can_stratify else None
@@ -42,6 +43,7 @@ def hold_out(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             refitted = clone(scorer.pipeline).fit(as_input(frame.iloc[train], form), _labels(scorer, truth[train]))
+        # By the scorer, not by ``predict``, so that the labels are those of the schema's threshold.
         return truth[test], Scorer(scorer.card, refitted).predict(values.iloc[test])
     except Exception as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
         return f"not evaluated: the pipeline could not be refitted ({' '.join(str(error).split())[:200]})"

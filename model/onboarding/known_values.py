@@ -54,6 +54,7 @@ def known_values(pipeline: Any, names: Sequence[str]) -> dict[str, KnownValues]:
     """Return what a fitted pipeline knows about its input columns, by name, where it keeps their values."""
     by_column: dict[str, KnownValues] = {}
     for name, known in _walk(pipeline, list(names), filled=False):
+        # The first step that knows a column saw it as it came in; later ones see what was made of it.
         by_column.setdefault(name, known)
     return by_column
 
@@ -72,6 +73,7 @@ def inner_estimators(estimator: Any) -> list[Any]:
     for attribute in _SEVERAL:
         several = getattr(estimator, attribute, None)
         if isinstance(several, list) and several:
+            # ``calibrated_classifiers_`` holds objects without ``fit``, each around a fitted estimator.
             return [inner for each in several for inner in ([each] if hasattr(each, "fit") else inner_estimators(each))]
     return []
 
@@ -98,6 +100,7 @@ def _walk(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownVal
         for _, transformer in step.transformer_list:
             yield from _walk(transformer, names, filled)
     elif (categories := getattr(step, "categories_", None)) is not None:
+        # ``categories="auto"``, and not a list of the owner's.
         learnt = isinstance(getattr(step, "categories", None), str)
         yield from _of_encoder(names, categories, filled, learnt)
     elif (reader := _OWN_CATEGORIES.get(type(step).__module__.partition(".")[0])) is not None:
@@ -112,15 +115,19 @@ def _walk(step: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownVal
 def _of_steps(pipeline: Any, names: Names, filled: bool) -> Iterator[tuple[str, KnownValues]]:
     for _, step in pipeline.steps:
         yield from _walk(step, names, filled)
+        # An encoder after an imputer never saw a missing value, and yet the pipeline takes them.
         filled = filled or isinstance(step, SimpleImputer)
+        # After a step that makes other columns, what is known is no longer about the user's.
         names = names if _keeps_columns(step) else None
 
 
 def _keeps_columns(step: Any) -> bool:
+    # Samplers of imbalanced-learn change rows, and only in ``fit``.
     if step is None or isinstance(step, str) or hasattr(step, "fit_resample"):
         return True
     if isinstance(step, SimpleImputer):
         return not step.add_indicator and len(step.statistics_) == step.n_features_in_
+    # An ordinal encoder keeps the columns, but their values are codes afterwards.
     return isinstance(step, OneToOneFeatureMixin) and not hasattr(step, "categories_")
 
 
@@ -150,8 +157,10 @@ def _of_lightgbm(model: Any, names: Sequence[str]) -> Iterator[tuple[str, KnownV
     """Yield LightGBM's categories, in the order of its categorical columns; it does not say which these are."""
     booster = getattr(model, "booster_", model)
     lists = getattr(booster, "pandas_categorical", None) or []
+    # One tree, since only what is said of the features is needed.
     infos = booster.dump_model(num_iteration=1).get("feature_infos", {}) if lists else {}
     pairs = zip(names, booster.feature_name(), strict=False)
+    # Only categorical features list their values there; numbers have a range.
     candidates = [name for name, own in pairs if infos.get(own, {}).get("values")]
     if len(candidates) == len(lists):
         for name, values in zip(candidates, lists, strict=True):

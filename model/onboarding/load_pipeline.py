@@ -114,6 +114,7 @@ def _from_file(source: _Source, key: str | None) -> LoadedPipeline:
     bundle = unpack_bundle(_READERS[file_format](content, source), source.path, key)
     estimator = _read_native(lambda: boosters.estimator_of(bundle.model), source.path)
     check_model(estimator, source.path)
+    # Whatever the file was, workers only ever load this archive.
     archive = _archive(estimator, source)
     trusted = _types_to_trust(archive, source, file_format)
     _check_loads(archive, source, trusted)
@@ -172,12 +173,14 @@ def _read_skops(content: bytes, source: _Source) -> Any:
         content = artifact.canonical(content, source.module_names)
         _refuse_missing_library(content, source)
         _refuse_unknown_names(content, source)
+        # skops checks this too; here, the message names the options that would accept the types.
         trusted = _types_to_trust(content, source, Format.SKOPS)
     except RefusedModel:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise RefusedModel(f"{source.path} is not a skops file that can be read: {reason}; save it again") from error
+    # Before loading: a booster's library follows the indices in its trees unchecked, and may crash this process.
     _read_native(lambda: check_archive(content), source.path)
     try:
         return artifact.loads(content, source.path, trusted)
@@ -187,6 +190,7 @@ def _read_skops(content: bytes, source: _Source) -> Any:
             raise RefusedModel(str(error)) from error
     check_version(made_by, source.path, source.trust_version)
     try:
+        # A second time, now that the owner accepts the version: the first attempt stopped at it.
         pipeline = artifact.loads(content, source.path, trusted, other_versions=True)
     except BrokenModel as error:
         raise RefusedModel(f"{error}; it was made by scikit-learn {made_by}: train it again") from error

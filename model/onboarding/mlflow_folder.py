@@ -46,6 +46,7 @@ def read_folder(folder: Path) -> MlflowModel:
     flavors = flavors if isinstance(flavors, dict) else {}
     flavor = next((name for name in _FLAVORS if isinstance(flavors.get(name), dict)), None)
     if flavor is None:
+        # Nearly every model has the flavor ``python_function`` too, which does not say what kind of model it is.
         available = ", ".join(str(name) for name in flavors if name != "python_function") or "python_function alone"
         raise RefusedModel(
             f"{folder} is an MLflow model of {available}; sklearn, xgboost, lightgbm, catboost and onnx are "
@@ -76,6 +77,7 @@ def _file(folder: Path, flavor: str, options: Mapping[str, Any]) -> Path:
     if not isinstance(name, str):
         raise RefusedModel(f"{folder / DESCRIPTION} names no file for its flavor {flavor}; log the model again")
     file = (folder / name).resolve()
+    # The folder may come from elsewhere: its description must not pick files of this machine.
     if not file.is_relative_to(folder.resolve()):
         raise RefusedModel(f"{folder / DESCRIPTION} names a file outside its folder: {name}")
     if not file.is_file():

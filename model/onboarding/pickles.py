@@ -42,6 +42,7 @@ def unpickle(content: bytes, path: Path, module: ModuleType | None, trust_versio
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
+            # The first part of another version ends this attempt: only its warning tells which version that is.
             return _load(content, module)
     except InconsistentVersionWarning as warning:
         made_by = warning.original_sklearn_version
@@ -64,6 +65,7 @@ def _load(content: bytes, module: ModuleType | None) -> Any:
     known = {name: import_module(target) for name, target in MOVED.items()}
     if module is not None:
         known["__main__"] = module
+    # Each attempt finds one missing package.
     for _ in range(_MAX_PACKAGES):
         with _aliased_modules(known):
             try:
@@ -86,6 +88,7 @@ def _aliased_modules(modules: Mapping[str, ModuleType]) -> Iterator[None]:
     finally:
         for name, module in before.items():
             if module is None:
+                # Nobody else may find the owner's module under the name of a package that is not installed.
                 sys.modules.pop(name, None)
             else:
                 sys.modules[name] = module

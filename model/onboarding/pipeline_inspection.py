@@ -20,6 +20,7 @@ from model.onboarding.known_values import inner_estimator, inner_estimators
 from model.onboarding.training_data import TrainingData
 
 _NAMED = 20
+# In the order of -1 and 1, which ``predict`` returns.
 _OUTLIER_CLASSES = ("outlier", "normal")
 _MIXTURES = (GaussianMixture, BayesianGaussianMixture)
 # Attributes from which a clusterer's clusters can be told.
@@ -65,6 +66,7 @@ def inspect_pipeline(
     by_table = form is not InputForm.FRAME or type(pipeline).__module__.startswith("lightgbm")
     names = tuple(data.name_of(name) if by_table else name for name in names)
     for name in names:
+        # It raises where the table has no such column.
         data.name_of(name)
     target_count = len(target_classes) or 1
     return PipelineInspection(
@@ -91,6 +93,7 @@ def _kind(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[str, .
         return ModelKind.REGRESSOR, (), ()
     if is_outlier_detector(pipeline):
         return ModelKind.OUTLIER_DETECTOR, _OUTLIER_CLASSES, ()
+    # Mixtures predict a component, but scikit-learn counts them among density estimators.
     if is_clusterer(pipeline) or isinstance(last_step(pipeline), _MIXTURES):
         return ModelKind.CLUSTERER, _clusters(last_step(pipeline)), ()
     detail = "neither a classifier nor a regressor, an outlier detector or a clusterer"
@@ -101,10 +104,12 @@ def _classifier(pipeline: Any) -> tuple[ModelKind, tuple[str, ...], tuple[tuple[
     classes = getattr(pipeline, "classes_", None)
     if classes is None:
         raise RefusedModel(f"the classifier, a {type(pipeline).__name__}, does not say which classes it has (classes_)")
+    # With several targets, scikit-learn has an array of classes for each.
     if isinstance(classes, list) and classes and isinstance(classes[0], np.ndarray | list):
         each = tuple(tuple(map(str, np.asarray(names, dtype=object).tolist())) for names in classes)
         return ModelKind.MULTIOUTPUT_CLASSIFIER, (), each
     names = tuple(map(str, np.asarray(classes, dtype=object).tolist()))
+    # A one-versus-rest classifier of labels: its classes are the labels, each of which is a target of 0 or 1.
     if getattr(pipeline, "multilabel_", False) or getattr(last_step(pipeline), "multilabel_", False):
         return ModelKind.MULTIOUTPUT_CLASSIFIER, (), (("0", "1"),) * len(names)
     if len(set(names)) != len(names) or len(names) < 2:
@@ -129,6 +134,7 @@ def _inputs(
     target_columns = {data.name_of(target) for target in targets}
     others = [name for name in data.columns if name not in target_columns]
     own = _fitted_names(pipeline)
+    # Names that a library made up for an array (``f0``, ``Column_0``) say as little as none, unless the table has them.
     if own is not None and not (all(map(_NO_NAME.fullmatch, own)) and not set(own) & set(data.columns)):
         used, texts = _used_columns(pipeline)
         return [name for name in own if not used or name in used], texts, InputForm.FRAME
@@ -191,6 +197,7 @@ def _fitted_names(pipeline: Any) -> list[str] | None:
     """Return the names of the columns on which the pipeline was fitted, where it has kept them."""
     estimator, depth = pipeline, 0
     while estimator is not None and depth < 5:
+        # The second is CatBoost's.
         for attribute in ("feature_names_in_", "feature_names_"):
             names = getattr(estimator, attribute, None)
             if names is not None and len(names):
@@ -215,6 +222,7 @@ def _used_columns(estimator: Any) -> tuple[set[str], set[str]]:
     firsts = [estimator.steps[0][1]] if hasattr(estimator, "steps") else inner_estimators(estimator)
     by_first = [_used_columns(first) for first in firsts]
     texts = set[str]().union(*(texts for _, texts in by_first))
+    # A stack with ``passthrough`` hands every column to its final estimator.
     if getattr(estimator, "passthrough", False) is True or not all(used for used, _ in by_first):
         return set(), texts
     return set[str]().union(*(used for used, _ in by_first)), texts
@@ -226,6 +234,7 @@ def _selected_columns(columns: ColumnTransformer) -> tuple[set[str], set[str]]:
     for _, transformer, selected in columns.transformers_:
         if isinstance(transformer, str) and transformer == "drop":
             continue
+        # A name that is not in a list selects a one-dimensional column, as vectorizers of text need it.
         if isinstance(selected, str):
             texts.add(selected)
         elif not isinstance(selected, list) or not all(isinstance(name, str) for name in selected):

@@ -96,11 +96,13 @@ def prove(
     expected.save(folder / ANSWERS_FILE)
     command = [*_COMMAND, str(directory), card.name, card.version, str(folder)]
     environment = {**os.environ, **_WORKER_ENVIRONMENT}
+    # A file, since a full pipe would block the process: only its output is read meanwhile.
     with (folder / "errors").open("w+") as errors:
         with subprocess.Popen(  # noqa: S603 - a command of our own
             command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process:
             outcome = _follow_process(process, progress, len(texts))
+        # A pipeline may end the process with any status: without an outcome, nothing is proved.
         if outcome is None or process.returncode:
             errors.seek(0)
             raise RefusedModel(f"a worker cannot serve the model: {_last_line(errors.read(), process.returncode)}")

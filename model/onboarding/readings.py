@@ -72,6 +72,7 @@ def user_frame(
         candidate = change(frame, data.texts, undecided)
         if candidate is None:
             continue
+        # Most wrong readings already fail on the first rows, which take no time.
         if answers(candidate.head(_TRIED_ROWS)) and answers(candidate):
             return candidate
         incomplete.append(candidate)
@@ -90,6 +91,7 @@ def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> p
     """Return the reading of a column of which the pipeline knows most values; of equal ones, the most common."""
     if not known.values:
         return default.astype("category") if known.as_category else default
+    # Every reading parses the distinct texts only, and is then spread over the rows.
     codes, distinct = pd.factorize(texts)
     best, most = default, known.match(default)
     for reading in _READINGS:
@@ -100,6 +102,7 @@ def known_reading(texts: pd.Series, default: pd.Series, known: KnownValues) -> p
         except (TypeError, ValueError, OverflowError):
             continue
         column = pd.Series(values.array.take(codes), index=texts.index)
+        # Only where it is better: the readings are ordered from the most common one.
         if (match := known.match(column)) > most:
             best, most = column, match
     best = _without_unknown(best, known)
@@ -122,6 +125,7 @@ def _without_unknown(column: pd.Series, known: KnownValues) -> pd.Series:
 
 def _as_categories(column: pd.Series, values: Sequence[Any]) -> pd.Series:
     categories = pd.Index(list(values))
+    # A gap makes whole numbers floats: mapping takes 1.0 for the category 1, and unknown values for missing.
     known = column if column.dtype == categories.dtype else column.map({value: value for value in values})
     return known.astype(pd.CategoricalDtype(categories))
 

@@ -80,6 +80,7 @@ def with_several_targets(inspection: PipelineInspection, frame: pd.DataFrame) ->
     """Return the inspection with the number of targets: a regressor only shows it by predicting."""
     if inspection.kind is not ModelKind.REGRESSOR:
         return inspection
+    # The first row may lack values that the pipeline does not accept.
     some = frame.dropna().head(1) if _exception_of(inspection, frame.head(1)) else frame.head(1)
     answer = _dense(inspection.pipeline.predict(as_input(some, inspection.form)))
     several = answer.ndim == 2 and answer.shape[1] > 1
@@ -105,12 +106,14 @@ def ask_pipeline(inspection: PipelineInspection, frame: pd.DataFrame) -> Referen
     predicted = _predict(inspection, rows)
     if not _same(predicted, _predict(inspection, rows)):
         raise RefusedModel("the pipeline's predictions change from call to call; fix its random_state")
+    # A step that looks at the whole call, such as ranking or scaling by the batch, cannot be served chunk by chunk.
     some = np.linspace(0, len(rows) - 1, min(_ROWS_ALONE, len(rows))).astype(int)
     alone = [_predict(inspection, rows.iloc[[place]]) for place in some]
     if not _same(predicted[some], np.concatenate(alone)):
         raise RefusedModel("the pipeline's prediction for a record depends on the others in the call")
     scores, answers = _find_scores(inspection, rows)
     reference = Reference(answered, predicted, answers, scores, refusal)
+    # A model may be used for its predictions alone, so that it is not refused for scores that cannot be written.
     if not np.isfinite(answers).all():
         return reference.without_scores()
     return reference
@@ -134,6 +137,7 @@ def depends_on_others(inspection: PipelineInspection, frame: pd.DataFrame, refer
         alone = ask_pipeline(inspection, frame.iloc[[place]])
     except RefusedModel:
         return True
+    # Its place among the answered rows, the only ones with a prediction.
     at = [int(reference.answered[:place].sum())]
     scores_agree = alone.scores is reference.scores and np.allclose(alone.answers, reference.answers[at], atol=1e-6)
     return not (_same(alone.predicted, reference.predicted[at]) and scores_agree)
@@ -147,6 +151,7 @@ def decide(inspection: PipelineInspection, reference: Reference, positive: int) 
         ModelKind.MULTICLASS_CLASSIFIER,
     ):
         return Decision(LabelRule.PREDICT, None)
+    # That labels and probabilities agree on these rows proves nothing for others, unless the model is known for it.
     likeliest = bool((probabilities.argmax(axis=1) == reference.predicted).all())
     is_known = _predicts_likeliest(inspection.pipeline)
     rule = LabelRule.LIKELIEST if likeliest and is_known else LabelRule.PREDICT
@@ -216,6 +221,7 @@ def _exception_of(inspection: PipelineInspection, frame: pd.DataFrame) -> BaseEx
 
 def _predict(inspection: PipelineInspection, rows: pd.DataFrame) -> NDArray[Any]:
     answer = _dense(inspection.pipeline.predict(as_input(rows, inspection.form)))
+    # A regressor that was fitted on a column of targets, shape (n, 1), answers in that shape.
     answer = answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
     match inspection.kind:
         case ModelKind.REGRESSOR | ModelKind.MULTIOUTPUT_REGRESSOR:
@@ -247,6 +253,7 @@ def _find_scores(inspection: PipelineInspection, rows: pd.DataFrame) -> tuple[Sc
             continue
         answer = answer[:, np.newaxis] if answer.ndim == 1 else answer
         if scores is Scores.DISTANCE:
+            # ``transform`` gives the distance to every centre; that of the record's own cluster is the smallest.
             answer = answer.min(axis=1, keepdims=True)
         if answer.shape == (len(rows), width):
             return scores, answer
@@ -297,4 +304,5 @@ def expected_scores(reference: Reference, card: Card) -> Floats:
     positive = card.classes.index(str(card.positive_class))
     if card.scores is Scores.PROBABILITY:
         return reference.answers[:, [positive]]
+    # A decision above 0 speaks for the second class.
     return reference.answers if positive else -reference.answers

@@ -54,6 +54,7 @@ class SchemaFile(BaseModel):
 
     def dump(self) -> str:
         """Return the text of the file."""
+        # ``tomlkit`` writes comments and multi-line arrays; the standard library only reads.
         document = tomlkit.document()
         for line in _HEAD.splitlines():
             document.add(tomlkit.comment(line))

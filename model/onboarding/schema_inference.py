@@ -43,6 +43,7 @@ def infer_feature(
         return Feature(**common, kind=FeatureKind.NUMBER, pandas_dtype=_dtype_name(values))
     if isinstance(values.dtype, pd.CategoricalDtype):
         return _of_categories(common, texts, values)
+    # Before numbers: to pandas, booleans are numeric.
     if pd.api.types.is_bool_dtype(present) or _holds_booleans(present):
         return _boolean(common, texts, values)
     if pd.api.types.is_numeric_dtype(values):
@@ -119,6 +120,7 @@ def _of_texts(
 def _missing_words(texts: pd.Series, values: pd.Series) -> tuple[str, ...]:
     """Return the exact texts that mean "no value": pandas' own, except those that are values in the data."""
     absent = values.isna()
+    # What is a value in the data, such as the country ``NA``, stays one.
     declared = set(texts[absent].unique()) | (_PANDAS_MISSING - set(texts[~absent].unique()))
     return tuple(sorted(declared))
 
@@ -161,6 +163,7 @@ def _number(common: dict[str, Any], values: pd.Series, known: Sequence[Any]) -> 
     others = [float(value) for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
     low, high = min([float(numbers.min()), *others]), max([float(numbers.max()), *others])
     integer = bool((numbers == numbers.round()).all())
+    # A value that occurs: the mean of two, such as 2.5 children, may be impossible.
     median = float(numbers.quantile(0.5, interpolation="lower"))
     # It prefills the form, where nobody wants to read fifteen digits.
     short = float(f"{median:.4g}")
@@ -174,6 +177,7 @@ def _number(common: dict[str, Any], values: pd.Series, known: Sequence[Any]) -> 
 
 def plain_number(number: float) -> int | float:
     """Return a whole number as int, any other unchanged."""
+    # From 2**53 on, floats skip whole numbers, so that ``int`` would show digits that the data never had.
     return int(number) if math.isfinite(number) and number.is_integer() and abs(number) < 2**53 else number
 
 

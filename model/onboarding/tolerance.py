@@ -36,6 +36,7 @@ def with_tolerance(scorer: Scorer, values: pd.DataFrame) -> tuple[Feature, ...]:
     categories = [feature for feature in features if feature.kind is FeatureKind.CATEGORY]
     spaced = _accepted(scorer, values, [(f, _respelt(f, " {}".format)) for f in categories if not f.ignore_spaces])
     cased = _accepted(scorer, values, [(f, _respelt(f, str.swapcase)) for f in categories if not f.ignore_case])
+    # A respelt category that the pipeline accepts is an unseen value that it accepts.
     unseen = _accepted(scorer, values, [(f, _unseen_values(f)) for f in limited]) | spaced | cased
     return tuple(
         feature.model_copy(
@@ -73,6 +74,7 @@ def _unseen_numbers(feature: Feature) -> list[Any]:
     low, high = feature.minimum or 0, feature.maximum or 0
     far, near = max(1, round(high - low)), 1 if feature.integer else (high - low) / 100 or 0.01
     beyond = [float(number) for number in (high + far, low - far, high + near, low - near)]
+    # The last is a fraction in the middle of the range, where only its not being a whole number is unusual.
     return [*beyond, (low + high) // 2 + 0.5] if feature.integer else beyond
 
 
@@ -116,6 +118,7 @@ def _accepted_together(
     accepted, pending = set[str](), [unusual] if unusual else []
     while pending:
         batch = pending.pop()
+        # The few records are used over and over, so that each unusual value has a copy of one.
         places = np.arange(len(batch)) % len(records)
         columns = {
             feature.name: column_of(feature, _with_value(records[feature.name], places, at, value))

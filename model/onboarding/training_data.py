@@ -23,6 +23,7 @@ MAX_COLUMNS = 2000
 """The most columns that an upload may have."""
 _NAMED = 20
 _OPENERS = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
+# An Arrow stream has no magic number, but its first message begins with this mark.
 _PARQUET, _ARROW = b"PAR1", (b"ARROW1", b"\xff\xff\xff\xff")
 _PLAIN_DECIMAL = r"[+-]?\d+,\d+"
 _GROUPED_DECIMAL = r"[+-]?\d{1,3}(?:\.\d{3})+,\d+"
@@ -112,6 +113,7 @@ def with_missing_words(data: TrainingData, words: Mapping[str, Sequence[str]]) -
             continue
         texts = texts.assign(**{name: texts[name].mask(masked, "")})
         is_given = data.exact or name in data.dtypes
+        # Without its words for "missing", a column of texts may be one of numbers.
         column = frame[name].mask(masked) if is_given else as_pandas_reads(texts[name].tolist())
         frame = frame.assign(**{name: column})
     return replace(data, texts=texts, frame=frame)
@@ -121,6 +123,8 @@ def as_pandas_reads(
     texts: Sequence[str], *, dtype: str | None = None, missing: Sequence[str] = (), no_missing: bool = False
 ) -> pd.Series:
     """Return what pandas' ``read_csv`` makes of a column of texts, with ``missing`` words besides its own."""
+    # By ``read_csv`` itself, whose rules are too many to repeat. Quoted, since texts may hold commas; blank lines are
+    # rows here.
     buffer = io.StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([[text] for text in ("column", *texts)])
     buffer.seek(0)
@@ -152,6 +156,7 @@ def _text_of(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
+        # What Excel saves as "CSV" on a Western Windows.
         return content.decode("cp1252")
 
 
@@ -160,6 +165,8 @@ def _from_csv(path: Path, text: str) -> TrainingData:
     delimiter = max(DELIMITERS, key=header.count)
     if (columns := header.count(delimiter) + 1) > MAX_COLUMNS:
         raise RefusedModel(f"{path} has {columns:,} columns; an upload may have {MAX_COLUMNS:,}")
+    # Otherwise pandas takes the first column for an index where lines end with a delimiter, and guesses the dtype of
+    # a large column piece by piece.
     read = {"sep": delimiter, "index_col": False, "low_memory": False}
     texts = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, **read)
     decimals = _decimal_commas(texts) if delimiter != "," else []

@@ -115,7 +115,9 @@ def _numbers(column: pd.Series) -> NDArray[np.float64]:
 def _class_indices(column: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the index of each text's class, shape (n,), or -1; classes that differ only in case are kept apart."""
     folded = [_folded(name) for name in classes]
+    # "yes" and "Yes" may be two classes, which only their exact spelling tells apart.
     by_spelling = {text: place for place, text in enumerate(folded) if folded.count(text) == 1}
+    # The pipeline may have got the target as floats: the class 1 is "1.0" to it, and "1" in the file.
     exact = {spelling: place for place, name in enumerate(classes) for spelling in (label_text(name), name)}
 
     def index_of(text: str) -> int:

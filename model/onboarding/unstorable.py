@@ -16,6 +16,7 @@ def unstorable_part(estimator: Any) -> str | None:
 
 
 def _parts(value: Any, where: str, seen: set[int], depth: int) -> Iterator[str]:
+    # Estimators refer to one another, in circles too.
     if id(value) in seen or depth > _MAX_DEPTH:
         return
     seen.add(id(value))

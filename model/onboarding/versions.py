@@ -54,6 +54,7 @@ def check_silent_changes(pipeline: Any, made_by: str, path: Any) -> None:
     there = _version_of(made_by)
     for part in parts_of(pipeline):
         since, why = SILENT.get(type(part).__name__, (None, ""))
+        # A class of one's own may have the same name.
         if since is not None and (there is None or there < since) and type(part).__module__.startswith("sklearn."):
             name = type(part).__name__
             raise RefusedModel(
