@@ -22,6 +22,7 @@ from model.trusted_types import SCHEMA_FILE, nodes_of
 
 # The oldest date that a zip archive can hold: with the time of writing, each artifact would be another version.
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+# Bytes in which the header of an ``.npy`` file is looked for.
 _HEADER = 4096
 # Nodes of values: whether two places share one object or hold equal ones depends on how the pipeline was made.
 _VALUES = {"JsonNode", "TypeNode", "FunctionNode", "BytesNode"}
@@ -55,6 +56,7 @@ def load(
     """
     content = _verified(path, sha256)
     if module is not None and module_sha256 is not None:
+        # Before the archive, which refers to the module's classes by the name under which it is imported here.
         import_module(verified(_read(module), module_sha256), place_of(module))
     return loads(content, path, trusted)
 
@@ -69,6 +71,7 @@ def loads(content: bytes, path: Path, trusted: Sequence[str] = (), other_version
         safe = trusted_types.known_safe(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore" if other_versions else "error", InconsistentVersionWarning)
+            # Only trusted types are made. What their C code would follow is checked before anything predicts.
             pipeline = skops.io.loads(content, trusted=[*safe, *trusted])
         integrity.check(pipeline)
     except BrokenModel:
@@ -96,6 +99,7 @@ def canonical(archive: bytes, modules: Mapping[str, str] | None = None) -> bytes
     schema = json.loads(members.pop(SCHEMA_FILE))
     renumbering = _Renumbering(_shared_ids(schema), modules or {})
     schema = renumbering.of(schema)
+    # Only members that the schema names: nothing else is ever loaded.
     members = {renumbering.files[name]: _zero_gaps(name, members[name]) for name in renumbering.files}
     members[SCHEMA_FILE] = json.dumps(schema, separators=(",", ":")).encode()
     return _zip(members)
@@ -134,6 +138,7 @@ def _zero_gaps(name: str, content: bytes) -> bytes:
 
 def _zip(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
+    # Uncompressed, so that the bytes do not depend on a version of zlib.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
         for name in sorted(members):
             target.writestr(zipfile.ZipInfo(name, FIXED_DATE), members[name])
@@ -164,6 +169,7 @@ class _Renumbering:
         if not isinstance(node.get("__loader__"), str):
             return {key: self.of(child) for key, child in node.items()}
         kept = {key: child for key, child in node.items() if key != "__id__" or self._is_shared(node)}
+        # The order of a set of texts differs between processes, since Python salts their hashes.
         if node["__loader__"] == "SetNode":
             kept["content"] = sorted(node["content"], key=_sort_key)
         return {key: self._member(key, child) for key, child in kept.items()}

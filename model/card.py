@@ -282,6 +282,7 @@ class Card(_Part):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed, without what was cached of the former ones."""
         copied = super().model_copy(update=update, deep=deep)
+        # pydantic copies ``__dict__``, in which ``cached_property`` keeps its value.
         copied.__dict__.pop("record_schema", None)
         return copied
 
@@ -349,6 +350,7 @@ class Card(_Part):
 def missing_library(libraries: Iterable[str]) -> str | None:
     """Return what to install, a clause without a full stop, if one of these libraries is missing."""
     for library in libraries:
+        # Not imported: the web process asks this too, and has no use for the library.
         if find_spec(library) is None:
             extra = f" (pip install -r {_EXTRAS[library]})" if library in _EXTRAS else ""
             return f"explaining it needs the library {library}{extra}"

@@ -31,6 +31,7 @@ MODULE_FILE = "module.py"
 DEFAULT_FILE = "default"
 FIRST_DEFAULT = "income"
 LIBRARY = "scikit-learn"
+# 48 bits: enough for the versions of one name, and short enough for people to read out.
 VERSION_DIGITS = 12
 # Names come from URLs and headers; others could lead out of the directory.
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -77,6 +78,7 @@ class Catalog:
 
     def set_default(self, name: str) -> None:
         """Choose the default model from now on; raise UnknownModel."""
+        # It raises where there is no such model.
         self.current_version(name)
         write_atomically(self.directory / DEFAULT_FILE, f"{name}\n".encode())
         note_change(self.directory, Change.MADE_DEFAULT, name)
@@ -108,9 +110,11 @@ class Catalog:
         try:
             card = _read(self._cards.get, path)
         except (FileNotFoundError, NotADirectoryError) as error:
+            # A version without a folder is none, or was removed; one with a folder has lost its card.
             if wanted not in self._versions_of(name):
                 raise UnknownModel(self._no_such_version(name, wanted)) from error
             raise BrokenModel(f"the card {place_of(path)} is missing") from error
+        # A folder that was copied or renamed by hand would serve one model under the name of another.
         if (card.name, card.version) != (name, wanted):
             of_other = f"version {card.version!r} of model {card.name!r}"
             raise BrokenModel(f"the card {place_of(path)} is that of {of_other}")
@@ -135,6 +139,7 @@ class Catalog:
         try:
             current = self.current_version(name)
         except BrokenModel:
+            # Its other versions can still be listed, and none of them is the current one.
             current = ""
         versions = [self._version(name, version, version == current) for version in self._versions_of(name)]
         return sorted(versions, key=lambda version: version.card.trained_at if version.card else "", reverse=True)
@@ -193,6 +198,7 @@ class Catalog:
             _write_files(target, card, files)
         else:
             _create_version(target, card, files)
+        # Last: from here on readers take the new version, whose files are all there.
         write_atomically(self._path(card.name, CURRENT_FILE), f"{card.version}\n".encode())
         note_change(self.directory, Change.ADDED, card.name, card.version)
 
@@ -219,6 +225,7 @@ class Catalog:
         folder = self._path(name)
         versions = {path.name for path in folder.glob("*/") if _SAFE.fullmatch(path.name)} if folder.is_dir() else set()
         with suppress(BrokenModel):
+            # A current version without a folder is to be listed as broken, not to vanish.
             versions.add(self.current_version(name))
         return sorted(versions)
 
@@ -271,6 +278,7 @@ def _read_word(path: Path) -> str:
 def _write_files(directory: Path, card: Card, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         write_atomically(directory / name, content)
+    # The card comes last, since it names the checksums of the other files.
     card.save(directory / CARD_FILE)
 
 
@@ -280,4 +288,5 @@ def _create_version(target: Path, card: Card, files: Mapping[str, bytes]) -> Non
         _write_files(staging, card, files)
         staging.rename(target)
     finally:
+        # After the rename there is nothing left to remove; after a failure there is.
         shutil.rmtree(staging, ignore_errors=True)

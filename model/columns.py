@@ -64,6 +64,7 @@ def parts_of(frame: pd.DataFrame, features: Sequence[Feature]) -> list[tuple[NDA
     if not widened:
         return [(np.arange(len(frame)), frame)]
     misfits = np.column_stack([~fits(feature, frame[feature.name]) for feature in widened])
+    # ``np.unique`` sorts, so that rows that fit everywhere (all False) come first.
     patterns, pattern_of = np.unique(misfits, axis=0, return_inverse=True)
     parts = []
     for number in range(len(patterns)):
@@ -97,6 +98,7 @@ def category_dtype(feature: Feature) -> pd.CategoricalDtype:
 
 def _categories(feature: Feature, values: Any, dtype: str) -> pd.Series:
     places = {category: place for place, category in enumerate(feature.categories)}
+    # To pandas, the code -1 is a missing value.
     codes = [-1 if is_missing(value) else places.get(str(value), -1) for value in values]
     return pd.Series(pd.Categorical.from_codes(codes, dtype=category_dtype(feature)))
 
@@ -107,6 +109,7 @@ def _numbers(numbers: pd.Series, dtype: str | None) -> pd.Series:
     if dtype.lower().startswith(_WHOLE_NUMBERS) and not _whole_numbers_fit(numbers, dtype).all():
         if dtype.endswith(_ARROW):
             return numbers.astype(dtype_of("double" + _ARROW))
+        # A nullable column stays nullable: what is missing in it is ``pd.NA``, not NaN.
         return numbers.astype("Float64") if _is_nullable(dtype) else numbers
     return numbers.astype(dtype_of(dtype))
 
@@ -140,9 +143,11 @@ def _is_widened(feature: Feature, frame: pd.DataFrame) -> bool:
 def _dates(values: Any, dtype: str) -> pd.Series:
     if dtype.endswith(_ARROW):
         return _dates(values, "datetime64[us]").astype(dtype_of(dtype))
+    # With this format, a column may mix days and times; otherwise the first value sets the format of all.
     moments = pd.Series(pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601"))
     unit, _, zone = dtype.removeprefix("datetime64[").rstrip("]").partition(", ")
     if zone:
+        # Validated times are in UTC, without a zone.
         moments = moments.dt.tz_localize("UTC").dt.tz_convert(zone)
     return moments.dt.as_unit(unit)
 

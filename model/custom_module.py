@@ -33,10 +33,12 @@ def import_module(source: bytes, called: str = "module.py") -> ModuleType:
         return sys.modules[name]
     module = ModuleType(name)
     module.__file__ = called
+    # Before it runs: dataclasses and pickles look a class's module up by its name.
     sys.modules[name] = module
     try:
         exec(compile(source, called, "exec"), module.__dict__)  # noqa: S102
     except BaseException as error:
+        # Half a module must not be found by the next attempt.
         del sys.modules[name]
         raise BrokenModel(f"the module {called} cannot be imported: {_reason(error)}") from error
     return module
@@ -50,6 +52,7 @@ def check_in_child(source: bytes, called: str) -> None:
     """
     command = [sys.executable, "-c", f"{_TRY}; sys.stderr.write('imported')"]
     child = subprocess.run(command, cwd=_ROOT, input=source, capture_output=True, check=False)  # noqa: S603 - our own
+    # A traceback counts as well: the import in this process raises the same again.
     if not child.stderr:
         raise BrokenModel(f"the module {called} ends the process that imports it")
 

@@ -98,6 +98,7 @@ _Measured = tuple[float | None, Interval | None]
 
 
 def _metrics(rows: int, measured: Mapping[str, _Measured]) -> Metrics:
+    # The card is JSON, which has neither NaN nor infinity.
     values = {name: value for name, (value, _) in measured.items() if value is not None and math.isfinite(value)}
     intervals = {
         name: bounds
@@ -110,6 +111,7 @@ def _metrics(rows: int, measured: Mapping[str, _Measured]) -> Metrics:
 def _mean_loss(losses: Floats, maximum: float = math.inf) -> _Measured:
     """Return the mean of losses between 0 and ``maximum``."""
     bounds = mean_interval(losses)
+    # The normal distribution reaches beyond what a loss can be.
     return float(losses.mean()), (max(0.0, bounds[0]), min(maximum, bounds[1])) if bounds else None
 
 
@@ -162,6 +164,7 @@ def _of_classes(
     if card.scores is Scores.PROBABILITY:
         measured["log_loss"] = _mean_loss(_log_losses(predictions.scores[np.arange(len(truth)), truth]))
         measured["roc_auc"] = _one_versus_rest(truth, predictions.scores)
+    # All classes, also those that do not occur: rows and columns are in the card's order.
     counts = confusion_matrix(truth, predictions.values, labels=range(len(card.classes)))
     by_group = {
         name: {
@@ -175,6 +178,7 @@ def _of_classes(
 def _one_versus_rest(truth: NDArray[Any], probabilities: Floats) -> _Measured:
     """Return the mean of each class's AUC against all others; these are not independent, so it has no interval."""
     classes = np.arange(probabilities.shape[1])
+    # A class without records has no AUC, so that there is no mean over all classes.
     if len(np.unique(truth)) < len(classes) or not np.isfinite(probabilities).all():
         return None, None
     # Given an indicator for each class, scikit-learn does not insist on probabilities that sum to 1 to the last digit.
@@ -182,6 +186,7 @@ def _one_versus_rest(truth: NDArray[Any], probabilities: Floats) -> _Measured:
 
 
 def _of_regressor(truth: Floats, predicted: Floats, groups: Mapping[str, Sequence[str]]) -> tuple[Metrics, Evaluation]:
+    # Squares of very large targets overflow; such metrics are left out.
     with np.errstate(all="ignore"):
         mse = _mean_loss((predicted - truth) ** 2)
         measured = {
@@ -246,6 +251,7 @@ def _calibration(truth: Flags, probability: Floats) -> tuple[CalibrationBin, ...
 
     ``sklearn.calibration.calibration_curve`` has the same bins, but does not tell how many records are in each.
     """
+    # A probability of 1 belongs to the last bin.
     bins = np.minimum((probability * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     return tuple(_bin(truth, probability, bins == number) for number in np.unique(bins))
 

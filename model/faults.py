@@ -58,6 +58,7 @@ def text_array(texts: Sequence[str]) -> pa.StringArray:
     """Return texts as an Arrow array; what is not valid Unicode becomes a question mark."""
     if not texts:
         return _NO_TEXTS
+    # JSON may hold half of a surrogate pair, which Arrow refuses.
     return pa.array([text.encode("utf-8", "replace") for text in texts], pa.binary()).cast(pa.string())
 
 

@@ -14,11 +14,13 @@ Stamp = tuple[int, int, int]
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``; a reader sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, since a rename is atomic only within a file system.
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
+            # Before the rename, so that after a power failure the name never leads to an empty file.
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -51,9 +53,11 @@ class FileCache(Generic[T]):
     def get(self, path: Path) -> T:
         """Return what ``read`` makes of the file at ``path``; raise FileNotFoundError, and whatever ``read`` raises."""
         status = path.stat()
+        # The inode tells a replaced file even within one tick of the file system's clock.
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         entry = self._entries.get(path)
         if entry is None or entry[0] != stamp:
+            # The status was taken before reading: a file that changes in between is read again at the next call.
             entry = (stamp, self._read(path))
             self._entries[path] = entry
         return entry[1]

@@ -44,7 +44,9 @@ def parts_of(pipeline: Any) -> Iterator[Any]:
     while pending:
         part = pending.pop()
         yield part
+        # NumPy does not tell the collector of the objects in an array.
         inside = part.ravel().tolist() if isinstance(part, np.ndarray) and part.dtype.hasobject else ()
+        # What the garbage collector sees, since state may be anywhere: in slots and in containers of any type.
         for child in (*gc.get_referents(part), *inside):
             if id(child) not in seen and not isinstance(child, _OPAQUE):
                 seen.add(id(child))
@@ -90,6 +92,7 @@ def _check_predictor(predictor: TreePredictor) -> None:
     rows = nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)]
     for sets in (predictor.binned_left_cat_bitsets, predictor.raw_left_cat_bitsets):
         if len(rows):
+            # A set of categories is 256 bits, eight words of 32.
             require(sets.ndim == 2 and sets.shape[1] == 8 and rows.max() < len(sets), "a boosted tree without a set")
 
 
@@ -108,6 +111,7 @@ def _check_neighbours(tree: KDTree | BallTree) -> None:
     )
     require(bounds.shape[0] == (2 if isinstance(tree, KDTree) else 1), f"{what} without bounds")
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    # The tree is a heap: the children of node i are 2i + 1 and 2i + 2.
     require(np.all(2 * inner + 2 < count), f"{what} with a child that does not exist")
     require(weights is None or np.shape(weights) == (rows,), f"{what} with weights that do not exist")
     try:
@@ -132,6 +136,7 @@ def _check_support_vectors(machine: BaseLibSVM) -> None:
     total, classes = int(counts.sum()), len(counts)
     vectors = machine.support_vectors_.shape[0]
     is_classifier = machine._impl in {"c_svc", "nu_svc"}
+    # libsvm decides by one machine for each pair of classes.
     pairs = classes * (classes - 1) // 2 if is_classifier else 1
     require(np.all(counts >= 0) and len(machine.support_) in {total, vectors}, f"{what} with vectors that do not exist")
     expected = (classes - 1 if is_classifier else 1, vectors)
@@ -146,6 +151,7 @@ def _check_owner(part: Any) -> None:
     width = state.get("n_features_in_") if isinstance(state, dict) else None
     if not isinstance(width, int | np.integer):
         return
+    # ``predict`` only checks that a record has so many features: a tree may ask for no other.
     width = int(width)
     if isinstance(state.get("tree_"), Tree):
         require(state["tree_"].n_features == width, "a tree for another number of features than its model")

@@ -11,6 +11,7 @@ def joint_schema(cards: Sequence[Card]) -> Schema:
     """Return a schema with the features of all models, each once."""
     if len(cards) == 1:
         return cards[0].record_schema
+    # Reversed twice, so that of features spelt alike the first model's is kept.
     features = {normalise_name(feature.name): feature for card in reversed(cards) for feature in card.features[::-1]}
     return Schema(features=tuple(reversed(features.values())))
 

@@ -62,6 +62,7 @@ class NumberFormat:
         comma = point = False
         for text in texts:
             with_comma, with_point = bool(_COMMA_NUMBER.fullmatch(text)), is_number(text)
+            # Texts that are numbers either way (``12``, ``1.234``) show nothing.
             comma |= with_comma and not with_point
             point |= with_point and not with_comma
         return cls("," if comma and not point else ".", is_certain=not comma)

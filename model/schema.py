@@ -72,6 +72,7 @@ def closest_header(name: str, headers: Iterable[str]) -> str | None:
     A header is close if its letters are similar (difflib), or if it has only words of the name (``hours`` for
     ``hours_per_week``).
     """
+    # Reversed, so that of headers spelt alike the first stays; cut, since comparing takes time quadratic in the length.
     by_spelling = {normalise_name(shown(header)): header for header in reversed(list(headers))}
     similar = get_close_matches(name, by_spelling, n=1)
     words = set(name.split("_"))

@@ -152,6 +152,7 @@ class Scorer:
         explanation = self.explain_records(records)
         if self._additive is None or explanation is None:
             return self.predict_records(records, threshold), explanation
+        # The output of an additive model is its log-odds, from which the probability follows.
         return self._predictions_of_positive(expit(explanation.output), threshold), explanation
 
     @property
@@ -186,6 +187,7 @@ class Scorer:
             return answers
         if self.card.scores is Scores.PROBABILITY:
             return answers[:, [self._positive_index]]
+        # A decision above 0 speaks for the second class.
         return answers if self._positive_index else -answers
 
     def _values(self, frame: pd.DataFrame, answers: Floats, threshold: float | None) -> NDArray[Any]:
@@ -254,6 +256,7 @@ class Scorer:
             return np.empty([length or 0 for length in shape])
         with self._failures(len(frame)):
             answer = self._ask(method, frame).astype(np.float64)
+        # What was fitted on a column of targets, shape (n, 1), answers in that shape.
         if answer.ndim == len(shape) + 1 and answer.shape[-1] == 1:
             answer = answer[..., 0]
         expected = tuple(
@@ -263,6 +266,7 @@ class Scorer:
 
     def _ask(self, method: str, frame: pd.DataFrame) -> NDArray[Any]:
         """Return what a method of the pipeline gives for a prepared frame, for each row by that row alone."""
+        # One misfit would change the dtype of its whole column, and with it the answers to other rows.
         ask, parts = getattr(self.pipeline, method), parts_of(frame, self.card.features)
         return in_order([(rows, _dense(ask(as_input(part, self.card.takes)))) for rows, part in parts])
 
@@ -336,6 +340,7 @@ class Scorer:
     def _positive_classes(self, rows: int) -> NDArray[np.int64] | None:
         if self.card.positive_class is None:
             return None
+        # Explanations are about the class whose probability is shown, even where the other one is predicted.
         return np.full(rows, self._positive_index)
 
     def _checked(self, answer: Floats, shape: tuple[int, ...]) -> Floats:
@@ -361,6 +366,7 @@ def _check_classes(card: Card, pipeline: Any) -> None:
     if card.kind not in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER):
         return
     actual, expected = tuple(map(str, getattr(pipeline, "classes_", ()))), card.pipeline_classes or card.classes
+    # Predictions are indices: with the classes in another order, every label would be wrong.
     if actual != expected:
         raise BrokenModel(f"the artifact of {card.name!r} predicts {actual}, its card says {expected}")
 
@@ -379,6 +385,7 @@ def label_text(text: str) -> str:
 def label_places(labels: Sequence[Any], classes: Sequence[str]) -> NDArray[np.int64]:
     """Return each label's index among the classes; raise KeyError for one that is none of them."""
     places = {label_text(name): place for place, name in enumerate(classes)}
+    # Exact names win, where the classes are ``1`` and ``1.0``.
     places |= {name: place for place, name in enumerate(classes)}
     texts = map(str, labels)
     return np.array([places[text] if text in places else places[label_text(text)] for text in texts], np.int64)

@@ -82,10 +82,12 @@ def _check_members(members: Sequence[zipfile.ZipInfo], path: Path) -> None:
     unknown_members = [name for name in counts if name not in MEMBERS]
     if unknown_members:
         raise RefusedModel(f"{path} holds {unknown_members[0][:100]!r}, which no exported model does")
+    # Programs differ in which of the two they read, so that one might be inspected and the other used.
     if duplicates := [name for name, count in counts.items() if count > 1]:
         raise RefusedModel(f"{path} holds {duplicates[0]} more than once")
     if missing := [name for name in _NEEDED if name not in counts]:
         raise RefusedModel(f"{path} is not an exported model: it holds no {missing[0]}")
+    # The upper half of the attributes is the mode on Unix; a link could lead anywhere.
     if not_files := [m.filename for m in members if stat.S_IFMT(m.external_attr >> 16) not in (0, stat.S_IFREG)]:
         raise RefusedModel(f"{path} holds {not_files[0]} as something else than a file")
 
@@ -125,6 +127,7 @@ def _check_trust(files: dict[str, bytes], card: Card, trust: Sequence[str], path
     if MODULE_FILE in files:
         raise RefusedModel(f"{path} holds a module, which is a program: add --trust if you know who made the file")
     content = files[ARTIFACT_FILE]
+    # The card's list too: a worker passes it to skops as trusted.
     named = set(_untrusted(content, path)) | set(card.trusted) - set(trusted_types.known_safe(content))
     unknown = sorted(named - set(trust))
     if unknown:
@@ -139,6 +142,7 @@ def _untrusted(content: bytes, path: Path) -> list[str]:
             unpacked = sum(member.file_size for member in archive.infolist())
     except zipfile.BadZipFile as error:
         raise RefusedModel(f"{path}: {ARTIFACT_FILE} is not a skops file: {error}") from error
+    # The artifact is a zip itself, whose growth ``_unpacked`` has not seen.
     if unpacked > _MAX_GROWTH * len(content) + _SMALL_BYTES:
         raise RefusedModel(f"{path}: {ARTIFACT_FILE} grows to {unpacked:,} bytes, which is not plausible")
     try:

@@ -150,6 +150,7 @@ def _safe_names(schema: Any) -> set[str]:
     loaders = defaultdict(set)
     for node in nodes_of(schema):
         loaders[f"{node.get('__module__')}.{node.get('__class__')}"].add(node["__loader__"])
+    # skops trusts by name alone, so that a name must be safe in every form in which the file uses it.
     return {name for name, forms in loaders.items() if all(_is_safe(name, form) for form in forms)}
 
 

@@ -90,6 +90,7 @@ def parse_distinct(
         group = warned if _is_scored(feature, code) else at_fault
         group.append((places, _faults(feature, code, texts.filter(pa.array(mask)))))
         if group is at_fault and values.dtype == np.float64:
+            # The value of a text at fault is missing; a warned number stays.
             values[places] = np.nan
     return ParsedValues(values, *_in_order(at_fault), *_in_order(warned))
 
@@ -116,15 +117,18 @@ def _numbers(
     written = _with_point(texts, format_)
     short = pc.less_equal(pc.binary_length(texts), _MAX_PLAIN_NUMBER)
     plain = pc.and_(pc.match_substring_regex(written, _PLAIN_NUMBER), short)
+    # A number such as -999 may mean "missing"; ``Feature.read`` decides.
     if feature.missing_words:
         plain = pc.and_not(plain, pc.is_in(texts, value_set=pa.array(feature.missing_words, pa.string())))
     numbers = pc.cast(pc.if_else(plain, written, pa.scalar(None, pa.string())), pa.float64())
+    # A copy, since Arrow's memory may not be written to.
     values = numbers.to_numpy(zero_copy_only=False).copy()
     ambiguous = _ambiguous(feature, texts, format_)
     values[ambiguous] = np.nan
     is_known = np.isfinite(values)
     whole = is_known & (values == np.floor(values)) if feature.integer else is_known
     within = (values >= _limit(feature.minimum, -np.inf)) & (values <= _limit(feature.maximum, np.inf))
+    # The usual case: nothing but numbers within their limits.
     if (whole & within).all():
         return values, {}
     unusual: dict[FaultCode, Mask] = {FaultCode.AMBIGUOUS_NUMBER: ambiguous} if ambiguous.any() else {}
@@ -160,6 +164,7 @@ def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int
     subset = texts.take(pa.array(places))
     wrong = _meaningless_words(feature, subset) & ~_matches(subset, _ANY_NUMBER[decimal])
     mask = np.zeros(len(texts), np.bool_)
+    # A number with the other mark gets a hint, which ``Feature.read`` words.
     mask[places] = wrong & ~_mask(pc.match_substring(subset, OTHER_MARK[decimal]))
     return mask
 
@@ -167,11 +172,13 @@ def _not_numbers(feature: Feature, texts: pa.StringArray, places: NDArray[np.int
 def _unknown_categories(feature: Feature, texts: pa.StringArray, max_suggestions: int) -> dict[FaultCode, Mask]:
     """Return which texts are unknown categories, without those for which a similar one is looked for."""
     unknown = _meaningless_words(feature, texts)
+    # The first ones are read one by one, each for a suggestion.
     return {FaultCode.UNKNOWN_CATEGORY: unknown & (np.cumsum(unknown) > max_suggestions)}
 
 
 def _meaningless_words(feature: Feature, texts: pa.StringArray) -> Mask:
     """Return which texts are plain words that mean neither a category nor a missing value."""
+    # Only of plain ASCII is ``utf8_lower`` the same as ``str.casefold``.
     words = pa.array(sorted(feature.words), pa.string())
     return _matches(texts, _PLAIN_WORD) & ~_mask(pc.is_in(pc.utf8_lower(texts), value_set=words))
 

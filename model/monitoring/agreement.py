@@ -44,6 +44,7 @@ def difference_unit(first: Card, second: Card) -> float | None:
     """
     if first.kind is second.kind is ModelKind.REGRESSOR:
         edges = first.prediction_edges
+        # The range makes the unit fit targets of any size.
         return ((edges[-1] - edges[0] if edges else 0.0) or 1.0) / _UNITS
     both = first.scores is second.scores is Scores.PROBABILITY
     return 1 / _UNITS if both and same_classes(first, second) else None

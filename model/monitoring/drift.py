@@ -154,6 +154,7 @@ def _feature_drift(feature: Feature, summary: FeatureSummary, seen: _FeatureCoun
     training_shares, file_shares = _shares(trained), _shares(seen.bins)
     psi = _psi(trained, seen.bins)
     verdict = _verdict(psi, trained, seen.bins)
+    # The bins below and above the histogram, before that of missing values: see ``bin_names``.
     outside = sum(seen.bins[-3:-1]) + seen.faults[FaultCode.OUT_OF_RANGE] if summary.histogram else 0
     other = seen.bins[-2] if summary.counts is not None else 0
     bins = [Bin(*parts) for parts in zip(_labels(feature, summary), training_shares, file_shares, strict=True)]
@@ -189,6 +190,7 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _psi(trained: Sequence[int], seen: Sequence[int]) -> float:
+    # A bin that is empty on both sides says nothing; the prior would make it count.
     used = [(m, n) for m, n in zip(trained, seen, strict=True) if m or n]
     trained_total = sum(m for m, _ in used) + _TRAINING_PRIOR * len(used)
     seen_total = sum(n for _, n in used) + _FILE_PRIOR
@@ -204,6 +206,7 @@ def _verdict(psi: float, trained: Sequence[int], seen: Sequence[int]) -> Verdict
     if psi < SOME and any(seen):
         return Verdict.STABLE
     bins = sum(1 for counts in zip(trained, seen, strict=True) if any(counts))
+    # The PSI that one file in twenty exceeds without any drift.
     by_chance = _chi_square_95(bins - 1) * (1 / max(sum(trained), 1) + 1 / max(sum(seen), 1))
     if psi <= by_chance:
         return Verdict.UNCLEAR
@@ -249,10 +252,12 @@ def _mean_shift(summary: FeatureSummary, trained: Sequence[int], seen: Sequence[
     if summary.histogram is None:
         return 0.0
     edges = summary.histogram.edges
+    # Values outside count as the nearest edge: how far outside they are was not counted.
     middles = [*((low + high) / 2 for low, high in pairwise(edges)), edges[0], edges[-1]]
     before, after = _shares(trained[:-1]), _shares(seen[:-1])
     mean = _mean(middles, before)
     spread = math.sqrt(_mean([(middle - mean) ** 2 for middle in middles], before))
+    # All training values in one bin have no spread.
     return (_mean(middles, after) - mean) / (spread or edges[-1] - edges[0]) if any(after) else 0.0
 
 

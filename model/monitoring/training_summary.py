@@ -84,6 +84,7 @@ def _range_of_bins(values: NDArray[np.float64]) -> tuple[float, float]:
     if low == high:
         low, high = low - 0.5, high + 0.5
     step = float(np.spacing(max(abs(low), abs(high))))
+    # NumPy refuses bins that are narrower than the distance of neighbouring floats.
     if high - low >= 2 * BINS * step:
         return low, high
     return low - BINS * step, high + BINS * step
