@@ -81,6 +81,7 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
         )
     blocks = read_body(request.stream, request.content_length or 0, max_bytes)
     if not has_arrived(request):
+        # Until it has come, a body occupies a thread, for as long as the client takes.
         blocks = _limit_concurrency(blocks, places, request.remote_addr or "")
     if encoding != "identity":
         blocks = _gunzip(blocks)
@@ -91,6 +92,7 @@ def open_body(request: Request, max_bytes: int, places: ConcurrencyLimit) -> Bod
         detail = f"{request.mimetype!r} is not supported; send text/csv, multipart/form-data or the type of the file"
         raise UploadRefused("unsupported_media_type", detail)
     form.encoding = form.encoding or _charset(request)
+    # With a Content-Encoding, the compression that the name speaks of has been undone already.
     if encoding == "identity" and (form.filename or "").lower().endswith(".gz"):
         blocks = _gunzip(blocks)
     return Body(form, _checked(blocks, max_bytes), media_type=request.mimetype)
@@ -138,6 +140,7 @@ def read_body(stream: IO[bytes], announced: int, max_bytes: int) -> Iterator[byt
 
 def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Decompress gzip of one or more members, a block at a time: a decompression bomb never fills the memory."""
+    # 31: the largest window (15), in a gzip header (16).
     decoder, inside = zlib.decompressobj(31), False
     try:
         for block in blocks:
@@ -146,8 +149,10 @@ def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 yield decoder.decompress(data, _BLOCK_BYTES)
                 data, inside = decoder.unconsumed_tail, not decoder.eof
                 if decoder.eof:
+                    # Another member may follow, or zeros, with which some programs pad the file.
                     data, decoder = decoder.unused_data.lstrip(b"\0"), zlib.decompressobj(31)
         if inside:
+            # The end may still be in the decoder, which gives at most a block at a time.
             yield decoder.flush()
     except zlib.error as error:
         raise UploadRefused("malformed_body", "the body is not valid gzip") from error
@@ -185,6 +190,7 @@ class _FileParts:
 
     def read(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the part ``file``, decompressed if its name ends in .gz."""
+        # Once the first block is there, its part has begun, and with it ``_gzip`` is set.
         plain = self._parts(blocks)
         for block in plain:
             yield from self._gunzipped(block, plain) if self._gzip else (block,)
@@ -231,7 +237,9 @@ class _FileParts:
         if self._has_file:
             raise UploadRefused("malformed_body", "one file at a time: the form has two parts named 'file'")
         self._has_file = True
+        # Without a filename, the part is a field to the decoder, and yet the file.
         if isinstance(part, File):
+            # The query goes first.
             self._form.filename = self._form.filename or part.filename
             self._gzip = (part.filename or "").lower().endswith(".gz")
         return True

@@ -74,6 +74,7 @@ class CorrectedColumns:
         """
         added = (self.records.row, self.records.errors)
         own = [at for at, name in enumerate(names) if name not in added]
+        # As it was downloaded: columns then go by their places, so that two may have the same name.
         if tuple(names[at] for at in own) == self.records.names:
             return {at: column for column, at in enumerate(own)}
         # A spreadsheet may add columns without a name.
@@ -123,6 +124,7 @@ def read_file(data: bytes, encoding: str | None, columns: CorrectedColumns) -> G
 def _encoding_of_input(data: bytes, codec: str) -> str | None:
     """Return the encoding of the input if a file without a byte order mark seems to have it, too."""
     if codec.startswith("utf-16"):
+        # In UTF-16, each character of ASCII has a zero byte.
         return codec if b"\0" in data else None
     return None if codec == "utf-8" or is_utf8(data) else codec
 
@@ -154,6 +156,7 @@ def _index(text: bytes, start: FileStart) -> RecordIndex:
 def _row_number(value: str | int, place: int) -> int:
     """Return the number of a row; raise ``UploadRefused`` if it is none. A spreadsheet may have written ``17.0``."""
     text = str(value).strip().removesuffix(".0")
+    # 18 digits fit into 64 bits; ``isdecimal`` alone accepts the digits of all scripts.
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
         detail = f"record {place + 1} of the corrections: {str(value)[:40]!r} is not the number of a row"
         raise UploadRefused("unknown_row", detail, [Detail("unknown_row", detail, value=str(value)[:40])])
@@ -192,6 +195,7 @@ def read_records(document: Mapping[str, Any], columns: CorrectedColumns) -> Give
     records = document.get("records")
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UploadRefused("bad_correction", 'the corrections need "records", a list of objects')
+    # Every record names the same columns.
     index = cache(columns.index)
     given = [_read_record(record, place, columns, index) for place, record in enumerate(records)]
     return GivenRows(_places([row for row, _ in given]), lambda place: given[place][1], named=True)
@@ -221,6 +225,7 @@ def _as_text(value: object, column: str, row: int, decimal: str) -> str:
     """Return a JSON value as the text of a field; a number has the decimal mark of the file."""
     if value is None:
         return ""
+    # First, since a boolean is an ``int`` to Python.
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -70,6 +70,7 @@ class CorrectionsBody:
     def _read(cls, request: Request, services: Services, place: ExitStack) -> Self:
         large = services.limits.corrections.held(request.remote_addr or "")
         if has_json(request):
+            # A body without a length may be of any size.
             if request.content_length is None or request.content_length > MAX_SMALL_CORRECTIONS_BYTES:
                 place.enter_context(large)
             return cls(read_json(request, services.limits.records), is_json=True)
@@ -79,6 +80,7 @@ class CorrectionsBody:
         data, is_small = bytearray(), True
         for block in body.blocks:
             data += block
+            # The length of the request says little: the file may be compressed.
             if is_small and len(data) > MAX_SMALL_CORRECTIONS_BYTES:
                 is_small = False
                 place.enter_context(large)
@@ -183,6 +185,8 @@ def _by_chunk(store: JobStore, job: Job, rows: Iterable[int]) -> Iterator[tuple[
         return first_rows[number]
 
     def chunk_of(row: int) -> int | None:
+        # The last chunk whose first rejected row is not behind this one; bisecting reads the rejects of few chunks.
+        # A row that was not rejected gets a chunk, too, in which it is not found.
         place = bisect_right(numbers, row, key=first_row) - 1
         return numbers[place] if place >= 0 else None
 
@@ -224,6 +228,7 @@ def _written(fields: list[bytes], texts: Mapping[int, str], row: int, job: Job) 
         UploadRefused: ``too_wide``, ``undecodable``, ``bad_correction``.
     """
     delimiter = job.delimiter
+    # Bytes that did not decode, as ``read_file`` says.
     if any(_SURROGATE.search(text) for text in texts.values()):
         detail = f"row {row} still holds bytes that do not decode as {job.encoding}"
         raise UploadRefused("undecodable", detail, row=row)
@@ -236,6 +241,7 @@ def _written(fields: list[bytes], texts: Mapping[int, str], row: int, job: Job) 
     record = delimiter.encode().join([new.get(column, field) for column, field in enumerate(fields)]) or b'""'
     if len(record) > MAX_RECORD_BYTES:
         raise UploadRefused("too_wide", f"row {row} is longer than {MAX_RECORD_BYTES} bytes", row=row)
+    # As a worker will read it, to which ``\""`` at the end of a field may be an escaped quote and a closing one.
     read = read_record(record, 0, len(record), ord(delimiter))
     if read.malformed or read.count != len(fields) or read.end != len(record):
         detail = f"row {row} cannot be written as CSV: a backslash stands before a quotation mark in one of its values"

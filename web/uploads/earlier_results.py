@@ -23,12 +23,15 @@ def result_columns(names: Sequence[str], inputs: Collection[int]) -> tuple[str, 
 
     ``inputs`` are the numbers of the features' columns, which are never among them.
     """
+    # Results are appended, so that theirs are the last columns.
     first = len(names)
     while first and first - 1 not in inputs and _RESULT.fullmatch(names[first - 1].strip()):
         first -= 1
+    # They begin with a prediction: a ``score`` before it is a column of the input.
     while first < len(names) and not _PREDICTION.fullmatch(names[first].strip()):
         first += 1
     own = tuple(names[first:])
+    # All results have a column of errors. A file that was made elsewhere may hold predictions, too.
     return own if any(_ERROR.fullmatch(name.strip()) for name in own) else ()
 
 
@@ -73,7 +76,9 @@ class ResultsDropper:
         if not len(index):
             return data
         counts, delimiters = index.field_counts, index.delimiter_offsets
+        # The fields of a malformed record cannot be counted, so that it stays as it is.
         counts[index.malformed] = 0
+        # In each record, the delimiter that follows the last field that is kept.
         places = np.searchsorted(delimiters, index.starts) + self.kept - 1
         fits = counts == self.width
         ends = index.ends.copy()

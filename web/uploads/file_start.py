@@ -84,7 +84,9 @@ def read_translated_start(data: bytes, final: bool, dialect: Dialect, options: S
     header = read_header(data, count_matches(options.cards), final, dialect.core_delimiter)
     if header is None:
         return None
+    # Stored are the translated names; features are matched by those in the file.
     header = replace(header, columns=tuple(map(dialect.value_of, header.columns)))
+    # No rows: everything about the dialect is known.
     return FileStart(dialect, header, index_records(b"", ord(header.delimiter), final=False))
 
 

@@ -28,6 +28,7 @@ class InputRecovery:
         starts, ends = index.starts.tolist(), index.ends.tolist()
         cuts = _ends_of_own_fields(index, self.width)
         records = [output[start:cut] for start, cut in zip(starts, cuts, strict=True)]
+        # Broken records had to be made whole for the results, so that cutting them off would not give back what came.
         for number, record in rejects.originals.items():
             records[number] = record
         line_ends = [output[end:start] for end, start in zip(ends, [*starts[1:], len(output)], strict=False)]
@@ -37,6 +38,7 @@ class InputRecovery:
 def _ends_of_own_fields(index: RecordIndex, width: int) -> list[int]:
     """Return the offset in each result record at which the input fields end."""
     delimiters = index.delimiter_offsets
+    # In each record, the delimiter after the last field of the input, behind which the results begin.
     places = np.searchsorted(delimiters, index.starts) + width - 1
     ends: list[int] = delimiters[places].tolist()
     return ends

@@ -28,6 +28,7 @@ def read_json(request: Request, places: ConcurrencyLimit) -> bytes:
     request.max_content_length = MAX_JSON_BYTES
     try:
         with nullcontext() if has_arrived(request) else places.held(request.remote_addr or ""):
+            # Not kept in the request as well: a body may have 16 MiB.
             text = request.get_data(cache=False)
     except ClientDisconnected as error:
         raise UploadRefused("malformed_body", "the connection was lost, or the body arrived too slowly") from error
@@ -50,6 +51,7 @@ def parse_object(text: bytes) -> dict[str, Any]:
     """
     try:
         document = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+        # Only escapes can make a lone surrogate, which no encoding writes.
         if b"\\u" in text:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:

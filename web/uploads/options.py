@@ -60,6 +60,7 @@ class ScoringOptions:
     @property
     def added(self) -> int:
         """Number of result columns up to and including ``error``."""
+        # One column of errors for all models.
         return sum(len(card.result_columns) - 1 for card in self.cards) + 1
 
     @property
@@ -89,6 +90,7 @@ class ScoringOptions:
             UploadRefused: ``no_header``, ``missing_columns``, ``duplicate_columns``.
         """
         match = match_columns(self.cards, header.columns)
+        # Not one known name: the first line may be a row, and the header missing.
         if not match.columns and (refusal := no_header(header.columns, where)):
             raise refusal
         if match.missing:
@@ -179,9 +181,11 @@ def parse_threshold(text: str | None, *cards: Card) -> float | None:
     try:
         threshold = _THRESHOLD.validate_python(text)
     except pydantic.ValidationError:
+        # Refused below, like a number out of range.
         threshold = -1.0
     if not 0.0 <= threshold <= 1.0:
         raise UploadRefused("bad_threshold", f"threshold {text[:40]!r} is not a number in 0..1")
+    # -0.0 counts as 0.
     return abs(threshold)
 
 

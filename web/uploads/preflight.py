@@ -44,6 +44,7 @@ def preflight(body: Body, services: Services) -> dict[str, Any]:
     stated = StatedDialect.of(body.form)
     text = Utf8Decoder(body.form.encoding)
     data = text.feed(sample)
+    # The decoder holds back the end of the text, which may be all there is of a short file.
     if b"\n" not in data:
         data += text.finish()
     start, match = preview_start(data, stated, options, text.has_byte_order_mark)
@@ -121,6 +122,7 @@ def _report(
     header, dialect = start.header, start.dialect
     totals = TotalsFinder(dialect, match.columns.values())
     chunks = list(totals.feed(iter(records)))
+    # Totals stand in the last line of a file, which a sample that was cut does not show.
     totals_lines = 0 if is_cut else sum(chunk.rows for chunk in totals.finish())
     rows = _joined(chunks if totals_lines else records)
     count = sum(chunk.rows for chunk in records)
@@ -174,6 +176,7 @@ def _whole_records(data: bytes, text: Utf8Decoder, start: FileStart, is_cut: boo
     if not is_cut:
         lines = rows[: rows.rfind(b"\n") + 1]
         rows = lines if lines.strip(b"\r\n") else rows + translator.feed(text.finish()) + translator.finish()
+    # Chunks of one byte: every record that is complete comes out at once.
     cutter = Cutter(start.header.delimiter, len(start.header.columns), chunk_bytes=1)
     return [*cutter.feed(rows), *([] if is_cut else cutter.finish())]
 
@@ -213,6 +216,7 @@ def _preview(
         "width": len(start.header.columns),
     }
     prediction_id, answer = services.predictions.ask(request, _WAIT_SECONDS)
+    # Nobody will ask for it again, and it holds rows.
     services.stored_predictions.forget([prediction_id])
     if answer and "error" in answer:
         error = answer["error"]

@@ -38,6 +38,7 @@ def form_of(job: Job, given: Mapping[str, str], catalog: Catalog) -> UploadForm:
         explain=form.explain or (str(min(job.explain or 1, len(cards[0].features))) if explained else None),
         warnings=form.warnings or ("true" if job.warnings else None),
         filename=job.filename,
+        # As the rows are stored, whatever the file was.
         encoding="utf-8",
         format=Format.CSV.value,
     )

@@ -56,6 +56,7 @@ class SourceFile:
             del self._buffer[:SOURCE_BLOCK_BYTES]
 
     def _store_block(self, block: bytes) -> None:
+        # Before the first block, ``check_room`` has just looked.
         if self._blocks:
             self._store.check_memory()
         self._store.append_source(self.job_id, self._blocks, block)
@@ -86,6 +87,7 @@ def header_of(reader: SourceReader) -> Header:
     """Return the header of a file as that of the CSV which it becomes."""
     names = reader.header.names
     raw = b",".join(as_field(name, ",") for name in names)
+    # With its line end.
     return Header(tuple(names), raw, ",", b"\n", len(raw) + 1)
 
 
@@ -97,6 +99,7 @@ def checking(file: IO[bytes], options: ReadOptions) -> Iterator[SourceReader | N
         UploadRefused: the file cannot be read.
         ReaderKilled: it takes too long.
     """
+    # Nobody waits: without the check, the upload is accepted, and the worker says what is wrong.
     if not _checks.acquire(blocking=False):
         yield None
         return

@@ -145,6 +145,7 @@ class Upload:
             else:
                 self._feed(self._text.finish(), final=True)
             self._seal()
+        # A client that goes away ends the generator by ``GeneratorExit``, which is no ``Exception``.
         except BaseException:
             self.abandon()
             raise
@@ -220,6 +221,7 @@ class Upload:
         if not self._body.translated:
             self._translator = Translator(start.dialect)
             text = self._translator.feed(text) + (self._translator.finish() if final else b"")
+        # The records of the file still have the columns that are dropped.
         width = len(start.header.columns) + start.dropped_results
         self._cutter = Cutter(start.header.delimiter, width, self._settings.chunk_bytes)
         if start.dropped_results:
@@ -241,6 +243,7 @@ class Upload:
         assert self.job_id is not None
         for chunk in chunks:
             stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals)
+            # A field behind the file may name another model: nothing is scored before all of them are known.
             hold = self._body.fields_may_follow
             if self._chunks:
                 self._store.check_memory()
