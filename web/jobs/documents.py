@@ -137,7 +137,9 @@ def job_response(job: Job, status: HTTPStatus) -> Response:
     """Return the job as JSON with its ETag and, until it has ended, Retry-After."""
     position = services().store.queue_position(job)
     response = json_response(job_document(job, position), status)
+    # The position in the queue changes without the job.
     response.set_etag(f"{job.revision}-{'' if position is None else position}")
+    # It may be kept, but not used without asking by its ETag.
     response.headers["Cache-Control"] = "no-cache"
     if not job.state.ended:
         response.headers["Retry-After"] = str(retry_after(job))

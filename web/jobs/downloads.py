@@ -87,6 +87,7 @@ def file_response(
     name = f"{stem(filename)}.{extension}"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     disposition = f'attachment; filename="{plain}"'
+    # The plain name is for clients that do not know the other form (RFC 6266).
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name)}"
     body = LimitedResponseBody(places, blocks, request.remote_addr or "")
@@ -120,6 +121,7 @@ def finished_results(store: JobStore, form: CsvForm) -> Iterator[bytes]:
     for number in range(job.chunks):
         frame = store.output(job.id, number)
         if frame is None:
+            # If the job is gone meanwhile, chunks that were scored are missing, too.
             if job.state is JobState.CANCELED and store.get(job.id):
                 return
             raise TransferBroken(f"chunk {number} of job {job.id} is gone")
@@ -135,6 +137,7 @@ def followed_results(store: JobStore, notifications: JobNotifications, form: Csv
     number, header = 0, b""
     with notifications.listen(job.id) as changed:
         while True:
+            # Before reading: a change from here on sets the event again, and the wait below returns at once.
             changed.clear()
             now = store.get(job.id)
             if now and now.header and not header:  # a file that is converted has none at first
@@ -146,6 +149,7 @@ def followed_results(store: JobStore, notifications: JobNotifications, form: Csv
                 yield transform(decompress(frame))
                 number += 1
             if now.state is JobState.SUCCEEDED:
+                # Its state was read before its chunks, so that all of them must have been there.
                 if number != now.chunks:
                     raise TransferBroken(f"chunk {number} of job {job.id} is gone")
                 return

@@ -29,6 +29,7 @@ def job_events(
     last_sent = time.monotonic()
     with notifications.listen(job_id) as changed:
         while True:
+            # Before reading the job, so that a change from here on is not slept through.
             changed.clear()
             job = store.get(job_id)
             if job is None:
@@ -42,4 +43,5 @@ def job_events(
             if job.state.ended or notifications.stopping:
                 return
             time.sleep(_MIN_PAUSE_SECONDS)
+            # Not longer, since a message may be lost.
             changed.wait(_MAX_SILENCE_SECONDS)

@@ -19,6 +19,7 @@ from web.jobs.formula_escaping import formula_escaper
 from web.problems import Problem
 from web.server.limits import ConcurrencyLimit
 
+# The 2**20 rows of a sheet, without the header.
 MAX_SHEET_ROWS = 1_048_575
 _PIECE_BYTES = 64 * 1024
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
@@ -90,6 +91,7 @@ class Export:
     def __next__(self) -> bytes:
         block, self._first = self._first or self._read(), b""
         if not block:
+            # The end of its output may be that of a process which was killed.
             if self._process.wait():
                 raise TransferBroken(f"the export ended with code {self._process.returncode}")
             raise StopIteration
@@ -97,6 +99,7 @@ class Export:
 
     def _read(self) -> bytes:
         assert self._process.stdout
+        # Whatever is there: ``read`` would wait for a whole piece.
         return self._process.stdout.read1(_PIECE_BYTES)  # type: ignore[attr-defined, no-any-return] # it is buffered
 
     def _raise_failure(self) -> None:
@@ -147,6 +150,7 @@ def _rewritten(block: bytes, job: Job, delimiter: str) -> bytes:
 
 def _with_crlf(block: bytes, delimiter: int) -> bytes:
     """Return whole records with CRLF as their line ends; line ends within quotes stay."""
+    # Without quotes, every line feed ends a record.
     if b'"' not in block:
         return block.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     index = index_records(block, delimiter, final=True)

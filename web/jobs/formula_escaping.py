@@ -69,10 +69,12 @@ def _formulas(block: bytes, delimiter: str) -> list[int]:
     own = _begins_field(raw, found, delimiter, quoted)
     kept = own | _follows_other(raw, found, delimiter, quoted)
     found, own = found[kept], own[kept]
+    # A line feed itself is harmless, unless a formula follows it.
     harmless = raw[found] == ord("\n")
     harmless[harmless] = [_AFTER_LINE_FEEDS.match(block, at) is None for at in found[harmless].tolist()]
     signed = np.isin(raw[found], (ord("+"), ord("-")))
     in_quotes = (raw[found - 1] == _QUOTE) & (found > 0)
+    # What ends a number differs: between the file's own delimiters or others, with quotes or without.
     for whole, quotes in product((True, False), repeat=2):
         kind = signed & (own == whole) & (in_quotes == quotes)
         match = _number(delimiter if whole else _DELIMITERS, whole, quotes).match
@@ -86,6 +88,7 @@ def _candidates(raw: Bytes, delimiter: str) -> Positions:
     leads[[ord(lead) for lead in f"{_FORMULA_STARTS}\n"]] = True
     befores[[ord(before) for before in f'{_DELIMITERS}{delimiter}\r\n"']] = True
     found = np.flatnonzero(leads[raw])
+    # At offset 0 this is the last byte, which does not count: a block begins with a field.
     before = raw[found - 1]
     begins: Flags = befores[before] | (found == 0)
     begins &= (raw[found] != ord("\n")) | (before != _CR)  # a line end of the file, or within quotes
@@ -119,6 +122,7 @@ def _follows_other(raw: Bytes, found: Positions, delimiter: str, quoted: Flags |
     others = np.zeros(256, np.bool_)
     others[[_CR, *(ord(other) for other in _DELIMITERS if other != delimiter)]] = True
     follows, quotes = np.zeros(len(found), np.bool_), np.ones(len(found), np.bool_)
+    # The delimiter directly before, or with one or two quotes between.
     for back in (1, 2, 3):
         at = np.maximum(found - back, 0)
         before = raw[at]
@@ -135,6 +139,7 @@ def _number(delimiters: str, own: bool, in_quotes: bool) -> re.Pattern[bytes]:
     """Return the pattern of a signed number or phone number that fills a field, by any of the delimiters."""
     stop = b"|".join(re.escape(delimiter.encode()) for delimiter in delimiters)
     quotes = (b'"' if in_quotes else b"") if own else (b'"{1,2}' if in_quotes else b'"{0,2}')
+    # Without quotes, a comma would end the field.
     marks = b"." if own and not in_quotes and delimiters == "," else b".,"
     number = _NUMBER % {b"space": _SPACE, b"marks": marks}
     return re.compile(rb"(?:" + number + rb"|" + _PHONE_NUMBER + rb")" + quotes + rb"(?=" + stop + rb"|\r?\n|\Z)")

@@ -26,6 +26,7 @@ class JobPage:
 
 def list_page(store: JobStore, limit: int, cursor: str | None, state: JobState | None) -> JobPage:
     """Return at most ``limit`` jobs, optionally of one state, from ``cursor`` on: those that whoever asks may see."""
+    # One more than is shown tells whether there is another page.
     jobs = store.page(limit + 1, decode_cursor(cursor), state, visible_lists(current_identity()))
     listed = [ListedJob(job, store.queue_position(job)) for job in jobs[:limit]]
     return JobPage(listed, encode_cursor(listed[-1].job.created, listed[-1].job.id) if len(jobs) > limit else None)
@@ -38,6 +39,7 @@ def visible_lists(identity: Identity) -> tuple[str, ...]:
 
 def encode_cursor(created: float, job_id: str) -> str:
     """Return the cursor of the page after a job: its creation time and id."""
+    # ``repr`` keeps every digit, so that the next page begins exactly there.
     return f"{created!r}-{job_id}"
 
 

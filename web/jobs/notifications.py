@@ -63,6 +63,7 @@ class JobNotifications:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(keys.CHANGES)
                     redis_availability.record_success()
+                    # Changes before the subscription went unheard.
                     self._wake_all()
                     while True:
                         message = pubsub.get_message(timeout=1.0)
@@ -110,6 +111,7 @@ def _wait(
     deadline = time.monotonic() + seconds
     with notifications.listen(job_id) as changed:
         while True:
+            # Before reading the job: a change from here on sets the event again.
             changed.clear()
             job = store.get(job_id)
             left = deadline - time.monotonic()

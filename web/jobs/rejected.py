@@ -42,6 +42,7 @@ def results_layout(job: Job) -> ResultsLayout:
     """Return the layout of a job's results."""
     own_header = job.header.removeprefix(job.preamble)
     width, columns = (len(_values(header, job)) for header in (job.input_header, own_header))
+    # Behind ``error`` come ``warnings`` and two columns for each feature that is explained.
     return ResultsLayout(job.delimiter, width, columns - 2 * (job.explain or 0) - job.warnings - 1)
 
 
@@ -125,6 +126,7 @@ def records_page(
         first = begin.record if number == begin.chunk else 0
         for at, document in _records_of(chunk, job, first, wanted):
             if len(records) == limit or size > _MAX_PAGE_BYTES:
+                # The record that found no place begins the next page.
                 next_position = Position(number, at)
                 break
             records.append(document)
@@ -167,6 +169,7 @@ def _document(row: int, values: Sequence[str], faults: Iterable[RejectLine], job
 
 def _columns(names: Sequence[str], features: Mapping[str, int], cards: Sequence[Card | None]) -> list[dict[str, Any]]:
     """Return the columns of the input with the features that they hold, and the values that these allow."""
+    # Reversed, so that the first model's feature is kept.
     known = {feature.name: feature for card in reversed(cards) if card for feature in card.features}
     held: list[list[str]] = [[] for _ in names]
     for name, at in features.items():

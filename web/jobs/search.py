@@ -72,12 +72,14 @@ def find_jobs(
 ) -> Found:
     """Return up to ``limit`` matching jobs, newest first, created before (time, id)."""
     if before is None and wanted.stop < inf:
+        # Newer jobs need not be looked at.
         before = (wanted.stop, "")
     found: list[Job] = []
     for position, (key, job) in enumerate(store.scan(before, lists)):
         if position >= MAX_SCANNED or len(found) >= limit:
             return Found(found, before)
         before = key
+        # All that follow are older still.
         if key[0] < wanted.begin:
             break
         if job is not None and wanted.matches(job):

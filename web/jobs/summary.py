@@ -88,6 +88,7 @@ def _predictions(counts: Mapping[str, int], card: Card | None) -> dict[str, Any]
 
 def _comparison(counts: Mapping[str, int], job: Job | ScoredJob, cards: Sequence[Card | None]) -> dict[str, Any]:
     """Return the prediction counts of each of two models, and their agreement."""
+    # The first model's counts have no prefix.
     own = [counts, {name.removeprefix(SECOND_MODEL): n for name, n in counts.items() if name.startswith(SECOND_MODEL)}]
     first, second = cards
     agreed = agreement(first, second, counts) if first and second else None
