@@ -60,6 +60,7 @@ class Authenticator:
         if not authorization.lower().startswith(_BEARER):
             raise InvalidCredential("send a token as `Authorization: Bearer scl_…`")
         token = authorization[len(_BEARER) :].strip()
+        # A JWT has three parts; our own tokens have no dots.
         if token.count(".") == 2 and self._by_jwt is not None:
             return self._by_jwt.identify(token, self)
         if not token.startswith(TOKEN_PREFIX) or not is_well_formed(token):
@@ -113,6 +114,7 @@ def session_identity(user_id: str, email: str, role: Role, session_hash: str) ->
 def _identity(credential: Credential) -> Identity:
     if credential.scopes is None:
         return session_identity(credential.user_id, credential.email, credential.role, credential.hash)
+    # The user may have lost a role since the token was made.
     scopes = known_scopes(credential.scopes) & scopes_of(credential.role)
     return Identity(credential.user_id, credential.email, scopes, Means.TOKEN, credential.role, credential.id)
 

@@ -27,6 +27,7 @@ class FormSessionInterface(SecureCookieSessionInterface):
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return what signs the session; None while the store is away."""
+        # On the first request, since the store may be away when the process starts.
         if not app.secret_key:
             try:
                 app.secret_key = self._secret.get()
@@ -69,6 +70,7 @@ def device_of(request_: Request, key: str) -> tuple[str, str] | None:
     """Return the account that has signed in with the browser, and the browser's id; None if none has."""
     try:
         user_id, device = _signer(key).loads(request_.cookies.get(_DEVICE_COOKIE, ""))
+    # Signed by us, but perhaps by a version that stored something else.
     except (BadSignature, ValueError, TypeError):
         return None
     return str(user_id), str(device)

@@ -52,6 +52,7 @@ def check_request() -> None:
     """
     if request.method in _SAFE_METHODS:
         return
+    # The secret is in the header or the address, or else in the form, which ``check_form`` reads.
     g.form_unchecked = True
     token = request.headers.get(_HEADER) or request.args.get(FIELD)
     if token is not None or request.blueprint not in FORM_BLUEPRINTS or request.endpoint in _STREAMED:

@@ -49,6 +49,7 @@ class ExternalUsers:
         account = self._users.by_subject(subject) or self._linked(claims, subject)
         if account is None:
             account = self._users.get(self._add(claims, role, subject))
+        # The provider's groups decide, each time that the user comes.
         elif account.role is not role:
             self._users.note_sign_in(account.id, role)
             account = self._users.get(account.id)
@@ -67,9 +68,11 @@ class ExternalUsers:
     def _linked(self, claims: Mapping[str, Any], subject: str) -> Account | None:
         """Return the account with the e-mail address, if the provider has verified that it is the user's."""
         email = claims.get("email")
+        # Otherwise, whoever enters somebody's address at the provider would get that person's account.
         if not isinstance(email, str) or claims.get("email_verified") is not True:
             return None
         account = self._users.by_email(email)
+        # The account may belong to another user of the provider already.
         if account is None or account.external:
             return None
         self._users.note_sign_in(account.id, subject=subject)

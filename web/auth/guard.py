@@ -24,6 +24,7 @@ def register_guard(app: Flask, auth: Auth) -> None:
         return
 
     def guard() -> BaseResponse | None:
+        # Nobody, until it is known who: without this, ``current_identity`` would be everyone.
         g.identity, g.has_csrf = _NOBODY, bool(app.secret_key)
         if request.routing_exception is not None:  # answered with 404 or 405
             return None
@@ -40,6 +41,7 @@ def register_guard(app: Flask, auth: Auth) -> None:
             raise _unauthenticated(str(error), ', error="invalid_token"') from error
         g.identity = identity or _NOBODY
         answer = _admit(rule, identity)
+        # Only a cookie is sent without the user's doing; tokens are not.
         if answer is None and (identity is None or identity.means is Means.SESSION):
             csrf.check_request()
         return answer
@@ -95,6 +97,7 @@ def _admit(rule: Rule | None, identity: Identity | None) -> BaseResponse | None:
 
 def _next() -> str:
     """Return the query that leads back to a page after signing in."""
+    # Only a page can be gone back to; a form would be sent again without its content.
     if request.method not in ("GET", "HEAD") or request.path == "/":
         return ""
     return "?" + urlencode({"next": request.full_path.removesuffix("?")})

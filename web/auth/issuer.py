@@ -93,6 +93,7 @@ class Issuer:
 
     def _fetch_keys(self) -> None:
         """Fetch the keys; if that fails, keep those there are. The caller holds the lock."""
+        # Before fetching, so that a failed attempt counts, too.
         self._keys_fetched = monotonic()
         try:
             document = _fetch(str(self._fetch_metadata()["jwks_uri"]))
@@ -101,11 +102,13 @@ class Issuer:
         except (requests.RequestException, JoseError, KeyError, TypeError, ValueError) as error:
             if self._keys is None:
                 raise IssuerUnavailable(f"the keys of {self.url} cannot be fetched") from error
+        # After a failure as well: the provider is not asked again at each request.
         self._keys_until = monotonic() + _KEYS_SECONDS
 
     def _fetch_metadata(self) -> dict[str, Any]:
         if monotonic() > self._metadata_until:
             metadata = _fetch(self.metadata_url)
+            # As OpenID Connect Discovery (4.3) asks for, against one provider posing as another.
             if metadata.get("issuer") != self.url:
                 raise IssuerUnavailable(f"{self.metadata_url} is of another issuer")
             self._metadata, self._metadata_until = metadata, monotonic() + _METADATA_SECONDS
@@ -113,6 +116,7 @@ class Issuer:
 
 
 def _fetch(url: str) -> dict[str, Any]:
+    # A redirect could lead to another server's keys, or into the internal network.
     response = requests.get(url, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
     response.raise_for_status()
     document = response.json()

@@ -41,6 +41,7 @@ class Passwords:
         """Return whether a password is the stored one. Without a stored one, takes as long and is never right."""
         with _Place(self._places):
             try:
+                # No stored password is longer; the rest of a huge one is not worth hashing.
                 return self._hasher.verify(stored or self._nobodys, password[:MAX_LENGTH]) and stored is not None
             except (Argon2Error, InvalidHashError):
                 return False

@@ -27,6 +27,7 @@ ROLE_TEXTS = {
     Role.MODELLER: "may do what a member may; models are added at the command line",
     Role.ADMINISTRATOR: "also manages users and sees all jobs",
 }
+# Both ascending, so that the n-th role has the first n scopes.
 _ROLES, _SCOPES = list(Role), list(Scope)
 
 

@@ -11,6 +11,7 @@ SHOWN_CHARACTERS = len(TOKEN_PREFIX) + 6
 """How many characters of a token are stored in the clear, to tell tokens apart."""
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+# The fewest digits to base 62 that hold 256 bits, and the 32 of the checksum.
 _SECRET_DIGITS, _CHECKSUM_DIGITS = 43, 6
 _TOKEN = re.compile(rf"{TOKEN_PREFIX}[0-9A-Za-z]{{{_SECRET_DIGITS + _CHECKSUM_DIGITS}}}")
 

@@ -30,6 +30,7 @@ def verify_password(auth: Auth, email: str, password: str) -> Account | None:
     account = auth.users.by_email(email)
     known = cookies.device_of(request, auth.secret.get())
     device = known[1] if known and account and known[0] == account.id else None
+    # Counted before the password is looked at, so that attempts at the same time count as well.
     auth.throttle.count_sign_in(email, request.remote_addr or "", device)
     right = auth.passwords.verify(account.password_hash if account else None, password)
     if account is None or not right or account.disabled:
@@ -37,6 +38,7 @@ def verify_password(auth: Auth, email: str, password: str) -> Account | None:
         return None
     auth.throttle.forgive(email)
     if account.password_hash and auth.passwords.is_outdated(account.password_hash):
+        # Only now is the password known, and can be hashed anew.
         auth.users.set_password(account.id, auth.passwords.hash(password))
     return account
 
@@ -44,6 +46,7 @@ def verify_password(auth: Auth, email: str, password: str) -> Account | None:
 def start_session(auth: Auth, account: Account, response: Response, means: str) -> Response:
     """Sign the account in: end the session that the browser had, and give it a new one with the response."""
     secret, settings = new_secret(), auth.settings
+    # The browser may have been given that session by somebody else (session fixation).
     end_session(auth)
     expires = datetime.now(UTC) + timedelta(seconds=settings.session_seconds)
     agent = request.headers.get("User-Agent", "")
@@ -62,6 +65,7 @@ def start_session(auth: Auth, account: Account, response: Response, means: str) 
 def end_session(auth: Auth) -> None:
     """End the session that the browser shows, if it has one, and the secret of its forms."""
     session.clear()
+    # Flask-WTF keeps it here for the rest of the request.
     g.pop("_csrf_token", None)
     cookie = request.cookies.get(cookies.SESSION_COOKIE)
     if cookie:
@@ -103,6 +107,7 @@ def issue_first(auth: Auth) -> str | None:
 def own_path(address: str | None) -> str:
     """Return the address to go to after signing in if it is a path of this service, or else that of the home page."""
     text = address or ""
+    # Browsers take ``//host`` and ``/\host`` for another site.
     if not text.startswith("/") or text.startswith("//") or "\\" in text or not text.isprintable():
         return "/"
     try:

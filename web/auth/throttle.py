@@ -51,6 +51,7 @@ class Throttle:
 
     def forgive(self, email: str) -> None:
         """Forget the attempts of an account: its user has signed in."""
+        # Not those of the address, from which other accounts may be guessed.
         for limit in _PER_ACCOUNT:
             self._limiter.clear(limit, "account", digest(email.strip().casefold()))
 

@@ -69,5 +69,6 @@ def revoke_token(auth: Auth, token_id: str) -> None:
         raise unknown_token(token_id)
     hash_ = auth.credentials.revoke_token(token_id)
     if hash_ is not None:
+        # Otherwise it would be accepted for some minutes more while the database is away.
         auth.decisions.forget([hash_])
     auth.note("token_revoked", token_id, name=entry.name, user=entry.email)
