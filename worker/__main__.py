@@ -56,6 +56,7 @@ def main() -> None:
         f"--concurrency={processes}",
         f"--prefetch-multiplier={_PREFETCH[queue]}",
         f"--loglevel={settings.log_level}",
+        # Workers learn nothing from one another: the store coordinates them.
         "--without-gossip",
         "--without-mingle",
         "--without-heartbeat",

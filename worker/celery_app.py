@@ -70,6 +70,7 @@ def create_celery(settings: Settings) -> Celery:
         task_create_missing_queues=False,
         task_routes={task.value: {"queue": queue.value} for task, queue in QUEUE_OF.items()},
         task_serializer="json",
+        # Never pickle: whoever writes to the store could run programs here.
         accept_content=["json"],
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
@@ -85,6 +86,7 @@ def create_celery(settings: Settings) -> Celery:
         # Celery sleeps for the whole timeout if a task is running. A chunk takes far less; others are sent again.
         worker_soft_shutdown_timeout=3,
         worker_enable_soft_shutdown_on_idle=False,
+        # A task goes on without its message: it holds a lease, and its result is recorded once.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,

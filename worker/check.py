@@ -51,6 +51,7 @@ class Comparison:
     _indexes: Any = field(init=False)
 
     def __post_init__(self) -> None:
+        # For each record, its place among those that the pipeline answers, the only ones with predictions.
         self._indexes = np.cumsum(self.expected.answered) - 1
 
     def add(self, way: str, row: int, actual: Answer) -> None:
@@ -108,6 +109,7 @@ def by_chunks(scorer: Scorer, content: bytes) -> Iterator[Answer]:
     layout = Layout(_DELIMITER, len(names), card.record_schema.match_columns(names).columns, added)
     cutter = Cutter(_DELIMITER, len(names), _CHUNK_BYTES)
     for chunk in (*cutter.feed(body), *cutter.finish()):
+        # By bisection, so that a record on which the pipeline fails does not fail all others of its chunk.
         scored = score_chunk(InputChunk(chunk.first_row, chunk.rows, chunk.data), layout, [scorer], None, bisect=True)
         rows = csv.reader(io.StringIO(scored.output.decode(), newline=""))
         for row in rows:
@@ -118,6 +120,7 @@ def by_records(scorer: Scorer, content: bytes) -> Iterator[Answer]:
     """Yield the answers for single predictions: the first records one by one, the others in batches."""
     rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
     features = scorer.card.features
+    # One iterator for both loops: the second goes on where the first has stopped.
     records = ({feature.name: _json_value(feature, row[feature.name]) for feature in features} for row in rows)
     for record in islice(records, _SINGLE_RECORDS):
         yield from _answers_to([record], scorer)
@@ -174,6 +177,7 @@ def _read_fields(fields: Sequence[str], scorer: Scorer) -> Answer:
 
 def _agree(expected: Answer, actual: Answer, tolerances: Sequence[float]) -> bool:
     if isinstance(expected, str) or isinstance(actual, str):
+        # That both fail is enough; they word it differently.
         return isinstance(expected, str) and isinstance(actual, str)
     return same_answers(expected, actual, tolerances)
 

@@ -44,6 +44,7 @@ def run(stop: threading.Event) -> None:
     sender, heartbeat = TaskSender(redis, settings), Heartbeat(redis, "reconciler", Node.of_this_process())
     while not stop.wait(INTERVAL_SECONDS):
         try:
+            # Of several reconcilers, one at a time works; the others are ready to take over.
             if store.is_turn_to_reconcile(heartbeat.node):
                 reconcile(store, predictions, sender)
             heartbeat.beat()

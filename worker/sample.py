@@ -19,6 +19,7 @@ def check_sample(scorer: Scorer) -> None:
     records = [dict(zip(names, values, strict=True)) for values in card.sample]
     try:
         predictions = scorer.predict_records([scorer.schema.validate_record(record)[0] for record in records])
+    # A value that is no longer valid is missing in the record.
     except (ScoringFailed, KeyError) as error:
         raise BrokenModel(f"{_describe(card)} fails here on records of its own sample") from error
     for row, (expected, actual) in enumerate(zip(card.proof.answers, predictions.by_record(card), strict=True), 1):

@@ -109,12 +109,14 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     else:
         if scored.scoring_failed:
             log.warning("poison: rows rejected", **_log_context(message, claimed), rows=scored.scoring_failed)
+        # Unless the chunk has a result already, whoever holds its lease. The reply names the chunks whose turn it is.
         sent = _store().record(message.job_id, message.chunk, scored)
         _sender().score_chunks(message.job_id, sent)
 
 
 def _worker() -> Node:
     """Return the worker that this process belongs to."""
+    # A task runs in a child of the worker.
     return Node(socket.gethostname(), os.getppid(), 1)
 
 

@@ -31,6 +31,7 @@ def to_batch(entries: list[OutboxEntry]) -> Batch:
 
 def _ended_job(entry: OutboxEntry) -> EndedJob:
     fields = entry.fields
+    # As Redis returns a hash: names and counts in turn.
     flat = orjson.loads(fields["summary"]) or []
     summary = {name: int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
     compared, _, compared_version = fields["compared"].partition("@")
@@ -65,6 +66,7 @@ def _job_counts(row: Mapping[str, Any], summary: Mapping[str, int]) -> dict[Mode
     second = (row["compared_model"], row["compared_version"], week)
     if row["compared_model"] and second not in counts:
         prefixed = {name: count for name, count in summary.items() if name.startswith(SECOND_MODEL)}
+        # Both models got the same rows, and so the same values and faults.
         shared = {n: c for n, c in own.items() if n.startswith(("drift:", f"{FAULT}:", f"{WARNING}:"))}
         counts[second] = common | shared | {name.removeprefix(SECOND_MODEL): n for name, n in prefixed.items()}
     return counts
@@ -72,6 +74,7 @@ def _job_counts(row: Mapping[str, Any], summary: Mapping[str, int]) -> dict[Mode
 
 def _answered(entry: OutboxEntry) -> Iterator[AnsweredRecord]:
     if "brief" in entry.fields:
+        # Records are not kept: the entry holds what was predicted, for the counts.
         brief = orjson.loads(entry.fields["brief"])
         for place, predicted in enumerate(brief["predictions"]):
             yield _answered_record(entry, brief, place, None, {"prediction": predicted}, kept=False)

@@ -70,6 +70,7 @@ def live_metrics(database: Database, catalog: Catalog) -> list[LiveMetric]:
     newest: dict[tuple[str, str], Mapping[str, Any]] = {}
     for week in weeks:
         if week["figures"]["rows"] >= _LEAST_OUTCOMES:
+            # The weeks come newest first.
             newest.setdefault((week["model"], week["version"]), week["figures"])
     return [
         metric
@@ -129,6 +130,7 @@ def _auc(truth: Any, scores: Any) -> float:
     """Return the share of pairs of a positive and a negative record that the scores order rightly; ties count half."""
     _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
+    # Equal scores share the mean of their ranks.
     ranks = (ends - (counts - 1) / 2)[places]
     positives = int(truth.sum())
     return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * (len(truth) - positives)))

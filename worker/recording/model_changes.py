@@ -21,6 +21,7 @@ class ModelChanges:
         """
         path = journal_path(self._directory)
         size = path.stat().st_size if path.exists() else 0
+        # Lines are only appended, so that the size tells whether any are new.
         if size != self._copied_bytes:
             self._audit.copy(_event(entry) for entry in read_journal(self._directory))
             self._copied_bytes = size

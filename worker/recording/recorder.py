@@ -97,6 +97,7 @@ class Recorder:
         done = 0
         try:
             while entries := self._outbox.read(self._size.entries, _MAX_BYTES):
+                # Removed once they are written. After a crash in between they are written again, which changes nothing.
                 self._outbox.remove(entries, failed=self._write(entries))
                 done += len(entries)
         except (DatabaseUnavailable, DatabaseTooNew) as error:
@@ -142,6 +143,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Record every second until ``stop`` is set, through outages of the store and of the database."""
     redis, database = connect(settings), Database(settings.database_location)
     heartbeat = Heartbeat(redis, "recorder", Node.of_this_process())
+    # In a thread, since a round may take longer than a heartbeat may be late.
     threading.Thread(target=heartbeat.keep_beating, args=(stop,), daemon=True, name="heartbeat").start()
     outbox = Outbox(redis, settings.full_ratio)
     catalog = Catalog(settings.models_dir, settings.default_model)
@@ -150,6 +152,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     while not stop.wait(INTERVAL_SECONDS):
         try:
             if outbox.is_turn_to_record(heartbeat.node):
+                # The database may be away at the start.
                 is_upgraded = is_upgraded or upgrade(database)
                 recorder.run_round()
                 recorder.copy_changes(changes)
