@@ -18,6 +18,7 @@ def crossed_records(
     ordinary = quotes.ordinary & (quotes.runs.at < ends[-1] if len(ends) else False)
     at = quotes.runs.at[ordinary]
     owners = np.searchsorted(starts, at, side="right") - 1
+    # Only records with ordinary quotes in two places can hold such a text, and few have any.
     pairs = np.append(False, owners[1:] == owners[:-1])
     several = pairs | np.append(pairs[1:], False)
     if not several.any():
@@ -28,8 +29,10 @@ def crossed_records(
     following = np.searchsorted(delimiters, at)
     # Each field has a number of its own: the next one differs in the delimiter after it or in its record.
     begins = first_of_equals(following + owners)
+    # The number of quotes in each field: with an even one, every text that begins in it also ends in it.
     odd = np.add.reduceat(lengths, begins) % 2 == 1
     last, owners = np.append(begins[1:], len(at))[odd] - 1, owners[begins[odd]]
+    # A field ends at the next delimiter, or with its record.
     field_ends = np.minimum(np.append(delimiters, ends[-1])[following[last]], ends[owners])
     at_end = at[last] + lengths[last] == field_ends
     crossed = ~at_end[:-1] & at_end[1:] & (owners[:-1] == owners[1:])

@@ -19,6 +19,7 @@ _BYTE_ORDER_MARKS = (
 )
 _NON_ASCII = re.compile(rb"[\x80-\xff]+")
 _UTF16 = ("utf-16", "utf-16-le", "utf-16-be")
+# No character sets: they pass for supersets of ASCII, but give backslashes or hyphens a meaning.
 _NOT_FOR_FILES = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "raw_unicode_escape", "unicode_escape")
 _ASCII = bytes(range(128))
 _MAX_MARK_BYTES = 3
@@ -52,6 +53,7 @@ def known_encoding(name: str) -> str:
     try:
         codec = codecs.lookup(name).name
         if codec in _UTF16 or (codec not in _NOT_FOR_FILES and _ASCII.decode(codec) == _ASCII.decode("ascii")):
+            # Without a byte order mark, UTF-16 mostly comes from Windows, which writes the low byte first.
             return "utf-16-le" if codec == "utf-16" else codec
     except (LookupError, UnicodeError, ValueError):
         pass
@@ -161,6 +163,7 @@ def _begins_as_utf8(run: bytes) -> bool:
     """Return whether a run of non-ASCII bytes is UTF-8, judged by its first ``_MAX_RUN_BYTES``."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
+        # A run that is cut at the limit may be cut within a character.
         decoder.decode(run[:_MAX_RUN_BYTES], final=len(run) < _MAX_RUN_BYTES)
     except UnicodeDecodeError:
         return False

@@ -89,6 +89,7 @@ def _variants(sample: bytes, delimiter: str | None) -> Iterator[tuple[dict[str, 
     marks = re.escape(delimiter.encode()) if delimiter else _ANY_DELIMITER
     begins, ends = rb"(?:\A|(?<=" + marks + rb")|(?<=[ \r\n]))", rb"(?= *(?:" + marks + rb"|[\r\n]|\Z))"
     if len(re.findall(begins + rb"'[^'\r\n]*'" + ends, sample)) >= _MIN_QUOTED:
+        # Where double quotes begin fields as well, apostrophes have to read more records, and not just as many.
         yield {"quote": "'"}, int(re.search(begins + b'"', sample) is not None)
     if b'\\"' in sample or b"\\'" in sample:
         # A single record may be just a broken one.

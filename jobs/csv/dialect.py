@@ -171,6 +171,7 @@ class Translator:
         data = self._held + block
         end = len(data) if final else _whole_characters(data)
         data, self._held = data[:end], data[end:]
+        # The file's own could not be told from ours when the results are written.
         if (dialect.uses_marks or not dialect.delimiter.isascii()) and _PRIVATE in data:
             detail = "the file contains characters from U+10FFC0 on, which cannot be read together with its dialect"
             raise UploadRefused("undecodable", detail)
@@ -212,6 +213,7 @@ def _whole_records(data: bytes) -> int:
     return len(data) if not end and len(data) > _MAX_HELD_BYTES else end
 
 
+# Possessive: a quote that is never closed then takes linear time.
 _QUOTED = rb'"(?:[^"]|"")*+"'
 _RUN = re.compile(
     rb"(?P<lead>(?:\A|(?<=\n)) *| +)(?P<quoted>" + _QUOTED + rb")(?=[ \r\n]|\Z)(?P<trail> *(?=\r?\n|\Z))?"

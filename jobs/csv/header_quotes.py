@@ -45,6 +45,7 @@ def read_header_text(data: bytes, start: int, delimiter: str, final: bool, has_a
     strict = read_record(data, start, min(len(data), start + records.MAX_RECORD_BYTES), ord(delimiter))
     if strict.end <= line_stop and not strict.malformed:
         read = _text(data, start, delimiter, strict)
+        # Read by the grammar, unless only one changed quote gives all the columns that are needed.
         return read if has_all(read.columns) or alone.is_broken else alone
     return alone if strict.end <= line_stop else _several_lines(data, strict, alone, delimiter, final, has_all)
 
@@ -92,6 +93,7 @@ def _line_alone(data: bytes, start: int, line_stop: int, delimiter: str, has_all
             record = read_record(text, 0, len(text), ord(delimiter))
             if not record.malformed and has_all(names := _names(text, record)):
                 found.setdefault(names, text)
+    # With several ways to repair it, none is more likely than the others.
     if len(found) == 1:
         [(names, text)] = found.items()
         return HeaderText(names, text.decode("utf-8", "replace").encode(), line_end, end)

@@ -97,6 +97,7 @@ def read_header(data: bytes, count_matches: CountMatches, final: bool, delimiter
         return None
     candidates = [delimiter or named or ""] if delimiter or named else DELIMITERS
     best, is_settled = _find_header(data, start, candidates, count_matches, final)
+    # No header may be longer than a record, so that more bytes cannot help.
     if best and (is_settled or len(data) - start > records.MAX_RECORD_BYTES):
         if b"\0" in best.raw:
             detail = "the header holds a NUL byte, which CSV cannot contain; a UTF-16 file needs a byte order mark"
@@ -253,6 +254,7 @@ class Cutter:
             row = self.rows + int(np.searchsorted(index.ends, nul, side="right")) + 1
             raise UploadRefused("undecodable", f"row {row} contains a NUL byte, which CSV cannot contain", row=row)
         lengths = index.ends - index.starts
+        # Only a record that is as long can hold a field that is too long.
         for number in np.flatnonzero(lengths > MAX_FIELD_BYTES):
             self._check_long(index.record(int(number)), self.rows + int(number) + 1)
         if len(data) - index.consumed > records.MAX_RECORD_BYTES:

@@ -7,6 +7,7 @@ from jobs.csv.dialect import Dialect
 from jobs.csv.reader import Chunk
 from jobs.csv.records import read_record, unquote
 
+# Casefolded, with what spreadsheets write in several languages.
 _WORDS = frozenset({
     "total", "totals", "grand total", "sum", "\u03c3", "\u2211", "summe", "gesamt", "gesamtsumme", "insgesamt", "somme",
     "suma", "totale", "totaal",
@@ -51,6 +52,7 @@ class TotalsFinder:
         return replace(chunk, data=chunk.data[:start], rows=rows) if rows else None, totals
 
     def _looks_like_totals(self, line: bytes) -> bool:
+        # With an odd number of quotes, the line may be the end of a record of several lines.
         if len(line) >= _MAX_LINE_BYTES or line.count(b'"') % 2:
             return False
         read = read_record(line, 0, len(line), ord(self.dialect.core_delimiter))
@@ -61,4 +63,5 @@ class TotalsFinder:
             return False
         others = [at for at in self.columns if at != label]
         empty = [at for at in others if at >= len(values) or not values[at]]
+        # Totals leave most columns empty; a row of values in which such a word occurs does not.
         return 2 * len(empty) > len(others)
