@@ -32,6 +32,7 @@ def check_archive(path: str, max_bytes: int) -> None:
             if sum(entry.file_size for entry in entries) > max_bytes:
                 raise _too_large(max_bytes)
             _check_kind(names)
+            # Bit 0 marks an encrypted entry; OpenDocument encrypts in its own way.
             if any(entry.flag_bits & 1 for entry in entries) or _is_encrypted(archive, names):
                 raise UploadRefused("unreadable_file", PASSWORD)
             # Readers unpack all that an entry holds, whatever its size in the directory.
@@ -76,8 +77,10 @@ def _exceeds(file: IO[bytes], entry: zipfile.ZipInfo) -> bool:
 
 def _unpacked(file: IO[bytes], entry: zipfile.ZipInfo) -> Iterator[bytes]:
     file.seek(entry.header_offset)
+    # The lengths in the local header, which may differ from those in the directory.
     *_, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     file.seek(name + extra, 1)
+    # Negative: raw deflate, without the header of zlib.
     left, decoder = entry.compress_size, zlib.decompressobj(-zlib.MAX_WBITS)
     while not decoder.eof and (data := file.read(min(left, _BLOCK_BYTES))):
         left -= len(data)

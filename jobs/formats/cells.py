@@ -40,6 +40,7 @@ _KINDS: dict[type, Kind] = {
 def csv_column(values: Sequence[Any], kinds: set[Kind]) -> list[str]:
     """Return the values of a column as CSV fields, and add their kinds to ``kinds``; None is a missing value."""
     types = set(map(type, values)) - {type(None)}
+    # Of one type only, since 1, 1.0 and True are equal and different fields.
     if len(types) == 1 and types <= _COMPARABLE:
         known = {value: _field(value) for value in set(values)}
         fields, values = [known[value] for value in values], list(known)
@@ -68,12 +69,14 @@ def _field(value: Any) -> str:  # noqa: PLR0911 - one line for each type
         return ""
     if isinstance(value, str):
         return _text_field(value)
+    # Before numbers: a boolean is an ``int`` to Python.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < _MAX_EXACT else repr(value)
+    # Before dates: a date with a time is a ``date``, too.
     if isinstance(value, datetime.datetime):
         return value.isoformat(" ")
     if isinstance(value, (datetime.date, datetime.time)):

@@ -158,6 +158,7 @@ def _by_signature(head: bytes, needed: str) -> Format | None:
 
 def _zipped(head: bytes, needed: str) -> Format:
     """Return the kind of workbook by the first entries of its archive."""
+    # OpenDocument begins its archive with its media type, which is not compressed.
     if _ODS_TYPE in head[:256]:
         return Format.ODS
     others = [what for name, what in _OFFICE.items() if name in head]

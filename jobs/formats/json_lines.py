@@ -35,6 +35,7 @@ def open_json_lines(path: str) -> Source:
         lines += 1
         record = _parse(line)
         if record is not None and not record.keys() <= names.keys():
+            # A dictionary, for its order.
             names |= dict.fromkeys(record)
             if len(names) > MAX_COLUMNS:
                 detail = f"up to line {number}, the objects have more than {MAX_COLUMNS} different names"
@@ -53,6 +54,7 @@ def open_json_lines(path: str) -> Source:
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, numbered from 1; raise UploadRefused ``too_wide`` for a longer one."""
     number = 0
+    # With two bytes more for the line end, so that only a line that is too long is cut.
     while line := file.readline(MAX_RECORD_BYTES + 2):
         if not number:
             line = line.removeprefix(_BOM)
@@ -84,6 +86,7 @@ def _rows(file: IO[bytes], names: list[str], kinds: list[set[Kind]], size: int) 
         ]
         fields = zip(*columns, strict=True)
         texts = [
+            # An empty line would be no record.
             _malformed(line) if record is None else ",".join(row) or '""'
             for line, record, row in zip(batch, records, fields, strict=True)
         ]
@@ -104,4 +107,5 @@ def _batch(lines: Iterator[tuple[int, bytes]], most: int) -> list[bytes]:
 def _malformed(line: bytes) -> str:
     """Return a record that is rejected as malformed, with the whole line in its only field."""
     text = re.sub(r"[\r\n\0]", " ", line.rstrip(b"\r\n").decode("utf-8", "replace"))
+    # Text after a closing quote is what no CSV record may have.
     return '"' + text.replace('"', '""') + '"?'

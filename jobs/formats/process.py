@@ -82,6 +82,7 @@ def reading(file: IO[bytes], options: ReadOptions, seconds: float | None = None)
     file.flush()
     descriptor = file.fileno()
     process = subprocess.Popen(  # noqa: S603 - our own module, with a path that we made
+        # By its descriptor: a temporary file has no name.
         [sys.executable, "-m", "jobs.formats", f"/dev/fd/{descriptor}", options.encode()],
         stdin=subprocess.PIPE,  # closed when this process ends, however that happens
         stdout=subprocess.PIPE,

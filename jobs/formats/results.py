@@ -36,6 +36,7 @@ _TYPES: dict[frozenset[str], pa.DataType] = {
     frozenset({Kind.TIME}): pa.time64("us"),
 }
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
+# Digits that a float keeps, whatever the number.
 _MAX_DIGITS = 15
 
 Parse = Callable[[str], Any]
@@ -94,8 +95,11 @@ class ResultReader:
         """Return the records of a chunk as a table of the schema; what does not fit its column's type is missing."""
         index = index_records(data, ord(self.delimiter), final=True)
         if not len(index.broken_at) and self.dialect.is_plain:
+            # Arrow refuses the whole chunk for one value that does not fit its type. Texts always fit; they are
+            # cast one by one afterwards.
             for types in (self.schema.types, [pa.string()] * len(self.names)):
                 table = self._read(data, types)
+                # Arrow may divide lines into records in another way than we do.
                 if table is not None and table.num_rows == len(index):
                     return self._cast(table)
         rows = [[None if text == "" else self._value(text) for text in row] for row in self._slowly(index)]
@@ -109,6 +113,7 @@ class ResultReader:
         try:
             return pa_csv.read_csv(
                 pa.BufferReader(data),
+                # One block, since Arrow refuses a record that does not end in the block after its own.
                 pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
                 pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=b'"' in data),
                 pa_csv.ConvertOptions(

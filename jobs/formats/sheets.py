@@ -28,6 +28,7 @@ from jobs.formats.source import Kind, Rows, Source, unreadable
 _BATCH_CELLS = 65_536
 # Rows among which the header is looked for: titles and remarks may precede it.
 _MAX_TITLE_ROWS = 20
+# The name of a stream, as compound files write it.
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MAX_LISTED_SHEETS = 1000
 _MAX_SHEET_NAME = 1000
@@ -71,6 +72,7 @@ def _check_compound(path: str) -> None:
         while block := file.read(1024 * 1024):
             if _ENCRYPTED in last + block:
                 raise UploadRefused("unreadable_file", PASSWORD)
+            # The name may begin in one block and end in the next.
             last = block[-len(_ENCRYPTED) :]
 
 

@@ -32,6 +32,7 @@ _COMMA, _LINE_END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b",", b
 def open_parquet(path: str, max_bytes: int) -> Source:
     """Open a Parquet file; raise UploadRefused if it cannot be read or is too large when decompressed."""
     try:
+        # Reading ahead would hold whole row groups in memory.
         file = pq.ParquetFile(pa.OSFile(path), pre_buffer=False)
         schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
@@ -164,6 +165,7 @@ def _csv(batch: pa.RecordBatch) -> bytes | memoryview:
         raise unreadable("file", error) from error
     records = pc.binary_join_element_wise(*fields, _COMMA) if not alone else fields[0]
     lines = pc.binary_join_element_wise(records, _LINE_END, _NOTHING)
+    # An array holds its texts one after another, so that its data is the CSV.
     _, offsets, data = lines.buffers()
     del offsets
     return bytes(data) if data is not None else b""

@@ -78,6 +78,7 @@ def plain_columns(columns: Sequence[pa.Array]) -> list[pa.Array] | None:
         if is_text(values.type):
             if is_coded:
                 _check_indices(column)
+            # Without quotes, an empty text would be a missing value.
             if pc.min(pc.binary_length(values)).as_py() == 0:
                 return None
             plain.append(column)

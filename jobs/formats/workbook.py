@@ -174,6 +174,7 @@ def _rows_as_xml(columns: Sequence[Column], rows_before: int, write: Callable[[A
     }
     count, step = len(columns[0].codes), max(1, _BATCH_CELLS // len(columns))
     for start in range(0, count, step):
+        # Rows count from 1, and the first holds the names.
         numbers = pa.array(range(rows_before + start + 2, rows_before + min(count, start + step) + 2))
         numbers = numbers.cast(pa.string()).cast(pa.binary())
         parts = [_binary('<row r="'), numbers, _binary('">')]
