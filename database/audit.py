@@ -98,6 +98,7 @@ class AuditLog:
         before: int | None = None
         while events := self.page(wanted, _EXPORT_PAGE, before):
             yield from (asdict(event) for event in events)
+            # By id and not by offset, so that entries that are added meanwhile shift nothing.
             before = events[-1].id
 
 

@@ -120,6 +120,7 @@ class Credentials:
             "user_agent": user_agent[:_MAX_AGENT],
         }
         with self._database.writing() as connection:
+            # Nothing else removes sessions that have ended.
             connection.execute(delete(UserSession).where(UserSession.user_id == user_id, self._has_ended()))
             connection.execute(insert(UserSession).values(values))
 

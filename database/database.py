@@ -80,6 +80,7 @@ class Database:
             with self._outages_named(engine):
                 self._create_folder()
                 with engine.connect() as connection:
+                    # The usual case needs neither Alembic nor the lock.
                     if self._revision(connection) == LATEST:
                         return
                 from database.upgrade import upgrade  # noqa: PLC0415 - Alembic is loaded only where tables change
@@ -101,6 +102,7 @@ class Database:
                 raise DatabaseUnavailable(f"SQLite: cannot create {path.parent}: {error.strerror}") from error
 
     def _check_revision(self, connection: Connection) -> None:
+        # Once for each process, before its first statement.
         if self._is_checked:
             return
         found = self._revision(connection)
@@ -115,6 +117,7 @@ class Database:
 
     def _revision(self, connection: Connection) -> str | None:
         tables = "pg_tables WHERE tablename" if self.is_postgresql else "sqlite_master WHERE name"
+        # Looked for first: in PostgreSQL, a statement on a missing table would abort the whole transaction.
         if not connection.scalar(text(f"SELECT count(*) FROM {tables} = 'alembic_version'")):  # noqa: S608 - fixed words
             return None
         revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

@@ -33,6 +33,7 @@ def make_engine(url: str, patient: bool = False) -> Engine:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise UnsuitableDatabase("SCORELINE_DATABASE_URL is not a valid URL") from None
+    # SQLAlchemy no longer knows the short name, which many addresses still have.
     kind = parsed.get_backend_name() if parsed.drivername != "postgres" else "postgresql"
     if kind == "sqlite":
         return _make_sqlite_engine(parsed, patient)
@@ -51,6 +52,7 @@ def _make_sqlite_engine(url: URL, patient: bool) -> Engine:
     def prepare(connection: Any, _record: object) -> None:
         # The driver begins no transactions; ours also include changes of tables.
         connection.isolation_level = None
+        # Foreign keys are off by default. Without FULL, a power failure may undo a commit that the outbox relies on.
         for pragma in ("foreign_keys = ON", "synchronous = FULL", "temp_store = MEMORY", "cache_size = -16000"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -76,6 +78,7 @@ def _make_postgresql_engine(url: URL, patient: bool) -> Engine:
     if not patient:
         arguments["timeout"] = _POSTGRESQL_TIMEOUT_SECONDS
     cleaned = url.set(drivername=_POSTGRESQL_DRIVER, query={})
+    # The ping replaces connections that were closed while they were idle, as after a restart of the server.
     return create_engine(cleaned, connect_args=arguments, pool_pre_ping=True, pool_timeout=2, **_json())
 
 
@@ -90,6 +93,7 @@ def _ssl_context(mode: Any, authorities: Any) -> ssl.SSLContext | bool | None:
     context = ssl.create_default_context(cafile=authorities or None)
     if mode != "verify-full":
         context.check_hostname = False
+    # As libpq does it: with authorities to check against, ``require`` verifies the certificate.
     if mode == "require" and not authorities:
         context.verify_mode = ssl.CERT_NONE
     return context

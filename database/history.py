@@ -118,6 +118,7 @@ def _page(
     names = (*entries.indexed, "state", "version")
     given = {name: value for name in names if (value := getattr(wanted, name)) is not None}
     first = next((name for name in entries.indexed if name in given), None)
+    # One column by its index, which gives the entries in order; what else is wanted is looked for among these.
     indexed = [getattr(table, first) == given.pop(first)] if first else []
     if wanted.since is not None:
         indexed.append(time >= wanted.since)
@@ -128,7 +129,9 @@ def _page(
     in_order = select(table.__table__).where(*indexed).order_by(time.desc(), table.id.desc())
     entry: Any = aliased(table, in_order.limit(entries.searched).subquery())
     others = [*(getattr(entry, name) == value for name, value in given.items()), *rest(entry)]
+    # The index alone decides, so that no entry is looked at in vain.
     if not others:
+        # One more than fits tells whether there is another page.
         rows = connection.execute(in_order.limit(limit + 1)).mappings().all()
         return _cut(rows, time.key, limit, None)
     found = select(inspect(entry).selectable).where(*others)
@@ -136,6 +139,7 @@ def _page(
     rows = connection.execute(found.order_by(*newest).limit(limit + 1)).mappings().all()
     last = None
     if len(rows) <= limit:
+        # The last entry that was searched: the next page goes on behind it, if there are as many.
         edge = in_order.with_only_columns(time, table.id).offset(entries.searched - 1).limit(1)
         last = next(((row[0], row[1]) for row in connection.execute(edge)), None)
     return _cut(rows, time.key, limit, last)
@@ -172,6 +176,7 @@ def find_prediction(connection: Connection, prediction_id: str) -> dict[str, Any
 
 def delete_jobs(connection: Connection, ids: Sequence[str]) -> None:
     """Delete jobs with what belongs to them: summaries and outcomes. The weekly counts stay."""
+    # An outcome belongs to one of two tables, so that no foreign key can delete it.
     connection.execute(delete(Outcome).where(Outcome.source == OutcomeSource.JOB, Outcome.source_id.in_(ids)))
     connection.execute(delete(JobEntry).where(JobEntry.id.in_(ids)))
 

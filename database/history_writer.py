@@ -45,8 +45,10 @@ class Batch:
 
 def write_history(connection: Connection, batch: Batch) -> None:
     """Write what the database does not hold yet; the same batch a second time changes nothing."""
+    # By id, since what is twice in a batch must count once.
     jobs = {str(job.row["id"]): job for job in batch.jobs}
     predictions = {str(prediction.row["id"]): prediction for prediction in batch.predictions}
+    # Only what was inserted just now is counted: the rest was counted when it was.
     new_jobs = [jobs[i] for i in _insert(connection, JobEntry, [job.row for job in jobs.values()])]
     summaries = [{"job_id": job.row["id"], "counts": dict(job.summary), "error": job.error} for job in new_jobs]
     rows = [prediction.row for prediction in predictions.values()]

@@ -76,6 +76,7 @@ class Invitations:
         query = select(Invitation.__table__).where(Invitation.hash == hash_, *_usable())
         with self._database.reading() as connection:
             row = connection.execute(query).first()
+            # That for the first administrator is void once anybody has an account.
             if row is None or (row.purpose == Purpose.FIRST and connection.scalar(select(User.id).limit(1))):
                 return None
         return Invited(Purpose(row.purpose), row.user_id, row.email, row.role, row.expires)
@@ -95,6 +96,7 @@ class Invitations:
             used = connection.execute(
                 update(Invitation).where(Invitation.hash == hash_, *_usable()).values(used=now)
             ).rowcount
+            # Of two uses at once, one changes the row, and the other finds it used.
             if row is None or used != 1:
                 raise InvitationInvalid("this address was used before, has expired, or never existed")
             if row.purpose == Purpose.RESET:

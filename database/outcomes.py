@@ -11,6 +11,7 @@ from database.tables import Outcome, OutcomeWeek, PredictionEntry
 
 ModelWeek = tuple[str, str, date]
 
+# Databases limit the number of values in a statement.
 _IDS_AT_ONCE = 500
 _KEY = ("source", "source_id", "row")
 
@@ -33,6 +34,7 @@ def write_outcomes(connection: Connection, outcomes: Sequence[Mapping[str, Any]]
         return
     insert = dialect_insert(connection, Outcome)
     replaced = {name: insert.excluded[name] for name in ("value", "recorded", "recorded_by")}
+    # Sorted, so that two writers never wait for each other's rows in turn.
     connection.execute(
         insert.on_conflict_do_update(index_elements=list(_KEY), set_=replaced), [latest[key] for key in sorted(latest)]
     )

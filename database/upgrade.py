@@ -25,9 +25,11 @@ def upgrade(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         # Kept in the file; it cannot change within a transaction.
         with closing(engine.raw_connection()) as raw:
+            # With a write-ahead log, readers and a writer do not wait for each other.
             raw.cursor().execute("PRAGMA journal_mode = WAL")
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
+            # SQLite's writers take turns anyway.
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _check_known(connection)
         command.upgrade(_config(connection), LATEST)

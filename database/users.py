@@ -115,6 +115,7 @@ class Users:
     def _lock_administrators(connection: Connection) -> Sequence[str]:
         """Return the administrators who can sign in; two changes at once take turns."""
         condition = (User.role == Role.ADMINISTRATOR, User.disabled.is_(False))
+        # SQLite has no locks of rows, but lets one transaction write at a time.
         return list(connection.scalars(select(User.id).where(*condition).with_for_update()))
 
 
