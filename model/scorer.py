@@ -224,11 +224,13 @@ class Scorer:
         if self.card.kind is ModelKind.MULTIOUTPUT_REGRESSOR:
             return self._call("predict", frame, shape)
         labels = self._labels(frame, shape)
-        columns = [
-            label_places(labels[:, at].tolist(), classes) if len(frame) else np.empty(0, np.int64)
-            for at, classes in enumerate(self.card.target_classes)
-        ]
-        return np.column_stack(columns)
+        with self._failures(len(frame)):
+            return np.column_stack(
+                [
+                    label_places(labels[:, at].tolist(), classes) if len(frame) else np.empty(0, np.int64)
+                    for at, classes in enumerate(self.card.target_classes)
+                ]
+            )
 
     def _class_indices(self, frame: pd.DataFrame) -> NDArray[np.int64]:
         labels = self._labels(frame, (len(frame),))

@@ -34,10 +34,11 @@ def hold_out(
         chosen = np.sort(np.random.default_rng(0).choice(len(frame), _MAX_ROWS, replace=False))
         frame, values, truth = frame.iloc[chosen], values.iloc[chosen], truth[chosen]
     is_classifier = scorer.card.kind in (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER)
-    # scikit-learn refuses to stratify by a class of one record. Classes without records do not count.
-    can_stratify = is_classifier and np.bincount(truth)[np.unique(truth)].min() > 1
     train, test = train_test_split(
-        np.arange(len(frame)), test_size=_SHARE, random_state=0, stratify=truth if can_stratify else None
+        np.arange(len(frame)),
+        test_size=_SHARE,
+        random_state=0,
+        stratify=truth if is_classifier and _can_stratify(truth) else None,
     )
     try:
         with warnings.catch_warnings():
@@ -47,6 +48,12 @@ def hold_out(
         return truth[test], Scorer(scorer.card, refitted).predict(values.iloc[test])
     except Exception as error:  # noqa: BLE001 - pipelines are others' code and may raise anything
         return f"not evaluated: the pipeline could not be refitted ({' '.join(str(error).split())[:200]})"
+
+
+def _can_stratify(truth: NDArray[np.int64]) -> bool:
+    """Return whether scikit-learn can: no class has one record only, and each finds a place among the held-out ones."""
+    counts = np.unique(truth, return_counts=True)[1]
+    return bool(counts.min() > 1 and len(counts) <= _SHARE * len(truth))
 
 
 def _labels(scorer: Scorer, truth: NDArray[Any]) -> Any:

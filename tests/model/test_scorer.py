@@ -7,8 +7,9 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
 
-from model.card import Card, ModelKind
+from model.card import Card, ModelKind, Scores
 from model.census import census_model, income
 from model.census.income_features import FEATURES
 from model.columns import code_frame
@@ -219,6 +220,28 @@ def test_a_pipeline_that_answers_wrong_fails(card: Card, held_out: pd.DataFrame,
 def test_a_card_whose_classes_are_not_the_pipelines_is_refused(card: Card, pipeline: Pipeline) -> None:
     with pytest.raises(BrokenModel, match="its card says"):
         Scorer(card.model_copy(update={"classes": (">50K", "<=50K")}), pipeline)
+
+
+def test_a_label_that_the_card_lacks_fails_with_several_targets(
+    card: Card, held_out: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a user's own class may be."""
+    some = held_out.head(50)
+    fitted = DecisionTreeClassifier().fit(some[["age"]], some[["sex", "race"]])
+    several = card.model_copy(
+        update={
+            "kind": ModelKind.MULTIOUTPUT_CLASSIFIER,
+            "additive": False,
+            "scores": Scores.NONE,
+            "targets": ("sex", "race"),
+            "target_classes": tuple(tuple(classes) for classes in fitted.classes_),
+            "features": tuple(feature for feature in card.features if feature.name == "age"),
+        }
+    )
+    assert Scorer(several, fitted).predict(some).values.shape == (50, 2)
+    monkeypatch.setattr(fitted, "predict", lambda frame: np.full((len(frame), 2), "Other"))
+    with pytest.raises(ScoringFailed, match="could not score 50 rows"):
+        Scorer(several, fitted).predict(some)
 
 
 def test_more_than_two_classes(card: Card, held_out: pd.DataFrame) -> None:

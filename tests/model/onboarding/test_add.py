@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
 
 from model.card import ModelKind, Scores
 from model.schema import FeatureKind, UnseenPolicy
@@ -171,6 +172,17 @@ def test_probabilities_that_are_no_numbers_are_left_out(run: Run, folder: Path, 
     skops.io.dump(fitted, folder / "churn.skops")
     assert run(*ADD, "--trust", "tests.model.odd_models.AnswersNaN")[0] == 0
     assert catalog_of(folder).card("churn").scores is Scores.NONE
+
+
+def test_as_many_classes_as_would_be_held_out_are_no_obstacle(run: Run, folder: Path) -> None:
+    """Five classes of four records each: the four that are held out cannot hold one of each class."""
+    rows = pd.DataFrame({"size": np.arange(20.0), "kind": np.repeat(list("abcde"), 4)})
+    rows.to_csv(folder / "kinds.csv", index=False)
+    skops.io.dump(DecisionTreeClassifier().fit(rows[["size"]], rows["kind"]), folder / "kinds.skops")
+    status, output, error = run("add", "kinds.skops", "--name", "kinds", "--data", "kinds.csv", "--target", "kind")
+    assert (status, error) == (0, "")
+    assert "accuracy" in output
+    assert "4 held-out records" in output
 
 
 def test_models_are_listed_shown_chosen_exported_and_removed(run: Run, folder: Path) -> None:
