@@ -126,18 +126,22 @@ def artifact() -> Path:
 
 
 @contextmanager
-def scoreline(name: str = "scoreline", **settings: str) -> Iterator[Scoreline]:
-    """Scoreline with an empty store; `settings` are variables such as SCORELINE_BULK_PROCESSES."""
-    artifact()
+def scoreline(name: str = "scoreline", root: Path = ROOT, **settings: str) -> Iterator[Scoreline]:
+    """Scoreline with an empty store; `settings` are variables such as SCORELINE_BULK_PROCESSES.
+
+    ``root`` is the folder of its code; that of another revision trains models of its own.
+    """
     folder = RUN / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "models").symlink_to(MODELS)
+    if root == ROOT:
+        artifact()
+        (folder / "models").symlink_to(MODELS)
     port = free_port()
     variables = clean_variables(
         PORT=str(port), HOST="127.0.0.1", SCORELINE_DATA_DIR=str(folder), SCORELINE_LOG_LEVEL="WARNING", **settings
     )
-    with _running(name, [sys.executable, "-m", "ops.launch"], port, "/readyz", ROOT, variables) as process:
+    with _running(name, [sys.executable, "-m", "ops.launch"], port, "/readyz", root, variables) as process:
         yield Scoreline(name, port, process, folder)
 
 
