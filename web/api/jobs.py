@@ -198,10 +198,12 @@ def delete_job(path: JobPath) -> Response:
     job = found_own_job(path.job_id)
     if job.state.ended:
         services().store.remove(job.id)
+        services().auth.note_deletion(job.id)
         response = Response(status=HTTPStatus.NO_CONTENT)
         del response.headers["Content-Type"]
         return response
     services().store.cancel(job.id)
+    services().auth.note_cancellation(job.id)
     return job_response(found_job(job.id), HTTPStatus.OK)
 
 

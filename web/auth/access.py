@@ -56,7 +56,7 @@ RULES: dict[str, Rule] = {
     "jobs.score": Rule(Scope.SCORE, "downloaded"),
     "jobs.create_preflight": _SCORE,
     "corrections.create_corrections": _SCORE,
-    "jobs.delete_job": _DELETION,
+    "jobs.delete_job": _SCORE,  # notes itself whether it ended or removed the job
     "predictions.create_prediction": _SCORE,
     "predictions.get_prediction": _READ,
     "history.list_history_jobs": _READ,

@@ -60,6 +60,11 @@ class Auth:
         if self.on:
             self.note("downloaded", what)
 
+    def note_cancellation(self, what: str) -> None:
+        """Note the end of a job that the guard does not know of."""
+        if self.on:
+            self.note("canceled", what)
+
     def note_deletion(self, what: str, **details: Any) -> None:
         """Note a deletion that the guard does not know of."""
         if self.on:

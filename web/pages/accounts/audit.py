@@ -43,6 +43,7 @@ ACTIONS = (
 )
 _COLUMNS = ("time", "actor", "action", "object", "address", "details")
 _PAGE = 100
+_MAX_ID = 2**63 - 1
 
 
 class AuditQuery(Described):
@@ -53,15 +54,14 @@ class AuditQuery(Described):
     object: str = ""
     start: date | None = None
     end: date | None = None
-    before: int | None = Field(None, ge=1)
+    before: int | None = Field(None, ge=1, le=_MAX_ID)
 
     @property
     def wanted(self) -> AuditFilter:
         """The filter of the database."""
-        end = _midnight(self.end)
-        return AuditFilter(
-            self.actor.strip(), self.action, self.object.strip(), _midnight(self.start), end and end + timedelta(days=1)
-        )
+        # Of the last day that a date can be, nothing comes after.
+        end = None if self.end in (None, date.max) else _midnight(self.end + timedelta(days=1))
+        return AuditFilter(self.actor.strip(), self.action, self.object.strip(), _midnight(self.start), end)
 
 
 def _midnight(day: date | None) -> datetime | None:
