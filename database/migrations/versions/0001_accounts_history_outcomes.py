@@ -220,6 +220,13 @@ def _protect_audit() -> None:
                 f"CREATE TRIGGER audit_no_{action} BEFORE {action.upper()} ON audit "
                 "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
             )
+        # INSERT OR REPLACE deletes without the trigger above. What was copied before is left out.
+        for column, refusal in (("id", "ABORT, 'the audit log is append-only'"), ("source", "IGNORE")):
+            found = f"SELECT 1 FROM audit WHERE {column} = NEW.{column}"  # noqa: S608 - fixed words
+            op.execute(
+                f"CREATE TRIGGER audit_no_other_{column} BEFORE INSERT ON audit WHEN EXISTS ({found}) "
+                f"BEGIN SELECT RAISE({refusal}); END"
+            )
         return
     op.execute(
         "CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
