@@ -91,12 +91,9 @@ class Users:
         with self._database.writing() as connection:
             connection.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
 
-    def note_sign_in(
-        self, user_id: str, role: Role | None = None, subject: str | None = None, name: str | None = None
-    ) -> None:
-        """Note that a user has signed in now, with what the provider says of them."""
-        said = {"role": role, "external_subject": subject, "name": name and name[:_MAX_NAME]}
-        values = {"last_sign_in": datetime.now(UTC)} | {key: value for key, value in said.items() if value is not None}
+    def note_sign_in(self, user_id: str, subject: str | None = None) -> None:
+        """Note that a user has signed in now, as ``subject`` of the provider if they did so there first."""
+        values = {"last_sign_in": datetime.now(UTC)} | ({"external_subject": subject} if subject else {})
         with self._database.writing() as connection:
             connection.execute(update(User).where(User.id == user_id).values(values))
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
+from flask import request
 from redis.exceptions import RedisError
 
+from database.audit import AuditLog
 from database.errors import DatabaseUnavailable
 from database.tables import Role
-from database.users import Account, EmailTaken, Users
+from database.users import Account, EmailTaken, LastAdministrator, Users
 from jobs.settings import Settings
 from web.auth.authenticator import Authenticator, InvalidCredential
 from web.auth.identity import Identity, Means
@@ -28,16 +30,15 @@ class NoAccess(Exception):
 class ExternalUsers:
     """Accounts of the provider's users."""
 
-    def __init__(self, users: Users, settings: Settings) -> None:
-        self._users, self._claim, self._roles = (
-            users,
-            settings.oidc_groups_claim,
-            {group: Role(role) for group, role in settings.roles_of_groups.items()},
-        )
+    def __init__(self, users: Users, audit: AuditLog, settings: Settings) -> None:
+        self._users, self._audit, self._claim = users, audit, settings.oidc_groups_claim
+        self._roles = {group: Role(role) for group, role in settings.roles_of_groups.items()}
         self._issuer = settings.oidc_issuer
 
     def account_of(self, claims: Mapping[str, Any]) -> Account:
-        """Return the account of verified claims, made or with another role if need be.
+        """Return the account of verified claims, made or with another role if need be, which the audit log notes.
+
+        The last administrator stays one.
 
         Raises:
             NoAccess: no group of the user has a role, or the account is disabled.
@@ -51,11 +52,21 @@ class ExternalUsers:
             account = self._users.get(self._add(claims, role, subject))
         # The provider's groups decide, each time that the user comes.
         elif account.role is not role:
-            self._users.note_sign_in(account.id, role)
+            self._change_role(account, role)
             account = self._users.get(account.id)
         if account is None or account.disabled:
             raise NoAccess("the account is disabled")
         return account
+
+    def _change_role(self, account: Account, role: Role) -> None:
+        try:
+            self._users.change(account.id, role=role)
+        except LastAdministrator:
+            return
+        self._note(account.email, "role_changed", role=role, before=account.role)
+
+    def _note(self, email: str, action: str, **details: Role) -> None:
+        self._audit.add(email, action, email, request.remote_addr or "", **details)
 
     def _role_of(self, claims: Mapping[str, Any]) -> Role:
         groups = claims.get(self._claim)
@@ -82,9 +93,11 @@ class ExternalUsers:
         email = claims.get("email") or claims.get("preferred_username") or f"{claims['sub']} at {self._issuer}"
         name = claims.get("name") or email
         try:
-            return self._users.add(str(email)[:320], str(name), role, subject=subject)
+            user_id = self._users.add(str(email)[:320], str(name), role, subject=subject)
         except EmailTaken as error:
             raise NoAccess("another account has your e-mail address, which the provider has not verified") from error
+        self._note(str(email), "user_added", role=role)
+        return user_id
 
 
 class JwtBearers:

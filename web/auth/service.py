@@ -87,7 +87,8 @@ def create_auth(settings: Settings, redis: Redis, database: Database) -> Auth:
     """Create the collaborators."""
     credentials = Credentials(database, timedelta(seconds=settings.session_idle_seconds))
     decisions, users = Decisions(redis), Users(database)
-    external, issuer = ExternalUsers(users, settings), Issuer(settings) if settings.oidc_issuer else None
+    audit, issuer = AuditLog(database), Issuer(settings) if settings.oidc_issuer else None
+    external = ExternalUsers(users, audit, settings)
     audience = settings.oidc_audience or settings.oidc_client_id or ""
     bearers = JwtBearers(issuer, external, audience) if issuer else None
     return Auth(
@@ -97,7 +98,7 @@ def create_auth(settings: Settings, redis: Redis, database: Database) -> Auth:
         users=users,
         credentials=credentials,
         invitations=Invitations(database),
-        audit=AuditLog(database),
+        audit=audit,
         decisions=decisions,
         authenticator=Authenticator(credentials, decisions, bearers),
         passwords=Passwords(),

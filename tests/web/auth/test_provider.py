@@ -18,6 +18,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
+from database.audit import AuditFilter
 from database.tables import Role
 from jobs.settings import Settings
 from tests.stack import ROOT, free_port, wait_until
@@ -139,6 +140,34 @@ def test_a_user_of_the_provider_signs_in_and_gets_the_role_of_their_groups(exter
     assert account is not None
     assert account.role is Role.VIEWER
     assert len(external.services.auth.users.all()) == 2
+
+
+def test_the_audit_log_says_whom_the_provider_brought_and_whose_role_it_changed(
+    external: Team, provider: Provider
+) -> None:
+    come_in(external, provider, ANN)
+    come_in(external, provider, ANN | {"groups": ["staff"]})
+    assert status_of(external, provider.jwt()) == 200
+    noted = [
+        (event["action"], event["object"], event["details"])
+        for event in external.services.auth.audit.export(AuditFilter())
+        if event["action"] != "signed_in"
+    ]
+    assert noted[::-1] == [
+        ("user_added", "ann@example.org", {"role": "member"}),
+        ("role_changed", "ann@example.org", {"role": "viewer", "before": "member"}),
+        ("user_added", f"robot at {provider.url}", {"role": "member"}),
+    ]
+
+
+def test_the_last_administrator_stays_one_whatever_the_groups_say(external: Team, provider: Provider) -> None:
+    admin = {"sub": "9", "email": "admin@example.org", "email_verified": True, "name": "Admin", "groups": ["staff"]}
+    client, back = come_in(external, provider, admin)
+    assert back.status_code == 303
+    assert client.get("/users").status_code == 200
+    external.add("second", Role.ADMINISTRATOR)
+    client, _ = come_in(external, provider, admin)
+    assert client.get("/users").status_code == 403
 
 
 def test_the_groups_may_come_with_the_user_info_only(external: Team, provider: Provider) -> None:

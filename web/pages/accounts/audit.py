@@ -29,6 +29,7 @@ ACTIONS = (
     "refused",
     "token_created",
     "token_revoked",
+    "user_added",
     "user_invited",
     "invitation_withdrawn",
     "role_changed",
