@@ -1,7 +1,9 @@
 """Endpoints for outcomes: actual values, and how well a model predicted them."""
 
+from collections.abc import Iterator
 from datetime import date
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Any
 
 from flask import Response, request
@@ -15,7 +17,7 @@ from model.card import Card, ModelKind
 from web.api.models import found_card
 from web.api.openapi import answer, operation_name, problems
 from web.api.request_schemas import ModelPath
-from web.outcomes.matching import match_jobs, match_predictions
+from web.outcomes.matching import Row, match_jobs, match_predictions
 from web.outcomes.reading import GivenOutcome, read_outcomes
 from web.problems import Problem
 from web.request_limits import MAX_JSON_BYTES
@@ -33,6 +35,7 @@ api = APIBlueprint(
 )
 
 _MAX_FAULTS = 1000
+_ROWS_AT_ONCE = 2000
 _MEASURABLE = (ModelKind.BINARY_CLASSIFIER, ModelKind.MULTICLASS_CLASSIFIER, ModelKind.REGRESSOR)
 
 
@@ -81,7 +84,7 @@ class OutcomeWeeks(Described):
 _CSV_BODY: dict[str, Any] = {
     "required": True,
     "description": "a CSV file (`text/csv` or `application/octet-stream`) with the columns `job`, `row` and `value`, "
-    "or `prediction` and `value`",
+    "or `prediction` and `value`; others are passed over",
     # As for uploads: client generators do not support bodies of text/csv.
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
@@ -96,7 +99,8 @@ _CSV_BODY: dict[str, Any] = {
 def create_outcomes(path: ModelPath) -> Response:
     """A second outcome of a row or prediction takes the place of the first. The figures follow within seconds.
 
-    Rows of a job are found while its results are kept, predictions while they are in the history.
+    Rows of a job are found while its results are kept, predictions while they are in the history. If the request is
+    broken off, what was taken so far stays; sending the file again takes the rest.
     """
     card = _measurable(found_card(path.name))
     body = open_body(request, MAX_JSON_BYTES, services().limits.uploads)
@@ -106,16 +110,31 @@ def create_outcomes(path: ModelPath) -> Response:
         raise UploadRefused("no_rows", "the file has no lines after its header")
     of_jobs = [outcome for outcome in given if outcome.row]
     of_predictions = [outcome for outcome in given if not outcome.row]
-    matched = [*match_jobs(services().store, of_jobs, card.name)]
-    if of_predictions:
-        matched += match_predictions(services().database, of_predictions, card.name)
-    rows = [match for match in matched if isinstance(match, dict)]
-    with services().database.writing() as connection:
-        outcomes.write_outcomes(connection, rows)
-    faults = [item for item in (*lines, *matched) if isinstance(item, Detail)]
-    faults.sort(key=lambda fault: fault.row or 0)
+    matched = chain(
+        match_jobs(services().store, of_jobs, card),
+        match_predictions(services().database, of_predictions, card.name) if of_predictions else (),
+    )
+    accepted, unmatched = _write(matched)
+    faults = sorted(
+        [*(line for line in lines if isinstance(line, Detail)), *unmatched], key=lambda fault: fault.row or 0
+    )
     errors = [Fault.model_validate(fault.as_dict()) for fault in faults[:_MAX_FAULTS]]
-    return json_response(OutcomesAccepted(accepted=len(rows), rejected=len(faults), errors=errors))
+    return json_response(OutcomesAccepted(accepted=accepted, rejected=len(faults), errors=errors))
+
+
+def _write(matched: Iterator[Row | Detail]) -> tuple[int, list[Detail]]:
+    """Write what is matched; return how many outcomes that were, and the faults of the others.
+
+    In steps, between which others write. If it is broken off, a repetition writes the rest.
+    """
+    accepted, faults = 0, []
+    while step := list(islice(matched, _ROWS_AT_ONCE)):
+        rows = [match for match in step if isinstance(match, dict)]
+        with services().database.writing() as connection:
+            outcomes.write_outcomes(connection, rows)
+        accepted += len(rows)
+        faults += [match for match in step if isinstance(match, Detail)]
+    return accepted, faults
 
 
 @api.get(

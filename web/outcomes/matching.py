@@ -14,6 +14,8 @@ from jobs.errors import Detail
 from jobs.messages import decompress
 from jobs.state import Job
 from jobs.store.job_store import JobStore
+from model.card import Card, ModelKind
+from model.parsing import NumberFormat
 from web.auth.identity import current_identity
 from web.outcomes.reading import GivenOutcome
 
@@ -40,7 +42,7 @@ def match_predictions(database: Database, given: Sequence[GivenOutcome], model: 
             yield _row(outcome, OutcomeSource.PREDICTION, (model, entry["version"]), predicted, entry["time"])
 
 
-def match_jobs(store: JobStore, given: Sequence[GivenOutcome], model: str) -> Iterator[Row | Detail]:
+def match_jobs(store: JobStore, given: Sequence[GivenOutcome], card: Card) -> Iterator[Row | Detail]:
     """Yield the row of each outcome of a job's row, or its fault. Reads each job's results once."""
     by_job: dict[str, list[GivenOutcome]] = defaultdict(list)
     for outcome in given:
@@ -53,13 +55,17 @@ def match_jobs(store: JobStore, given: Sequence[GivenOutcome], model: str) -> It
         if job is None or not job.state.ended:
             reason = "there is no such job: unknown, expired or deleted" if job is None else "the job has not ended"
             yield from (Detail("unknown_job", reason, *at) for at in places)
-        elif job.model != model:
+        elif job.model != card.name:
             yield from (Detail("other_model", f"the job is of the model {job.model}", *at) for at in places)
         else:
-            yield from _match_job(store, job, rows)
+            numbers = NumberFormat(job.dialect.decimal) if card.kind is ModelKind.REGRESSOR else None
+            yield from _match_job(store, job, rows, numbers)
 
 
-def _match_job(store: JobStore, job: Job, given: Sequence[GivenOutcome]) -> Iterator[Row | Detail]:
+def _match_job(
+    store: JobStore, job: Job, given: Sequence[GivenOutcome], numbers: NumberFormat | None
+) -> Iterator[Row | Detail]:
+    """Yield as ``match_jobs``; ``numbers`` is how the results write predictions, if these are numbers."""
     wanted = {outcome.row for outcome in given}
     predicted = dict(_predictions(store, job, wanted))
     finished = datetime.fromtimestamp(job.finished or job.created, UTC)
@@ -72,14 +78,16 @@ def _match_job(store: JobStore, job: Job, given: Sequence[GivenOutcome]) -> Iter
         elif not found[0]:
             yield Detail("no_prediction", "the row was rejected", *at)
         else:
-            yield _row(outcome, OutcomeSource.JOB, (job.model, job.version), found, finished)
+            text = numbers.plain(found[0]) if numbers else found[0]
+            yield _row(outcome, OutcomeSource.JOB, (job.model, job.version), (text, found[1]), finished)
 
 
 def _predictions(store: JobStore, job: Job, wanted: Iterable[int]) -> Iterator[tuple[int, tuple[str, float | None]]]:
     """Yield row, prediction and probability of the wanted rows, chunk by chunk."""
     delimiter = ord(job.delimiter)
-    width = len(index_records(job.input_header + b"\n", delimiter, final=True).fields(0))
-    names = index_records(job.header + b"\n", delimiter, final=True).fields(0)
+    headers = (job.input_header, job.header.removeprefix(job.preamble))
+    own, names = (index_records(header + b"\n", delimiter, final=True).fields(0) for header in headers)
+    width = len(own)
     with_probability = len(names) > width + 1 and unquote(names[width + 1]).decode().startswith(_PROBABILITY)
     left, before = sorted(wanted), 0
     for chunk in range(job.chunks):
