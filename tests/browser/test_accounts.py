@@ -55,6 +55,17 @@ def assert_fits(page: Page) -> None:
     assert_accessible(page)
 
 
+def test_a_legend_tells_the_series_of_a_single_week_apart(page: Page, service: Stack) -> None:
+    sign_in(page, "/history")
+    figures = page.locator("figure.plot").filter(has=page.locator(".legend"))
+    expect(figures.first).to_be_visible()
+    looks = "dots => dots.map(dot => dot.tagName + getComputedStyle(dot).stroke)"
+    for figure in figures.all():
+        in_legend = figure.locator(".legend .dot").evaluate_all(looks)
+        assert len({look.partition("rgb")[0] for look in in_legend}) == len(set(in_legend)) == len(in_legend) > 1
+        assert figure.locator(":scope > svg .dot").evaluate_all(looks) == in_legend
+
+
 def test_the_page_for_signing_in_says_what_is_wrong(page: Page) -> None:
     page.goto("/signin?next=/jobs")
     assert_fits(page)
