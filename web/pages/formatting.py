@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 _MILLION = 1_000_000
+_BILLION = 1_000_000_000
 _MAX_EXPONENT = 700.0
 _MINUTE, _HOUR = 60, 3600
 _SMALLEST_SHARE = 0.001
@@ -32,8 +33,12 @@ def format_significant(number: float) -> str:
 
 
 def format_tick(number: float) -> str:
-    """Format for the axis of a chart: in three significant digits, from 1,000 on as an integer."""
-    return f"{number:,.3g}" if abs(number) < _THOUSAND else f"{number:,.0f}"
+    """Format for the axis of a chart, where there is little room: 0.25, 1,500, 1.5M, 2B."""
+    if abs(number) < _THOUSAND:
+        return f"{number:,.3g}"
+    if abs(number) < _MILLION:
+        return f"{number:,.0f}"
+    return f"{number / _MILLION:.3g}M" if abs(number) < _BILLION else f"{number / _BILLION:.3g}B"
 
 
 def format_change(number: float) -> str:

@@ -1,5 +1,6 @@
 """The charts of the history page: a model's rows, predictions, rejects and drift by week. Pure."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -56,7 +57,7 @@ def _rows(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plot:
     }
     used = {name: values for name, values in series.items() if any(values.values())}
     used = {name: {week: values.get(week, 0.0) for week in weeks} for name, values in used.items()}
-    return weekly_plot("rows", "Records per week", "", weeks, used, format_number, y_format=format_tick)
+    return weekly_plot("rows", "Records per week", "", weeks, used, format_number, y_format=format_tick, least=2)
 
 
 def _predictions(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plot | None:
@@ -89,7 +90,8 @@ def _rejects(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plo
     }
     if not shares:
         return None
-    return weekly_plot("rejects", "Rejected rows", "Share of the rows of files.", weeks, {"Rejected": shares}, _percent)
+    series, note = {"Rejected": shares}, "Share of the rows of files."
+    return weekly_plot("rejects", "Rejected rows", note, weeks, series, _percent, least=0.01)
 
 
 def _drift(weeks: Sequence[date], counts: CountsByWeek, card_of: Callable[[str], Card | None]) -> Plot | None:
@@ -118,6 +120,12 @@ def _percent(share: float) -> str:
     return format_percent(share, 1)
 
 
+def _rounded_up(value: float) -> float:
+    """Return the next number with a single digit of 1, 2 or 5, which is that of an axis; 1 for 0."""
+    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+    return next((digit * power for digit in (1, 2, 5) if digit * power >= value), 10 * power)
+
+
 def _psi(value: float) -> str:
     return f"{value:.2f}"
 
@@ -132,10 +140,11 @@ def weekly_plot(
     *,
     y_format: Callable[[float], str] | None = None,
     guide: float | None = None,
+    least: float = 0.0,
 ) -> Plot:
-    """Return a line chart over the weeks; a week without a value has no point."""
+    """Return a line chart over the weeks; a week without a value has no point. The axis ends at ``least`` or above."""
     values = [value for line in series.values() for value in line.values()]
-    largest = max([*values, guide or 0.0]) or 1.0
+    largest = _rounded_up(max([*values, guide or 0.0, least]))
     places = {week: (number / (len(weeks) - 1) if len(weeks) > 1 else 0.5) for number, week in enumerate(weeks)}
 
     def line(label: str, by_week: Mapping[date, float]) -> Line:

@@ -38,6 +38,17 @@ def test_weeks_are_joined_over_versions_and_gaps_show() -> None:
     assert len(rejects.lines[0].points) == 1
 
 
+def test_the_axes_have_round_numbers_which_have_room(models: Path) -> None:
+    card = Catalog(models, "income").card()
+    counts = {(FIRST, "1"): {"rows": 1_000_212, "rejected": 2, "prediction:yes": 700_000, "prediction:no": 300_212}}
+    rows, predictions, rejects = plots(counts, lambda _: card)
+    assert [label for _, label in rows.y_ticks] == ["0", "1M", "2M"]
+    assert [label for _, label in predictions.y_ticks] == ["0.0%", "50.0%", "100.0%"]
+    assert [label for _, label in rejects.y_ticks] == ["0.0%", "0.5%", "1.0%"]
+    [(_, height)] = rejects.lines[0].points
+    assert height == rejects.y_ticks[0][0]  # two of a million are nearly none
+
+
 def test_drift_is_that_of_the_version_with_most_rows(models: Path) -> None:
     card = Catalog(models, "income").card()
     summary = card.summary["age"]
