@@ -32,7 +32,9 @@ from bench.progress import say
 from bench.servers import Scoreline, scoreline
 
 _ROWS = 200_000
-_REQUESTS = {1: 400, 16: 1600}
+_REQUESTS = {"singles-1": (1, 400), "singles-16": (16, 1600)}
+"""Kinds of work: clients at once, and the requests of all of them in a round."""
+_WORKS = (*_REQUESTS, "bulk")
 _WARM_UPS = 3
 _DRAIN_SECONDS = 60.0
 _OUTBOX = "scoreline:outbox"
@@ -53,7 +55,10 @@ def main() -> int:
     parser.add_argument("before", help="revision to compare with")
     parser.add_argument("after", nargs="?", help="another revision (default: the working tree)")
     parser.add_argument("--rounds", type=int, default=30, help="turns of each service and kind of work (default: 30)")
+    parser.add_argument("--only", default=",".join(_WORKS), help="kinds of work, by commas (default: %(default)s)")
     given = parser.parse_args()
+    if unknown := set(given.only.split(",")) - set(_WORKS):
+        parser.error(f"no such kind of work: {min(unknown)}; there are {', '.join(_WORKS)}")
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     say(f"the machine's load is {os.getloadavg()[0]:.1f}")
     with ExitStack() as stack:
@@ -61,7 +66,8 @@ def main() -> int:
         services = {name: stack.enter_context(scoreline(f"paired-{name}", root)) for name, root in roots.items()}
         for service in services.values():
             _await_quiet(service)
-        for title, work in _works().items():
+        for name in given.only.split(","):
+            title, work = _work(name)
             print(_report(title, _measure(services, work, given.rounds)), flush=True)
     return 0
 
@@ -80,26 +86,26 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _works() -> dict[str, Callable[[Scoreline], None]]:
-    source, target = census_file(_ROWS), RUN / "paired.out"
+def _work(name: str) -> tuple[str, Callable[[Scoreline], None]]:
+    """Return what a kind of work is, and what does it once."""
+    if name == "bulk":
+        source, target = census_file(_ROWS), RUN / "paired.out"
+        return f"a file of {_ROWS:,} rows", lambda service: transfer.delete(
+            service.port, transfer.by_job(service.port, source, target).job
+        )
+    clients, requests = _REQUESTS[name]
     bodies = [json.dumps({"record": record}).encode() for record in records()]
-
-    def bulk(service: Scoreline) -> None:
-        transfer.delete(service.port, transfer.by_job(service.port, source, target).job)
-
-    singles = {
-        f"single records, {clients} at once": lambda service, clients=clients: _ask(service.port, bodies, clients)
-        for clients in _REQUESTS
-    }
-    return {**singles, f"a file of {_ROWS:,} rows": bulk}
+    asked = [bodies[number % len(bodies)] for number in range(requests // clients)]
+    return f"single records, {clients} at once", lambda service: _ask(service.port, asked, clients)
 
 
 def _ask(port: int, bodies: Sequence[bytes], clients: int) -> None:
+    """Send all the bodies from each of so many clients at once."""
     failures: list[BaseException] = []
 
     def ask() -> None:
         try:
-            _ask_in_turn(port, [bodies[n % len(bodies)] for n in range(_REQUESTS[clients] // clients)])
+            _ask_in_turn(port, bodies)
         except BaseException as error:  # noqa: BLE001 - told in the thread that waits
             failures.append(error)
 
