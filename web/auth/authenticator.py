@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from time import monotonic
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from redis.exceptions import RedisError
@@ -12,6 +12,7 @@ from database.credentials import Credential, Credentials
 from database.errors import DatabaseError, DatabaseUnavailable
 from database.tables import Role
 from jobs.store.decisions import Decisions
+from web.auth.database_watch import DatabaseWatch
 from web.auth.identity import Identity, Means
 from web.auth.roles import Scope, known_scopes, scopes_of
 from web.auth.secrets import TOKEN_PREFIX, digest, is_well_formed
@@ -19,9 +20,8 @@ from web.auth.secrets import TOKEN_PREFIX, digest, is_well_formed
 log = structlog.stdlib.get_logger(__name__)
 
 _NOTE_INTERVAL = timedelta(minutes=1)
-# After an outage, the database is not asked again for this long: a hanging one would hold up every request.
-_AWAY_SECONDS = 1.0
 _BEARER = "bearer "
+Decided = TypeVar("Decided", bound="Identity | None")
 
 
 class InvalidCredential(Exception):
@@ -43,7 +43,7 @@ class Authenticator:
 
     def __init__(self, credentials: Credentials, decisions: Decisions, by_jwt: JwtIdentifier | None = None) -> None:
         self._credentials, self._decisions, self._by_jwt = credentials, decisions, by_jwt
-        self._asks_again = 0.0
+        self.watch = DatabaseWatch()
 
     def identify(self, authorization: str | None, cookie: str | None) -> Identity | None:
         """Return who makes a request with these headers; None if it does not say, or by a session that has ended.
@@ -71,20 +71,35 @@ class Authenticator:
         return identity
 
     def _look_up(self, hash_: str, find: Callable[[str], Credential | None]) -> Identity | None:
-        if monotonic() < self._asks_again:
-            return self.recall(hash_, DatabaseUnavailable("the database does not answer"))
-        try:
-            credential = find(hash_)
-        except DatabaseError as error:
-            log.warning("database unavailable", reason=str(error))
-            self._asks_again = monotonic() + _AWAY_SECONDS
-            return self.recall(hash_, error)
+        return self.decide(hash_, partial(self._find, hash_, find))
+
+    def _find(self, hash_: str, find: Callable[[str], Credential | None]) -> Identity | None:
+        credential = find(hash_)
         if credential is None:
             return None
         identity = _identity(credential)
         if credential.last_used is None or datetime.now(UTC) - credential.last_used > _NOTE_INTERVAL:
             self._note_use(credential, identity)
         return identity
+
+    def decide(self, hash_: str, find: Callable[[], Decided]) -> Identity | Decided:
+        """Return who ``find`` says that a session or token is of; what was decided last while the database is away.
+
+        Raises:
+            DatabaseUnavailable: nothing was decided in the last minutes.
+        """
+        if self.watch.seems_away:
+            self.watch.ask_aside(find)
+            if (remembered := self._recall(hash_)) is not None:
+                return remembered
+        if self.watch.is_away:
+            raise _unavailable()
+        try:
+            return self.watch.ask(find)
+        except DatabaseError as error:
+            if (remembered := self._recall(hash_)) is not None:
+                return remembered
+            raise _unavailable() from error
 
     def _note_use(self, credential: Credential, identity: Identity) -> None:
         """Note the use and keep the decision, at most once a minute; neither is worth failing the request."""
@@ -98,12 +113,13 @@ class Authenticator:
         """Keep who a session or token belongs to, for an outage of the database."""
         self._decisions.remember(hash_, _encode(identity))
 
-    def recall(self, hash_: str, error: DatabaseError) -> Identity:
-        """Return who a session or token was last known to belong to; raise ``DatabaseUnavailable`` if it is not."""
+    def _recall(self, hash_: str) -> Identity | None:
         remembered = self._decisions.recall(hash_)
-        if remembered is None:
-            raise DatabaseUnavailable("who you are cannot be checked: the database is unavailable") from error
-        return _decode(remembered)
+        return None if remembered is None else _decode(remembered)
+
+
+def _unavailable() -> DatabaseUnavailable:
+    return DatabaseUnavailable("who you are cannot be checked: the database is unavailable")
 
 
 def session_identity(user_id: str, email: str, role: Role, session_hash: str) -> Identity:

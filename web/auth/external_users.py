@@ -1,6 +1,7 @@
 """Users whom the provider knows: their role by their groups, and their account, which is made when they first come."""
 
 from collections.abc import Mapping
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -35,8 +36,10 @@ class ExternalUsers:
         self._roles = {group: Role(role) for group, role in settings.roles_of_groups.items()}
         self._issuer = settings.oidc_issuer
 
-    def account_of(self, claims: Mapping[str, Any]) -> Account:
+    def account_of(self, claims: Mapping[str, Any], address: str) -> Account:
         """Return the account of verified claims, made or with another role if need be, which the audit log notes.
+
+        ``address`` is where the user comes from.
 
         The last administrator stays one.
 
@@ -49,24 +52,21 @@ class ExternalUsers:
             raise NoAccess("the subject is too long")
         account = self._users.by_subject(subject) or self._linked(claims, subject)
         if account is None:
-            account = self._users.get(self._add(claims, role, subject))
+            account = self._users.get(self._add(claims, role, subject, address))
         # The provider's groups decide, each time that the user comes.
         elif account.role is not role:
-            self._change_role(account, role)
+            self._change_role(account, role, address)
             account = self._users.get(account.id)
         if account is None or account.disabled:
             raise NoAccess("the account is disabled")
         return account
 
-    def _change_role(self, account: Account, role: Role) -> None:
+    def _change_role(self, account: Account, role: Role, address: str) -> None:
         try:
             self._users.change(account.id, role=role)
         except LastAdministrator:
             return
-        self._note(account.email, "role_changed", role=role, before=account.role)
-
-    def _note(self, email: str, action: str, **details: Role) -> None:
-        self._audit.add(email, action, email, request.remote_addr or "", **details)
+        self._audit.add(account.email, "role_changed", account.email, address, role=role, before=account.role)
 
     def _role_of(self, claims: Mapping[str, Any]) -> Role:
         groups = claims.get(self._claim)
@@ -89,14 +89,14 @@ class ExternalUsers:
         self._users.note_sign_in(account.id, subject=subject)
         return account
 
-    def _add(self, claims: Mapping[str, Any], role: Role, subject: str) -> str:
+    def _add(self, claims: Mapping[str, Any], role: Role, subject: str, address: str) -> str:
         email = claims.get("email") or claims.get("preferred_username") or f"{claims['sub']} at {self._issuer}"
         name = claims.get("name") or email
         try:
             user_id = self._users.add(str(email)[:320], str(name), role, subject=subject)
         except EmailTaken as error:
             raise NoAccess("another account has your e-mail address, which the provider has not verified") from error
-        self._note(str(email), "user_added", role=role)
+        self._audit.add(str(email), "user_added", str(email), address, role=role)
         return user_id
 
 
@@ -118,12 +118,13 @@ class JwtBearers:
         except IssuerUnavailable as error:
             raise DatabaseUnavailable(str(error)) from error
         key = digest(f"jwt {claims['iss']} {claims['sub']}")
+        return authenticator.decide(key, partial(self._find, claims, key, authenticator, request.remote_addr or ""))
+
+    def _find(self, claims: Mapping[str, Any], key: str, authenticator: Authenticator, address: str) -> Identity:
         try:
-            account = self._external.account_of(claims)
+            account = self._external.account_of(claims, address)
         except NoAccess as error:
             raise InvalidCredential(str(error)) from error
-        except DatabaseUnavailable as error:
-            return authenticator.recall(key, error)
         identity = Identity(account.id, account.email, scopes_of(account.role), Means.JWT, account.role)
         if monotonic() - self._remembered.get(key, float("-inf")) > _REMEMBER_SECONDS:
             self._remember(key, identity, authenticator)

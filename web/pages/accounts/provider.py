@@ -71,7 +71,7 @@ def back_from_provider() -> Response:
     target = own_path(session.pop(_TARGET, None))
     try:
         claims = _claims(client)
-        account = auth().external.account_of(claims)
+        account = auth().external.account_of(claims, request.remote_addr or "")
         auth().users.note_sign_in(account.id)
         return start_session(auth(), account, current_app.redirect(target, HTTPStatus.SEE_OTHER), "provider")
     except NoAccess as error:
