@@ -97,8 +97,13 @@ class Settings(BaseSettings):
     proxies: int = Field(
         0,
         ge=0,
-        description="how many proxies in front of the web set `X-Forwarded-For` and `X-Forwarded-Proto`, which are "
-        "ignored otherwise",
+        description="how many proxies in front of the web set `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`, "
+        "which are ignored otherwise",
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="comma-separated addresses and networks of these proxies (one, unless `SCORELINE_PROXIES` says "
+        "more); unset: any address",
     )
     session_seconds: int = Field(7 * 86400, ge=60, description="how long a browser stays signed in")
     session_idle_seconds: int = Field(
@@ -145,6 +150,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
         return hosts
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, proxies: str | None) -> str | None:
+        for network in _split_hosts(proxies):
+            ipaddress.ip_network(network)  # its ValueError says what is wrong
+        return proxies
+
     @field_validator("oidc_roles")
     @classmethod
     def _check_roles(cls, roles: str | None) -> str | None:
@@ -171,6 +183,16 @@ class Settings(BaseSettings):
     def listed_hosts(self) -> list[str]:
         """The setting ``hosts`` as a list."""
         return _split_hosts(self.hosts)
+
+    @property
+    def trusted_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """The setting ``trusted_proxies`` as networks."""
+        return [ipaddress.ip_network(network) for network in _split_hosts(self.trusted_proxies)]
+
+    @property
+    def trusted_proxies_count(self) -> int:
+        """How many proxies are believed."""
+        return self.proxies or int(bool(self.trusted_networks))
 
     @property
     def only_local(self) -> bool:

@@ -5,7 +5,6 @@ from http import HTTPStatus
 
 from flask import Response, request
 from flask_openapi3.openapi import OpenAPI
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from jobs.logs import configure_logging
 from jobs.settings import Settings
@@ -21,6 +20,7 @@ from web.pages.views import pages
 from web.problems import Problem
 from web.server.broken_responses import reset_broken_responses
 from web.server.hosts import OwnHosts, complete_targets, target_host
+from web.server.proxies import named_hosts, trust_proxies
 from web.services import Services, create_services, services
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -78,9 +78,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.extensions["stop_waiting"] = app.extensions["scoreline"].notifications.stop
     app.extensions["announce_first_administrator"] = partial(announce, app.extensions["scoreline"].auth)
     app.before_request(_limit_silence)
-    if settings.proxies:
-        trusted = {"x_for": settings.proxies, "x_proto": settings.proxies}
-        app.wsgi_app = ProxyFix(app.wsgi_app, **trusted)  # type: ignore[method-assign]
+    trust_proxies(app, settings)
     hosts = OwnHosts(settings.host, settings.listed_hosts)
     app.before_request(partial(_refuse_foreign_hosts, hosts))
     app.before_request(partial(_refuse_foreign_requests, hosts))
@@ -101,7 +99,7 @@ def _limit_silence() -> None:
 
 def _refuse_foreign_hosts(hosts: OwnHosts) -> None:
     """Refuse requests under a host name that is not the service's own, against DNS rebinding."""
-    named = [request.environ.get("HTTP_HOST", ""), target_host(request.environ.get("RAW_URI", ""))]
+    named = [*named_hosts(request.environ), target_host(request.environ.get("RAW_URI", ""))]
     if not all(hosts.own(host) for host in named if host is not None):
         detail = "the request names a host that is not one of this service; SCORELINE_HOSTS lists further ones"
         raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", detail)

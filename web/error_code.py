@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from web.prefix import path_prefix
+
 PATH = "/api/v1/errors"
 
 
@@ -27,4 +29,4 @@ def title_of(code: str) -> str:
 
 def type_of(code: str) -> str:
     """Return the ``type`` of problems with this code: the address of its description."""
-    return f"{PATH}/{code}"
+    return f"{path_prefix()}{PATH}/{code}"

@@ -149,6 +149,8 @@ def test_links_do_not_follow_a_host_that_was_made_up(service: Stack) -> None:
         **CSV,
         "X-Forwarded-Host": "evil.example",
         "X-Forwarded-Proto": "https",
+        "X-Forwarded-Ssl": "off",
+        "X-Forwarded-Prefix": "/evil",
         "Forwarded": "host=evil.example",
     }
     answer = service.request("POST", "/api/v1/jobs", content=FILE, headers=headers)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flask import Response, render_template, send_from_directory
+from flask import Response, render_template, request, send_from_directory
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -219,7 +219,7 @@ def register_docs(app: OpenAPI, api: APIBlueprint) -> None:
         document = describe(app.api_doc, _used_models(app.api_doc), cards, catalog.default)
         if services().auth.on:
             add_security(document, app.url_map)
-        return document
+        return {**document, "servers": [{"url": request.script_root}]} if request.script_root else document
 
     @app.route(f"{api.url_prefix}/docs")
     def docs() -> str:

@@ -40,6 +40,11 @@ class FormSessionInterface(SecureCookieSessionInterface):
         del app
         return _FORM_COOKIE
 
+    def get_cookie_path(self, app: Flask) -> str:
+        """Other applications of the same host do not get it."""
+        del app
+        return _path()
+
     def get_cookie_samesite(self, app: Flask) -> str:
         """Other sites' forms come without it; their links, and the way back from the provider, with it."""
         del app
@@ -58,7 +63,8 @@ def set_session(response: Response, secret: str, seconds: int) -> None:
 
 def clear_session(response: Response) -> None:
     """Take the session from the browser."""
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+    secure = request.is_secure
+    response.delete_cookie(SESSION_COOKIE, path=_path(), httponly=True, samesite="Lax", secure=secure)
 
 
 def set_device(response: Response, key: str, user_id: str, device: str) -> None:
@@ -81,4 +87,9 @@ def _signer(key: str) -> Any:
 
 
 def _set(response: Response, name: str, value: str, seconds: int) -> None:
-    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="Lax", secure=request.is_secure)
+    secure = request.is_secure
+    response.set_cookie(name, value, max_age=seconds, path=_path(), httponly=True, samesite="Lax", secure=secure)
+
+
+def _path() -> str:
+    return f"{request.script_root}/"

@@ -100,7 +100,7 @@ def _next() -> str:
     # Only a page can be gone back to; a form would be sent again without its content.
     if request.method not in ("GET", "HEAD") or request.path == "/":
         return ""
-    return "?" + urlencode({"next": request.full_path.removesuffix("?")})
+    return "?" + urlencode({"next": request.script_root + request.full_path.removesuffix("?")})
 
 
 def _unauthenticated(detail: str, reason: str = "") -> Problem:

@@ -15,6 +15,7 @@ from web.auth.authenticator import session_identity
 from web.auth.identity import Means, current_identity
 from web.auth.secrets import digest, new_secret
 from web.auth.service import Auth
+from web.prefix import path_prefix
 
 INVITATION_TIME = timedelta(days=3)
 RESET_TIME = timedelta(hours=24)
@@ -106,15 +107,15 @@ def issue_first(auth: Auth) -> str | None:
 
 def own_path(address: str | None) -> str:
     """Return the address to go to after signing in if it is a path of this service, or else that of the home page."""
-    text = address or ""
+    text, home = address or "", f"{path_prefix()}/"
     # Browsers take ``//host`` and ``/\host`` for another site.
-    if not text.startswith("/") or text.startswith("//") or "\\" in text or not text.isprintable():
-        return "/"
+    if not text.startswith(home) or text.startswith("//") or "\\" in text or not text.isprintable():
+        return home
     try:
         parts = urlsplit(text)
     except ValueError:
-        return "/"
-    return "/" if parts.scheme or parts.netloc else text
+        return home
+    return home if parts.scheme or parts.netloc else text
 
 
 def is_session() -> bool:

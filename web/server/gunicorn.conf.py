@@ -42,8 +42,10 @@ worker_connections = min(4096, (_files - 256) // 2)
 threads = min(_settings.web_threads, worker_connections // 2)
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 limit_request_fields = 64
-# Clients cannot set the mount point or path through headers.
+# Clients cannot set the mount point or path through headers, nor the scheme: what proxies may say is in
+# ``web/server/proxies.py``.
 forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 # On shutdown, requests get this many seconds to finish.
 graceful_timeout = 10
 timeout = 60

@@ -140,7 +140,7 @@ def use_one_time_address(code: str) -> Response:
         return _gone()
     auth().note("address_used", invited.purpose.value, actor=account.email)
     auth().users.note_sign_in(account.id)
-    response = start_session(auth(), account, redirect("/", HTTPStatus.SEE_OTHER), invited.purpose.value)
+    response = start_session(auth(), account, redirect(own_path(None), HTTPStatus.SEE_OTHER), invited.purpose.value)
     flash("Your password is set, and you are signed in.")
     return response
 
