@@ -7,6 +7,7 @@ libraries' lines are reduced in the same way.
 
 import logging
 import re
+import socket
 import sys
 import threading
 import traceback
@@ -21,7 +22,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from jobs.settings import Settings
 
-_LEADING_KEYS = ("time", "level", "event", "logger", "role", "job_id", "chunk", "attempt")
+_LEADING_KEYS = ("time", "level", "event", "logger", "role", "host", "job_id", "chunk", "attempt")
+_HOST = socket.gethostname()
 _MAX_FRAMES = 8
 # Messages of connection errors come from the operating system or the server and hold no record.
 _HARMLESS = (RedisConnectionError, RedisTimeoutError, OSError)
@@ -82,6 +84,7 @@ def _common_processors(role: str) -> list[Processor]:
 
 
 def _as_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
+    event["host"] = _HOST
     ordered = {name: event[name] for name in _LEADING_KEYS if name in event} | dict(event)
     return orjson.dumps(ordered, default=str).decode()
 

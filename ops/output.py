@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -43,7 +44,7 @@ class Output:
         elif line.strip():
             now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             document = {"time": now, "level": "info", "event": line.strip(), "logger": "output", "role": name}
-            self._lines.put(orjson.dumps(document).decode())
+            self._lines.put(orjson.dumps({**document, "host": socket.gethostname()}).decode())
 
     def copy(self, descriptor: int, name: str) -> None:
         """Print what a process writes into a pipe until its end."""

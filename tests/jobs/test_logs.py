@@ -72,7 +72,7 @@ def lines() -> list[dict[str, Any]]:
 
 
 def test_each_line_has_time_level_event_and_logger(lines: list[dict[str, Any]]) -> None:
-    assert list(lines[0])[:6] == ["time", "level", "event", "logger", "role", "job_id"]
+    assert list(lines[0])[:7] == ["time", "level", "event", "logger", "role", "host", "job_id"]
     assert (lines[0]["level"], lines[0]["logger"], lines[0]["role"]) == ("warning", "ours", "bulk")
     assert [line["event"] for line in lines] == [
         "ours failed",

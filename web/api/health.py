@@ -13,6 +13,7 @@ from model.errors import ModelError
 from web.api.openapi import answer, operation_name
 from web.api.service_schemas import Health, Readiness
 from web.responses import json_response
+from web.server.build_info import BuildInfo
 from web.server.history_metrics import HistoryMetrics
 from web.server.metrics import exposition
 from web.services import services
@@ -61,7 +62,7 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Metrics for Prometheus. While the store is away, those of the web alone."""
     current = services()
-    return exposition(current.request_metrics, current.service_metrics, HistoryMetrics(current.outbox))
+    return exposition(BuildInfo(), current.request_metrics, current.service_metrics, HistoryMetrics(current.outbox))
 
 
 def missing_parts() -> list[str]:

@@ -1,0 +1,3 @@
+"""The version of Scoreline."""
+
+VERSION = "0.1.0"
