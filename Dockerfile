@@ -3,14 +3,14 @@
 FROM python:3.13.9-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements.txt .
+COPY requirements.txt requirements-explain.txt ./
 # Wheels only: nothing is compiled, so that no compiler is needed. Nothing installs packages later.
-RUN /opt/venv/bin/pip install --only-binary :all: -r requirements.txt \
+RUN /opt/venv/bin/pip install --only-binary :all: -r requirements.txt -r requirements-explain.txt \
     && /opt/venv/bin/pip uninstall --yes pip
 WORKDIR /app
 COPY . .
 ENV PATH=/opt/venv/bin:$PATH SCORELINE_DATA_DIR=/app/var OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-# The model is part of the image, and so the same in web and workers. To add others, mount a volume at /app/var/models.
+# The models that ship are part of the image, and so the same in web and workers.
 RUN python -m model.census.train && python -m compileall -q database jobs model ops web worker
 
 FROM python:3.13.9-slim-bookworm
@@ -18,8 +18,9 @@ RUN groupadd --gid 10001 scoreline \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin scoreline
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
-# A volume that is mounted here takes over its owner; it holds the history where that is a SQLite file.
-RUN mkdir /app/history && chown 10001:10001 /app/history
+# A new volume that is mounted at one of these takes over its files and owner: models, the history where that is a SQLite
+# file, and files under way.
+RUN mkdir /app/history /app/scratch && chown -R 10001:10001 /app/history /app/scratch /app/var/models
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -28,6 +29,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     OPENBLAS_NUM_THREADS=1 \
     SCORELINE_DATA_DIR=/app/var \
     SCORELINE_LOG_FORMAT=json \
+    TMPDIR=/app/scratch \
     HOST=0.0.0.0 \
     PORT=8000
 USER 10001:10001

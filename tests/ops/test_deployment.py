@@ -2,19 +2,22 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from jobs.settings import Settings
 from ops.launch import read_procfile
 from tests.ops.conftest import ROOT
 
 PROCFILE = read_procfile(ROOT / "Procfile")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-# PostgreSQL takes the place of a SQLite file where it is asked for.
+# Those of a profile run only where they are asked for.
 OPTIONAL = [name for name in SERVICES if "profiles" in SERVICES[name]]
 OURS = [name for name in SERVICES if name not in ("redis", *OPTIONAL)]
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
@@ -22,6 +25,15 @@ DEPLOYMENT = [
     *ROOT.glob("requirements*"),
     *(ROOT / name for name in ("Makefile", "Dockerfile", "docker-compose.yml", ".ci/run", ".pre-commit-config.yaml")),
 ]
+# Settings that a container does not take from outside, and why.
+NOT_MEANT = {
+    "host": "the container listens on all its addresses",
+    "port": "it is published as PORT",
+    "data_dir": "the image has a folder for it",
+    "max_memory_mib": "there is no embedded server",
+    "redis_url": "there is one Redis",
+    "redis_ca": "there is one Redis, reached without TLS",
+}
 # What a worker has before it scores: its libraries and models, loaded once and shared, and its main process.
 WORKER_BASE_MIB = 512
 PIN = re.compile(
@@ -64,14 +76,47 @@ def default_of(value: str) -> str:
     return re.sub(r"\$\{[A-Z_]+:-(.*)\}", r"\1", str(value))
 
 
+def of_service(name: str, setting: str) -> str:
+    """What a setting is in a service where the environment says nothing."""
+    field, value = Settings.model_fields[setting], SERVICES[name]["environment"][f"SCORELINE_{setting.upper()}"]
+    return str(field.default) if value is None else default_of(value)
+
+
+def tmpfs_mib(service: dict[str, Any]) -> int:
+    """The memory that files may take."""
+    return sum(mib(match[1]) for match in (re.search(r"size=(\w+)", entry) for entry in service["tmpfs"]) if match)
+
+
+def test_compose_is_what_compose_specifies() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run([*command, "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_reaches_every_service_or_is_not_meant_to(name: str) -> None:
+    passed = {variable.removeprefix("SCORELINE_").lower() for variable in SERVICES[name]["environment"]}
+    assert set(Settings.model_fields) - passed - set(NOT_MEANT) == set()
+    unknown = passed - set(Settings.model_fields)
+    assert unknown == set()
+    for variable, value in SERVICES[name]["environment"].items():
+        # Without a value, the one from outside is passed on, and none where there is none.
+        if value and variable.startswith("SCORELINE_") and variable.removeprefix("SCORELINE_").lower() not in NOT_MEANT:
+            assert f"${{{variable}:-" in value
+
+
 @pytest.mark.parametrize(("name", "processes"), [
-    ("worker", "SCORELINE_BULK_PROCESSES"), ("interactive", "SCORELINE_INTERACTIVE_PROCESSES"),
+    ("worker", "bulk_processes"), ("interactive", "interactive_processes"),
 ])  # fmt: skip
 def test_what_a_worker_may_take_fits_its_container(name: str, processes: str) -> None:
     """Otherwise the system kills the worker, and not a record the process that it makes too large."""
-    environment = SERVICES[name]["environment"]
-    count, each = (int(default_of(environment[of])) for of in (processes, "SCORELINE_WORKER_MEMORY_MIB"))
-    assert count * each + WORKER_BASE_MIB <= mib(SERVICES[name]["mem_limit"])
+    service, count, each = SERVICES[name], *(int(of_service(name, of)) for of in (processes, "worker_memory_mib"))
+    assert count * each + WORKER_BASE_MIB + tmpfs_mib(service) <= mib(service["mem_limit"])
+
+
+def test_the_web_may_have_the_threads_that_it_is_set_to() -> None:
+    threads = int(of_service("web", "web_processes")) * int(of_service("web", "web_threads"))
+    assert threads < SERVICES["web"]["pids_limit"]
 
 
 def test_what_redis_may_take_fits_its_container() -> None:
@@ -119,7 +164,6 @@ def test_redis_keeps_what_it_acknowledged_and_is_not_published() -> None:
 
 
 def test_postgresql_runs_only_where_it_is_asked_for_and_keeps_its_data() -> None:
-    assert OPTIONAL == ["postgresql"]
     service = SERVICES["postgresql"]
     assert service["profiles"] == ["postgresql"]
     assert "ports" not in service
@@ -129,21 +173,38 @@ def test_postgresql_runs_only_where_it_is_asked_for_and_keeps_its_data() -> None
 
 def test_the_web_reads_the_file_that_the_recorder_writes() -> None:
     for name in ("web", "recorder"):
-        assert SERVICES[name]["volumes"] == ["history:/app/history"]
+        assert "history:/app/history" in SERVICES[name]["volumes"]
         assert default_of(SERVICES[name]["environment"]["SCORELINE_DATABASE_URL"]).startswith("sqlite:////app/history/")
-    assert "/app/history" in (ROOT / "Dockerfile").read_text()
 
 
-def test_only_the_web_is_published_and_to_this_machine_alone() -> None:
+@pytest.mark.parametrize("name", OURS)
+def test_services_can_write_to_their_volumes_and_share_the_models(name: str) -> None:
+    folders = {volume.partition(":")[2] for volume in SERVICES[name]["volumes"]}
+    assert {"/app/var/models", "/app/scratch"} <= folders
+    assert {volume.partition(":")[0] for volume in SERVICES[name]["volumes"]} <= set(COMPOSE["volumes"])
+    [owned] = [line.partition("chown -R 10001:10001 ")[2].split() for line in dockerfile("RUN") if "chown -R" in line]
+    assert folders <= set(owned)
+    assert any("TMPDIR=/app/scratch" in line for line in dockerfile("ENV"))
+
+
+def test_only_web_and_board_are_published_and_to_this_machine_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"web": ["127.0.0.1:${PORT:-8000}:8000"]}
+    assert published == {"web": ["127.0.0.1:${PORT:-8000}:8000"], "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]}
+
+
+def test_monitoring_reads_the_files_that_are_there() -> None:
+    mounted = [volume for name in ("prometheus", "grafana") for volume in SERVICES[name]["volumes"] if volume[0] == "."]
+    assert mounted
+    assert all((ROOT / volume.partition(":")[0]).is_file() and volume.endswith(":ro") for volume in mounted)
+    assert {SERVICES[name]["profiles"][0] for name in ("prometheus", "grafana")} == {"monitoring"}
 
 
 def test_images_are_pinned_by_version() -> None:
     bases = [line.split()[0] for line in dockerfile("FROM")]
     assert len(set(bases)) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases[0])
-    assert re.fullmatch(r"redis:\d+\.\d+\.\d+-[a-z]+", SERVICES["redis"]["image"])
+    others = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    assert [image for image in others if not re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)?", image)] == []
 
 
 def test_the_image_runs_the_web_and_not_as_root() -> None:
@@ -155,7 +216,16 @@ def test_the_image_runs_the_web_and_not_as_root() -> None:
 def test_the_image_has_all_that_the_commands_import() -> None:
     kept = (ROOT / ".dockerignore").read_text().splitlines()
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench"}
-    assert {f"!{name}" for name in (*packages, "requirements.txt")} <= set(kept)
+    assert {f"!{name}" for name in (*packages, "requirements.txt", "requirements-explain.txt")} <= set(kept)
+
+
+def test_explanations_are_built_in() -> None:
+    [install] = [line for line in dockerfile("RUN") if "pip install" in line]
+    assert re.findall(r"-r (\S+)", install) == ["requirements.txt", "requirements-explain.txt"]
+    runtime, explain = (
+        (ROOT / name).read_text().splitlines() for name in ("requirements.txt", "requirements-explain.txt")
+    )
+    assert set(runtime) <= set(explain)
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
