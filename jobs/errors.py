@@ -50,6 +50,10 @@ class StoreFull(JobsError):
     """Raised when Redis is too full to take another upload."""
 
 
+class UnusableCertificate(JobsError):
+    """Raised when the web's certificate and key cannot be used."""
+
+
 class UnsuitableStore(JobsError):
     """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
 

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", validation_alias="HOST", description="address the web listens on")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port the web listens on")
+    tls_certificate: FilePath | None = Field(
+        None, description="certificate chain, a PEM file: the web speaks https; unset: http, perhaps behind a proxy"
+    )
+    tls_key: FilePath | None = Field(None, description="private key of the certificate, a PEM file without a password")
     hosts: str | None = Field(
         None,
         description="comma-separated host names and addresses that the web accepts besides loopback and `HOST`",
@@ -173,6 +177,18 @@ class Settings(BaseSettings):
                 "SCORELINE_OIDC_ISSUER also needs SCORELINE_OIDC_CLIENT_ID and SCORELINE_OIDC_ROLES",
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> "Settings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            text = "SCORELINE_TLS_CERTIFICATE and SCORELINE_TLS_KEY go together: set both or neither"
+            raise PydanticCustomError("incomplete_certificate", text)
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """What the web speaks: ``http`` or ``https``."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def roles_of_groups(self) -> dict[str, str]:

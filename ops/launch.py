@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from ops.embedded import CannotStart
 from ops.output import Output
 from ops.readiness import announce
-from ops.start_checks import check_address, check_store, load_settings, lock_data_folder, upgrade_database
+from ops.start_checks import check_address, check_store, check_tls, load_settings, lock_data_folder, upgrade_database
 from ops.supervisor import Supervisor
 
 STORE = "store"
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         commands = read_commands(procfile, settings)
         lock = lock_data_folder(settings)
         check_address(settings)
+        check_tls(settings)
         check_store(settings)
         upgrade_database()
         return asyncio.run(_run(settings, commands, lock))

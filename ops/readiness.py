@@ -4,6 +4,7 @@ import http
 import http.client
 import json
 import math
+import ssl
 import time
 from collections.abc import Callable
 
@@ -19,17 +20,17 @@ def announce(settings: Settings, tell: Callable[[str], None]) -> None:
     """Announce that Scoreline is ready; if that takes too long, say once what is missing."""
     host = _LOOPBACK.get(settings.host, settings.host)
     too_late = time.monotonic() + READY_SECONDS
-    while missing := _missing(host, settings.port):
+    while missing := _missing(settings, host):
         if time.monotonic() > too_late:
             tell(f"Scoreline is not ready after {READY_SECONDS:g} s: {missing}")
             too_late = math.inf
         time.sleep(_POLL_SECONDS)
-    tell(f"Scoreline is ready at http://{f'[{host}]' if ':' in host else host}:{settings.port}")
+    tell(f"Scoreline is ready at {settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}")
 
 
-def _missing(host: str, port: int) -> str | None:
+def _missing(settings: Settings, host: str) -> str | None:
     """Return what ``/readyz`` reports as missing, in one line; None if the service is ready."""
-    connection = http.client.HTTPConnection(host, port, timeout=5)
+    connection = _connection(settings, host)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
@@ -44,3 +45,12 @@ def _missing(host: str, port: int) -> str | None:
         return f"missing: {', '.join(json.loads(body)['missing'])}"
     except (ValueError, TypeError, KeyError):
         return f"/readyz answers {response.status}"
+
+
+def _connection(settings: Settings, host: str) -> http.client.HTTPConnection:
+    if settings.tls_certificate is None:
+        return http.client.HTTPConnection(host, settings.port, timeout=5)
+    # The certificate names the host that clients use, and this is the service's own machine.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, settings.port, timeout=5, context=context)

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from jobs.errors import UnsuitableStore
+from jobs.errors import UnsuitableStore, UnusableCertificate
 from jobs.settings import Settings, get_settings
 from jobs.store.connection import connect
 from jobs.store.server_check import StoreCheck
+from jobs.tls import check_certificate
 from ops.embedded import CannotStart, data_folder, lock_file
 
 # A process of its own: nothing of the database is loaded here.
@@ -71,6 +72,18 @@ def check_address(settings: Settings) -> None:
         raise CannotStart(
             f"cannot listen on {host}:{port}: {error.strerror}; set HOST and PORT to use another"
         ) from error
+
+
+def check_tls(settings: Settings) -> None:
+    """Check the web's certificate, if it has one.
+
+    Raises:
+        CannotStart: if it cannot be used.
+    """
+    try:
+        check_certificate(settings)
+    except UnusableCertificate as error:
+        raise CannotStart(str(error)) from error
 
 
 def check_store(settings: Settings) -> None:

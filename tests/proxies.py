@@ -84,7 +84,8 @@ def another_web(service: Stack, **settings: str) -> Iterator[Stack]:
     """One more web of a running service, with settings of its own."""
     port = free_port()
     own = {"PORT": str(port), "SCORELINE_WEB_PROCESSES": "1"}
-    web = Stack(service.folder, port, {**service.environment, **own, **settings})
+    scheme = "https" if "SCORELINE_TLS_CERTIFICATE" in settings else "http"
+    web = Stack(service.folder, port, {**service.environment, **own, **settings}, scheme)
     with (service.folder / "another-web.log").open("ab") as log:
         _, *arguments = read_procfile(ROOT / "Procfile")["web"]
         process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=web.environment, stdout=log, stderr=log)

@@ -47,6 +47,7 @@ class Stack:
     folder: Path
     port: int
     environment: dict[str, str]
+    scheme: str = "http"
     launcher: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
@@ -67,10 +68,10 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def client(self) -> httpx.Client:
-        # Nothing is encrypted here; otherwise each client would read all the certificates that there are.
+        # Otherwise each client would read all the certificates that there are.
         return httpx.Client(base_url=self.url, timeout=90, verify=False)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:

@@ -29,6 +29,8 @@ DEPLOYMENT = [
 NOT_MEANT = {
     "host": "the container listens on all its addresses",
     "port": "it is published as PORT",
+    "tls_certificate": "a proxy in front has it",
+    "tls_key": "a proxy in front has it",
     "data_dir": "the image has a folder for it",
     "max_memory_mib": "there is no embedded server",
     "redis_url": "there is one Redis",

@@ -59,7 +59,7 @@ from web.prefer_header import prefers_end
 from web.problems import Problem
 from web.responses import json_response
 from web.server.limits import Busy, LimitedResponseBody
-from web.server.proxies import may_stop_the_body
+from web.server.proxies import must_be_received_first
 from web.services import services
 from web.uploads.bodies import Body, open_body
 from web.uploads.parameters import UploadForm
@@ -121,7 +121,7 @@ def _replay(first: FirstUpload) -> Response:
 @api.post("/score", **_SCORE)
 @api.put("/score", operation_id="score_by_put", **_SCORE)  # what `curl -T` sends
 def score() -> Response:
-    """The results are streamed while the upload still runs; through a proxy, after its end.
+    """The results are streamed while the upload still runs; through a proxy or TLS, after its end.
 
     A failure after the first byte aborts the transfer.
     """
@@ -131,8 +131,8 @@ def score() -> Response:
         upload = _upload(body, shown=True)
         received = upload.receive()
         # Until the first chunk is stored, an error can still be answered with a status of its own. Nothing of a form is
-        # scored before its end, so a form is received as a whole. So is what a proxy might stop passing on.
-        is_whole = body.fields_may_follow or may_stop_the_body(request.environ, current.settings)
+        # scored before its end, so a form is received as a whole. So is what a proxy might stop passing on, or TLS.
+        is_whole = body.fields_may_follow or must_be_received_first(request.environ, current.settings)
         for _ in received:
             if upload.chunks and not is_whole:
                 threading.Thread(target=_drain, args=(received,), name="upload", daemon=True).start()

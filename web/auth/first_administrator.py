@@ -44,4 +44,4 @@ def base_address(settings: Settings) -> str:
     host = settings.host
     if host in _EVERY_ADDRESS:
         host = next(iter(settings.listed_hosts), "127.0.0.1")
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -5,15 +5,22 @@ import itertools
 import resource
 import runpy
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from gunicorn import glogging
 
+from jobs.errors import UnusableCertificate
 from jobs.logs import configure_logging
 from jobs.settings import get_settings
+from jobs.tls import check_certificate
 
 _settings = get_settings()
+try:
+    check_certificate(_settings)
+except UnusableCertificate as error:
+    sys.exit(f"scoreline: {error}")
 
 # Raise the limit of open files, within reason: each connection needs one, and perhaps another one to Redis.
 _, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -33,6 +40,7 @@ class ServerLog(glogging.Logger):
 
 
 bind = [f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"]
+certfile, keyfile = (path and str(path) for path in (_settings.tls_certificate, _settings.tls_key))
 # Loaded by path: importing the package ``web`` would load the application into the master process.
 _worker_module = Path(__file__).with_name("gunicorn_worker.py")
 worker_class = runpy.run_path(str(_worker_module), run_name="gunicorn_worker")["BufferedThreadWorker"]

@@ -13,6 +13,7 @@ import re
 import select
 import selectors
 import socket
+import ssl
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,8 +22,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn.http import errors
+from gunicorn.http import errors, get_parser
 from gunicorn.http.unreader import SocketUnreader
+from gunicorn.sock import ssl_context
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 # Time limit for the head of a request, and for a small body.
@@ -83,12 +85,19 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no typ
 
     def _await_data(self) -> None:
         """Wait for data with ``poll``: the socket's timeout cannot be changed, since it also applies to writes."""
+        if _decrypted_bytes(self.sock):
+            return
         timeout = self.sock.gettimeout()
         seconds = self._left if timeout is None else min(self._left, timeout)
         poller = select.poll()
         poller.register(self.sock, select.POLLIN)
         if not poller.poll(max(0.0, seconds) * 1000):
             raise TimeoutError("no data arrived")
+
+
+def _decrypted_bytes(sock: socket.socket) -> int:
+    """Return how many bytes TLS has decrypted already, which ``poll`` does not see."""
+    return sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
@@ -104,6 +113,8 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
     def init(self) -> None:
         """Create the parser, with an unreader that enforces the pace."""
         if not self.initialized:
+            # Otherwise gunicorn would wrap a socket in TLS here, and wait for the handshake.
+            self.parser = get_parser(self.cfg, self.sock, self.client)
             super().init()
             self.parser.unreader = PacedUnreader(self.sock, self._pace_seconds)
 
@@ -144,10 +155,24 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
         """Read without blocking: None if there is nothing, empty at the end of the stream or on an error."""
         try:
             return bytes(self.sock.recv(_BLOCK_BYTES))
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except OSError:
             return b""
+
+    def take_received(self) -> bytes:
+        """Return what has been received after the request that was handled."""
+        rest = bytes(self.parser.unreader.take_buffered())
+        left = _decrypted_bytes(self.sock)
+        return rest + bytes(self.sock.recv(left)) if left else rest
+
+    def end_sending(self) -> None:
+        """Tell the client that nothing more is sent."""
+        self.sock.setblocking(False)
+        if isinstance(self.sock, ssl.SSLSocket):
+            with suppress(OSError, ValueError):  # the client's own goodbye is not waited for
+                self.sock.unwrap()
+        self.sock.shutdown(socket.SHUT_WR)
 
 
 class _Threads(ThreadPoolExecutor):
@@ -176,9 +201,12 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
         self._incoming: dict[Connection, None] = {}
         self._closing: dict[Connection, None] = {}
         self._next_check = 0.0
+        self._tls: ssl.SSLContext | None = None
 
     def init_process(self) -> None:
         """Serve until shutdown."""
+        if self.cfg.is_ssl:
+            self._tls = ssl_context(self.cfg)
         self.cfg.set("graceful_timeout", _RELOAD_SECONDS)
         super().init_process()
 
@@ -211,6 +239,14 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
         # All places are taken: the connection that has waited longest without a complete request makes room.
         if self.nr_conns >= self.worker_connections and self._incoming:
             self._close_incoming(next(iter(self._incoming)))
+        try:
+            if self._tls is not None:
+                # The handshake is part of reading, which does not block.
+                client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # the client has gone
+            self.nr_conns -= 1
+            client.close()
+            return
         conn = Connection(self.pace_seconds, self.cfg, client, address, listener.getsockname())
         conn.await_request(b"")
         try:
@@ -257,7 +293,7 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
                 self._close_gently(conn)
             elif result is _INCOMPLETE:
                 self._listen(conn)
-            elif rest := conn.parser.unreader.take_buffered():
+            elif rest := conn.take_received():
                 conn.sock.setblocking(False)
                 conn.await_request(rest)
                 self.enqueue_req(conn)
@@ -314,8 +350,7 @@ class BufferedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has n
     def _close_gently(self, conn: Connection) -> None:
         """Shut down the sending side, and close once the client has closed too or some seconds have passed."""
         try:
-            conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
+            conn.end_sending()
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
         except OSError:
             self._close(conn)

@@ -50,11 +50,14 @@ def named_hosts(environ: Mapping[str, Any]) -> list[str]:
     return [host for host in (original, environ.get("HTTP_HOST", "")) if host is not None]
 
 
-def may_stop_the_body(environ: Mapping[str, Any], settings: Settings) -> bool:
-    """Return whether a request seems to come through a proxy.
+def must_be_received_first(environ: Mapping[str, Any], settings: Settings) -> bool:
+    """Return whether the body of a request has to be received as a whole before the response begins.
 
-    Some, such as nginx, pass on nothing more of the request's body once the response has begun.
+    Some proxies, such as nginx, pass on nothing more of the body once the response has begun. And where the web itself
+    speaks TLS, two threads may not use the connection at once, one to read and one to write: OpenSSL forbids it.
     """
+    if settings.tls_certificate:
+        return True
     # As nginx asks unless told otherwise; a client of HTTP/1.0 need not say that it closes the connection.
     as_nginx = environ.get("SERVER_PROTOCOL") == "HTTP/1.0" and environ.get("HTTP_CONNECTION", "").lower() == "close"
     return bool(as_nginx or settings.trusted_proxies_count or any(environ.get(name) for name in _SIGNS_OF_A_PROXY))

@@ -8,7 +8,7 @@ from flask import Flask, request
 from pydantic import ValidationError
 
 from jobs.settings import Settings
-from web.server.proxies import may_stop_the_body, named_hosts, trust_proxies
+from web.server.proxies import must_be_received_first, named_hosts, trust_proxies
 
 FORWARDED = {
     "X-Forwarded-For": "203.0.113.1, 192.0.2.7",
@@ -86,9 +86,12 @@ def test_both_the_forwarded_host_and_the_one_that_came_have_to_be_the_services_o
     ({"SERVER_PROTOCOL": "HTTP/1.1", "HTTP_VIA": "1.1 cache"}, {}, True),
     ({"SERVER_PROTOCOL": "HTTP/1.1", "HTTP_X_FORWARDED_FOR": "192.0.2.7"}, {}, True),
     ({"SERVER_PROTOCOL": "HTTP/1.1"}, {"proxies": 1}, True),
+    ({"SERVER_PROTOCOL": "HTTP/1.1"}, {"tls_certificate": __file__, "tls_key": __file__}, True),
 ])  # fmt: skip
-def test_proxies_are_recognised_by_what_they_add(environ: dict[str, str], settings: dict[str, Any], may: bool) -> None:
-    assert may_stop_the_body(environ, Settings(**settings)) is may
+def test_a_body_comes_first_through_proxies_and_tls(
+    environ: dict[str, str], settings: dict[str, Any], may: bool
+) -> None:
+    assert must_be_received_first(environ, Settings(**settings)) is may
 
 
 def test_what_is_no_network_is_refused() -> None:
