@@ -27,11 +27,11 @@ class CannotBackUp(JobsError):
     """Raised when there is nothing to copy, or no place to copy it to; the message says what to change."""
 
 
-def back_up(settings: Settings, target: Path) -> int:
-    """Copy jobs and models into a new folder; return the size of the append-only files in bytes.
+def back_up(settings: Settings, target: Path, without_database: bool = False) -> int:
+    """Copy jobs, models and the database into a new folder; return the size of the append-only files in bytes.
 
     Raises:
-        CannotBackUp: there is no data, it is on another server, or the target exists.
+        CannotBackUp: there is no data, some of it is elsewhere, or the target exists.
     """
     if settings.redis_url is not None:
         raise CannotBackUp(
@@ -39,6 +39,12 @@ def back_up(settings: Settings, target: Path) -> int:
             f"and copy the folder {settings.models_dir} as well"
         )
     source = data_folder(settings)
+    own = settings.model_copy(update={"database_url": None}).database_location
+    if settings.database_location != own and not without_database:
+        raise CannotBackUp(
+            "SCORELINE_DATABASE_URL names a database outside the data folder, with the history and the users: back it "
+            "up by its own means, and the rest with --without-database"
+        )
     if target.exists():
         raise CannotBackUp(f"{target} exists already: name a new folder")
     part = target.with_name(f"{target.name}.part")
@@ -95,10 +101,14 @@ def main() -> int:
         prog="python -m ops.backup", description="Back up the data folder of a running service."
     )
     parser.add_argument("folder", type=Path, help="where to; must not exist yet")
-    target = parser.parse_args().folder.resolve()
+    parser.add_argument(
+        "--without-database", action="store_true", help="leave out a database that is not in the data folder"
+    )
+    options = parser.parse_args()
+    target = options.folder.resolve()
     os.umask(0o077)
     try:
-        size = back_up(get_settings(), target)
+        size = back_up(get_settings(), target, options.without_database)
     except (CannotBackUp, CannotStart, OSError, sqlite3.Error) as error:
         print(f"scoreline: {error}", file=sys.stderr)
         return 1

@@ -121,3 +121,15 @@ def test_the_history_is_in_the_copy_though_it_is_written_on(tmp_path: Path) -> N
     with closing(sqlite3.connect(copy / "scoreline.db")) as history:
         assert history.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert history.execute("SELECT count(DISTINCT number) FROM jobs").fetchone() == (100,)
+
+
+@pytest.mark.parametrize("url", ["postgresql://scoreline@db.example/scoreline", "sqlite:////srv/history/scoreline.db"])
+def test_a_database_elsewhere_is_not_left_out_without_a_word(tmp_path: Path, url: str) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=url)
+    with running(settings.data_dir) as store:
+        finished_job(store, b"1\n")
+        with pytest.raises(CannotBackUp, match="SCORELINE_DATABASE_URL names a database outside the data folder"):
+            back_up(settings, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+        assert back_up(settings, tmp_path / "copy", without_database=True) > 0
+    assert not (tmp_path / "copy" / "scoreline.db").exists()
