@@ -158,14 +158,14 @@ class JobStore(ConversionStore):
             pipe.unlink(*JobKeys.of(job_id).all())
             pipe.zrem(keys.UNFINISHED, job_id)
             pipe.zrem(keys.JOBS, job_id)
-            pipe.publish(keys.CHANGES, job_id)
+            pipe.publish(keys.changes(job_id), "")
             pipe.execute()
 
     # The reconciler
 
     def is_turn_to_reconcile(self, node: str) -> bool:
         """Return whether this process holds the reconciler lock; it passes on after a few seconds of silence."""
-        seconds = keys.ALIVE_SECONDS
+        seconds = keys.LOCK_SECONDS
         if self.redis.set(keys.RECONCILER, node, nx=True, ex=seconds):
             return True
         # The lock may pass on between these commands. Two reconcilers at once do no harm: their scripts are atomic.

@@ -28,11 +28,11 @@ local function ended(state)
     return state == 'succeeded' or state == 'failed' or state == 'canceled'
 end
 
--- Notes that the job has changed and wakes the web processes that wait for it.
+-- Notes that the job has changed and wakes the web processes in which somebody follows it.
 local function publish_change(id, at)
     redis.call('HSET', JOB, 'changed', at)
     redis.call('HINCRBY', JOB, 'revision', 1)
-    redis.call('PUBLISH', CHANGES, id)
+    redis.call('PUBLISH', CHANGES .. id, '')
 end
 
 -- Returns 'first <job id> <fingerprint>' if the idempotency key belongs to a job that still exists, else nil.
