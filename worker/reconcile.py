@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from functools import partial
 
 import structlog
@@ -11,6 +12,7 @@ from jobs.availability import redis_availability
 from jobs.logs import configure_logging
 from jobs.messages import Predict
 from jobs.settings import get_settings
+from jobs.store import keys
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
@@ -24,11 +26,9 @@ INTERVAL_SECONDS = 1.0
 
 
 def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender) -> int:
-    """Run one round; return the number of tasks sent again."""
-    chunks = list(store.overdue())
-    for job_id, chunk in chunks:
-        log.warning("chunk sent again", job_id=job_id, chunk=chunk)
-        sender.score_chunks(job_id, [chunk])
+    """Run one round; return the number of tasks sent."""
+    chunks = store.overdue()
+    sender.score(chunks)
     ids = predictions.overdue()
     if ids:
         log.warning("predictions sent again", predictions=len(ids))
@@ -42,12 +42,15 @@ def run(stop: threading.Event) -> None:
     redis = connect(settings)
     store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
     sender, heartbeat = TaskSender(redis, settings), Heartbeat(redis, "reconciler", Node.of_this_process())
+    beat_again = 0.0
     while not stop.wait(INTERVAL_SECONDS):
         try:
             # Of several reconcilers, one at a time works; the others are ready to take over.
             if store.is_turn_to_reconcile(heartbeat.node):
                 reconcile(store, predictions, sender)
-            heartbeat.beat()
+            if time.monotonic() > beat_again:
+                heartbeat.beat()
+                beat_again = time.monotonic() + keys.HEARTBEAT_SECONDS
             redis_availability.record_success()
         except RedisError as error:
             redis_availability.record_failure(error)

@@ -13,7 +13,7 @@ redis.call('HDEL', INPUT, conversion)
 for number = 0, blocks - 1 do redis.call('HDEL', INPUT, 'source:' .. number) end
 redis.call('ZREM', INFLIGHT, conversion)
 redis.call('HDEL', LEASES, conversion)
-for _, kind in ipairs({'at:', 'failures:', 'lost:', 'sent:', 'claimed:'}) do
+for _, kind in ipairs({'at:', 'failures:', 'lost:', 'sent:', 'missed:', 'claimed:'}) do
     redis.call('HDEL', COUNTS, kind .. conversion)
 end
 local at = now()

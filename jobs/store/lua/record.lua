@@ -20,7 +20,7 @@ redis.call('HDEL', INPUT, chunk, chunk .. ':output', chunk .. ':rejects')
 redis.call('ZREM', INFLIGHT, chunk)
 redis.call('HDEL', LEASES, chunk)
 local claimed = redis.call('HGET', COUNTS, 'claimed:' .. chunk)
-for _, kind in ipairs({'at:', 'failures:', 'lost:', 'sent:', 'claimed:'}) do
+for _, kind in ipairs({'at:', 'failures:', 'lost:', 'sent:', 'missed:', 'claimed:'}) do
     redis.call('HDEL', COUNTS, kind .. chunk)
 end
 redis.call('HDEL', COUNTS, 'unable') -- a worker that can load the model lives

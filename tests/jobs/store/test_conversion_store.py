@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.messages import CONVERSION, InputChunk
+from jobs.messages import CONVERSION, InputChunk, ScoreChunk
 from jobs.state import JobState
 from jobs.store.chunks import NewJob, ScoredChunk
 from jobs.store.conversion_store import ConversionLost
@@ -69,7 +69,7 @@ def test_a_second_converter_takes_over_where_the_first_went_silent(store: JobSto
     assert store.claim(job_id, CONVERSION, "second") is None
     store.append_converted(job_id, first.owner, 0, rows(0), 0.4)
     store.append_converted(job_id, first.owner, 1, rows(1), 0.8)
-    wait_until(lambda: (job_id, CONVERSION) in set(store.overdue()))
+    wait_until(lambda: ScoreChunk(job_id, CONVERSION) in store.overdue())
     second = store.claim(job_id, CONVERSION, "second")
     assert second
     assert (second.attempt, second.lost) == (1, 1)
