@@ -81,6 +81,10 @@ class RateLimited(TooMany):
         self.policy, self.quota, self.window = policy, quota, window
 
 
+class NotDurable(JobsError):
+    """Raised when the store may not keep an upload: it has lost a part, or too few replicas have confirmed it."""
+
+
 class UploadEnded(JobsError):
     """Raised when the job of an upload was canceled or failed before the upload was complete."""
 

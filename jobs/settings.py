@@ -13,6 +13,8 @@ from pydantic import Field, FilePath, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.store.address import StoreAddress
+
 MIB = 1024 * 1024
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, including the terminating NUL.
 _MAX_SOCKET_PATH = 100
@@ -36,12 +38,18 @@ class Settings(BaseSettings):
         None,
         description="comma-separated host names and addresses that the web accepts besides loopback and `HOST`",
     )
-    redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
+    redis_url: str | None = Field(
+        None,
+        description="Redis or Valkey to use, see `docs/store.md`; unset: an embedded server is started",
+    )
     redis_ca: FilePath | None = Field(
-        None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
+        None, description="certificate authorities of a server with TLS, a PEM file; unset: the system's"
     )
     store_risks: Literal["refuse", "accept"] = Field(
         "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
+    )
+    store_replicas: int = Field(
+        0, ge=0, description="how many replicas must have a job before its upload is acknowledged"
     )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     database_url: str | None = Field(
@@ -136,6 +144,16 @@ class Settings(BaseSettings):
             if former in os.environ:
                 raise PydanticCustomError("renamed_setting", f"{former} is now called {name}; set that instead")
         return values
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_store(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                StoreAddress.parse(url)
+            except ValueError as error:
+                raise PydanticCustomError("bad_store", "{reason}", {"reason": str(error)}) from None
+        return url
 
     @field_validator("hosts")
     @classmethod

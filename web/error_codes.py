@@ -284,8 +284,15 @@ _SERVICE = (
         "store_unsuitable",
         (503,),
         "The configured Redis or Valkey server could lose jobs: it has no append-only file, evicts keys, is too old or "
-        "is a cluster.",
+        "refuses the rights that are needed.",
         "Contact the administrator; the detail names the server setting to change.",
+    ),
+    ErrorCode(
+        "not_durable",
+        (503,),
+        "The store may not keep what was sent: too few replicas confirmed it in time, or its primary failed over. "
+        "No job was created.",
+        "Send it again after the seconds in Retry-After.",
     ),
     ErrorCode(
         "store_unavailable",

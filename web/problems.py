@@ -17,6 +17,7 @@ from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatab
 from jobs.availability import redis_availability
 from jobs.errors import (
     Detail,
+    NotDurable,
     RateLimited,
     StoreFull,
     TooManyJobs,
@@ -60,6 +61,7 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
     UnsuitableStore: ("store_unsuitable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
+    NotDurable: ("not_durable", HTTPStatus.SERVICE_UNAVAILABLE, 2, None),
     StillUploading: ("still_uploading", HTTPStatus.CONFLICT, 2, None),
     UploadEnded: ("job_ended", HTTPStatus.CONFLICT, None, None),
     UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),

@@ -73,6 +73,7 @@ class JobField(StrEnum):
     OWNER = "owner"  # id of the user; empty: nobody
     OWNER_NAME = "owner_name"
     VISIBILITY = "visibility"
+    CONFIRMED = "confirmed"  # how often replicas were asked to confirm the job before it was acknowledged
     FINGERPRINT = "fingerprint"  # of the body and parameters, for the idempotency key
 
 

@@ -38,7 +38,7 @@ class SourceFile:
     def __init__(self, store: JobStore, settings: Settings, kind: Format) -> None:
         self.kind, self.job_id = kind, ""
         self._store, self._settings = store, settings
-        self._buffer, self._blocks, self._size = bytearray(), 0, 0
+        self._buffer, self.blocks, self._size = bytearray(), 0, 0
         # A copy for the check, on disk: many uploads may come in at once.
         self._copy: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115 - closed once it is checked or too large
 
@@ -57,10 +57,10 @@ class SourceFile:
 
     def _store_block(self, block: bytes) -> None:
         # Before the first block, ``check_room`` has just looked.
-        if self._blocks:
+        if self.blocks:
             self._store.check_memory()
-        self._store.append_source(self.job_id, self._blocks, block)
-        self._blocks += 1
+        self._store.append_source(self.job_id, self.blocks, block)
+        self.blocks += 1
 
     def finish(self, options: ScoringOptions, sheet: str | None) -> None:
         """Store the rest, once all form fields are known.

@@ -121,7 +121,7 @@ class Upload:
         """Receive the body, yielding after each block. The job is durable once the iteration ends.
 
         Raises:
-            UploadRefused, UploadForgotten, StoreFull: nothing is left behind.
+            UploadRefused, UploadForgotten, StoreFull, NotDurable: nothing is left behind.
         """
         try:
             kind = self._body.detect_format()
@@ -269,7 +269,10 @@ class Upload:
             codec=self._encoding[1],
             fingerprint=fingerprint(self._digest, self._form) if idempotency_key else None,
             options=self._final_options() if self._body.fields_may_follow else None,
+            chunks=None if self._source else self._chunks,
+            blocks=self._source.blocks if self._source else 0,
         )
+        self._store.confirm_or_remove(self.job_id)
         seconds = round(time.monotonic() - self._began, 3)
         known = {
             "job_id": self.job_id,

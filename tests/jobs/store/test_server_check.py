@@ -17,7 +17,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
-from jobs.store.server_check import StoreCheck, _faults
+from jobs.store.server_check import StoreCheck, find_faults
 from model.catalog import Catalog
 from ops.embedded import server_binary
 from tests.stack import CSV, ROOT, free_port, wait_until
@@ -92,7 +92,9 @@ def test_a_server_without_config_is_judged_by_info(redis: Any, own: Settings) ->
 def test_a_cluster_is_refused_even_where_risks_are_accepted(tmp_path: Path) -> None:
     with running_server(tmp_path, **{"cluster-enabled": "yes"}) as settings, connect(settings) as redis:
         accepting = settings.model_copy(update={"store_risks": "accept"})
-        assert StoreCheck(redis, accepting).faults() == ["it is a cluster, and a job's keys must lie on one server"]
+        assert StoreCheck(redis, accepting).faults() == [
+            "it is part of a cluster, whose address begins with cluster:// instead of redis://"
+        ]
 
 
 @pytest.mark.parametrize(("info", "reason"), [
@@ -100,7 +102,7 @@ def test_a_cluster_is_refused_even_where_risks_are_accepted(tmp_path: Path) -> N
     ({"redis_version": "7.2.4", "role": "slave"}, "it is a replica, which takes no writes"),
 ])  # fmt: skip
 def test_other_unsuitable_servers_are_refused_too(info: dict[str, str], reason: str) -> None:
-    assert _faults(info) == [reason]
+    assert find_faults(info) == [reason]
 
 
 def test_risks_can_be_accepted_with_a_warning(lossy: Settings) -> None:
