@@ -19,8 +19,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 # The first version whose scripts have flags (``#!lua flags=allow-oom``).
 _MIN_VERSION = (7, 0)
-# What the server says of a command in a script that its user may not run. Outside of scripts, it has a code.
-_NO_RIGHT = "user executing the script"
+# What Redis and Valkey say of a command in a script that the user may not run. Outside of scripts, they have a code.
+_NO_RIGHT = ("The user executing the script", "ACL failure in script")
 
 
 def refuse_unsuitable_store(settings: Settings) -> None:
@@ -81,7 +81,7 @@ class StoreCheck:
             try:
                 register_script(self._redis, "check_rights")(keys=[keys.RIGHTS])
             except ResponseError as error:
-                if _NO_RIGHT not in str(error):
+                if not any(words in str(error) for words in _NO_RIGHT):
                     raise
                 faults.append(_lacking(error))
         return faults
@@ -95,7 +95,7 @@ class StoreCheck:
 
 
 def _lacking(error: ResponseError) -> str:
-    return f"its user lacks a right: {error}"
+    return f"its user lacks a right: {str(error).partition(' script:')[0].removesuffix('.')}"
 
 
 def adopt_former_keys(redis: Redis) -> None:

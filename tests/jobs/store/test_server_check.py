@@ -1,6 +1,7 @@
 """A server that would lose jobs is refused by launcher, web, workers and reconciler."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,34 @@ def test_a_server_without_config_is_judged_by_info(redis: Any, own: Settings) ->
         assert StoreCheck(limited, guest).faults() == []
         redis.config_set("appendonly", "no")
         assert len(StoreCheck(limited, guest).faults()) == 1
+
+
+def as_guest(redis: Any, own: Settings, password: str = "x", **rights: Any) -> Settings:
+    """Settings of a user of the server with these rights."""
+    redis.acl_setuser("guest", enabled=True, reset=True, passwords=["+x"], **rights)
+    return own.model_copy(update={"redis_url": own.store_url.replace("unix://", f"unix://guest:{password}@")})
+
+
+OWN_KEYS = {"keys": ["{scoreline}:*"], "channels": ["{scoreline}:*"]}
+
+
+@pytest.mark.parametrize(("rights", "reason"), [
+    ({"commands": ["-@all", "+ping"], **OWN_KEYS}, r"its user lacks a right: .*'info'.*"),
+    ({"commands": ["+@all", "-publish"], **OWN_KEYS}, r"its user lacks a right: .*"),
+    ({"commands": ["+@all"], "keys": ["other:*"], "channels": ["*"]}, r"its user lacks a right: .*"),
+    ({"commands": ["+@all"], "keys": ["*"], "channels": ["other:*"]}, r"its user lacks a right: .*"),
+])  # fmt: skip
+def test_a_user_without_the_rights_is_refused(redis: Any, own: Settings, rights: dict[str, Any], reason: str) -> None:
+    guest = as_guest(redis, own, **rights)
+    with connect(guest) as limited:
+        [found] = StoreCheck(limited, guest).faults()
+    assert re.fullmatch(reason, found), found
+
+
+def test_a_wrong_password_is_refused(redis: Any, own: Settings) -> None:
+    guest = as_guest(redis, own, password="y", commands=["+@all"], **OWN_KEYS)
+    with connect(guest) as nobody:
+        assert StoreCheck(nobody, guest).faults() == ["it refuses the user name or the password"]
 
 
 def test_a_cluster_is_refused_even_where_risks_are_accepted(tmp_path: Path) -> None:
