@@ -23,7 +23,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def upload() -> bytes:
-    lines = (f"{n},{17 + n % 75},{RECORD}" for n in range(1, ROWS + 1))
+    lines = (f"{n},{17 + n % 70},{RECORD}" for n in range(1, ROWS + 1))
     return "\n".join([HEADER, *lines, ""]).encode()
 
 
