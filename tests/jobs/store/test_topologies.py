@@ -143,8 +143,8 @@ def test_a_replica_of_a_cluster_takes_over(cluster: Cluster) -> None:
 def test_a_cluster_behind_the_address_of_one_server_is_refused(cluster: Cluster) -> None:
     settings = Settings(redis_url=f"redis://{cluster.owner.address}", store_risks="accept")
     with connect(settings) as redis:
-        [fault] = StoreCheck(redis, settings).faults()
-    assert fault == "it is part of a cluster, whose address begins with cluster:// instead of redis://"
+        faults = StoreCheck(redis, settings).faults()
+    assert faults[0] == "it is part of a cluster, whose address begins with cluster:// instead of redis://"
 
 
 def ours(settings: Settings) -> None:
