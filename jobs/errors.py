@@ -50,6 +50,18 @@ class StoreFull(JobsError):
     """Raised when Redis is too full to take another upload."""
 
 
+class StorageFull(StoreFull):
+    """Raised when the object store has no room."""
+
+
+class StorageUnavailable(JobsError):
+    """Raised when the object store does not answer, refuses access, or is not the one that was used before."""
+
+
+class DamagedBlob(JobsError):
+    """Raised when bytes that were stored are gone or were altered."""
+
+
 class UnsuitableStore(JobsError):
     """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
 

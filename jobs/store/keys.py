@@ -20,6 +20,7 @@ UNFINISHED = (
 CHANGES = f"{PREFIX}changes:"  # prefix of a channel per job, on which each change is told
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered predictions by the time to send them again
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
+BLOBS = f"{PREFIX}blobs"  # sorted set: the keys of all blobs; lives as long as these
 WINDOW = f"{PREFIX}window"  # string: chunks that the live bulk workers may have in flight; WINDOW_SECONDS
 RIGHTS = f"{PREFIX}rights"  # hash: written, to find out whether that is allowed, and deleted at once
 RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; LOCK_SECONDS
@@ -131,6 +132,11 @@ def prediction(prediction_id: str) -> str:
 def reply(reply_to: str) -> str:
     """Return the key of the list that receives the answers to one batch of a web process; REPLY_SECONDS."""
     return f"{PREFIX}reply:{reply_to}"
+
+
+def blob(key: str) -> str:
+    """Return the key of a blob's string; it lives until the blob is deleted."""
+    return f"{PREFIX}blob:{key}"
 
 
 def alive(role: str) -> str:
