@@ -55,7 +55,11 @@ class StorageFull(StoreFull):
 
 
 class StorageUnavailable(JobsError):
-    """Raised when the object store does not answer, refuses access, or is not the one that was used before."""
+    """Raised when the object store cannot be used."""
+
+
+class UnsuitableStorage(StorageUnavailable):
+    """Raised when the object store does not exist, refuses access, or is not the one that was used before."""
 
 
 class DamagedBlob(JobsError):

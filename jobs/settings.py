@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     store_replicas: int = Field(
         0, ge=0, description="how many replicas must have a job before its upload is acknowledged"
     )
+    storage_url: str | None = Field(
+        None,
+        description="where the bytes of jobs lie: `s3://bucket/folder`, `gs://bucket/folder`, `az://container/folder` "
+        "or `file:///shared/folder`; unset: in the Redis or Valkey server",
+    )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     database_url: str | None = Field(
         None,

@@ -16,7 +16,14 @@ from jobs.settings import Settings
 from ops.embedded import CannotStart
 from ops.output import Output
 from ops.readiness import announce
-from ops.start_checks import check_address, check_store, load_settings, lock_data_folder, upgrade_database
+from ops.start_checks import (
+    check_address,
+    check_storage,
+    check_store,
+    load_settings,
+    lock_data_folder,
+    upgrade_database,
+)
 from ops.supervisor import Supervisor
 
 STORE = "store"
@@ -43,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         lock = lock_data_folder(settings)
         check_address(settings)
         check_store(settings)
+        check_storage(settings)
         upgrade_database()
         return asyncio.run(_run(settings, commands, lock))
     except CannotStart as error:

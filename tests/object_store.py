@@ -44,7 +44,7 @@ class ObjectServer:
 
     def create_bucket(self, name: str) -> str:
         """Create a bucket; its address."""
-        httpx.put(f"{self.url}/{name}").raise_for_status()
+        httpx.put(f"{self.url}/{name}", timeout=60).raise_for_status()
         return f"s3://{name}/data"
 
     def _answers(self) -> bool:

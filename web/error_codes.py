@@ -4,6 +4,7 @@ from web.access_error_codes import ACCESS
 from web.correction_codes import CORRECTIONS
 from web.error_code import ErrorCode
 from web.fault_codes import FAULTS
+from web.storage_codes import STORAGE
 
 _REQUESTS = (
     ErrorCode(
@@ -328,7 +329,7 @@ _OUTCOMES = (
 ERROR_CODES = {
     str(error.code): error
     for error in sorted(
-        (*_REQUESTS, *ACCESS, *_FILES, *_JOBS, *CORRECTIONS, *_MODELS, *_SERVICE, *_OUTCOMES, *FAULTS),
+        (*_REQUESTS, *ACCESS, *_FILES, *_JOBS, *CORRECTIONS, *_MODELS, *_SERVICE, *STORAGE, *_OUTCOMES, *FAULTS),
         key=lambda error: error.code,
     )
 }

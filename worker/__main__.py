@@ -21,6 +21,7 @@ from jobs.settings import get_settings
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.server_check import refuse_unsuitable_store
+from jobs.store.storage_check import refuse_unsuitable_storage
 from worker.celery_app import app
 from worker.models import import_explainers, scorer
 
@@ -41,6 +42,7 @@ def main() -> None:
     configure_logging(settings, queue.value)
     after_setup_task_logger.connect(_propagate_celery_logs, weak=False)
     refuse_unsuitable_store(settings)
+    refuse_unsuitable_storage(settings)
     scorer()
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:

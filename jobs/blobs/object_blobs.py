@@ -16,7 +16,8 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import from_url
 
-from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable
+from jobs.blobs.address import MARK_FOLDER, without_secrets
+from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, UnsuitableStorage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +25,7 @@ T = TypeVar("T")
 SCHEMES = ("s3", "gs", "az", "file")
 _MAX_RETRIES = 2
 _PAGE = 1000
-# A chunk has a few megabytes: a connection that takes longer has stalled.
+# A chunk has a few megabytes.
 _REQUEST_SECONDS = 60
 # What file systems and services say when there is no room.
 _FULL = re.compile(
@@ -41,20 +42,24 @@ _users: set[int] = set()
 
 
 class ObjectBlobs:
-    """Blobs below an address. ``seconds`` limits how long a connection may take, and retries together."""
+    """Blobs below an address. ``seconds`` limits how long connecting may take; a server may be silent for longer."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._url = url
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES or (parts.scheme == "file" and (parts.netloc or not parts.path)):
-            raise StorageUnavailable(
-                f"{_without_query(url)!r} is not an address of blob storage: s3://bucket/folder, gs://bucket/folder, "
+            raise UnsuitableStorage(
+                f"{without_secrets(url)!r} is not an address of blob storage: s3://bucket/folder, gs://bucket/folder, "
                 "az://container/folder or file:///folder"
             )
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         if self._folder and not self._folder.is_dir():
-            raise StorageUnavailable(f"there is no folder {self._folder}; create it, or mount it")
-        client = {"connect_timeout": timedelta(seconds=seconds), "timeout": timedelta(seconds=_REQUEST_SECONDS)}
+            raise UnsuitableStorage(f"there is no folder {self._folder}; create it, or mount it")
+        client = {
+            "connect_timeout": timedelta(seconds=seconds),
+            "read_timeout": timedelta(seconds=4 * seconds),
+            "timeout": timedelta(seconds=_REQUEST_SECONDS),
+        }
         backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1)}
         options: dict[str, Any] = {"automatic_cleanup": True} if self._folder else {
             # An endpoint in the environment may have no TLS; those of the providers all have it.
@@ -63,10 +68,12 @@ class ObjectBlobs:
                 "max_retries": _MAX_RETRIES, "retry_timeout": timedelta(seconds=2 * seconds), "backoff": backoff
             },
         }  # fmt: skip
+        self._known = _identity(self._folder) if self._folder else None
         self._store = self._call(lambda: from_url(url, **options))
 
     def put(self, key: str, content: bytes) -> None:
         """Store a blob."""
+        self._check_mounted()
         try:
             self._call(obstore.put, self._store, key, content, use_multipart=False)
         except FileNotFoundError as error:
@@ -112,7 +119,7 @@ class ObjectBlobs:
 
     @property
     def _place(self) -> str:
-        return _without_query(self._url)
+        return without_secrets(self._url)
 
     def _delete_one(self, key: str) -> None:
         try:
@@ -124,9 +131,15 @@ class ObjectBlobs:
         try:
             return self._call(read)
         except FileNotFoundError as error:
-            if _NO_BUCKET.search(str(error)) or (self._folder and not self._folder.is_dir()):
+            if _NO_BUCKET.search(str(error)):
                 raise self._unavailable(error) from error
+            self._check_mounted()
             raise DamagedBlob(f"{key} is gone from {self._place}") from error
+
+    def _check_mounted(self) -> None:
+        """Check that a folder is the one that it was, or another mount of it; an empty one lies below a lost mount."""
+        if self._folder and _identity(self._folder) != self._known and not (self._folder / MARK_FOLDER).is_dir():
+            raise StorageUnavailable(f"there is no storage in the folder {self._folder} any longer; mount it again")
 
     def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of obstore; raise ``StorageFull``, ``StorageUnavailable`` or FileNotFoundError."""
@@ -143,26 +156,24 @@ class ObjectBlobs:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> StorageUnavailable:
-        return StorageUnavailable(f"{self._place} {_reason(error)}")
+        """Return in one line why an object store did not do what it was asked for; nothing of its long text."""
+        text = str(error).partition("Debug source")[0]
+        if _NO_BUCKET.search(text):
+            return UnsuitableStorage(f"{self._place} does not exist")
+        if system := _SYSTEM.search(text):
+            return UnsuitableStorage(f"{self._place} cannot be used: {system[1].lower()}")
+        named = " ".join(match[1].strip() for match in (_STATUS.search(text), _CODE.search(text)) if match)
+        if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+            return UnsuitableStorage(f"{self._place} refuses access: check the credentials and their rights ({named})")
+        return StorageUnavailable(f"{self._place} {f'answers {named}' if named else 'does not answer'}")
 
 
-def _reason(error: Exception) -> str:
-    """Return in a few words why an object store did not do what it was asked for; nothing of its long text."""
-    text = str(error).partition("Debug source")[0]
-    if _NO_BUCKET.search(text):
-        return "does not exist"
-    if system := _SYSTEM.search(text):
-        return f"cannot be used: {system[1].lower()}"
-    named = " ".join(match[1].strip() for match in (_STATUS.search(text), _CODE.search(text)) if match)
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
-        return f"refuses access: check the credentials and their rights ({named})"
-    return f"answers {named}" if named else "does not answer"
-
-
-def _without_query(url: str) -> str:
-    """Return an address without its query and user, which may hold secrets."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _sync(path: Path) -> None:

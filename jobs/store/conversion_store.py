@@ -49,19 +49,26 @@ class ConversionStore(ChunkStore):
 
         Raises:
             UploadForgotten, UploadEnded, NotDurable: the upload cannot go on.
+            StorageFull, StorageUnavailable: the block could not be written to the object store.
         """
+        stored = self.payloads.put(job_id, f"source/{number}", compress(block))
         blocks = InputChunk(0, number + 1, b"").encode()
         idle = self._settings.upload_idle_seconds
-        check_upload(self._run("append_source", job_id, number, compress(block), blocks, CONVERSION, idle))
+        check_upload(self._run("append_source", job_id, number, stored, blocks, CONVERSION, idle))
 
     # Workers
 
     def source_block(self, job_id: str, number: int) -> bytes:
-        """Return a block of an upload; raise ``ConversionLost`` if it is gone."""
+        """Return a block of an upload.
+
+        Raises:
+            ConversionLost: the job is gone.
+            DamagedBlob, StorageUnavailable: the object store has lost the block, or does not answer.
+        """
         block = self.redis.hget(JobKeys.of(job_id).input, f"source:{number}")
         if block is None:
             raise ConversionLost("the file is gone")
-        return decompress(block)
+        return decompress(self.payloads.get(block))
 
     def begin_conversion(self, job_id: str, owner: str, fields: Mapping[JobField, Encoded]) -> None:
         """Note the header of the file; raise ``ConversionLost`` if ``owner`` does not hold the conversion."""
@@ -84,7 +91,7 @@ class ConversionStore(ChunkStore):
             owner,
             lease,
             number,
-            chunk.encode(),
+            self.payloads.put(job_id, str(number), chunk.encode()),
             self._window(),
             lease,
             progress,
@@ -101,7 +108,9 @@ class ConversionStore(ChunkStore):
             ConversionLost: ``owner`` does not hold the conversion, or the store has lost one of the chunks.
         """
         arguments = (job_id, CONVERSION, owner, self._window(), self._settings.lease_seconds, blocks, chunks)
-        return _sent(job_id, self._run("end_conversion", job_id, *arguments, *_flat(fields)))
+        sent = _sent(job_id, self._run("end_conversion", job_id, *arguments, *_flat(fields)))
+        self.payloads.discard_folder(job_id, "source")
+        return sent
 
 
 def _flat(fields: Mapping[JobField, Encoded]) -> list[Encoded]:

@@ -47,9 +47,10 @@ class JobStore(ConversionStore):
 
         Raises:
             UnsuitableStore: the store would lose jobs.
-            TooManyJobs, StoreFull, NotDurable: the client should retry later.
+            TooManyJobs, StoreFull, NotDurable, StorageUnavailable: the client should retry later.
         """
         self.check.require()
+        self.storage_check.require()
         if self.redis.zcard(keys.UNFINISHED) >= self._settings.max_unfinished_jobs:
             limit = self._settings.max_unfinished_jobs
             raise TooManyJobs(f"{limit} jobs are waiting already", self._estimate_retry_seconds())
@@ -85,9 +86,11 @@ class JobStore(ConversionStore):
 
         Raises:
             UploadForgotten, UploadEnded: the upload cannot go on.
+            StorageFull, StorageUnavailable: the chunk could not be written to the object store.
         """
         settings = self._settings
-        arguments = (number, chunk.encode(), self._window(), settings.lease_seconds, settings.upload_idle_seconds)
+        stored = self.payloads.put(job_id, str(number), chunk.encode())
+        arguments = (number, stored, self._window(), settings.lease_seconds, settings.upload_idle_seconds)
         return list(check_upload(self._run("append", job_id, *arguments, int(hold))))
 
     def touch(self, job_id: str) -> None:
@@ -181,8 +184,13 @@ class JobStore(ConversionStore):
 
         Raises:
             Overtaken: another request under the idempotency key was complete before.
+            StorageFull, StorageUnavailable: the rows could not be written to the object store.
         """
-        chunks = [item for number, rows in corrections.chunks.items() for item in (number, rows.encode())]
+        chunks = [
+            item
+            for number, rows in corrections.chunks.items()
+            for item in (number, self.payloads.put(job_id, str(number), rows.encode()))
+        ]
         settings = self._settings
         counts = (corrections.rows, corrections.scoring_failed)
         limits = (self._window(), settings.lease_seconds, settings.retention_seconds)
@@ -295,14 +303,26 @@ class JobStore(ConversionStore):
         return [_decode(job_id, raw) for job_id, raw in zip(ids, raws, strict=True)]
 
     def output(self, job_id: str, chunk: int) -> bytes | None:
-        """Return a scored chunk as a Zstandard frame, or None if it is not recorded."""
-        frame: bytes | None = self.redis.hget(JobKeys.of(job_id).output, str(chunk))
-        return frame
+        """Return a scored chunk as a Zstandard frame, or None if it is not recorded.
+
+        Raises:
+            DamagedBlob, StorageUnavailable: the object store has lost it, or does not answer.
+        """
+        return self._payload(JobKeys.of(job_id).output, chunk)
+
+    def output_sizes(self, job: Job) -> list[int] | None:
+        """Return the sizes of all scored chunks before they were compressed; None if they are not known."""
+        names = [f"size:{chunk}" for chunk in range(job.chunks)]
+        raw = self.redis.hmget(JobKeys.of(job.id).output, names) if names else []
+        return None if None in raw else list(map(int, raw))
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
-        """Return a chunk's lines of the rejects file as ``Rejects`` encodes them, or None if it has none."""
-        frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
-        return frame
+        """Return a chunk's rejects as ``Rejects`` encodes them, or None if it has none. Raises as ``output`` does."""
+        return self._payload(JobKeys.of(job_id).rejects, chunk)
+
+    def _payload(self, key: str, chunk: int) -> bytes | None:
+        stored: bytes | None = self.redis.hget(key, str(chunk))
+        return None if stored is None else self.payloads.get(stored)
 
     def chunks_with_rejects(self, job_id: str) -> list[int]:
         """Return the numbers of the chunks with rejected rows, ascending."""
@@ -324,7 +344,7 @@ class JobStore(ConversionStore):
 
     def fail(self, job_id: str, error: str, problem: str = "") -> None:
         """Fail a job that has not ended; ``problem`` is the code and the errors of a file that was refused, as JSON."""
-        log_end(job_id, self._run("end", job_id, job_id, JobState.FAILED.value, error, problem))
+        self._fail(job_id, error, problem)
 
 
 def _few_replicas(having: int, wanted: int) -> str:

@@ -21,6 +21,7 @@ CHANGES = f"{PREFIX}changes:"  # prefix of a channel per job, on which each chan
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered predictions by the time to send them again
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
 BLOBS = f"{PREFIX}blobs"  # sorted set: the keys of all blobs; lives as long as these
+STORAGE = f"{PREFIX}storage"  # string: name of the mark in the object store; STORAGE_SECONDS, renewed at each start
 WINDOW = f"{PREFIX}window"  # string: chunks that the live bulk workers may have in flight; WINDOW_SECONDS
 RIGHTS = f"{PREFIX}rights"  # hash: written, to find out whether that is allowed, and deleted at once
 RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; LOCK_SECONDS
@@ -41,6 +42,7 @@ WINDOW_SECONDS = 60
 HEARTBEAT_SECONDS = 5
 ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS
 REPLY_SECONDS = 60
+STORAGE_SECONDS = 90 * 86400
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from jobs.formats.process import ReaderKilled, SourceReader, reading, sheets_hin
 from jobs.settings import Settings
 from jobs.store.conversion_store import SOURCE_BLOCK_BYTES
 from jobs.store.job_store import JobStore
+from jobs.store.room import wait_for_room
 from model.joint_schema import joint_schema
 from web.request_limits import MAX_CHECKED_BYTES
 from web.uploads.options import ScoringOptions
@@ -56,10 +57,13 @@ class SourceFile:
             del self._buffer[:SOURCE_BLOCK_BYTES]
 
     def _store_block(self, block: bytes) -> None:
-        # Before the first block, ``check_room`` has just looked.
-        if self.blocks:
-            self._store.check_memory()
-        self._store.append_source(self.job_id, self.blocks, block)
+        def store() -> None:
+            # Before the first block, ``check_room`` has just looked.
+            if self.blocks:
+                self._store.check_memory()
+            self._store.append_source(self.job_id, self.blocks, block)
+
+        wait_for_room(store, self._settings.upload_idle_seconds, lambda: self._store.touch(self.job_id))
         self.blocks += 1
 
     def finish(self, options: ScoringOptions, sheet: str | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from jobs.blobs.object_blobs import ObjectBlobs
 from jobs.blobs.redis_blobs import RedisBlobs
 from jobs.blobs.storage import BlobStorage
-from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable
+from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, UnsuitableStorage
 from jobs.store.connection import connect
 from tests.object_store import ObjectServer, object_server
 from tests.stack import free_port
@@ -70,8 +70,10 @@ def test_a_folder_holds_what_lies_below_it_and_nothing_of_its_neighbours(storage
     assert storage.get("models/a/0") == b"x"
 
 
-def test_thousands_of_blobs_are_listed_and_deleted(storage: BlobStorage) -> None:
-    keys = {f"jobs/many/{number:04}" for number in range(1100)}
+def test_many_blobs_are_listed_and_deleted(storage: BlobStorage, request: pytest.FixtureRequest) -> None:
+    """More than a page of them, where that does not take a thousand requests."""
+    count = 30 if "s3" in request.node.callspec.id else 1100
+    keys = {f"jobs/many/{number:04}" for number in range(count)}
     for key in keys:
         storage.put(key, b"")
     assert set(storage.keys_in("jobs/many/")) == keys
@@ -124,7 +126,7 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 REFUSALS = {
-    "403 AccessDenied": (StorageUnavailable, r"refuses access: check the credentials and their rights \(403 \w+ Acc"),
+    "403 AccessDenied": (UnsuitableStorage, r"refuses access: check the credentials and their rights \(403 \w+ Acc"),
     "507 XMinioStorageFull": (StorageFull, "is full$"),
     "403 QuotaExceeded": (StorageFull, "is full$"),
     "500 InternalError": (StorageUnavailable, "answers 500 Internal Server Error InternalError$"),
