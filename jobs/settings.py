@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
     )
 
+    trusted_types: str | None = Field(
+        None,
+        description="comma-separated types, and SHA-256 of modules, that models fetched from other hosts may hold; "
+        "`everything` trusts whoever can publish models",
+    )
+
     web_processes: int = Field(2, ge=1, description="gunicorn worker processes")
     web_threads: int = Field(2048, ge=16, description="concurrent requests of one web process")
     bulk_processes: int = Field(os.cpu_count() or 1, ge=1, description="processes of one bulk worker")
@@ -163,7 +169,7 @@ class Settings(BaseSettings):
     @field_validator("hosts")
     @classmethod
     def _check_hosts(cls, hosts: str | None) -> str | None:
-        for host in _split_hosts(hosts):
+        for host in _split(hosts):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
         return hosts
@@ -191,9 +197,14 @@ class Settings(BaseSettings):
         return dict(_split_pairs(self.oidc_roles))
 
     @property
+    def trusted_type_names(self) -> frozenset[str]:
+        """The setting ``trusted_types`` as a set."""
+        return frozenset(_split(self.trusted_types))
+
+    @property
     def listed_hosts(self) -> list[str]:
         """The setting ``hosts`` as a list."""
-        return _split_hosts(self.hosts)
+        return _split(self.hosts)
 
     @property
     def only_local(self) -> bool:
@@ -249,7 +260,7 @@ def _split_pairs(text: str | None) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip()) for name, _, value in parts]
 
 
-def _split_hosts(hosts: str | None) -> list[str]:
+def _split(hosts: str | None) -> list[str]:
     return (hosts or "").replace(",", " ").split()
 
 

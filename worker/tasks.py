@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -115,7 +115,8 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
 def _record(message: ScoreChunk, claimed: ClaimedChunk, scored: ScoredChunk) -> None:
     """Record a result. While the object store does not take it, the chunk waits, and is scored again."""
     try:
-        with _lease_renewed(message, claimed.owner):
+        # Writing to an object store may take longer than a lease.
+        with _lease_renewed(message, claimed.owner) if _store().payloads.external else nullcontext():
             # Unless the chunk has a result already. The reply names the chunks whose turn it is.
             sent = _store().record(message.job_id, message.chunk, scored, claimed)
     except (StorageFull, StorageUnavailable):

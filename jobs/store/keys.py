@@ -20,6 +20,7 @@ UNFINISHED = (
 CHANGES = f"{PREFIX}changes:"  # prefix of a channel per job, on which each change is told
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered predictions by the time to send them again
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
+MODELS = f"{PREFIX}models"  # hash: the last change, the default model, models there are and were; stays
 BLOBS = f"{PREFIX}blobs"  # sorted set: the keys of all blobs; lives as long as these
 STORAGE = f"{PREFIX}storage"  # string: name of the mark in the object store; STORAGE_SECONDS, renewed at each start
 WINDOW = f"{PREFIX}window"  # string: chunks that the live bulk workers may have in flight; WINDOW_SECONDS
@@ -134,6 +135,11 @@ def prediction(prediction_id: str) -> str:
 def reply(reply_to: str) -> str:
     """Return the key of the list that receives the answers to one batch of a web process; REPLY_SECONDS."""
     return f"{PREFIX}reply:{reply_to}"
+
+
+def model(name: str) -> str:
+    """Return the key of a shared model's hash: its current version, and the manifests of all of them; it stays."""
+    return f"{PREFIX}model:{name}"
 
 
 def blob(key: str) -> str:

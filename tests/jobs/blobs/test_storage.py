@@ -1,6 +1,7 @@
 """Blob storage: the same bytes come back from Redis, a shared folder and S3, and each fault is one clear line."""
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -160,6 +161,29 @@ def test_what_a_server_refuses_is_one_line(answer: str, monkeypatch: pytest.Monk
         server.shutdown()
     assert type(raised.value) is error
     assert "\n" not in str(raised.value)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_or_read_only_is_named_and_keeps_nothing_of_it(disk: Path) -> None:
+    storage = ObjectBlobs(f"file://{disk}", SECONDS)
+    storage.put("jobs/a/0", b"x")
+    with pytest.raises(StorageFull, match=f"^file://{disk} is full$"):
+        storage.put("jobs/a/1", bytes(200_000))
+    assert list(storage.keys_in("jobs/")) == ["jobs/a/0"]
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(StorageUnavailable, match=f"^file://{disk} cannot be used: read-only file system$"):
+        storage.put("jobs/a/2", b"x")
+    assert storage.get("jobs/a/0") == b"x"
 
 
 def test_secrets_in_an_address_are_not_told() -> None:
