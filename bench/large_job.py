@@ -50,7 +50,9 @@ def main() -> int:
         "SCORELINE_STORAGE_URL": f"file://{folder / 'share'}",
         "SCORELINE_MAX_UPLOAD_BYTES": str(max(MIB, _BYTES_PER_ROW * options.rows)),
     }
-    service = subprocess.Popen([sys.executable, "-m", "ops.launch"], cwd=ROOT, env=environment)
+    service = subprocess.Popen(
+        [sys.executable, "-m", "ops.launch"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    )
     try:
         report = _measure(options.port, options.rows, connect(Settings(data_dir=folder / "var")), folder / "share")
     finally:

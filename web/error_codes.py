@@ -276,12 +276,6 @@ _SERVICE = (
         "Try again; if that fails, /readyz says which part is missing.",
     ),
     ErrorCode(
-        "store_full",
-        (503,),
-        "The store is full. Nothing was stored.",
-        "Delete jobs that are no longer needed, or try again when some have expired.",
-    ),
-    ErrorCode(
         "store_unsuitable",
         (503,),
         "The configured Redis or Valkey server could lose jobs: it has no append-only file, evicts keys, is too old or "

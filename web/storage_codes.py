@@ -1,8 +1,14 @@
-"""The error codes of the object store."""
+"""The error codes of stores that are full, away or damaged."""
 
 from web.error_code import ErrorCode
 
 STORAGE = (
+    ErrorCode(
+        "store_full",
+        (503,),
+        "The store is full. Nothing was stored.",
+        "Delete jobs that are no longer needed, or try again when some have expired.",
+    ),
     ErrorCode(
         "storage_unavailable",
         (503,),
