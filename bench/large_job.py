@@ -6,6 +6,7 @@ memory that Redis used. Needs about 200 bytes of disk a row.
 """
 
 import argparse
+import http
 import http.client
 import json
 import os
@@ -127,9 +128,13 @@ def _request(
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     try:
         connection.request(method, path, body=body, headers=headers or {}, encode_chunked=body is not None)
-        return json.loads(connection.getresponse().read())
+        response = connection.getresponse()
+        document = json.loads(response.read())
     finally:
         connection.close()
+    if response.status >= http.HTTPStatus.BAD_REQUEST and path != "/readyz":
+        raise SystemExit(f"{method} {path}: {response.status} {document}")
+    return document
 
 
 def _check_results(port: int, job_id: str, rows: int) -> tuple[int, int]:
