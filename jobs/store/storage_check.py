@@ -1,12 +1,14 @@
 """Check that the object store is the one that this Redis refers to: ``python -m jobs.store.storage_check``.
 
 The first process leaves a mark there, and Redis remembers its name. Hosts that were given different buckets, or a
-folder that is not mounted, would otherwise lose each other's chunks.
+folder that is not mounted, would otherwise lose each other's chunks; and a Redis that is empty by mistake, or another
+service with the same bucket, would have its objects swept as orphans.
 """
 
 import secrets
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +25,7 @@ from jobs.store.payloads import Payloads
 
 log = structlog.stdlib.get_logger(__name__)
 
+_TRIES, _PAUSE_SECONDS = 4, 0.5
 # A process of its own: the object store must not be used in one that will fork.
 _COMMAND = (sys.executable, "-m", "jobs.store.storage_check")
 
@@ -44,15 +47,8 @@ class StorageCheck:
         """
         if self._suitable:
             return
-        blobs, known = self._payloads.blobs, self._redis.get(keys.STORAGE)
-        if known is None:
-            mark = secrets.token_hex(8)
-            blobs.put(MARK_FOLDER + mark, b"")
-            self._redis.set(keys.STORAGE, mark, nx=True, ex=keys.STORAGE_SECONDS)
-            known = self._redis.get(keys.STORAGE)
-            if known != mark.encode():  # another process was quicker
-                blobs.delete([MARK_FOLDER + mark])
-        name = MARK_FOLDER + known.decode()
+        blobs = self._payloads.blobs
+        name = MARK_FOLDER + (self._known_mark() or self._leave_mark())
         try:
             blobs.get(name)
         except DamagedBlob as error:
@@ -61,6 +57,32 @@ class StorageCheck:
         blobs.put(name, b"")  # it may be read-only
         self._redis.expire(keys.STORAGE, keys.STORAGE_SECONDS)
         self._suitable = True
+
+    def _known_mark(self) -> str | None:
+        """Return the name of the mark that Redis remembers; None if neither Redis nor the storage has one."""
+        for _ in range(_TRIES):
+            known = self._redis.get(keys.STORAGE)
+            if known is not None:
+                return str(known.decode())
+            marks = list(self._payloads.blobs.keys_in(MARK_FOLDER))
+            if not marks:
+                return None
+            time.sleep(_PAUSE_SECONDS)  # another process may have left it just now
+        text = (
+            f"{self._payloads.address} holds the jobs of another Redis: give each a folder of its own; if that Redis "
+            f"is gone for good, delete {marks[0]} there"
+        )
+        raise UnsuitableStorage(text)
+
+    def _leave_mark(self) -> str:
+        """Leave a mark; return the name of the one that counts, if several processes do so at once."""
+        mark = secrets.token_hex(8)
+        self._payloads.blobs.put(MARK_FOLDER + mark, b"")
+        self._redis.set(keys.STORAGE, mark, nx=True, ex=keys.STORAGE_SECONDS)
+        known = str(self._redis.get(keys.STORAGE).decode())
+        if known != mark:  # another process was quicker
+            self._payloads.blobs.delete([MARK_FOLDER + mark])
+        return known
 
 
 def storage_fault() -> str | None:

@@ -16,6 +16,7 @@ from jobs.store import keys
 from jobs.store.job_record import JobField
 from jobs.store.keys import JobKeys
 from jobs.store.payloads import FOLDER, Payloads
+from jobs.store.storage_check import StorageCheck
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -52,10 +53,12 @@ class Sweeper:
         """Delete what has been an orphan for long enough; return the number of objects and folders deleted.
 
         Raises:
-            StorageUnavailable: the object store does not answer.
+            StorageUnavailable: the object store does not answer, or belongs to another Redis.
         """
         if not self._payloads.external:
             return 0
+        # Each time: a Redis that has lost its jobs knows nothing of the storage either, and nothing may be swept.
+        StorageCheck(self._redis, self._payloads).require()
         folders = self._payloads.blobs.folders_in(FOLDER)
         holders = self._holders()  # after the folders: each job is there before its first object
         orphans = [orphan for folder in folders for orphan in self._orphans(folder, holders.get(folder, ()))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable
+from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, UnsuitableStorage
 from jobs.messages import CorrectedRows, InputChunk, Queue, ScoreChunk, decompress
 from jobs.settings import Settings
 from jobs.state import JobState
@@ -163,7 +163,8 @@ def full(*_: object) -> None:
 
 
 def names_in(share: Path) -> list[str]:
-    return [str(path.relative_to(share / "jobs")).rpartition(".")[0] for path in files_in(share)]
+    folder = share / "jobs"
+    return [str(path.relative_to(folder)).rpartition(".")[0] for path in files_in(folder)]
 
 
 def test_what_lost_workers_wrote_is_swept_once_the_job_has_ended(
@@ -204,6 +205,18 @@ def test_nothing_is_swept_before_its_time(store: JobStore, share: Path, settings
     upload(store, "a")
     store.remove("a")
     assert (patient.sweep(), patient.sweep()) == (0, 0)
+    assert names_in(share) == ["a/0"]
+
+
+def test_a_redis_that_lost_its_jobs_does_not_have_their_objects_swept(
+    store: JobStore, share: Path, sweeper: Sweeper
+) -> None:
+    """Started with an empty folder, say: the right one may come back."""
+    upload(store, "a")
+    assert sweeper.sweep() == 0
+    store.redis.flushall()
+    with pytest.raises(UnsuitableStorage, match="holds the jobs of another Redis"):
+        sweeper.sweep()
     assert names_in(share) == ["a/0"]
 
 

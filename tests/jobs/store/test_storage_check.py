@@ -45,6 +45,17 @@ def test_a_host_with_another_storage_is_refused(shares: list[Path], server: Sett
     assert files_in(shares[1]) == []
 
 
+def test_a_second_service_does_not_take_the_storage_of_another(shares: list[Path], server: Settings) -> None:
+    check(server, shares[0])
+    with connect(server) as redis:
+        redis.flushall()
+    with pytest.raises(
+        UnsuitableStorage, match=r"/share holds the jobs of another Redis: .* delete scoreline/\w+ there$"
+    ):
+        check(server, shares[0])
+    assert len(files_in(shares[0])) == 1
+
+
 @pytest.mark.parametrize(("url", "said"), [
     ("s4://bucket", "'s4://bucket' is not an address of blob storage: s3://bucket/folder, gs://"),
     ("file:///no/such/folder", "there is no folder /no/such/folder; create it, or mount it"),
