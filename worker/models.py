@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _SHARING = (sys.executable, "-m", "jobs.models")
 _TRAINING = (sys.executable, "-m", "model.census.train", "--directory")
-_REFUSED = 1
+_REFUSED = 3
 # Reasons why versions are not served by this process, by name, version and checksum.
 _refused: dict[tuple[str, str, str], str] = {}
 

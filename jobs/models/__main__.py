@@ -1,7 +1,7 @@
 """Share models with other hosts: ``python -m jobs.models sync|publish|fetch|default|remove``.
 
 ``python -m model`` and the workers run it in a process of its own. Without ``SCORELINE_REDIS_URL`` there are no other
-hosts, and it does nothing. The exit status is 1 for a refusal and 2 where the store does not answer, after one line.
+hosts, and it does nothing. The exit status is 3 for a refusal and 4 where the store does not answer, after one line.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from jobs.models.sharing import ModelSharing
 from jobs.settings import get_settings
 from jobs.store.connection import connect
 
-REFUSED, UNAVAILABLE = 1, 2
-"""Exit statuses."""
+REFUSED, UNAVAILABLE = 3, 4
+"""Exit statuses; an error that was not foreseen has 1."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

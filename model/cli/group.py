@@ -67,11 +67,14 @@ class Session:
     def synchronise(self) -> list[str]:
         """Bring the models here and those of other hosts together; return notes."""
         self.progress.show("asking the store for the models of other hosts")
-        return share(self.catalog.directory, "sync")
+        reason = share(self.catalog.directory, "sync")
+        return [f"  note: models of other hosts are not taken into account: {reason}"] if reason else []
 
     def share(self, *command: str) -> list[str]:
         """Tell other hosts of a change; return notes."""
-        return share(self.catalog.directory, *command)
+        reason = share(self.catalog.directory, *command)
+        later = "run `python -m model share` later"
+        return [f"  note: other hosts do not know of this: {reason}; {later}"] if reason else []
 
     def report(self, lines: Sequence[str]) -> None:
         """Print a command's result in place of its progress."""
