@@ -66,6 +66,14 @@ class DamagedBlob(JobsError):
     """Raised when bytes that were stored are gone or were altered."""
 
 
+class SharingRefused(JobsError):
+    """Raised when a shared version of a model is not what it should be, or is not trusted on this host."""
+
+
+class NotShared(SharingRefused):
+    """Raised when the store does not have a version of a model."""
+
+
 class UnsuitableStore(JobsError):
     """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
 

@@ -83,10 +83,10 @@ def card(name: str, version: str) -> Card:
 
 
 def fetch(name: str, version: str) -> bool:
-    """Fetch a version that another host has published; return whether there is a store to ask, which answered.
+    """Fetch a version that another host has published; return whether the store has it and answered.
 
     Raises:
-        BrokenModel: the version cannot be had, or is not trusted here; the text says why.
+        BrokenModel: the version was altered, or is not trusted here; the text says why.
     """
     if get_settings().redis_url is None:
         return False

@@ -1,7 +1,8 @@
 """Share models with other hosts: ``python -m jobs.models sync|publish|fetch|default|remove``.
 
 ``python -m model`` and the workers run it in a process of its own. Without ``SCORELINE_REDIS_URL`` there are no other
-hosts, and it does nothing. The exit status is 3 for a refusal and 4 where the store does not answer, after one line.
+hosts, and it does nothing. The exit status is 3 for a refusal, 4 where the store does not answer, and 5 where it has
+no such version, after one line.
 """
 
 import argparse
@@ -11,16 +12,15 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from jobs.errors import DamagedBlob, StorageUnavailable, StoreFull
+from jobs.errors import DamagedBlob, NotShared, SharingRefused, StorageUnavailable, StoreFull
 from jobs.logs import configure_logging
 from jobs.models.folder import ModelFolder
-from jobs.models.manifest import SharingRefused
 from jobs.models.registry import ModelRegistry
 from jobs.models.sharing import ModelSharing
 from jobs.settings import get_settings
 from jobs.store.connection import connect
 
-REFUSED, UNAVAILABLE = 3, 4
+REFUSED, UNAVAILABLE, UNKNOWN = 3, 4, 5
 """Exit statuses; an error that was not foreseen has 1."""
 
 
@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settings.trusted_type_names,
             )
             _run(sharing, options)
+    except NotShared as error:
+        sys.stderr.write(f"{error}\n")
+        return UNKNOWN
     except (SharingRefused, DamagedBlob) as error:
         sys.stderr.write(f"{error}\n")
         return REFUSED

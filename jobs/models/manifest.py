@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from jobs.errors import JobsError
+from jobs.errors import SharingRefused
 
 CARD_FILE, MODULE_FILE = "card.json", "module.py"
 FILES = (CARD_FILE, "model.skops", "schema.toml", MODULE_FILE)
 """The files that a version may have."""
 EVERYTHING = "everything"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-class SharingRefused(JobsError):
-    """Raised when a version is not what it should be, or is not trusted on this host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import structlog
 from redis import Redis
 
-from jobs.errors import DamagedBlob
+from jobs.errors import DamagedBlob, NotShared, SharingRefused
 from jobs.models.folder import ModelFolder
-from jobs.models.manifest import Manifest, SharingRefused, check_trust, is_newer
+from jobs.models.manifest import Manifest, check_trust, is_newer
 from jobs.models.registry import ModelRegistry, SharedModel
 from jobs.settings import Settings
 
@@ -58,14 +58,15 @@ class ModelSharing:
         """Install a version that the store has, if it is not here.
 
         Raises:
-            SharingRefused: the store has no such version, or this host does not trust it.
+            NotShared: the store has no such version.
+            SharingRefused: this host does not trust it.
             DamagedBlob: its files are gone or were altered.
         """
         with self.folder.locked():
             model = self.registry.get(name)
             manifest = model.versions.get(version) if model else None
             if model is None or manifest is None:
-                raise SharingRefused(f"the store has no version {version!r} of model {name!r}")
+                raise NotShared(f"the store has no version {version!r} of model {name!r}")
             self._install(manifest)
             if self.folder.current(name) is None:
                 self.folder.set_current(name, model.current if model.current == version else version)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobs.errors import DamagedBlob
+from jobs.errors import DamagedBlob, NotShared, SharingRefused
 from jobs.models.folder import ModelFolder
-from jobs.models.manifest import Manifest, SharingRefused
+from jobs.models.manifest import Manifest
 from jobs.models.registry import ModelRegistry
 from jobs.models.sharing import ModelSharing
 from jobs.settings import Settings
@@ -136,7 +136,7 @@ def test_a_version_that_a_job_needs_is_fetched_by_its_name(hosts: list[Host]) ->
     one.add("iris", "1b")
     two.sharing.fetch("iris", "1a")
     assert two.folder.contents("iris", "1a")
-    with pytest.raises(SharingRefused, match=r"^the store has no version 'zz' of model 'iris'$"):
+    with pytest.raises(NotShared, match=r"^the store has no version 'zz' of model 'iris'$"):
         two.sharing.fetch("iris", "zz")
 
 
