@@ -17,6 +17,8 @@ from jobs.store.connection import connect
 from tests.object_store import ObjectServer, object_server
 from tests.stack import free_port
 
+pytestmark = pytest.mark.running
+
 SECONDS = 1.0
 BYTES = bytes(range(256)) * 40
 
