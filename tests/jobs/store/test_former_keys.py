@@ -6,6 +6,7 @@ from jobs.store import keys
 from jobs.store.chunks import ScoredChunk
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
+from jobs.store.outbox import Outbox
 from jobs.store.server_check import StoreCheck
 from tests.jobs.store.conftest import found, upload
 
@@ -42,6 +43,18 @@ def test_jobs_of_both_versions_are_listed(store: JobStore, settings: Settings) -
     assert [job.id for job in store.page(10, None, None)] == [newer, former]
     assert store.redis.ttl(keys.JOBS) > 3600
     assert store.redis.keys(f"{keys.FORMER_PREFIX}*") == []
+
+
+def test_jobs_of_both_versions_reach_the_history(store: JobStore, settings: Settings) -> None:
+    former = upload(store, 1)
+    store.record(former, 0, SCORED)
+    make_former(store)
+    newer = upload(store, 1)
+    store.record(newer, 0, SCORED)
+    assert StoreCheck(store.redis, settings).faults() == []
+    entries = Outbox(store.redis, settings.full_ratio).read(10, 100_000)
+    assert {entry.fields["id"] for entry in entries} == {former, newer}
+    assert store.redis.ttl(keys.OUTBOX) > 3600
 
 
 def test_other_keys_stay(store: JobStore, settings: Settings) -> None:
