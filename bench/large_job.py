@@ -34,6 +34,12 @@ _BLOCK_ROWS = 20_000
 _BYTES_PER_ROW = 70
 _READY_SECONDS = 300.0
 
+Address = tuple[str, int]
+
+
+class Refused(Exception):
+    """Raised when the service refuses a request; the text is its status and its answer."""
+
 
 def main() -> int:
     """Run the job and print a report as JSON; exit with 1 if a row is missing or repeated."""
@@ -55,7 +61,9 @@ def main() -> int:
         [sys.executable, "-m", "ops.launch"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        report = _measure(options.port, options.rows, connect(Settings(data_dir=folder / "var")), folder / "share")
+        report = _measure(
+            ("127.0.0.1", options.port), options.rows, connect(Settings(data_dir=folder / "var")), folder / "share"
+        )
     finally:
         service.terminate()
         service.wait()
@@ -64,19 +72,19 @@ def main() -> int:
     return int(bool(report["missing"] or report["repeated_or_out_of_order"]))
 
 
-def _measure(port: int, rows: int, redis: Redis, share: Path) -> dict[str, Any]:
-    _wait_until_ready(port)
+def _measure(web: Address, rows: int, redis: Redis, share: Path) -> dict[str, Any]:
+    _wait_until_ready(web)
     before = _used(redis)
     peak, over = [before], threading.Event()
     sampler = threading.Thread(target=_sample, args=(redis, peak, over), daemon=True)
     sampler.start()
     began = time.monotonic()
-    job = _request(port, "POST", "/api/v1/jobs", _body(rows), {"Content-Type": "text/csv"})
+    job = request(web, "POST", "/api/v1/jobs", (block for _, block in body(rows)), {"Content-Type": "text/csv"})
     uploaded = time.monotonic()
     while job["state"] not in ("succeeded", "failed", "canceled"):
-        job = _request(port, "GET", f"/api/v1/jobs/{job['id']}", headers={"Prefer": "wait=30, until=ended"})
+        job = request(web, "GET", f"/api/v1/jobs/{job['id']}", headers={"Prefer": "wait=30, until=ended"})
     ended = time.monotonic()
-    found, out_of_order = _check_results(port, job["id"], rows) if job["state"] == "succeeded" else (0, 0)
+    found, out_of_order = check_results(web, job["id"], rows) if job["state"] == "succeeded" else (0, 0)
     downloaded = time.monotonic()
     over.set()
     sampler.join()
@@ -96,11 +104,11 @@ def _measure(port: int, rows: int, redis: Redis, share: Path) -> dict[str, Any]:
     }
 
 
-def _wait_until_ready(port: int) -> None:
+def _wait_until_ready(web: Address) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         with suppress(OSError, http.client.HTTPException, ValueError):
-            if _request(port, "GET", "/readyz").get("ready"):
+            if request(web, "GET", "/readyz").get("ready"):
                 return
         time.sleep(0.5)
     raise SystemExit("the service did not get ready")
@@ -116,16 +124,23 @@ def _used(redis: Any) -> int:
     return int(redis.info("memory")["used_memory"])
 
 
-def _body(rows: int) -> Iterator[bytes]:
-    yield _HEADER
+def body(rows: int) -> Iterator[tuple[int, bytes]]:
+    """Yield an upload of so many rows in blocks, each with the number of rows up to its end."""
+    yield 0, _HEADER
     for start in range(1, rows + 1, _BLOCK_ROWS):
-        yield b"".join(_RECORD % (n, 17 + n % 74) for n in range(start, min(start + _BLOCK_ROWS, rows + 1)))
+        end = min(start + _BLOCK_ROWS, rows + 1)
+        yield end - 1, b"".join(_RECORD % (n, 17 + n % 74) for n in range(start, end))
 
 
-def _request(
-    port: int, method: str, path: str, body: Iterator[bytes] | None = None, headers: dict[str, str] | None = None
+def request(
+    web: Address, method: str, path: str, body: Iterator[bytes] | None = None, headers: dict[str, str] | None = None
 ) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    """Send a request and return its answer, a JSON document.
+
+    Raises:
+        Refused: the status is one of an error; of ``/readyz``, any status will do.
+    """
+    connection = http.client.HTTPConnection(*web, timeout=600)
     try:
         connection.request(method, path, body=body, headers=headers or {}, encode_chunked=body is not None)
         response = connection.getresponse()
@@ -133,13 +148,13 @@ def _request(
     finally:
         connection.close()
     if response.status >= http.HTTPStatus.BAD_REQUEST and path != "/readyz":
-        raise SystemExit(f"{method} {path}: {response.status} {document}")
+        raise Refused(f"{method} {path}: {response.status} {document}")
     return document
 
 
-def _check_results(port: int, job_id: str, rows: int) -> tuple[int, int]:
+def check_results(web: Address, job_id: str, rows: int) -> tuple[int, int]:
     """Return how many rows the results hold, and how many are not where their number says."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    connection = http.client.HTTPConnection(*web, timeout=600)
     connection.request("GET", f"/api/v1/jobs/{job_id}/results")
     response = connection.getresponse()
     response.readline()
