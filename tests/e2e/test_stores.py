@@ -11,6 +11,8 @@ from jobs.store import keys
 from tests.servers import Server, binary_of, running
 from tests.stack import ROOT, Stack, running_stack
 
+pytestmark = pytest.mark.stores
+
 USER = re.search(r"^user (scoreline) on >(secret) (.+)$", (ROOT / "docs/store.md").read_text(), re.MULTILINE)
 
 

@@ -9,6 +9,8 @@ from ops.embedded import server_binary
 from tests.servers import watched_by_sentinels
 from tests.stack import CSV, problem_of, running_stack, wait_until
 
+pytestmark = pytest.mark.stores
+
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
 RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
 ROWS = 50_000

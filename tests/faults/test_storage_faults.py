@@ -23,6 +23,8 @@ from tests.faults.test_kills import (
 from tests.object_store import files_in
 from tests.stack import Stack, running_stack, wait_until
 
+pytestmark = pytest.mark.stores
+
 __all__ = ["upload"]
 
 
