@@ -1,4 +1,4 @@
-"""Log once when the store stops answering, and once when it answers again."""
+"""Log once when a store stops answering, and once when it answers again."""
 
 import threading
 import time
@@ -11,9 +11,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class StoreAvailability:
-    """Tracks whether the store answered this process's last command. Thread-safe."""
+    """Tracks whether a store answered this process's last command. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "the store") -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._away_since: float | None = None
 
@@ -24,7 +25,7 @@ class StoreAvailability:
             if is_first:
                 self._away_since = time.monotonic()
         if is_first:
-            log.warning("the store does not answer", error=describe(error))
+            log.warning(f"{self._name} does not answer", error=describe(error))
 
     def record_success(self) -> None:
         """Note that the store answered; log it after a failure. Cheap otherwise, for the hot path."""
@@ -33,7 +34,8 @@ class StoreAvailability:
         with self._lock:
             since, self._away_since = self._away_since, None
         if since is not None:
-            log.warning("the store answers again", seconds=round(time.monotonic() - since, 1))
+            log.warning(f"{self._name} answers again", seconds=round(time.monotonic() - since, 1))
 
 
 redis_availability = StoreAvailability()
+storage_availability = StoreAvailability("the object store")

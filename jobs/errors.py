@@ -54,6 +54,30 @@ class UnusableCertificate(JobsError):
     """Raised when the web's certificate and key cannot be used."""
 
 
+class StorageFull(StoreFull):
+    """Raised when the object store has no room."""
+
+
+class StorageUnavailable(JobsError):
+    """Raised when the object store cannot be used."""
+
+
+class UnsuitableStorage(StorageUnavailable):
+    """Raised when the object store does not exist, refuses access, or is not the one that was used before."""
+
+
+class DamagedBlob(JobsError):
+    """Raised when bytes that were stored are gone or were altered."""
+
+
+class SharingRefused(JobsError):
+    """Raised when a shared version of a model is not what it should be, or is not trusted on this host."""
+
+
+class NotShared(SharingRefused):
+    """Raised when the store does not have a version of a model."""
+
+
 class UnsuitableStore(JobsError):
     """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
 
@@ -83,6 +107,10 @@ class RateLimited(TooMany):
     def __init__(self, text: str, retry_after: int, policy: str, quota: int, window: int = 0) -> None:
         super().__init__(text, retry_after)
         self.policy, self.quota, self.window = policy, quota, window
+
+
+class NotDurable(JobsError):
+    """Raised when the store may not keep an upload: it has lost a part, or too few replicas have confirmed it."""
 
 
 class UploadEnded(JobsError):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
+from jobs.errors import DamagedBlob, StorageUnavailable
 from jobs.export_request import CELL_TOO_LONG, INCOMPLETE, ExportFormat, ExportRequest
 from jobs.formats.results import ResultReader
 from jobs.formats.workbook import CellTooLong, write_xlsx
@@ -49,6 +50,9 @@ def main() -> int:
             write_json_lines(out, ResultReader.of(job), chunks)
     except CellTooLong:
         return CELL_TOO_LONG
+    except (DamagedBlob, StorageUnavailable) as error:
+        sys.stderr.write(f"scoreline: job {job.id} cannot be exported: {error}\n")
+        return INCOMPLETE
     except _Incomplete:
         return INCOMPLETE
     out.flush()

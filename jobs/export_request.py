@@ -42,7 +42,7 @@ class ExportRequest(BaseModel):
     @classmethod
     def of(cls, job_id: str, kind: ExportFormat, follow: bool, settings: Settings) -> "ExportRequest":
         """Return the request for one job."""
-        names = {"redis_url", "redis_ca", "data_dir", "store_timeout_seconds", "store_risks"}
+        names = {"redis_url", "redis_ca", "storage_url", "data_dir", "store_timeout_seconds", "store_risks"}
         store = settings.model_dump(mode="json", include=names)
         return cls(job_id=job_id, format=kind, follow=follow, memory_mib=settings.worker_memory_mib, store=store)
 

@@ -1,6 +1,6 @@
 """Log the start and the end of each job once, by the process that caused it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -11,6 +11,12 @@ log = structlog.stdlib.get_logger(__name__)
 def log_start(job_id: str) -> None:
     """Log that a worker has claimed the first chunk of a job."""
     log.info("job started", job_id=job_id)
+
+
+def log_sent_again(job_id: str, chunks: Iterable[int]) -> None:
+    """Log which chunks are sent again, since their message or their worker was lost."""
+    for chunk in chunks:
+        log.warning("chunk sent again", job_id=job_id, chunk=chunk)
 
 
 def log_end(job_id: str, ending: Sequence[Any] | None = None) -> None:

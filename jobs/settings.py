@@ -13,6 +13,8 @@ from pydantic import Field, FilePath, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.store.address import StoreAddress
+
 MIB = 1024 * 1024
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, including the terminating NUL.
 _MAX_SOCKET_PATH = 100
@@ -40,12 +42,23 @@ class Settings(BaseSettings):
         None,
         description="comma-separated host names and addresses that the web accepts besides loopback and `HOST`",
     )
-    redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: an embedded server is started")
+    redis_url: str | None = Field(
+        None,
+        description="Redis or Valkey to use, see `docs/store.md`; unset: an embedded server is started",
+    )
     redis_ca: FilePath | None = Field(
-        None, description="certificate authorities of a `rediss://` server, a PEM file; unset: the system's"
+        None, description="certificate authorities of a server with TLS, a PEM file; unset: the system's"
     )
     store_risks: Literal["refuse", "accept"] = Field(
         "refuse", description="whether a server that may lose jobs is refused, or accepted with a warning"
+    )
+    store_replicas: int = Field(
+        0, ge=0, description="how many replicas must have a job before its upload is acknowledged"
+    )
+    storage_url: str | None = Field(
+        None,
+        description="where the bytes of jobs lie: `s3://bucket/folder`, `gs://bucket/folder`, `az://container/folder` "
+        "or `file:///shared/folder`; unset: in the Redis or Valkey server",
     )
     data_dir: Path = Field(Path("var"), description="where the embedded server's data and the models live")
     database_url: str | None = Field(
@@ -56,6 +69,12 @@ class Settings(BaseSettings):
     )
     default_model: str | None = Field(
         None, description="model used where a request names none; unset: as chosen with `python -m model default`"
+    )
+
+    trusted_types: str | None = Field(
+        None,
+        description="comma-separated types, and SHA-256 of modules, that models fetched from other hosts may hold; "
+        "`everything` trusts whoever can publish models",
     )
 
     web_processes: int = Field(2, ge=1, description="gunicorn worker processes")
@@ -146,10 +165,20 @@ class Settings(BaseSettings):
                 raise PydanticCustomError("renamed_setting", f"{former} is now called {name}; set that instead")
         return values
 
+    @field_validator("redis_url")
+    @classmethod
+    def _check_store(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                StoreAddress.parse(url)
+            except ValueError as error:
+                raise PydanticCustomError("bad_store", "{reason}", {"reason": str(error)}) from None
+        return url
+
     @field_validator("hosts")
     @classmethod
     def _check_hosts(cls, hosts: str | None) -> str | None:
-        for host in _split_hosts(hosts):
+        for host in _split(hosts):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is neither a name nor an address; leave out scheme, port and path")
         return hosts
@@ -157,7 +186,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_trusted_proxies(cls, proxies: str | None) -> str | None:
-        for network in _split_hosts(proxies):
+        for network in _split(proxies):
             ipaddress.ip_network(network)  # its ValueError says what is wrong
         return proxies
 
@@ -196,14 +225,19 @@ class Settings(BaseSettings):
         return dict(_split_pairs(self.oidc_roles))
 
     @property
+    def trusted_type_names(self) -> frozenset[str]:
+        """The setting ``trusted_types`` as a set."""
+        return frozenset(_split(self.trusted_types))
+
+    @property
     def listed_hosts(self) -> list[str]:
         """The setting ``hosts`` as a list."""
-        return _split_hosts(self.hosts)
+        return _split(self.hosts)
 
     @property
     def trusted_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """The setting ``trusted_proxies`` as networks."""
-        return [ipaddress.ip_network(network) for network in _split_hosts(self.trusted_proxies)]
+        return [ipaddress.ip_network(network) for network in _split(self.trusted_proxies)]
 
     @property
     def trusted_proxies_count(self) -> int:
@@ -264,7 +298,7 @@ def _split_pairs(text: str | None) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip()) for name, _, value in parts]
 
 
-def _split_hosts(hosts: str | None) -> list[str]:
+def _split(hosts: str | None) -> list[str]:
     return (hosts or "").replace(",", " ").split()
 
 

@@ -1,4 +1,4 @@
-"""Run the command line: ``python -m model add|list|check|show|default|remove|export|import``."""
+"""Run the command line: ``python -m model add|list|check|show|default|remove|export|import|share``."""
 
 from model.cli import cli
 

@@ -12,6 +12,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from jobs.blobs.address import without_secrets
 from jobs.errors import JobsError
 from jobs.settings import Settings, get_settings
 from ops.embedded import CannotStart, data_folder
@@ -27,8 +28,10 @@ class CannotBackUp(JobsError):
     """Raised when there is nothing to copy, or no place to copy it to; the message says what to change."""
 
 
-def back_up(settings: Settings, target: Path, without_database: bool = False) -> int:
+def back_up(settings: Settings, target: Path, *, without_database: bool = False, without_objects: bool = False) -> int:
     """Copy jobs, models and the database into a new folder; return the size of the append-only files in bytes.
+
+    Objects in an object store are never copied; ``without_objects`` says that the caller knows that.
 
     Raises:
         CannotBackUp: there is no data, some of it is elsewhere, or the target exists.
@@ -37,6 +40,11 @@ def back_up(settings: Settings, target: Path, without_database: bool = False) ->
         raise CannotBackUp(
             "SCORELINE_REDIS_URL names the server that holds the jobs: back that server up by its own means, "
             f"and copy the folder {settings.models_dir} as well"
+        )
+    if settings.storage_url is not None and not without_objects:
+        raise CannotBackUp(
+            f"the bytes of jobs lie in {without_secrets(settings.storage_url)} (SCORELINE_STORAGE_URL), which is not "
+            "copied: add --without-objects to copy everything else, and take a snapshot of the object store afterwards"
         )
     source = data_folder(settings)
     own = settings.model_copy(update={"database_url": None}).database_location
@@ -104,11 +112,19 @@ def main() -> int:
     parser.add_argument(
         "--without-database", action="store_true", help="leave out a database that is not in the data folder"
     )
+    parser.add_argument(
+        "--without-objects", action="store_true", help="leave out what an object store holds, instead of refusing"
+    )
     options = parser.parse_args()
     target = options.folder.resolve()
     os.umask(0o077)
     try:
-        size = back_up(get_settings(), target, options.without_database)
+        size = back_up(
+            get_settings(),
+            target,
+            without_database=options.without_database,
+            without_objects=options.without_objects,
+        )
     except (CannotBackUp, CannotStart, OSError, sqlite3.Error) as error:
         print(f"scoreline: {error}", file=sys.stderr)
         return 1

@@ -16,12 +16,20 @@ from jobs.settings import Settings
 from ops.embedded import CannotStart
 from ops.output import Output
 from ops.readiness import announce
-from ops.start_checks import check_address, check_store, check_tls, load_settings, lock_data_folder, upgrade_database
+from ops.start_checks import (
+    check_address,
+    check_storage,
+    check_store,
+    check_tls,
+    load_settings,
+    lock_data_folder,
+    upgrade_database,
+)
 from ops.supervisor import Supervisor
 
 STORE = "store"
 DEFAULT_MODEL = "income"
-_TRAINING = "training"
+_TRAINING, _MODELS = "training", "models"
 _TRAIN = (sys.executable, "-m", "model.census.train", "--directory")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A process is meant to use one core; the mathematics libraries would each start a thread for every core.
@@ -44,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_address(settings)
         check_tls(settings)
         check_store(settings)
+        check_storage(settings)
         upgrade_database()
         return asyncio.run(_run(settings, commands, lock))
     except CannotStart as error:
@@ -79,10 +88,12 @@ async def _run(settings: Settings, commands: dict[str, list[str]], lock: int) ->
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     path = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")]))
-    with closing(Output([*commands, _TRAINING], settings.log_format == "json")) as output:
+    with closing(Output([*commands, _TRAINING, _MODELS], settings.log_format == "json")) as output:
         tell = partial(output.write, prefix=False)
         supervisor = Supervisor(output, {**_DEFAULTS, **os.environ, "PATH": path}, [lock])
         training = [*_TRAIN, str(settings.models_dir)]
+        if settings.redis_url is not None:
+            await supervisor.run_once(_MODELS, [sys.executable, "-m", "jobs.models", "sync"], stop)
         background_training = None
         if not (settings.models_dir / DEFAULT_MODEL / "current").exists():
             tell("Training the model, once")

@@ -12,6 +12,7 @@ from jobs.errors import UnsuitableStore, UnusableCertificate
 from jobs.settings import Settings, get_settings
 from jobs.store.connection import connect
 from jobs.store.server_check import StoreCheck
+from jobs.store.storage_check import storage_fault
 from jobs.tls import check_certificate
 from ops.embedded import CannotStart, data_folder, lock_file
 
@@ -101,6 +102,16 @@ def check_store(settings: Settings) -> None:
         raise CannotStart(f"{error}; set SCORELINE_REDIS_URL to use another server") from error
     except ValueError as error:
         raise CannotStart(f"SCORELINE_REDIS_URL is not a valid URL: {error}") from error
+
+
+def check_storage(settings: Settings) -> None:
+    """Check the object store. One that does not answer yet is skipped, as is an embedded server that does not run yet.
+
+    Raises:
+        CannotStart: if it does not exist, refuses access, or is not the one that was used before.
+    """
+    if settings.storage_url is not None and (fault := storage_fault()):
+        raise CannotStart(f"SCORELINE_STORAGE_URL: {fault}")
 
 
 def upgrade_database() -> None:

@@ -35,6 +35,7 @@ WEB_ROOMS = ("web.pages", "web.api", "web.uploads", "web.history", "web.outcomes
 COMPOSITION = {"web.__init__", "web.wsgi", "web.services"}
 # What these rooms may import of their own package, beside themselves.
 INNER = {
+    "jobs.blobs": {"jobs.errors", "jobs.store", "jobs.store.keys"},
     "jobs.csv": {"jobs.errors", "jobs.messages"},
     "worker.scoring": {"worker.models", "worker.sandbox"},
     "model.monitoring": {"model.card", "model.columns", "model.schema"},

@@ -4,6 +4,7 @@ from web.access_error_codes import ACCESS
 from web.correction_codes import CORRECTIONS
 from web.error_code import ErrorCode
 from web.fault_codes import FAULTS
+from web.storage_codes import STORAGE
 
 _REQUESTS = (
     ErrorCode(
@@ -275,17 +276,18 @@ _SERVICE = (
         "Try again; if that fails, /readyz says which part is missing.",
     ),
     ErrorCode(
-        "store_full",
-        (503,),
-        "The store is full. Nothing was stored.",
-        "Delete jobs that are no longer needed, or try again when some have expired.",
-    ),
-    ErrorCode(
         "store_unsuitable",
         (503,),
         "The configured Redis or Valkey server could lose jobs: it has no append-only file, evicts keys, is too old or "
-        "is a cluster.",
+        "refuses the rights that are needed.",
         "Contact the administrator; the detail names the server setting to change.",
+    ),
+    ErrorCode(
+        "not_durable",
+        (503,),
+        "The store may not keep what was sent: too few replicas confirmed it in time, or its primary failed over. "
+        "No job was created.",
+        "Send it again after the seconds in Retry-After.",
     ),
     ErrorCode(
         "store_unavailable",
@@ -321,7 +323,7 @@ _OUTCOMES = (
 ERROR_CODES = {
     str(error.code): error
     for error in sorted(
-        (*_REQUESTS, *ACCESS, *_FILES, *_JOBS, *CORRECTIONS, *_MODELS, *_SERVICE, *_OUTCOMES, *FAULTS),
+        (*_REQUESTS, *ACCESS, *_FILES, *_JOBS, *CORRECTIONS, *_MODELS, *_SERVICE, *STORAGE, *_OUTCOMES, *FAULTS),
         key=lambda error: error.code,
     )
 }

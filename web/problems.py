@@ -16,8 +16,11 @@ from werkzeug.exceptions import HTTPException, NotFound
 from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatabase
 from jobs.availability import redis_availability
 from jobs.errors import (
+    DamagedBlob,
     Detail,
+    NotDurable,
     RateLimited,
+    StorageUnavailable,
     StoreFull,
     TooManyJobs,
     TooManyPredictions,
@@ -26,6 +29,7 @@ from jobs.errors import (
     UploadForgotten,
     UploadRefused,
 )
+from jobs.logs import describe
 from jobs.store.idempotency import StillUploading
 from model.errors import BrokenModel, UnknownModel
 from model.schema import Fault
@@ -59,7 +63,20 @@ _ERRORS: dict[type[Exception], tuple[str, HTTPStatus, int | None, str | None]] =
     RateLimited: ("rate_limited", HTTPStatus.TOO_MANY_REQUESTS, 10, None),
     Busy: ("busy", HTTPStatus.SERVICE_UNAVAILABLE, 5, None),
     StoreFull: ("store_full", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
+    StorageUnavailable: (
+        "storage_unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        10,
+        "the object store cannot be used at the moment",
+    ),
+    DamagedBlob: (
+        "rows_lost",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        None,
+        "the object store has lost or altered rows of the job",
+    ),
     UnsuitableStore: ("store_unsuitable", HTTPStatus.SERVICE_UNAVAILABLE, 60, None),
+    NotDurable: ("not_durable", HTTPStatus.SERVICE_UNAVAILABLE, 2, None),
     StillUploading: ("still_uploading", HTTPStatus.CONFLICT, 2, None),
     UploadEnded: ("job_ended", HTTPStatus.CONFLICT, None, None),
     UploadForgotten: ("upload_timed_out", HTTPStatus.REQUEST_TIMEOUT, None, None),
@@ -205,6 +222,8 @@ def register(app: Flask) -> None:
     def answer(error: Exception) -> Response:
         if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
             redis_availability.record_failure(error)
+        elif isinstance(error, DamagedBlob):
+            log.error("rows lost", error=describe(error))
         problem = to_problem(error) or (http_problem(error) if isinstance(error, HTTPException) else None)
         if problem is None:
             route = request.url_rule.rule if request.url_rule else None

@@ -17,12 +17,14 @@ from celery.signals import (
 from jobs.logs import configure_logging
 from jobs.memory import limit_memory
 from jobs.messages import Queue
+from jobs.models.watcher import keep_models_in_sync
 from jobs.settings import get_settings
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.server_check import refuse_unsuitable_store
+from jobs.store.storage_check import refuse_unsuitable_storage
 from worker.celery_app import app
-from worker.models import import_explainers, scorer
+from worker.models import import_explainers, prepare, share
 
 # Pages and single predictions have priority: on a busy machine, bulk scoring yields.
 _BULK_NICENESS = 5
@@ -41,7 +43,8 @@ def main() -> None:
     configure_logging(settings, queue.value)
     after_setup_task_logger.connect(_propagate_celery_logs, weak=False)
     refuse_unsuitable_store(settings)
-    scorer()
+    refuse_unsuitable_storage(settings)
+    prepare()
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
@@ -86,6 +89,7 @@ def _keep_beating(queue: Queue, processes: int) -> None:
 
     def begin(**_: object) -> None:
         threading.Thread(target=run, name="heartbeat", daemon=True).start()
+        keep_models_in_sync(get_settings(), stop, share)
 
     worker_ready.connect(begin, weak=False)
     worker_shutting_down.connect(lambda **_: stop.set(), weak=False)

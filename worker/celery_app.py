@@ -1,6 +1,7 @@
 """The Celery application of the workers. ``python -m worker`` starts it for one queue."""
 
 from typing import Any
+from urllib.parse import quote
 
 from celery import Celery
 from celery.app.amqp import AMQP
@@ -11,12 +12,18 @@ from kombu.entity import Queue as KombuQueue
 from jobs.messages import Queue, Task
 from jobs.settings import Settings, get_settings
 from jobs.store import keys
+from jobs.store.address import StoreAddress, Topology
 from jobs.store.celery_message import QUEUE_OF
-from jobs.store.connection import tls_options
+from jobs.store.connection import node_options, tls_options
 
 # Celery's backoff grows without bound: after an outage of a minute it would reconnect half a minute late.
 _RETRY_POLICY = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.0}
 _REPLACE_SECONDS = 0.5
+
+_TRANSPORTS = {
+    Topology.SENTINEL: "worker.broker_transport:SentinelTransport",
+    Topology.CLUSTER: "worker.broker_transport:ClusterTransport",
+}
 
 # A conversion goes through a whole file, which makes many chunks.
 _CONVERSION_CHUNKS = 12
@@ -58,6 +65,7 @@ def create_celery(settings: Settings) -> Celery:
     app.steps["worker"].add(_ReplaceDeadProcesses)
     app.conf.update(
         broker_url=_broker_url(settings),
+        broker_transport=_TRANSPORTS.get(StoreAddress.parse(settings.store_url).topology),
         # Celery's default accepts any certificate. False means no TLS.
         broker_use_ssl=tls_options(settings) or False,
         broker_transport_options=_transport_options(settings),
@@ -97,15 +105,26 @@ def create_celery(settings: Settings) -> Celery:
 
 
 def _broker_url(settings: Settings) -> str:
-    url = settings.store_url
+    address = StoreAddress.parse(settings.store_url)
+    if address.topology is not Topology.SERVER:
+        login = f"{quote(address.username, '')}:{quote(address.password, '')}@" if address.password else ""
+        hosts = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.nodes)
+        return ";".join(f"{address.topology.value}://{login}{host}/{address.database}" for host in hosts)
+    url = address.url
     if url.startswith("unix://"):
         return "redis+socket://" + url.removeprefix("unix://")
     # TLS options in the query are part of `broker_use_ssl`, which Celery does not merge with the URL.
-    return url.partition("?")[0] if tls_options(settings) else url
+    return url.partition("?")[0] if address.tls else url
 
 
 def _transport_options(settings: Settings) -> dict[str, object]:
-    return {
+    address = StoreAddress.parse(settings.store_url)
+    several: dict[str, object] = {}
+    if address.topology is Topology.SENTINEL:
+        several = {"master_name": address.service, "sentinel_kwargs": node_options(settings)}
+    elif address.topology is Topology.CLUSTER:
+        several = {"cluster_nodes": address.nodes, "node_options": node_options(settings)}
+    return several | {
         "global_keyprefix": keys.BROKER_PREFIX,
         # No list of unacknowledged messages: the store tracks delivery, and an acknowledgement that failed to reach
         # that list would occupy the prefetch count for ever, until the worker took no more messages.

@@ -59,7 +59,9 @@ class Conversion:
                 rows = self._convert(reader, TotalsFinder(Dialect(), columns.values()))
                 kinds: dict[JobField, Encoded] = {JobField.KINDS: json.dumps(reader.kinds)} if reader.kinds else {}
         self._reserve(rows)
-        sent = self._store.end_conversion(self._job.id, self._owner, blocks, {JobField.TOTAL: rows} | kinds)
+        sent = self._store.end_conversion(
+            self._job.id, self._owner, blocks, self._chunks, {JobField.TOTAL: rows} | kinds
+        )
         self._sender.score_chunks(self._job.id, sent)
         return rows
 

@@ -2,33 +2,37 @@
 
 import signal
 import threading
+import time
 from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
 
-from jobs.availability import redis_availability
+from jobs.availability import redis_availability, storage_availability
+from jobs.errors import StorageUnavailable
 from jobs.logs import configure_logging
 from jobs.messages import Predict
-from jobs.settings import get_settings
+from jobs.settings import Settings, get_settings
+from jobs.store import keys
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.server_check import refuse_unsuitable_store
+from jobs.store.storage_check import refuse_unsuitable_storage
+from jobs.store.sweeper import Sweeper
 from jobs.store.task_sender import TaskSender
 
 log = structlog.stdlib.get_logger(__name__)
 
 INTERVAL_SECONDS = 1.0
+SWEEP_SECONDS = 60.0
 
 
 def reconcile(store: JobStore, predictions: PredictionStore, sender: TaskSender) -> int:
-    """Run one round; return the number of tasks sent again."""
-    chunks = list(store.overdue())
-    for job_id, chunk in chunks:
-        log.warning("chunk sent again", job_id=job_id, chunk=chunk)
-        sender.score_chunks(job_id, [chunk])
+    """Run one round; return the number of tasks sent."""
+    chunks = store.overdue()
+    sender.score(chunks)
     ids = predictions.overdue()
     if ids:
         log.warning("predictions sent again", predictions=len(ids))
@@ -42,21 +46,44 @@ def run(stop: threading.Event) -> None:
     redis = connect(settings)
     store, predictions = JobStore(redis, settings), PredictionStore(redis, settings)
     sender, heartbeat = TaskSender(redis, settings), Heartbeat(redis, "reconciler", Node.of_this_process())
+    beat_again = 0.0
+    is_turn = threading.Event()
+    threading.Thread(target=_keep_sweeping, args=(settings, stop, is_turn), name="sweeper", daemon=True).start()
     while not stop.wait(INTERVAL_SECONDS):
         try:
             # Of several reconcilers, one at a time works; the others are ready to take over.
             if store.is_turn_to_reconcile(heartbeat.node):
                 reconcile(store, predictions, sender)
-            heartbeat.beat()
+                is_turn.set()
+            else:
+                is_turn.clear()
+            if time.monotonic() > beat_again:
+                heartbeat.beat()
+                beat_again = time.monotonic() + keys.HEARTBEAT_SECONDS
             redis_availability.record_success()
         except RedisError as error:
             redis_availability.record_failure(error)
+
+
+def _keep_sweeping(settings: Settings, stop: threading.Event, is_turn: threading.Event) -> None:
+    """Sweep the object store now and then while it is the turn of this process, in a thread: it may take a while."""
+    sweeper = Sweeper(connect(settings), settings)
+    while not stop.wait(SWEEP_SECONDS):
+        if is_turn.is_set():
+            try:
+                sweeper.sweep()
+                storage_availability.record_success()
+            except StorageUnavailable as error:
+                storage_availability.record_failure(error)
+            except RedisError as error:
+                redis_availability.record_failure(error)
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging(get_settings(), "reconciler")
     refuse_unsuitable_store(get_settings())
+    refuse_unsuitable_storage(get_settings())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, partial(_stop, stop))

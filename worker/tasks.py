@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
-from jobs.errors import StoreFull, UploadRefused
+from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, StoreFull, UploadRefused
 from jobs.formats.process import ReaderKilled
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
@@ -109,8 +109,19 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     else:
         if scored.scoring_failed:
             log.warning("poison: rows rejected", **_log_context(message, claimed), rows=scored.scoring_failed)
-        # Unless the chunk has a result already, whoever holds its lease. The reply names the chunks whose turn it is.
-        sent = _store().record(message.job_id, message.chunk, scored)
+        _record(message, claimed, scored)
+
+
+def _record(message: ScoreChunk, claimed: ClaimedChunk, scored: ScoredChunk) -> None:
+    """Record a result. While the object store does not take it, the chunk waits, and is scored again."""
+    try:
+        # Writing to an object store may take longer than a lease.
+        with _lease_renewed(message, claimed.owner) if _store().payloads.external else nullcontext():
+            # Unless the chunk has a result already. The reply names the chunks whose turn it is.
+            sent = _store().record(message.job_id, message.chunk, scored, claimed)
+    except (StorageFull, StorageUnavailable):
+        _store().postpone(message.job_id, message.chunk, claimed.owner)
+    else:
         _sender().score_chunks(message.job_id, sent)
 
 
@@ -189,6 +200,10 @@ def convert_task(self: CeleryTask, **arguments: Any) -> None:
     except UploadRefused as refused:
         log.info("file refused", job_id=job.id, code=refused.code)
         _store().fail(job.id, refused.detail, problem_of(refused))
+    except StorageUnavailable:
+        _store().postpone(message.job_id, message.chunk, claimed.owner)
+    except DamagedBlob as error:
+        _store().fail(job.id, f"the file is lost: {error}")
     except StoreFull:
         log.warning("conversion waits for room", job_id=job.id)  # it goes on when its lease has run out
     except ConversionLost:

@@ -56,6 +56,8 @@ def encode(task: Task, arguments: Mapping[str, Any]) -> bytes:
             "replaced_task_nesting": 0,
             "stamped_headers": None,
             "stamps": {},
+            # Ours: ``lua/send.lua`` puts the time here.
+            "sent_at": 0,
         },
         "properties": {
             "correlation_id": task_id,

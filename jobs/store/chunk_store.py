@@ -2,24 +2,34 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis import Redis
 
-from jobs.job_log import log_end, log_start
-from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, compress, decompress
+from jobs.errors import DamagedBlob, StorageUnavailable
+from jobs.job_log import log_end, log_sent_again, log_start
+from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, ScoreChunk, compress, decompress
 from jobs.settings import Settings
+from jobs.state import JobState
 from jobs.store import keys
 from jobs.store.chunks import ClaimedChunk, ReplacedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
 from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
+from jobs.store.payloads import Payloads
 from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
+from jobs.store.storage_check import StorageCheck
 
+_CHUNKS_PER_PROCESS = 2
+# Jobs that one run of a script looks at, so that other commands need not wait for long.
+_JOBS_PER_SCRIPT = 100
 # Delay before a chunk whose model could not be loaded is sent again.
 _MODEL_RETRY_SECONDS = 2
+# The same of a chunk that waits for the object store.
+_STORAGE_RETRY_SECONDS = 2
 
 
 class ChunkStore:
@@ -29,12 +39,15 @@ class ChunkStore:
         # redis-py types every reply as `bytes | str | Awaitable`; here replies are bytes.
         self.redis: Any = redis
         self.check = StoreCheck(redis, settings)
+        self.payloads = Payloads(settings)
+        self.storage_check = StorageCheck(redis, self.payloads)
         self._settings = settings
         # Never zero: each recorded chunk hands out the next, so a job with no chunk in flight would stall.
-        self._window_expires, self._cached_window = 0.0, 2 * settings.bulk_processes
+        self._window_expires, self._cached_window = 0.0, _CHUNKS_PER_PROCESS * settings.bulk_processes
+        self._share_again = 0.0
         uploads, chunks = (
             ("append", "seal", "correct", "abandon", "touch"),
-            ("claim", "record", "renew", "release", "cannot_load"),
+            ("claim", "record", "renew", "release", "postpone", "cannot_load"),
         )
         names = (*uploads, *chunks, "overdue", "end")
         self._scripts = {name: register_script(redis, name, "totals", "outbox", "common") for name in names}
@@ -48,7 +61,8 @@ class ChunkStore:
     def claim(self, job_id: str, chunk: int, task: str) -> ClaimedChunk | None:
         """Lease a chunk, or return None if it is recorded, leased by another task, or its job has ended.
 
-        A redelivered task takes over its own lease.
+        A redelivered task takes over its own lease. None also if the object store does not answer, in which case the
+        chunk is postponed, and if it has lost the rows: the job fails then.
         """
         delivery = secrets.token_hex(8)
         answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
@@ -57,8 +71,17 @@ class ChunkStore:
         if answer[5]:
             log_start(job_id)
         record = JobRecord(dict(zip(answer[4][::2], answer[4][1::2], strict=True)))
-        rows, replaced = _decode_input(answer[3], answer[6], answer[7])
-        return record.claimed_chunk(f"{task} {delivery}", int(answer[1]), int(answer[2]), rows, replaced)
+        owner, stored = f"{task} {delivery}", (answer[3], answer[6], answer[7])
+        try:
+            rows, replaced = _decode_input(*(field and self.payloads.get(field) for field in stored))
+        except StorageUnavailable:
+            self.postpone(job_id, chunk, owner)
+            return None
+        except DamagedBlob as error:
+            self._fail(job_id, f"the rows of chunk {chunk} are lost: {error}")
+            return None
+        claimed = record.claimed_chunk(owner, int(answer[1]), int(answer[2]), rows, replaced)
+        return replace(claimed, stored_input=answer[3]) if self.payloads.external else claimed
 
     def renew(self, job_id: str, chunk: int, owner: str) -> bool:
         """Extend the lease; return False if ``owner`` no longer holds it."""
@@ -66,7 +89,7 @@ class ChunkStore:
 
     def release(self, job_id: str, chunk: int, owner: str) -> bool:
         """Release a chunk after a failed attempt; return False if ``owner`` no longer held it."""
-        return bool(self._run("release", job_id, chunk, owner, 1))
+        return bool(self._run("release", job_id, chunk, owner, 1, self._settings.lease_seconds))
 
     def report_death(self, job_id: str, chunk: int, task: str, failed: bool) -> bool:
         """Release the chunk of a task whose process died; return False if the task held none.
@@ -74,7 +97,11 @@ class ChunkStore:
         ``failed``: the process crashed or ran out of time, which uses up an attempt. Otherwise it was killed from
         outside, and its lease counts as lost.
         """
-        return bool(self._run("release", job_id, chunk, f"{task} ", int(failed)))
+        return bool(self._run("release", job_id, chunk, f"{task} ", int(failed), self._settings.lease_seconds))
+
+    def postpone(self, job_id: str, chunk: int, owner: str) -> None:
+        """Release a chunk that cannot be scored while the object store does not answer or is full."""
+        self._run("postpone", job_id, chunk, owner, _STORAGE_RETRY_SECONDS)
 
     def cannot_load(self, job_id: str, chunk: int, owner: str, worker: Node, reason: str) -> None:
         """Release a chunk whose model this worker cannot load; another worker may, or this one later.
@@ -89,17 +116,26 @@ class ChunkStore:
         )
         log_end(job_id, ending)
 
-    def record(self, job_id: str, chunk: int, scored: ScoredChunk) -> list[int]:
-        """Store a chunk's result unless it has one; return the numbers of the chunks to send next."""
+    def record(self, job_id: str, chunk: int, scored: ScoredChunk, claimed: ClaimedChunk | None = None) -> list[int]:
+        """Store a chunk's result unless it has one; return the numbers of the chunks to send next.
+
+        With an object store, only who holds the lease may record: the one that ``claimed`` the chunk.
+
+        Raises:
+            StorageFull, StorageUnavailable: the result could not be written to the object store.
+        """
         summary = [item for pair in scored.summary.items() for item in pair]
         has_rejects = scored.rejects or scored.originals
         rejects = Rejects(scored.rejects, scored.originals).encode() if has_rejects else b""
+        output = self.payloads.put(job_id, f"{chunk}.output", compress(scored.output))
+        if rejects:
+            rejects = self.payloads.put(job_id, f"{chunk}.rejects", rejects)
         answer = self._run(
             "record",
             job_id,
             job_id,
             chunk,
-            compress(scored.output),
+            output,
             rejects,
             scored.scored,
             scored.rejected,
@@ -108,38 +144,48 @@ class ChunkStore:
             scored.repaired,
             self._window(),
             self._settings.lease_seconds,
+            len(scored.output),
+            claimed.owner if claimed and self.payloads.external else "",
             *summary,
         )
+        if claimed and answer[0] == b"recorded":
+            self.payloads.discard([claimed.stored_input])
         log_end(job_id, *answer[2:])
         return list(answer[1]) if len(answer) > 1 else []
 
-    def overdue(self) -> Iterator[tuple[str, int]]:
-        """Yield (job id, chunk) of chunks to send again: neither recorded nor leased. One round trip per job."""
-        ids = [raw.decode() for raw in self.redis.zrange(keys.UNFINISHED, 0, -1)]
-        all_queued = int(self._all_queued(ids))
-        for job_id in ids:
-            grace = self._settings.lease_seconds
-            due = self._run("overdue", job_id, grace, MAX_RESEND_SECONDS, all_queued, self._window())
-            yield from ((job_id, int(chunk)) for chunk in due)
-            if not due and not self.redis.exists(JobKeys.of(job_id).job):
-                self.redis.zrem(keys.UNFINISHED, job_id)
+    def _fail(self, job_id: str, error: str, problem: str = "") -> None:
+        log_end(job_id, self._run("end", job_id, job_id, JobState.FAILED.value, error, problem))
 
-    def _all_queued(self, ids: Sequence[str]) -> bool:
-        """Return whether the queue holds at least as many messages as there are unclaimed chunks: none was lost."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.llen(keys.queue(Queue.BULK))
-            for job_keys in map(JobKeys.of, ids):
-                pipe.zcard(job_keys.inflight)
-                pipe.hlen(job_keys.leases)
-            queued, *counts = pipe.execute()
-        return bool(queued >= sum(counts[0::2]) - sum(counts[1::2]))
+    def overdue(self) -> list[ScoreChunk]:
+        """Return the chunks to send: those that were lost with their message or worker, and what the window allows.
+
+        Two round trips, and one per hundred unfinished jobs.
+        """
+        self._share_window()
+        ids = [raw.decode() for raw in self.redis.zrange(keys.UNFINISHED, 0, -1)]
+        due = []
+        for first in range(0, len(ids), _JOBS_PER_SCRIPT):
+            arguments = (self._settings.lease_seconds, MAX_RESEND_SECONDS, self._window())
+            answer = self._run("overdue", "", *arguments, *ids[first : first + _JOBS_PER_SCRIPT])
+            for raw, lost, handed_out in zip(answer[0::3], answer[1::3], answer[2::3], strict=True):
+                job_id = raw.decode()
+                log_sent_again(job_id, map(int, lost))
+                due += [ScoreChunk(job_id, int(chunk)) for chunk in (*lost, *handed_out)]
+        return due
+
+    def _share_window(self) -> None:
+        """Tell all processes, now and then, how many chunks the live bulk workers can have in flight."""
+        if time.monotonic() > self._share_again:
+            self._share_again = time.monotonic() + keys.HEARTBEAT_SECONDS
+            processes = sum(node.processes for node in living(self.redis, Queue.BULK.value))
+            self.redis.set(keys.WINDOW, _CHUNKS_PER_PROCESS * processes, ex=keys.WINDOW_SECONDS)
 
     def _window(self) -> int:
-        """Return how many chunks of a job may be in flight: two per live worker process, refreshed now and then."""
+        """Return how many chunks may be in flight: two per live worker process, as the reconciler last counted them."""
         if time.monotonic() > self._window_expires:
-            self._window_expires = time.monotonic() + keys.ALIVE_SECONDS
-            processes = sum(node.processes for node in living(self.redis, Queue.BULK.value))
-            self._cached_window = 2 * max(processes, self._settings.bulk_processes)
+            self._window_expires = time.monotonic() + keys.HEARTBEAT_SECONDS
+            least = _CHUNKS_PER_PROCESS * self._settings.bulk_processes
+            self._cached_window = max(int(self.redis.get(keys.WINDOW) or 0), least)
         return self._cached_window
 
 

@@ -86,7 +86,8 @@ class ClaimedChunk:
     ``owner`` identifies the lease: the task id and the delivery. ``attempt`` is one more than the number of failures
     that the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
     unreachable store. ``chunk`` holds the rows to score: all of the chunk, or only its corrected ones, and then
-    ``replaced`` is what their results go into. ``of_json``: the file was one of JSON lines.
+    ``replaced`` is what their results go into. ``of_json``: the file was one of JSON lines. ``stored_input`` is what
+    the store holds for the rows.
     """
 
     owner: str
@@ -107,6 +108,7 @@ class ClaimedChunk:
     dialect: Dialect = field(default_factory=Dialect)
     input_header: bytes = b""
     of_json: bool = False
+    stored_input: bytes = b""
 
     @property
     def models(self) -> list[tuple[str, str]]:

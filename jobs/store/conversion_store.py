@@ -8,14 +8,14 @@ from typing import Any
 
 from redis import Redis
 
-from jobs.errors import JobsError, StoreFull, UploadEnded, UploadForgotten
+from jobs.errors import JobsError, NotDurable, StoreFull, UploadEnded, UploadForgotten
 from jobs.job_log import log_end
 from jobs.messages import CONVERSION, InputChunk, compress, decompress
 from jobs.settings import Settings
 from jobs.store.chunk_store import ChunkStore
 from jobs.store.job_record import Encoded, JobField
 from jobs.store.keys import JobKeys
-from jobs.store.scripts import register_script
+from jobs.store.scripts import LOST, register_script
 
 SOURCE_BLOCK_BYTES = 1024 * 1024
 """Size of the blocks in which a file is stored, before they are compressed."""
@@ -48,20 +48,27 @@ class ConversionStore(ChunkStore):
         """Store block ``number`` of an upload that is to be converted.
 
         Raises:
-            UploadForgotten, UploadEnded: the upload cannot go on.
+            UploadForgotten, UploadEnded, NotDurable: the upload cannot go on.
+            StorageFull, StorageUnavailable: the block could not be written to the object store.
         """
+        stored = self.payloads.put(job_id, f"source/{number}", compress(block))
         blocks = InputChunk(0, number + 1, b"").encode()
         idle = self._settings.upload_idle_seconds
-        check_upload(self._run("append_source", job_id, number, compress(block), blocks, CONVERSION, idle))
+        check_upload(self._run("append_source", job_id, number, stored, blocks, CONVERSION, idle))
 
     # Workers
 
     def source_block(self, job_id: str, number: int) -> bytes:
-        """Return a block of an upload; raise ``ConversionLost`` if it is gone."""
+        """Return a block of an upload.
+
+        Raises:
+            ConversionLost: the job is gone.
+            DamagedBlob, StorageUnavailable: the object store has lost the block, or does not answer.
+        """
         block = self.redis.hget(JobKeys.of(job_id).input, f"source:{number}")
         if block is None:
             raise ConversionLost("the file is gone")
-        return decompress(block)
+        return decompress(self.payloads.get(block))
 
     def begin_conversion(self, job_id: str, owner: str, fields: Mapping[JobField, Encoded]) -> None:
         """Note the header of the file; raise ``ConversionLost`` if ``owner`` does not hold the conversion."""
@@ -84,7 +91,7 @@ class ConversionStore(ChunkStore):
             owner,
             lease,
             number,
-            chunk.encode(),
+            self.payloads.put(job_id, str(number), chunk.encode()),
             self._window(),
             lease,
             progress,
@@ -92,14 +99,18 @@ class ConversionStore(ChunkStore):
         )
         return _sent(job_id, answer)
 
-    def end_conversion(self, job_id: str, owner: str, blocks: int, fields: Mapping[JobField, Encoded]) -> list[int]:
+    def end_conversion(
+        self, job_id: str, owner: str, blocks: int, chunks: int, fields: Mapping[JobField, Encoded]
+    ) -> list[int]:
         """Set what is known at the end and drop the file's blocks; return the chunks to send now.
 
         Raises:
-            ConversionLost: ``owner`` does not hold the conversion.
+            ConversionLost: ``owner`` does not hold the conversion, or the store has lost one of the chunks.
         """
-        arguments = (job_id, CONVERSION, owner, self._window(), self._settings.lease_seconds, blocks)
-        return _sent(job_id, self._run("end_conversion", job_id, *arguments, *_flat(fields)))
+        arguments = (job_id, CONVERSION, owner, self._window(), self._settings.lease_seconds, blocks, chunks)
+        sent = _sent(job_id, self._run("end_conversion", job_id, *arguments, *_flat(fields)))
+        self.payloads.discard_folder(job_id, "source")
+        return sent
 
 
 def _flat(fields: Mapping[JobField, Encoded]) -> list[Encoded]:
@@ -108,7 +119,7 @@ def _flat(fields: Mapping[JobField, Encoded]) -> list[Encoded]:
 
 def _sent(job_id: str, answer: Sequence[Any] | None) -> list[int]:
     if answer is None:
-        raise ConversionLost("the job has ended, or another worker converts the file")
+        raise ConversionLost("the job has ended, another worker converts the file, or the store has lost a chunk")
     sent, *endings = answer
     log_end(job_id, *endings)
     return list(sent)
@@ -118,6 +129,8 @@ def check_upload(answer: Any) -> list[Any]:
     """Return a script's reply about an upload, or raise if the upload cannot go on."""
     if answer is None:
         raise UploadForgotten("the upload timed out")
+    if answer == LOST.encode():
+        raise NotDurable("the store has lost a part of the upload, as when its primary fails over; send the file again")
     if isinstance(answer, bytes):
         how, _, reason = answer.decode().partition(": ")
         raise UploadEnded(f"the job {how} before the upload was complete{reason and ': '}{reason}")

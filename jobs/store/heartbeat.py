@@ -1,4 +1,4 @@
-"""Heartbeats: each worker reports every second that it is alive."""
+"""Heartbeats: each worker reports every few seconds that it is alive."""
 
 import os
 import socket
@@ -15,7 +15,6 @@ from jobs.messages import Queue
 from jobs.store import keys
 from jobs.store.scripts import register_script
 
-_INTERVAL_SECONDS = 1.0
 SCORING_ROLES = tuple(queue.value for queue in Queue)
 """Roles without which nothing is scored."""
 ROLES = (*SCORING_ROLES, "reconciler", "recorder")
@@ -64,7 +63,7 @@ class Heartbeat:
         """Beat until ``stop`` is set. Beats fail silently while the store is away."""
         while not stop.is_set():
             _ignore_errors(self.beat)
-            stop.wait(_INTERVAL_SECONDS)
+            stop.wait(keys.HEARTBEAT_SECONDS)
         _ignore_errors(self.end)
 
 

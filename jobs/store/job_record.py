@@ -60,6 +60,7 @@ class JobField(StrEnum):
     SHOWN = "shown"  # visible before it is sealed: results are streamed while the upload runs
     ERROR = "error"
     CORRECTS = "corrects"  # id of the job whose rejected rows this one corrects
+    BLOBS = "blobs"  # ids of other jobs to whose objects the hashes of this one may refer, separated by spaces
     CORRECTED_BY = "corrected_by"  # ids of the jobs that correct this one, separated by spaces
     ADDED_COLUMNS = "added_columns"  # JSON: names of the result columns, each with whether it holds numbers
     FORMAT = "format"  # of the upload; the fields below are those of a file that is converted to CSV
@@ -73,6 +74,7 @@ class JobField(StrEnum):
     OWNER = "owner"  # id of the user; empty: nobody
     OWNER_NAME = "owner_name"
     VISIBILITY = "visibility"
+    CONFIRMED = "confirmed"  # how often replicas were asked to confirm the job before it was acknowledged
     FINGERPRINT = "fingerprint"  # of the body and parameters, for the idempotency key
 
 

@@ -5,7 +5,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from jobs.errors import TooManyJobs
+from redis.commands.core import Script
+
+from jobs.errors import NotDurable, TooManyJobs
 from jobs.job_log import log_end
 from jobs.messages import InputChunk
 from jobs.state import Job, JobState
@@ -15,9 +17,12 @@ from jobs.store.conversion_store import ConversionStore, check_upload
 from jobs.store.idempotency import FirstUpload, Overtaken
 from jobs.store.job_record import Fields, JobField, JobRecord
 from jobs.store.keys import JobKeys
+from jobs.store.scripts import register_script
 from jobs.store.user_limits import UserLimits
 
 _SCAN_PAGE = 100
+# Share of a command's time limit that replicas have to confirm a job.
+_WAIT_SHARE = 0.8
 # Bounds of Retry-After when the service is full: its maximum, and the value where no estimate is known.
 _MAX_RETRY_SECONDS = 600
 _DEFAULT_RETRY_SECONDS = 10
@@ -31,6 +36,10 @@ class JobStore(ConversionStore):
         """The limits per user."""
         return UserLimits(self.redis, self._settings)
 
+    @cached_property
+    def _confirm(self) -> Script:
+        return register_script(self.redis, "confirm")
+
     # Uploads
 
     def check_room(self) -> None:
@@ -38,13 +47,15 @@ class JobStore(ConversionStore):
 
         Raises:
             UnsuitableStore: the store would lose jobs.
-            TooManyJobs, StoreFull: the client should retry later.
+            TooManyJobs, StoreFull, NotDurable, StorageUnavailable: the client should retry later.
         """
         self.check.require()
+        self.storage_check.require()
         if self.redis.zcard(keys.UNFINISHED) >= self._settings.max_unfinished_jobs:
             limit = self._settings.max_unfinished_jobs
             raise TooManyJobs(f"{limit} jobs are waiting already", self._estimate_retry_seconds())
         self.check_memory()
+        self._check_replicas()
 
     def _estimate_retry_seconds(self) -> int:
         """Estimate when the oldest job will end, within bounds."""
@@ -75,9 +86,11 @@ class JobStore(ConversionStore):
 
         Raises:
             UploadForgotten, UploadEnded: the upload cannot go on.
+            StorageFull, StorageUnavailable: the chunk could not be written to the object store.
         """
         settings = self._settings
-        arguments = (number, chunk.encode(), self._window(), settings.lease_seconds, settings.upload_idle_seconds)
+        stored = self.payloads.put(job_id, str(number), chunk.encode())
+        arguments = (number, stored, self._window(), settings.lease_seconds, settings.upload_idle_seconds)
         return list(check_upload(self._run("append", job_id, *arguments, int(hold))))
 
     def touch(self, job_id: str) -> None:
@@ -95,15 +108,19 @@ class JobStore(ConversionStore):
         codec: str | None = None,
         fingerprint: str | None = None,
         options: NewJob | None = None,
+        chunks: int | None = None,
+        blocks: int = 0,
     ) -> list[int]:
         """Mark the upload as complete and durable; return the chunks to send now (none if its job has failed).
 
         ``idempotency_key`` is the Redis key of the upload's idempotency key, which needs a ``fingerprint``. ``options``
         replace those that the upload began with: form fields may follow the file. ``total`` is None for a file whose
-        rows are only counted when it is converted.
+        rows are only counted when it is converted. ``chunks``, or ``blocks`` of a file that is to be converted, is how
+        many the upload has stored.
 
         Raises:
             UploadForgotten, UploadEnded: the upload cannot go on.
+            NotDurable: the store has lost some of it.
             Overtaken: another upload under the idempotency key was complete before.
         """
         fields: Fields = {JobField.SIZE: size}
@@ -118,13 +135,45 @@ class JobStore(ConversionStore):
         if options is not None:
             fields |= JobRecord.encode_options(options)
         flat = [item for name, value in fields.items() for item in (name.value, value)]
-        arguments = (job_id, self._window(), self._settings.lease_seconds, *flat)
+        stored = ("" if chunks is None else chunks, blocks)
+        arguments = (job_id, self._window(), self._settings.lease_seconds, *stored, *flat)
         answer = self._run("seal", job_id, *arguments, more_keys=[idempotency_key] if idempotency_key else [])
         if isinstance(answer, bytes) and answer.startswith(b"first "):
             raise Overtaken(FirstUpload(*answer.decode().split()[1:]), str(fingerprint))
         sent, *endings = check_upload(answer)
         log_end(job_id, *endings)
         return list(sent)
+
+    def confirm(self, job_id: str) -> None:
+        """Wait until as many replicas as the settings ask for have the job. Two round trips, or none.
+
+        Raises:
+            NotDurable: too few have it in time.
+        """
+        wanted = self._settings.store_replicas
+        if not wanted:
+            return
+        with self.redis.pipeline(transaction=False) as pipe:
+            # Both on one connection: WAIT is about what that has written.
+            self._confirm(keys=[JobKeys.of(job_id).job], client=pipe)
+            pipe.wait(wanted, int(_WAIT_SHARE * 1000 * self._settings.store_timeout_seconds))
+            has_job, replicas = pipe.execute()
+        if not has_job or replicas < wanted:
+            raise NotDurable(_few_replicas(replicas if has_job else 0, wanted))
+
+    def confirm_or_remove(self, job_id: str) -> None:
+        """Confirm a new job, or remove it. Raises as ``confirm`` does."""
+        try:
+            self.confirm(job_id)
+        except NotDurable:
+            self.remove(job_id)
+            raise
+
+    def _check_replicas(self) -> None:
+        """Raise ``NotDurable`` if too few replicas are connected. One round trip, or none."""
+        wanted = self._settings.store_replicas
+        if wanted and (connected := int(self.redis.info("replication").get("connected_slaves", 0))) < wanted:
+            raise NotDurable(_few_replicas(connected, wanted))
 
     def correct(
         self, job_id: str, corrections: Corrections, idempotency_key: str | None = None, fingerprint: str = ""
@@ -135,8 +184,13 @@ class JobStore(ConversionStore):
 
         Raises:
             Overtaken: another request under the idempotency key was complete before.
+            StorageFull, StorageUnavailable: the rows could not be written to the object store.
         """
-        chunks = [item for number, rows in corrections.chunks.items() for item in (number, rows.encode())]
+        chunks = [
+            item
+            for number, rows in corrections.chunks.items()
+            for item in (number, self.payloads.put(job_id, str(number), rows.encode()))
+        ]
         settings = self._settings
         counts = (corrections.rows, corrections.scoring_failed)
         limits = (self._window(), settings.lease_seconds, settings.retention_seconds)
@@ -158,14 +212,14 @@ class JobStore(ConversionStore):
             pipe.unlink(*JobKeys.of(job_id).all())
             pipe.zrem(keys.UNFINISHED, job_id)
             pipe.zrem(keys.JOBS, job_id)
-            pipe.publish(keys.CHANGES, job_id)
+            pipe.publish(keys.changes(job_id), "")
             pipe.execute()
 
     # The reconciler
 
     def is_turn_to_reconcile(self, node: str) -> bool:
         """Return whether this process holds the reconciler lock; it passes on after a few seconds of silence."""
-        seconds = keys.ALIVE_SECONDS
+        seconds = keys.LOCK_SECONDS
         if self.redis.set(keys.RECONCILER, node, nx=True, ex=seconds):
             return True
         # The lock may pass on between these commands. Two reconcilers at once do no harm: their scripts are atomic.
@@ -249,14 +303,26 @@ class JobStore(ConversionStore):
         return [_decode(job_id, raw) for job_id, raw in zip(ids, raws, strict=True)]
 
     def output(self, job_id: str, chunk: int) -> bytes | None:
-        """Return a scored chunk as a Zstandard frame, or None if it is not recorded."""
-        frame: bytes | None = self.redis.hget(JobKeys.of(job_id).output, str(chunk))
-        return frame
+        """Return a scored chunk as a Zstandard frame, or None if it is not recorded.
+
+        Raises:
+            DamagedBlob, StorageUnavailable: the object store has lost it, or does not answer.
+        """
+        return self._payload(JobKeys.of(job_id).output, chunk)
+
+    def output_sizes(self, job: Job) -> list[int] | None:
+        """Return the sizes of all scored chunks before they were compressed; None if they are not known."""
+        names = [f"size:{chunk}" for chunk in range(job.chunks)]
+        raw = self.redis.hmget(JobKeys.of(job.id).output, names) if names else []
+        return None if None in raw else list(map(int, raw))
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
-        """Return a chunk's lines of the rejects file as ``Rejects`` encodes them, or None if it has none."""
-        frame: bytes | None = self.redis.hget(JobKeys.of(job_id).rejects, str(chunk))
-        return frame
+        """Return a chunk's rejects as ``Rejects`` encodes them, or None if it has none. Raises as ``output`` does."""
+        return self._payload(JobKeys.of(job_id).rejects, chunk)
+
+    def _payload(self, key: str, chunk: int) -> bytes | None:
+        stored: bytes | None = self.redis.hget(key, str(chunk))
+        return None if stored is None else self.payloads.get(stored)
 
     def chunks_with_rejects(self, job_id: str) -> list[int]:
         """Return the numbers of the chunks with rejected rows, ascending."""
@@ -278,7 +344,11 @@ class JobStore(ConversionStore):
 
     def fail(self, job_id: str, error: str, problem: str = "") -> None:
         """Fail a job that has not ended; ``problem`` is the code and the errors of a file that was refused, as JSON."""
-        log_end(job_id, self._run("end", job_id, job_id, JobState.FAILED.value, error, problem))
+        self._fail(job_id, error, problem)
+
+
+def _few_replicas(having: int, wanted: int) -> str:
+    return f"{having} of {wanted} replicas of the store (SCORELINE_STORE_REPLICAS) have what was sent; try again"
 
 
 def _decode(job_id: str, raw: Mapping[bytes, bytes]) -> Job | None:

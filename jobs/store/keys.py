@@ -1,5 +1,6 @@
 """Every Redis key of Scoreline, and its lifetime. Celery's keys have the prefix ``BROKER_PREFIX``.
 
+All keys and channels have one hash tag, so that a cluster keeps them on one node: scripts use many of them at once.
 A job's keys live for as long as its upload may stall, and once it has ended for the retention time; single predictions
 for the time in the settings. All others are renewed while they are in use.
 """
@@ -7,7 +8,8 @@ for the time in the settings. All others are renewed while they are in use.
 import hashlib
 from dataclasses import dataclass
 
-PREFIX = "scoreline:"
+PREFIX = "{scoreline}:"
+FORMER_PREFIX = "scoreline:"  # of versions whose keys had no hash tag
 BROKER_PREFIX = f"{PREFIX}broker:"
 
 JOBS = f"{PREFIX}jobs"  # sorted set: ids of visible jobs by creation time; lives as long as the last job
@@ -15,22 +17,33 @@ TEAM_JOBS = f"{JOBS}:team"  # sorted set: those of them that the team sees; like
 UNFINISHED = (
     f"{PREFIX}unfinished"  # sorted set: ids of uploads and jobs that have not ended, by creation time; likewise
 )
-CHANGES = f"{PREFIX}changes"  # channel: the id of each job that changed
+CHANGES = f"{PREFIX}changes:"  # prefix of a channel per job, on which each change is told
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered predictions by the time to send them again
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
-RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; ALIVE_SECONDS
+MODELS = f"{PREFIX}models"  # hash: the last change, the default model, models there are and were; stays
+BLOBS = f"{PREFIX}blobs"  # sorted set: the keys of all blobs; lives as long as these
+STORAGE = f"{PREFIX}storage"  # string: name of the mark in the object store; STORAGE_SECONDS, renewed at each start
+WINDOW = f"{PREFIX}window"  # string: chunks that the live bulk workers may have in flight; WINDOW_SECONDS
+RIGHTS = f"{PREFIX}rights"  # hash: written, to find out whether that is allowed, and deleted at once
+RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; LOCK_SECONDS
 
 OUTBOX = f"{PREFIX}outbox"  # stream: what the recorder has yet to write to the database; OUTBOX_SECONDS
-RECORDER = f"{PREFIX}recorder"  # string: the process that holds the recorder lock; ALIVE_SECONDS
+RECORDER = f"{PREFIX}recorder"  # string: the process that holds the recorder lock; LOCK_SECONDS
 HISTORY = f"{PREFIX}history"  # hash: what the recorder last found about the database; HISTORY_SECONDS
 SECRET = f"{PREFIX}secret"  # string: signs what browsers keep while they fill in forms; SECRET_SECONDS
 LIMITS = f"{PREFIX}limits"  # prefix of the counts of recent attempts to sign in; as long as the windows of the limits
 
+FORMER_TOTALS = f"{FORMER_PREFIX}totals"  # there if a former version has ever been used
+
 OUTBOX_SECONDS = 30 * 86400
 HISTORY_SECONDS = 3600
 SECRET_SECONDS = 10 * 365 * 86400
-ALIVE_SECONDS = 5
+LOCK_SECONDS = 5
+WINDOW_SECONDS = 60
+HEARTBEAT_SECONDS = 5
+ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS
 REPLY_SECONDS = 60
+STORAGE_SECONDS = 90 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,11 @@ def job(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}"
 
 
+def changes(job_id: str) -> str:
+    """Return the channel on which the changes of a job are told."""
+    return f"{CHANGES}{job_id}"
+
+
 def jobs_of(owner: str) -> str:
     """Return the key of the sorted set of an owner's visible jobs by creation time; lives as long as the last job."""
     return f"{JOBS}:owner:{owner}"
@@ -117,6 +135,16 @@ def prediction(prediction_id: str) -> str:
 def reply(reply_to: str) -> str:
     """Return the key of the list that receives the answers to one batch of a web process; REPLY_SECONDS."""
     return f"{PREFIX}reply:{reply_to}"
+
+
+def model(name: str) -> str:
+    """Return the key of a shared model's hash: its current version, and the manifests of all of them; it stays."""
+    return f"{PREFIX}model:{name}"
+
+
+def blob(key: str) -> str:
+    """Return the key of a blob's string; it lives until the blob is deleted."""
+    return f"{PREFIX}blob:{key}"
 
 
 def alive(role: str) -> str:

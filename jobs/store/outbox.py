@@ -70,11 +70,11 @@ class Outbox:
 
     def is_turn_to_record(self, node: str) -> bool:
         """Return whether this process holds the recorder lock; it passes on after a few seconds of silence."""
-        if self.redis.set(keys.RECORDER, node, nx=True, ex=keys.ALIVE_SECONDS):
+        if self.redis.set(keys.RECORDER, node, nx=True, ex=keys.LOCK_SECONDS):
             return True
         if self.redis.get(keys.RECORDER) != node.encode():
             return False
-        return bool(self.redis.expire(keys.RECORDER, keys.ALIVE_SECONDS))
+        return bool(self.redis.expire(keys.RECORDER, keys.LOCK_SECONDS))
 
     def read(self, max_entries: int, max_bytes: int) -> list[OutboxEntry]:
         """Return the oldest entries: one at least if there is any, and no more once they exceed ``max_bytes``.

@@ -8,6 +8,7 @@ from pathlib import Path
 from redis import Redis
 from redis.commands.core import Script
 
+from jobs.messages import Queue
 from jobs.store import keys
 
 SHORTEST_BUCKET_MS = 10
@@ -20,7 +21,11 @@ MAX_RESEND_SECONDS = 60
 MAX_OUTBOX_ENTRIES = 500_000
 """Entries that wait for the database at most; of more, the oldest are dropped."""
 
+LOST = "lost"
+"""What scripts reply of an upload of which the store has lost a part, as a primary may that takes over from another."""
+
 _CONSTANTS = f"""\
+local BULK_QUEUE, LOST = '{keys.queue(Queue.BULK)}', '{LOST}'
 local CHANGES = '{keys.CHANGES}'
 local OUTBOX, OUTBOX_ENTRIES, OUTBOX_SECONDS = '{keys.OUTBOX}', {MAX_OUTBOX_ENTRIES}, {keys.OUTBOX_SECONDS}
 local SHORTEST_BUCKET_MS, BUCKETS = {SHORTEST_BUCKET_MS}, {BUCKETS}

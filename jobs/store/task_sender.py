@@ -26,7 +26,10 @@ class TaskSender:
 
     def score_chunks(self, job_id: str, chunks: Iterable[int]) -> None:
         """Send a task for each of these chunks of a job, and for its conversion; one round trip for each kind."""
-        messages = [ScoreChunk(job_id, chunk) for chunk in chunks]
+        self.score([ScoreChunk(job_id, chunk) for chunk in chunks])
+
+    def score(self, messages: Sequence[ScoreChunk]) -> None:
+        """Send a task for each of these chunks, whatever their jobs; round trips as in ``score_chunks``."""
         for task, wanted in ((Task.SCORE_CHUNK, False), (Task.CONVERT, True)):
             self._send(task, [one.encode() for one in messages if (one.chunk == CONVERSION) == wanted])
 

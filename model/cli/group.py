@@ -11,7 +11,8 @@ import click
 
 from model.catalog import Catalog
 from model.cli.progress import ProgressLine
-from model.directory import models_directory
+from model.cli.sharing import share
+from model.directory import default_model, models_directory
 from model.errors import ModelError
 from model.trust import EVERYTHING
 
@@ -63,6 +64,18 @@ class Session:
     catalog: Catalog
     progress: ProgressLine = field(default_factory=ProgressLine)
 
+    def synchronise(self) -> list[str]:
+        """Bring the models here and those of other hosts together; return notes."""
+        self.progress.show("asking the store for the models of other hosts")
+        reason = share(self.catalog.directory, "sync")
+        return [f"  note: models of other hosts are not taken into account: {reason}"] if reason else []
+
+    def share(self, *command: str) -> list[str]:
+        """Tell other hosts of a change; return notes."""
+        reason = share(self.catalog.directory, *command)
+        later = "run `python -m model share` later"
+        return [f"  note: other hosts do not know of this: {reason}; {later}"] if reason else []
+
     def report(self, lines: Sequence[str]) -> None:
         """Print a command's result in place of its progress."""
         self.progress.clear()
@@ -94,7 +107,7 @@ pass_session = click.make_pass_decorator(Session)
 @click.pass_context
 def cli(context: click.Context, directory: Path) -> None:
     """Manage the models of this installation."""
-    context.obj = Session(Catalog(directory))
+    context.obj = Session(Catalog(directory, default_model()))
     # Before a refusal, too: click closes the context before it shows the error.
     context.call_on_close(context.obj.progress.clear)
 

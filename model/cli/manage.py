@@ -15,8 +15,9 @@ from model.errors import ModelError
 @pass_session
 def list_(session: Session) -> None:
     """List the models."""
-    catalog = session.catalog
-    session.report([_line(catalog, name) for name in catalog.names()] or [f"no models in {catalog.directory}"])
+    catalog, notes = session.catalog, session.synchronise()
+    lines = [_line(catalog, name) for name in catalog.names()] or [f"no models in {catalog.directory}"]
+    session.report([*lines, *notes])
 
 
 def _line(catalog: Catalog, name: str) -> str:
@@ -34,6 +35,7 @@ def _line(catalog: Catalog, name: str) -> str:
 @pass_session
 def show(session: Session, name: str, version: str | None) -> None:
     """Show the card of a model as JSON."""
+    session.synchronise()
     card = session.catalog.card(name, version)
     document = card.model_dump(mode="json", exclude={"summary", "sample"})
     session.report([json.dumps(document, indent=2, ensure_ascii=False)])
@@ -44,8 +46,9 @@ def show(session: Session, name: str, version: str | None) -> None:
 @pass_session
 def default(session: Session, name: str) -> None:
     """Use a model where a request names none."""
+    session.synchronise()
     session.catalog.set_default(name)
-    session.report([f"{name} is the default model"])
+    session.report([f"{name} is the default model", *session.share("default", name)])
 
 
 @click.command()
@@ -54,8 +57,18 @@ def default(session: Session, name: str) -> None:
 @pass_session
 def remove(session: Session, name: str, version: str | None) -> None:
     """Remove a model, or one of its versions."""
+    session.synchronise()
     session.catalog.remove(name, version)
-    session.report([f"{name} {version or ''}".strip() + " is removed"])
+    notes = session.share("remove", name, *([version] if version else []))
+    session.report([f"{name} {version or ''}".strip() + " is removed", *notes])
+
+
+@click.command("share")
+@pass_session
+def share_(session: Session) -> None:
+    """Publish the models of this host that others do not have, and fetch theirs."""
+    notes = session.synchronise()
+    session.report(notes or [f"{len(session.catalog.names())} models are shared"])
 
 
 @click.command()
@@ -68,6 +81,7 @@ def export(session: Session, name: str, version: str | None, output: Path | None
     # Imported here since scikit-learn takes seconds to load, which the other commands do not need.
     from model.transfer import export_version  # noqa: PLC0415
 
+    session.synchronise()
     card, file = export_version(session.catalog, name, version, output)
     session.report([f"{file} holds {card.name} {card.version}"])
 
@@ -81,4 +95,5 @@ def import_(session: Session, file: Path, trust: Sequence[str]) -> None:
     from model.transfer import import_version  # noqa: PLC0415 - as above
 
     card = import_version(session.catalog, file, trust)
-    session.report([f"{card.name} {card.version} is there, and is used from now on"])
+    notes = session.share("publish", card.name, card.version)
+    session.report([f"{card.name} {card.version} is there, and is used from now on", *notes])

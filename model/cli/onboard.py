@@ -78,6 +78,7 @@ def add(session: Session, /, dtypes: Sequence[str], **options: Any) -> None:
         lines += _proof_lines(card.proof.rows, card.proof.rejected)
     lines += _metrics_lines(card)
     lines += [f"  note: {note}" for note in result.notes]
+    lines += session.share("publish", card.name, card.version)
     session.report([*lines, f"  schema: {result.schema}"])
 
 
@@ -91,6 +92,7 @@ def check(session: Session, name: str, version: str | None, data: Path, dtypes: 
     """Check that a model answers here as its own pipeline does."""
     from model.onboarding.recheck import recheck  # noqa: PLC0415 - see above
 
+    session.synchronise()
     card, rows, rejected = recheck(session.catalog, name, version, data, _parse_dtypes(dtypes), session.progress.show)
     session.report([f"{card.name} {card.version}", *_proof_lines(rows, rejected)])
 

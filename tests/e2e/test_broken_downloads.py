@@ -60,4 +60,7 @@ def test_a_whole_download_ends_as_usual(service: Stack, version: bytes) -> None:
         get = head("GET", job["links"]["results"] + query, "Connection: close").replace(b"HTTP/1.1", version)
         with clients(service, 1, get) as [connection]:
             text = last_of(connection)
-            assert text.endswith(results if version == b"HTTP/1.0" else b"\r\n0\r\n\r\n")
+            # The length of results that are followed is not known when the answer begins.
+            has_length = f"Content-Length: {len(results)}\r\n".encode() in text
+            assert has_length is not bool(query)
+            assert text.endswith(results if has_length or version == b"HTTP/1.0" else b"\r\n0\r\n\r\n")

@@ -68,6 +68,7 @@ def test_operations_are_named_for_what_they_do(description: Any) -> None:
             {
                 "path job_id",
                 *(f"query {name}" for name in ("format", "escape", "output_encoding", "follow", "partial")),
+                *("header Range", "header If-Range"),
             },
         ),
         ("get_rejects", {"path job_id", "query escape", "query output_encoding", "query shape"}),

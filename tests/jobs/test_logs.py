@@ -115,7 +115,8 @@ def test_every_error_class_declares_whether_its_message_may_be_logged() -> None:
     assert {name for name, loggable in found.items() if loggable} == {
         "UnknownModel", "BrokenModel", "StoreFull", "UnsuitableStore", "TooMany", "TooManyJobs", "Overtaken",
         "TooManyPredictions", "UploadEnded", "UploadForgotten", "StillUploading", "CannotStart", "CannotBackUp", "Busy",
-        "ConversionLost", "RateLimited", "UnusableCertificate",
+        "ConversionLost", "NotDurable", "RateLimited", "StorageFull", "StorageUnavailable", "UnsuitableStorage",
+        "DamagedBlob", "SharingRefused", "NotShared", "UnusableCertificate",
     }  # fmt: skip
 
 

@@ -97,6 +97,16 @@ def test_the_folder_of_a_server_that_is_not_used_is_no_backup(tmp_path: Path) ->
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_copy_without_the_objects_is_made_only_for_those_who_ask_for_it(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as store:
+        finished_job(store, b"")
+        settings = Settings(data_dir=tmp_path / "data", storage_url="s3://bucket/scoreline")
+        with pytest.raises(CannotBackUp, match=r"the bytes of jobs lie in s3://bucket/scoreline .* --without-objects"):
+            back_up(settings, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+        assert back_up(settings, tmp_path / "copy", without_objects=True) > 0
+
+
 def test_the_history_is_in_the_copy_though_it_is_written_on(tmp_path: Path) -> None:
     original, copy, over = tmp_path / "original", tmp_path / "copy", threading.Event()
     with running(original) as store:

@@ -101,7 +101,7 @@ def test_the_web_goes_on_while_workers_or_the_store_are_away() -> None:
     assert {probe["path"] for probe in probes} == {"/healthz"}
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS.keys() - {"web"})
+@pytest.mark.parametrize("name", sorted(DEPLOYMENTS.keys() - {"web"}))
 def test_workers_are_not_restarted_because_the_store_is_away(name: str) -> None:
     assert "livenessProbe" not in container(name)
     assert container(name)["readinessProbe"]["exec"]["command"] == ["python", "-m", "worker.ping", name]

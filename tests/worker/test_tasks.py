@@ -195,7 +195,7 @@ def test_a_lack_of_system_resources_uses_up_no_attempt(redis: Any, monkeypatch: 
     job_id = upload(tasks._store(), 1)
     monkeypatch.setattr(tasks, "_score", has_no_process_to_give)
     score(job_id)
-    wait_until(lambda: list(tasks._store().overdue()))
+    wait_until(lambda: tasks._store().overdue())
     again = claim(job_id)
     assert (again.attempt, again.lost) == (1, 1)
 
@@ -209,6 +209,6 @@ def test_a_store_that_does_not_answer_uses_up_no_attempt(redis: Any, monkeypatch
     with monkeypatch.context() as outage:
         outage.setattr(JobStore, "record", does_not_answer)
         score(job_id)
-    wait_until(lambda: list(tasks._store().overdue()))
+    wait_until(lambda: tasks._store().overdue())
     again = claim(job_id)
     assert (again.attempt, again.lost) == (1, 1)

@@ -68,6 +68,7 @@ def replayed(first: FirstUpload, own_fingerprint: str) -> Response:
     if own_fingerprint != first.fingerprint:
         detail = "the first upload with this idempotency key had another body or other parameters"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    services().store.confirm(first.job_id)
     response = job_response(awaited(first.job_id), HTTPStatus.OK)
     response.headers["Location"] = job_url(first.job_id)
     response.headers["Idempotent-Replayed"] = "true"

@@ -8,6 +8,7 @@ from flask_openapi3.models.tag import Tag
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
+from jobs.errors import StorageFull, StorageUnavailable
 from jobs.store.heartbeat import SCORING_ROLES, living
 from model.errors import ModelError
 from web.api.openapi import answer, operation_name
@@ -73,8 +74,11 @@ def missing_parts() -> list[str]:
         missing += [f"{role} worker" for role in _REQUIRED_ROLES if not living(current.store.redis, role)]
         missing += [f"a suitable store: {fault}" for fault in current.store.check.faults()]
         redis_availability.record_success()
+        current.store.storage_check.require()
     except RedisError:
         missing.append("redis")
+    except (StorageFull, StorageUnavailable) as error:
+        missing.append(f"the object store: {error}")
     return missing
 
 

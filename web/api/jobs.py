@@ -28,7 +28,7 @@ from web.api.openapi import (
     problems,
     results_answer,
 )
-from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, UploadHeader
+from web.api.request_schemas import EventsHeader, JobHeader, JobPath, JobUploadHeader, RangeHeader, UploadHeader
 from web.api.schemas import (
     DownloadQuery,
     JobsQuery,
@@ -53,6 +53,7 @@ from web.jobs.documents import (
 from web.jobs.events import job_events
 from web.jobs.exports import Export, check_rows, chosen_format, for_excel
 from web.jobs.listing import list_page
+from web.jobs.ranges import ResultsFile, part_response
 from web.jobs.schemas import JobDocument, JobList, RejectedRecordsDocument, SummaryDocument
 from web.jobs.summary import cards_of, summary_document
 from web.prefer_header import prefers_end
@@ -216,10 +217,16 @@ def delete_job(path: JobPath) -> Response:
     "/jobs/<job:job_id>/results",
     summary="Download the results",
     responses={
-        200: results_answer("the input's records with prediction, probability and error", "X-Accel-Buffering", "Vary"),
-        **problems(404, 406, 409, 422, 503),
+        200: results_answer(
+            "the input's records with prediction, probability and error",
+            *("X-Accel-Buffering", "Vary", "Accept-Ranges", "ETag"),
+        ),
+        206: results_answer(
+            "the part of the file that `Range` names", "Vary", "Accept-Ranges", "Content-Range", "ETag"
+        ),
+        **problems(404, 406, 409, 416, 422, 500, 503),
     },
-    openapi_extensions={"x-parameters": parameters(ResultsQuery)},
+    openapi_extensions={"x-parameters": parameters(ResultsQuery, RangeHeader)},
 )
 def get_results(path: JobPath) -> Response:
     """One record per input record, in input order."""
@@ -259,6 +266,8 @@ def _csv_results(form: downloads.CsvForm, kind: ExportFormat, follow: bool) -> R
         blocks = for_excel(current.store, form.job)
     elif follow:
         blocks = downloads.followed_results(current.store, current.notifications, form)
+    elif file := ResultsFile.of(current.store, form):
+        return part_response(file, request, current.store, current.limits.downloads)
     else:
         blocks = downloads.finished_results(current.store, form)
     return _download(blocks, form, "scored")

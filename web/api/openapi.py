@@ -32,9 +32,11 @@ _REF = "#/components/schemas/{model}"
 _BYTES = {"type": "string", "format": "binary"}
 _RETRYABLE = (409, 429, 503)
 _HEADERS = {
+    "Accept-Ranges": "`bytes`: parts of the file can be asked for with `Range`",
     "Cache-Control": "not to be cached",
     "Content-Disposition": "`attachment`, with a file name",
-    "ETag": "identifies this state of the job, for `If-None-Match`",
+    "Content-Range": "which bytes of how many these are",
+    "ETag": "identifies this state of the job, for `If-None-Match`; of results, the file, for `If-Range`",
     "Idempotent-Replayed": "`true`: the upload was received before, and this is its job",
     "Location": "address of the job or the prediction",
     "Preference-Applied": "the preferences of `Prefer` that were applied",

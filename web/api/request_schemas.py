@@ -57,6 +57,20 @@ class EventsHeader(Described):
     last_event_id: str | None = Field(None, alias="Last-Event-ID", description="id of the last event received")
 
 
+class RangeHeader(Described):
+    """Which part of the file."""
+
+    range: str | None = Field(
+        None,
+        alias="Range",
+        description="of CSV as it is stored: one range of bytes, to go on with a download that broke off; "
+        "anything else gets the whole file",
+    )
+    if_range: str | None = Field(
+        None, alias="If-Range", description="ETag of the file that the part belongs to; of another, all is sent"
+    )
+
+
 class JobPath(Described):
     """A job."""
 

@@ -54,8 +54,16 @@ class CsvForm:
         has_mark = self.job.dialect.has_byte_order_mark and not (self.in_utf8 or self.is_translated)
         return byte_order_mark(self.job.codec) if has_mark else b""
 
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether rows are downloaded byte for byte as they are stored."""
+        changed = self.escapes_formulas or self.in_utf8 or self.is_translated
+        return self.job.dialect.is_plain and encoder(self.job.codec) is None and not changed
+
     def transform(self) -> Transform:
         """Return the function that writes blocks of whole lines."""
+        if self.is_as_stored:
+            return bytes
         if self.is_translated:
             return as_utf8
         dialect = self.job.dialect

@@ -1,12 +1,15 @@
 """Waiting for jobs to change. One Redis subscription per web process serves all waiters."""
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import structlog
 from redis import Redis
+from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
@@ -24,6 +27,8 @@ _MAX_SILENCE_SECONDS = 5.0
 class JobNotifications:
     """Wakes waiters when their job changes.
 
+    The process subscribes to the channels of the jobs that somebody follows here, and to one of its own. Only the
+    thread that reads uses the subscription: who begins to follow a job wakes it through the channel of the process.
     ``places`` limits the number of waiters. ``stopping`` is true once the process shuts down.
     """
 
@@ -31,26 +36,34 @@ class JobNotifications:
         self._redis = redis
         self.places = places
         self.stopping = False
+        self._own_channel = keys.changes(secrets.token_hex(16))
         self._lock = threading.Lock()
         self._listeners: dict[str, set[threading.Event]] = {}
+        self._outdated = False
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[threading.Event]:
-        """Yield an event that is set whenever the job may have changed."""
-        event = threading.Event()
+        """Yield an event that is set whenever the job may have changed, and once when the subscription has begun."""
+        event, channel = threading.Event(), keys.changes(job_id)
         with self._lock:
-            self._listeners.setdefault(job_id, set()).add(event)
+            is_first = channel not in self._listeners
+            self._listeners.setdefault(channel, set()).add(event)
+            self._outdated |= is_first
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
                 self._thread.start()
+        if is_first:
+            with suppress(RedisError):  # the reader looks again after a second, and subscribes anew after an outage
+                self._redis.publish(self._own_channel, "")
         try:
             yield event
         finally:
             with self._lock:
-                self._listeners[job_id].discard(event)
-                if not self._listeners[job_id]:
-                    del self._listeners[job_id]
+                self._listeners[channel].discard(event)
+                if not self._listeners[channel]:
+                    del self._listeners[channel]
+                    self._outdated = True
 
     def stop(self) -> None:
         """Wake every waiter on shutdown."""
@@ -60,15 +73,8 @@ class JobNotifications:
     def _run(self) -> None:
         while True:
             try:
-                with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    pubsub.subscribe(keys.CHANGES)
-                    redis_availability.record_success()
-                    # Changes before the subscription went unheard.
-                    self._wake_all()
-                    while True:
-                        message = pubsub.get_message(timeout=1.0)
-                        if message:
-                            self._wake(message["data"].decode())
+                with self._redis.pubsub() as pubsub:
+                    self._read(pubsub)
             except (RedisError, OSError) as error:
                 redis_availability.record_failure(error)
             except Exception:
@@ -77,9 +83,34 @@ class JobNotifications:
             self._wake_all()
             time.sleep(0.5)
 
-    def _wake(self, job_id: str) -> None:
+    def _read(self, pubsub: PubSub) -> None:
+        """Subscribe to what is followed and wake waiters, until the connection fails."""
+        pubsub.subscribe(self._own_channel)
+        redis_availability.record_success()
+        followed: set[str] = set()
+        self._outdated = True
+        while True:
+            if self._outdated:
+                followed = self._update(pubsub, followed)
+            message: dict[str, Any] | None = pubsub.get_message(timeout=1.0)
+            # A subscription that begins, also after the connection was lost, may have missed a change.
+            if message and message["type"] in ("message", "subscribe"):
+                self._wake(message["channel"].decode())
+
+    def _update(self, pubsub: PubSub, followed: set[str]) -> set[str]:
+        """Subscribe to the channels that are followed by now, and to no others; return them."""
         with self._lock:
-            for event in self._listeners.get(job_id, ()):
+            self._outdated = False
+            wanted = set(self._listeners)
+        if begun := wanted - followed:
+            pubsub.subscribe(*begun)
+        if ended := followed - wanted:
+            pubsub.unsubscribe(*ended)
+        return wanted
+
+    def _wake(self, channel: str) -> None:
+        with self._lock:
+            for event in self._listeners.get(channel, ()):
                 event.set()
 
     def _wake_all(self) -> None:

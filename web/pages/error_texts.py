@@ -113,6 +113,10 @@ PROBLEM_TEXTS = {
         "The service is out of storage space",
         "Nothing was stored. Delete jobs that are no longer needed, or try again later.",
     ),
+    "not_durable": (
+        "The service cannot keep the file safely at the moment",
+        "Nothing was stored. Wait a moment and upload the file again.",
+    ),
     "store_unavailable": (
         "The service is temporarily unavailable",
         "Files that were already accepted are safe. Wait a moment and try again.",

@@ -110,7 +110,7 @@ def create_job(
     Raises:
         UploadRefused: the corrections cannot be read or do not fit the job's rejected rows.
         UnknownModel, BrokenModel: a model of the job is gone or cannot be used, so no row could be scored.
-        TooManyJobs, StoreFull, UnsuitableStore, RateLimited: nothing was stored.
+        TooManyJobs, StoreFull, NotDurable, UnsuitableStore, RateLimited: nothing was stored.
         Overtaken: another request under the idempotency key was complete before.
         Problem: ``unknown_job``, if the job is deleted or expires meanwhile.
     """
@@ -132,6 +132,7 @@ def create_job(
     sent = store.correct(job_id, corrections, key.key if key else None, body.fingerprint(job.id))
     if sent is None:
         raise unknown_job(job.id)
+    store.confirm_or_remove(job_id)
     log.info("corrections accepted", job_id=job_id, corrects=job.id, rows=corrections.rows)
     services.sender.score_chunks(job_id, sent)
     return job_id

@@ -21,6 +21,7 @@ from jobs.formats.process import ReaderKilled, SourceReader, reading, sheets_hin
 from jobs.settings import Settings
 from jobs.store.conversion_store import SOURCE_BLOCK_BYTES
 from jobs.store.job_store import JobStore
+from jobs.store.room import wait_for_room
 from model.joint_schema import joint_schema
 from web.request_limits import MAX_CHECKED_BYTES
 from web.uploads.options import ScoringOptions
@@ -38,7 +39,7 @@ class SourceFile:
     def __init__(self, store: JobStore, settings: Settings, kind: Format) -> None:
         self.kind, self.job_id = kind, ""
         self._store, self._settings = store, settings
-        self._buffer, self._blocks, self._size = bytearray(), 0, 0
+        self._buffer, self.blocks, self._size = bytearray(), 0, 0
         # A copy for the check, on disk: many uploads may come in at once.
         self._copy: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115 - closed once it is checked or too large
 
@@ -56,11 +57,14 @@ class SourceFile:
             del self._buffer[:SOURCE_BLOCK_BYTES]
 
     def _store_block(self, block: bytes) -> None:
-        # Before the first block, ``check_room`` has just looked.
-        if self._blocks:
-            self._store.check_memory()
-        self._store.append_source(self.job_id, self._blocks, block)
-        self._blocks += 1
+        def store() -> None:
+            # Before the first block, ``check_room`` has just looked.
+            if self.blocks:
+                self._store.check_memory()
+            self._store.append_source(self.job_id, self.blocks, block)
+
+        wait_for_room(store, self._settings.upload_idle_seconds, lambda: self._store.touch(self.job_id))
+        self.blocks += 1
 
     def finish(self, options: ScoringOptions, sheet: str | None) -> None:
         """Store the rest, once all form fields are known.

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -25,6 +26,7 @@ from jobs.state import NOBODY, Owner
 from jobs.store.chunks import NewJob
 from jobs.store.idempotency import IdempotencyKey
 from jobs.store.job_store import JobStore
+from jobs.store.room import wait_for_room
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
 from model.errors import ModelError
@@ -121,7 +123,7 @@ class Upload:
         """Receive the body, yielding after each block. The job is durable once the iteration ends.
 
         Raises:
-            UploadRefused, UploadForgotten, StoreFull: nothing is left behind.
+            UploadRefused, UploadForgotten, StoreFull, NotDurable: nothing is left behind.
         """
         try:
             kind = self._body.detect_format()
@@ -243,14 +245,18 @@ class Upload:
         assert self.job_id is not None
         for chunk in chunks:
             stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals)
-            # A field behind the file may name another model: nothing is scored before all of them are known.
-            hold = self._body.fields_may_follow
-            if self._chunks:
-                self._store.check_memory()
-            sent = self._store.append(self.job_id, self._chunks, stored, hold)
+            seconds = self._settings.upload_idle_seconds
+            sent = wait_for_room(partial(self._store_chunk, stored), seconds, self._keep_alive)
             self._chunks += 1
             self._stored = time.monotonic()
             self._sender.score_chunks(self.job_id, sent)
+
+    def _store_chunk(self, chunk: InputChunk) -> list[int]:
+        assert self.job_id is not None
+        if self._chunks:
+            self._store.check_memory()
+        # A field behind the file may name another model: nothing is scored before all of them are known.
+        return self._store.append(self.job_id, self._chunks, chunk, hold=self._body.fields_may_follow)
 
     def _seal(self) -> None:
         assert self.job_id is not None
@@ -269,7 +275,10 @@ class Upload:
             codec=self._encoding[1],
             fingerprint=fingerprint(self._digest, self._form) if idempotency_key else None,
             options=self._final_options() if self._body.fields_may_follow else None,
+            chunks=None if self._source else self._chunks,
+            blocks=self._source.blocks if self._source else 0,
         )
+        self._store.confirm_or_remove(self.job_id)
         seconds = round(time.monotonic() - self._began, 3)
         known = {
             "job_id": self.job_id,

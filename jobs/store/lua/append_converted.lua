@@ -1,13 +1,15 @@
 -- Stores one more chunk that a conversion has made.
 -- KEYS: as in common.lua. ARGV: job id, number of the conversion, owner of its lease, lease seconds, chunk number,
 -- encoded chunk, window, grace seconds, part of the file that is converted, rows converted.
--- Returns {chunks to send}; false if `owner` no longer holds the conversion or the job has ended.
+-- Returns {chunks to send}; false if `owner` no longer holds the conversion, the job has ended, or a chunk
+-- before it is missing.
 -- Atomic: of two converters, only the one with the lease may add chunks. A second attempt makes the same chunks again;
 -- those that are there already, scored or not, stay as they are.
 local id, conversion, owner, lease, number, data, window, grace, progress, rows = ARGV[1], ARGV[2], ARGV[3],
     tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
 local fields = redis.call('HMGET', JOB, 'state', 'chunks', 'converted')
 if not fields[1] or ended(fields[1]) or redis.call('HGET', LEASES, conversion) ~= owner then return false end
+if number > tonumber(fields[2]) then return false end
 local at = now()
 redis.call('ZADD', INFLIGHT, 'XX', at + lease, conversion)
 if number == tonumber(fields[2]) then

@@ -11,6 +11,8 @@ if ended(redis.call('HGET', JOB, 'state') or 'canceled') then return false end
 if not release_chunk(chunk, owner, false, at + pause) then return false end
 -- The worker reported what became of its lease, so it does not count as lost.
 redis.call('HINCRBY', COUNTS, 'lost:' .. chunk, -1)
+-- Its message is gone: overdue.lua sends another one as soon as the chunk is due.
+redis.call('HSET', COUNTS, 'missed:' .. chunk, 1)
 local unable = cjson.decode(redis.call('HGET', COUNTS, 'unable') or '{"workers": {}}')
 unable.since = unable.since or at
 unable.workers[worker] = reason

@@ -16,7 +16,9 @@ end
 
 -- Sets the lifetime of all keys of the job.
 local function expire_job(seconds)
-    for position = 1, 8 do redis.call('PEXPIRE', KEYS[position], seconds * 1000) end
+    for _, key in ipairs({JOB, INPUT, OUTPUT, REJECTS, INFLIGHT, LEASES, COUNTS, SUMMARY}) do
+        redis.call('PEXPIRE', key, seconds * 1000)
+    end
 end
 
 -- Lengthens the lifetime of a key shared by several jobs; never shortens it.
@@ -28,11 +30,11 @@ local function ended(state)
     return state == 'succeeded' or state == 'failed' or state == 'canceled'
 end
 
--- Notes that the job has changed and wakes the web processes that wait for it.
+-- Notes that the job has changed and wakes the web processes in which somebody follows it.
 local function publish_change(id, at)
     redis.call('HSET', JOB, 'changed', at)
     redis.call('HINCRBY', JOB, 'revision', 1)
-    redis.call('PUBLISH', CHANGES, id)
+    redis.call('PUBLISH', CHANGES .. id, '')
 end
 
 -- Returns 'first <job id> <fingerprint>' if the idempotency key belongs to a job that still exists, else nil.
@@ -81,13 +83,21 @@ local function release_chunk(chunk, owner, failed, due)
     return true
 end
 
--- Marks the next chunks as sent, up to `window` in flight, and returns their numbers. A sent chunk is due again after
--- `grace` seconds, in case its message is lost. The window makes jobs take turns: a small file never waits for all of a
--- large one. Chunks that a job took over from the one that it corrects are done and passed over.
+-- Returns how many chunks of the job may be in flight: its share of the window among all unfinished jobs, so that what
+-- is sent never waits for more than a window of chunks. While fewer messages wait than there are workers, it may have
+-- all of the window: other jobs have no use for theirs.
+local function share_of(window)
+    if redis.call('LLEN', BULK_QUEUE) < window / 2 then return window end
+    return math.ceil(window / math.max(1, redis.call('ZCARD', UNFINISHED)))
+end
+
+-- Marks the next chunks as sent, up to the share of the job in flight, and returns their numbers. A sent chunk is due
+-- again after `grace` seconds, in case its message is lost. The window makes jobs take turns: a small file never waits
+-- for all of a large one. Chunks that a job took over from the one that it corrects are done and passed over.
 local function hand_out(window, grace, at)
     local fields = redis.call('HMGET', JOB, 'next', 'chunks', 'corrects')
     local first, chunks = tonumber(fields[1]), tonumber(fields[2])
-    local next_chunk, free = first, window - redis.call('ZCARD', INFLIGHT)
+    local next_chunk, free = first, share_of(window) - redis.call('ZCARD', INFLIGHT)
     local sent = {}
     while next_chunk < chunks and free > #sent do
         if not fields[3] or redis.call('HEXISTS', INPUT, next_chunk) == 1 then

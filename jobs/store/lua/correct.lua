@@ -38,6 +38,8 @@ redis.call('HSET', JOB, 'owner', ARGV[9], 'owner_name', ARGV[10], 'visibility', 
 redis.call('HINCRBY', JOB, 'done', 0 - corrected)
 redis.call('HINCRBY', JOB, 'rejected', 0 - ARGV[7])
 redis.call('HINCRBY', JOB, 'scoring_failed', 0 - ARGV[8])
+-- What was copied may refer to objects of the other job, and of those that it corrects.
+redis.call('HSET', JOB, 'blobs', (redis.call('HGET', P_JOB, 'blobs') or '') .. ' ' .. corrects)
 local others = redis.call('HGET', P_JOB, 'corrected_by')
 redis.call('HSET', P_JOB, 'corrected_by', others and others .. ' ' .. id or id)
 if KEYS[20] then keep_job(KEYS[20], id, retention) end

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,16 +16,21 @@ from jobs.store.job_store import JobStore
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
 
 
-@pytest.fixture
-def settings(server: Settings) -> Settings:
-    return server.model_copy(update={"lease_seconds": 0.2, "bulk_processes": 1})
+@pytest.fixture(params=["redis", "objects"])
+def settings(request: pytest.FixtureRequest, server: Settings, tmp_path: Path) -> Settings:
+    """Settings of a store that keeps the bytes of chunks itself, and of one that has them in an object store."""
+    storage = {"storage_url": f"file://{tmp_path}"} if request.param == "objects" else {}
+    return server.model_copy(update={"lease_seconds": 0.2, "bulk_processes": 1, **storage})
 
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[JobStore]:
     redis = connect(settings)
     redis.flushall()
-    yield JobStore(redis, settings)
+    store = JobStore(redis, settings)
+    if store.payloads.external:
+        list(store.payloads.blobs.keys_in("jobs/"))  # what is imported for this takes as long as a lease
+    yield store
     redis.close()
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.messages import CONVERSION, InputChunk
+from jobs.messages import CONVERSION, InputChunk, ScoreChunk
 from jobs.state import JobState
 from jobs.store.chunks import NewJob, ScoredChunk
 from jobs.store.conversion_store import ConversionLost
@@ -43,7 +43,7 @@ def test_a_file_is_converted_scored_and_dropped(store: JobStore) -> None:
     # Every chunk that there is has been recorded, but there will be more.
     assert (found(store, job_id).state, found(store, job_id).progress) == (JobState.RUNNING, 0.25)
     assert store.append_converted(job_id, claimed.owner, 1, rows(1), 1.0) == [1]
-    store.end_conversion(job_id, claimed.owner, 2, {JobField.TOTAL: 2})
+    store.end_conversion(job_id, claimed.owner, 2, 2, {JobField.TOTAL: 2})
     assert (found(store, job_id).is_converting, found(store, job_id).progress) == (False, 0.75)
     assert store.redis.hkeys(JobKeys.of(job_id).input) == [b"1"]
     store.record(job_id, 1, ScoredChunk(b"", b"", 1, 0))
@@ -56,7 +56,7 @@ def test_a_job_whose_chunks_are_all_recorded_ends_with_its_conversion(store: Job
     assert claimed
     store.append_converted(job_id, claimed.owner, 0, rows(0), 1.0)
     store.record(job_id, 0, ScoredChunk(b"", b"", 1, 0))
-    assert store.end_conversion(job_id, claimed.owner, 2, {JobField.TOTAL: 1}) == []
+    assert store.end_conversion(job_id, claimed.owner, 2, 1, {JobField.TOTAL: 1}) == []
     assert found(store, job_id).state is JobState.SUCCEEDED
     [entry] = Outbox(store.redis, 0.8).read(10, 1000)
     assert (entry.fields["id"], entry.fields["state"], entry.fields["total"]) == (job_id, "succeeded", "1")
@@ -69,7 +69,7 @@ def test_a_second_converter_takes_over_where_the_first_went_silent(store: JobSto
     assert store.claim(job_id, CONVERSION, "second") is None
     store.append_converted(job_id, first.owner, 0, rows(0), 0.4)
     store.append_converted(job_id, first.owner, 1, rows(1), 0.8)
-    wait_until(lambda: (job_id, CONVERSION) in set(store.overdue()))
+    wait_until(lambda: ScoreChunk(job_id, CONVERSION) in store.overdue())
     second = store.claim(job_id, CONVERSION, "second")
     assert second
     assert (second.attempt, second.lost) == (1, 1)
@@ -78,7 +78,7 @@ def test_a_second_converter_takes_over_where_the_first_went_silent(store: JobSto
     with pytest.raises(ConversionLost):
         store.begin_conversion(job_id, first.owner, {})
     with pytest.raises(ConversionLost):
-        store.end_conversion(job_id, first.owner, 2, {})
+        store.end_conversion(job_id, first.owner, 2, 2, {})
     store.record(job_id, 0, ScoredChunk(b"", b"", 1, 0))
     for number, progress in ((0, 0.4), (1, 0.8), (2, 1.0)):
         store.append_converted(job_id, second.owner, number, rows(number), progress)

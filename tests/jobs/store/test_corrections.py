@@ -170,9 +170,10 @@ def test_rows_that_the_model_had_failed_on_count_anew(store: JobStore) -> None:
     job_id = secrets.token_hex(16)
     store.correct(job_id, replace(corrections(corrects, 0), scoring_failed=1))
     store.record(job_id, 0, right(0))
-    assert store.redis.hget(f"scoreline:job:{job_id}", "scoring_failed") == b"0"
+    assert store.redis.hget(keys.job(job_id), "scoring_failed") == b"0"
 
 
+@pytest.mark.parametrize("settings", ["redis"], indirect=True)
 def test_corrections_are_refused_where_the_store_has_no_room_for_a_copy(store: JobStore) -> None:
     corrects = upload(store, 1)
     store.record(corrects, 0, replace(rejecting(0), output=secrets.token_bytes(1 << 22)))

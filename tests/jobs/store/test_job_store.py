@@ -6,13 +6,13 @@ import pytest
 from redis.exceptions import RedisError
 
 from jobs.errors import StoreFull, TooManyJobs, UploadEnded, UploadForgotten
-from jobs.messages import InputChunk, Queue, decompress
+from jobs.messages import InputChunk, ScoreChunk, decompress
 from jobs.settings import Settings
 from jobs.state import JobState
 from jobs.store import keys
 from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.connection import connect
-from jobs.store.heartbeat import Heartbeat, Node, living
+from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
 from tests.jobs.store.conftest import NEW, found, upload
@@ -81,9 +81,9 @@ def test_a_claimed_chunk_is_left_alone_until_its_lease_runs_out(store: JobStore)
     assert (claimed.attempt, claimed.chunk) == (1, InputChunk(1, 1, b"1,2\n"))
     assert found(store, job_id).state is JobState.RUNNING
     assert store.claim(job_id, 0, "second") is None
-    assert list(store.overdue()) == []
+    assert store.overdue() == []
     assert store.renew(job_id, 0, claimed.owner)
-    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    assert wait_until(store.overdue) == [ScoreChunk(job_id, 0)]
     assert not store.renew(job_id, 0, claimed.owner)
     again = store.claim(job_id, 0, "second")
     assert again is not None
@@ -118,7 +118,7 @@ def test_only_failures_by_the_chunk_itself_use_up_an_attempt(store: JobStore) ->
     claim(store, job_id, "killed")
     assert store.report_death(job_id, 0, "killed", failed=False)
     claim(store, job_id, "vanished")
-    wait_until(lambda: list(store.overdue()))
+    wait_until(store.overdue)
     last = claim(store, job_id, "last")
     assert (last.attempt, last.lost) == (3, 2)
 
@@ -126,7 +126,7 @@ def test_only_failures_by_the_chunk_itself_use_up_an_attempt(store: JobStore) ->
 def test_tasks_running_the_same_attempt_in_parallel_fail_it_once(store: JobStore) -> None:
     job_id = upload(store, 1)
     claim(store, job_id, "first")
-    wait_until(lambda: list(store.overdue()))
+    wait_until(store.overdue)
     claim(store, job_id, "second")
     assert not store.report_death(job_id, 0, "first", failed=True)
     assert store.report_death(job_id, 0, "second", failed=True)
@@ -173,20 +173,10 @@ def test_a_host_that_could_not_load_a_model_is_forgiven_when_a_chunk_is_recorded
     assert found(store, job_id).state is JobState.RUNNING
 
 
-def test_messages_that_wait_in_the_queue_are_not_sent_again(store: JobStore) -> None:
-    job_id = upload(store, 2)
-    store.redis.lpush(keys.queue(Queue.BULK), "message", "message")
-    due = store.redis.zscore(JobKeys.of(job_id).inflight, "0")
-    wait_until(lambda: store.redis.time()[0] > due + 1)
-    assert list(store.overdue()) == []
-    store.redis.lpop(keys.queue(Queue.BULK))
-    assert sorted(store.overdue()) == [(job_id, 0), (job_id, 1)]
-
-
 def test_a_job_that_waits_longer_than_its_retention_is_kept(store: JobStore) -> None:
     job_id = upload(store, 1)
     store.redis.expire(JobKeys.of(job_id).job, 60)
-    list(store.overdue())
+    store.overdue()
     assert store.redis.ttl(JobKeys.of(job_id).job) > 60
 
 
@@ -239,18 +229,6 @@ def test_an_abandoned_upload_leaves_nothing(store: JobStore, failed: bool) -> No
     assert store.redis.zcard(keys.UNFINISHED) == 0
 
 
-def test_live_workers_widen_the_window(store: JobStore, settings: Settings) -> None:
-    for pid in (1, 2):
-        Heartbeat(store.redis, "bulk", Node("here", pid, 3)).beat()
-    assert [node.pid for node in living(store.redis, "bulk")] == [1, 2]
-    wide = JobStore(store.redis, settings)
-    wide.begin(NEW)
-    sent = [wide.append(NEW.id, number, InputChunk(number + 1, 1, b"x\n")) for number in range(14)]
-    assert sum(map(len, sent)) == 12
-    Heartbeat(store.redis, "bulk", Node("here", 1, 3)).end()
-    assert [node.pid for node in living(store.redis, "bulk")] == [2]
-
-
 def test_chunks_are_handed_out_even_if_no_worker_is_known(store: JobStore) -> None:
     store.begin(NEW)
     there, store.redis = store.redis, connect(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
@@ -263,8 +241,8 @@ def test_chunks_are_handed_out_even_if_no_worker_is_known(store: JobStore) -> No
 def test_chunks_that_were_never_handed_out_are_sent_by_the_reconciler(store: JobStore, settings: Settings) -> None:
     nobody = JobStore(store.redis, settings.model_copy(update={"bulk_processes": 0}))
     job_id = upload(nobody, 3)
-    assert list(store.overdue()) == [(job_id, 0), (job_id, 1)]
-    assert list(store.overdue()) == []
+    assert store.overdue() == [ScoreChunk(job_id, 0), ScoreChunk(job_id, 1)]
+    assert store.overdue() == []
 
 
 def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
@@ -278,9 +256,9 @@ def test_a_released_chunk_can_be_claimed_at_once(store: JobStore) -> None:
 
 def test_a_chunk_whose_message_was_lost_is_sent_again_with_growing_intervals(store: JobStore) -> None:
     job_id = upload(store, 1)
-    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    assert wait_until(store.overdue) == [ScoreChunk(job_id, 0)]
     due = store.redis.zscore(JobKeys.of(job_id).inflight, "0")
-    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    assert wait_until(store.overdue) == [ScoreChunk(job_id, 0)]
     assert store.redis.zscore(JobKeys.of(job_id).inflight, "0") - due > 0.75
 
 
@@ -318,7 +296,7 @@ def test_an_upload_that_expired_cannot_go_on(store: JobStore) -> None:
         store.append(job_id, 1, InputChunk(2, 1, b"1,2\n"))
     with pytest.raises(UploadForgotten):
         store.seal(job_id, total=2)
-    assert list(store.overdue()) == []
+    assert store.overdue() == []
     assert store.redis.zcard(keys.UNFINISHED) == 0
 
 
@@ -327,7 +305,7 @@ def test_every_key_has_a_lifetime(store: JobStore) -> None:
     store.claim(job_id, 0, "task")
     store.record(job_id, 0, SCORED)
     store.claim(job_id, 1, "task")
-    wait_until(lambda: list(store.overdue()))
+    wait_until(store.overdue)
     assert store.is_turn_to_reconcile("here")
     assert {key: store.redis.ttl(key) for key in store.redis.keys("*") if store.redis.ttl(key) < 0} == {}
     store.remove(job_id)

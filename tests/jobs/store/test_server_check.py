@@ -1,6 +1,7 @@
 """A server that would lose jobs is refused by launcher, web, workers and reconciler."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore
-from jobs.store.server_check import StoreCheck, _faults
+from jobs.store.server_check import StoreCheck, find_faults
 from model.catalog import Catalog
 from ops.embedded import server_binary
 from tests.stack import CSV, ROOT, free_port, wait_until
@@ -89,10 +90,40 @@ def test_a_server_without_config_is_judged_by_info(redis: Any, own: Settings) ->
         assert len(StoreCheck(limited, guest).faults()) == 1
 
 
+def as_guest(redis: Any, own: Settings, password: str = "x", **rights: Any) -> Settings:
+    """Settings of a user of the server with these rights."""
+    redis.acl_setuser("guest", enabled=True, reset=True, passwords=["+x"], **rights)
+    return own.model_copy(update={"redis_url": own.store_url.replace("unix://", f"unix://guest:{password}@")})
+
+
+OWN_KEYS = {"keys": ["{scoreline}:*"], "channels": ["{scoreline}:*"]}
+
+
+@pytest.mark.parametrize(("rights", "reason"), [
+    ({"commands": ["-@all", "+ping"], **OWN_KEYS}, r"its user lacks a right: .*'info'.*"),
+    ({"commands": ["+@all", "-publish"], **OWN_KEYS}, r"its user lacks a right: .*"),
+    ({"commands": ["+@all"], "keys": ["other:*"], "channels": ["*"]}, r"its user lacks a right: .*"),
+    ({"commands": ["+@all"], "keys": ["*"], "channels": ["other:*"]}, r"its user lacks a right: .*"),
+])  # fmt: skip
+def test_a_user_without_the_rights_is_refused(redis: Any, own: Settings, rights: dict[str, Any], reason: str) -> None:
+    guest = as_guest(redis, own, **rights)
+    with connect(guest) as limited:
+        [found] = StoreCheck(limited, guest).faults()
+    assert re.fullmatch(reason, found), found
+
+
+def test_a_wrong_password_is_refused(redis: Any, own: Settings) -> None:
+    guest = as_guest(redis, own, password="y", commands=["+@all"], **OWN_KEYS)
+    with connect(guest) as nobody:
+        assert StoreCheck(nobody, guest).faults() == ["it refuses the user name or the password"]
+
+
 def test_a_cluster_is_refused_even_where_risks_are_accepted(tmp_path: Path) -> None:
     with running_server(tmp_path, **{"cluster-enabled": "yes"}) as settings, connect(settings) as redis:
         accepting = settings.model_copy(update={"store_risks": "accept"})
-        assert StoreCheck(redis, accepting).faults() == ["it is a cluster, and a job's keys must lie on one server"]
+        assert StoreCheck(redis, accepting).faults() == [
+            "it is part of a cluster, whose address begins with cluster:// instead of redis://"
+        ]
 
 
 @pytest.mark.parametrize(("info", "reason"), [
@@ -100,7 +131,7 @@ def test_a_cluster_is_refused_even_where_risks_are_accepted(tmp_path: Path) -> N
     ({"redis_version": "7.2.4", "role": "slave"}, "it is a replica, which takes no writes"),
 ])  # fmt: skip
 def test_other_unsuitable_servers_are_refused_too(info: dict[str, str], reason: str) -> None:
-    assert _faults(info) == [reason]
+    assert find_faults(info) == [reason]
 
 
 def test_risks_can_be_accepted_with_a_warning(lossy: Settings) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.messages import InputChunk, Predict, Queue
+from jobs.messages import InputChunk, Predict, Queue, ScoreChunk
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.chunks import NewJob, ScoredChunk
@@ -79,7 +79,7 @@ def test_jobs_that_ended_otherwise_are_counted_as_such(store: JobStore) -> None:
 def test_a_chunk_whose_worker_died_shows_as_sent_again_and_retried(store: JobStore) -> None:
     job_id = upload(store, 1)
     store.claim(job_id, 0, "first")
-    assert wait_until(lambda: list(store.overdue())) == [(job_id, 0)]
+    assert wait_until(store.overdue) == [ScoreChunk(job_id, 0)]
     store.claim(job_id, 0, "second")
     store.record(job_id, 0, SCORED)
     found = totals(store)

@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 
 from jobs.settings import Settings
 from jobs.store.connection import connect
+from tests.servers import binary_of, running
+from tests.stack import free_port
 from tests.tls import Certificates, make_certificates, tls_tunnel
 from worker.celery_app import create_celery
 
@@ -67,3 +69,26 @@ def test_a_certificate_of_another_host_is_refused(
         pytest.raises(REFUSALS, match="certificate"),
     ):
         reach(Settings(redis_url=f"rediss://127.0.0.1:{port}/0", redis_ca=certificates.authority))
+
+
+def test_a_server_that_speaks_tls_itself_wants_a_certificate_of_the_client(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    options = {
+        "tls-port": str(free_port()),
+        "tls-cert-file": str(certificates.certificate),
+        "tls-key-file": str(certificates.key),
+        "tls-ca-cert-file": str(certificates.authority),
+    }
+    own = f"ssl_certfile={certificates.certificate}&ssl_keyfile={certificates.key}"
+    foreign = make_certificates(tmp_path)
+    theirs = f"ssl_certfile={foreign.certificate}&ssl_keyfile={foreign.key}"
+    with running(binary_of("redis-7"), tmp_path / "server", options):
+        address = f"rediss://127.0.0.1:{options['tls-port']}/0"
+        for reach in (by_us, by_celery):
+            reach(Settings(redis_url=f"{address}?{own}", redis_ca=certificates.authority))
+            for wrong in (f"{address}?{theirs}", address):
+                with pytest.raises(REFUSALS):
+                    reach(Settings(redis_url=wrong, redis_ca=certificates.authority))
+            with pytest.raises(REFUSALS, match="certificate verify failed"):
+                reach(Settings(redis_url=f"{address}?{own}", redis_ca=foreign.authority))

@@ -1,0 +1,76 @@
+"""A version is published as a whole or not at all, and reaches hosts that do nothing but run."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from redis import Redis
+
+from jobs.models.watcher import POLL_SECONDS, keep_models_in_sync
+from jobs.settings import Settings
+from tests.jobs.models.conftest import Host
+from tests.stack import ROOT, wait_until
+
+# The second block of a file is where the process of a host dies.
+_DIES = """
+import os, signal, sys
+from pathlib import Path
+from jobs.models.folder import ModelFolder
+from jobs.models.registry import ModelRegistry
+from jobs.models.sharing import ModelSharing
+from jobs.settings import get_settings
+from jobs.store.connection import connect
+
+settings = get_settings()
+registry = ModelRegistry(connect(settings), settings)
+blobs, put = registry._blobs, type(registry._blobs).put
+
+def dying(self, key, content):
+    if key.endswith("/1"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(self, key, content)
+
+type(blobs).put = dying
+ModelSharing(registry, ModelFolder(Path(sys.argv[1]))).publish("iris", "1b")
+"""
+
+
+def test_a_host_that_dies_while_it_publishes_has_published_nothing(hosts: list[Host], settings: Settings) -> None:
+    one, two, _ = hosts
+    one.add("iris", "1a")
+    two.sharing.synchronise()
+    one.make("iris", "1b", artifact=bytes(20_000_000))
+    words = [sys.executable, "-c", _DIES, str(one.folder.path)]
+    environment = {**os.environ, "SCORELINE_DATA_DIR": str(settings.data_dir)}
+    if settings.storage_url:
+        environment["SCORELINE_STORAGE_URL"] = settings.storage_url
+    assert subprocess.run(words, cwd=ROOT, env=environment, timeout=120, check=False).returncode == -signal.SIGKILL
+    assert two.sharing.synchronise() == []
+    assert two.has("iris", "1a")
+    assert two.folder.versions("iris") == ["1a"]
+    one.sharing.publish("iris", "1b")
+    assert two.sharing.synchronise() == []
+    assert two.folder.contents("iris", "1b") == one.folder.contents("iris", "1b")
+
+
+def test_hosts_that_run_have_what_another_one_adds_within_seconds(
+    redis: Redis, settings: Settings, tmp_path: Path
+) -> None:
+    """Nobody tells them: they ask, often enough that five seconds are plenty."""
+    assert POLL_SECONDS <= 2.5
+    shared = settings.model_copy(update={"redis_url": settings.store_url})
+    machines = [shared.model_copy(update={"data_dir": tmp_path / name}) for name in ("one", "two")]
+    one, two = (Host(machine.models_dir, redis, machine) for machine in machines)
+    stop = threading.Event()
+    try:
+        for machine in machines:
+            keep_models_in_sync(machine, stop)
+        one.add("iris", "1a")
+        wait_until(lambda: two.has("iris", "1a"), 60)
+        two.add("iris", "1b")
+        wait_until(lambda: one.has("iris", "1b"), 60)
+    finally:
+        stop.set()
