@@ -156,6 +156,14 @@ def _fits(index: RecordIndex, width: int) -> np.ndarray[tuple[int], np.dtype[np.
     return fits
 
 
+def _may_fit_repaired(index: RecordIndex, width: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return which of the malformed records have enough delimiters for the width, inside quotes or outside."""
+    # Which of the delimiters a broken quote hides is known only when it is repaired, or cannot be.
+    bounds = (index.starts[index.malformed], index.ends[index.malformed])
+    first, last = (np.searchsorted(index.all_delimiter_offsets, offsets) for offsets in bounds)
+    return np.asarray(last - first >= width - 1)
+
+
 def _without_empty_names(start: FileStart) -> FileStart:
     """Drop empty names at the end of the header, if most records have as many fields fewer.
 
@@ -172,7 +180,7 @@ def _without_empty_names(start: FileStart) -> FileStart:
     kept = width - int(np.argmax(records[named:][::-1]))
     if kept < width and records[kept]:
         return replace(start, header=header.first_columns(kept), dropped_names=width - kept)
-    if len(counts) >= _MIN_UNFIT_ROWS and not records[width]:
+    if len(counts) >= _MIN_UNFIT_ROWS and not records[width] and not _may_fit_repaired(start.index, width).any():
         most = int(np.argmax(np.bincount(counts)))
         detail = f"none of the first {len(counts)} rows has the {width} fields of the header; most have {most}"
         raise UploadRefused("no_row_fits", f"{detail}; {start.where}")

@@ -90,6 +90,12 @@ def test_a_file_in_which_no_row_has_the_headers_width_is_refused() -> None:
     assert start_of("age,job,city\n1,a\n2,b\n")
 
 
+def test_rows_that_all_have_a_stray_quote_are_not_measured_by_the_fields_that_it_hides() -> None:
+    assert start_of("age,job,city\n" + '1,"a,b\n' * 30)
+    with pytest.raises(UploadRefused, match="none of the first 30 rows has the 3 fields"):
+        start_of("age,job,city\n" + '1,"a\n' * 30)
+
+
 def test_the_first_64_kib_decide() -> None:
     head = b"age,job,city\n" + b"1,a,b\n" * 5000
     assert detect(head, count, final=False) is None
