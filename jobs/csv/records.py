@@ -201,19 +201,24 @@ class RecordIndex:
         return crossed_records(self.quotes, self.starts, self.ends, lambda: self.delimiter_offsets)
 
 
-def index_records(data: bytes, delimiter: int, final: bool, width: int | None = None) -> RecordIndex:
+def index_records(
+    data: bytes, delimiter: int, final: bool, width: int | None = None, count: int | None = None
+) -> RecordIndex:
     """Index the records of a buffer that starts at the beginning of a record.
 
     What follows the last line end outside quotes counts as a record only with ``final``. With the header's ``width``, a
     record with broken quotes ends with its first line, and ``\\""`` at the end of a field is an escaped quote and a
-    closing one. Without, as for our own results, a quote inside a quoted field is only ever doubled.
+    closing one. Without, as for our own results, a quote inside a quoted field is only ever doubled. ``count`` is the
+    number of records, if it is known.
     """
     if b'"' not in data:  # also true of an empty buffer
         return _index_by_parity(data, delimiter, final)
+    # With as many records as lines, each line is one, and none needs to be read as the continuation of another.
+    max_bytes = -1 if count == data.count(b"\n") + (not data.endswith(b"\n")) else MAX_RECORD_BYTES
     if width is not None and len(data) > 4 * _SAMPLE_BYTES:
         sample = index_records(data[:_SAMPLE_BYTES], delimiter, False, width)
         if sample.quotes:  # they are broken, so that parity need not be tried
-            return _resynchronised(data, delimiter, final, width, MAX_RECORD_BYTES)
+            return _resynchronised(data, delimiter, final, width, max_bytes)
     quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
     if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
         index = _index_by_parity(data, delimiter, final, quoted)
@@ -221,7 +226,7 @@ def index_records(data: bytes, delimiter: int, final: bool, width: int | None = 
             return index
     if width is None:
         return _index_strictly(data, delimiter, final)
-    return _resynchronised(data, delimiter, final, width, MAX_RECORD_BYTES)
+    return _resynchronised(data, delimiter, final, width, max_bytes)
 
 
 def index_lines(data: bytes, delimiter: int) -> RecordIndex:

@@ -38,8 +38,14 @@ def check_cuts(data: bytes, scorer: Scorer, blocks: Sequence[int], chunk_bytes: 
     assert [chunk.first_row for chunk in chunks] == [1 + sum(c.rows for c in chunks[:n]) for n in range(len(chunks))]
     records = []
     for chunk in chunks:
-        index = index_records(chunk.data, ord(wanted.delimiter), final=True, width=len(wanted.columns))
+        index, known = (
+            index_records(chunk.data, ord(wanted.delimiter), final=True, width=len(wanted.columns), count=count)
+            for count in (None, chunk.rows)
+        )
         assert len(index) == chunk.rows
+        # How many records there are may spare work, but changes nothing.
+        assert (known.starts.tolist(), known.ends.tolist()) == (index.starts.tolist(), index.ends.tolist())
+        assert known.malformed.tolist() == index.malformed.tolist()
         malformed = set(index.malformed.tolist())
         counts = index.field_counts.tolist()
         texts = [_known(index.record(number).decode("utf-8", "surrogateescape")) for number in range(len(index))]

@@ -125,7 +125,8 @@ def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, Broken
 
 
 def _index(chunk: InputChunk, layout: Layout) -> RecordIndex:
-    return index_records(chunk.data, ord(layout.delimiter), final=True, width=layout.width).without_blank_lines()
+    index = index_records(chunk.data, ord(layout.delimiter), final=True, width=layout.width, count=chunk.rows)
+    return index.without_blank_lines()
 
 
 def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:
