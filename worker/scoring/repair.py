@@ -56,13 +56,21 @@ def _promising(index: RecordIndex, changes: Changes, layout: Layout, are_invalid
 def _spoil_a_field(index: RecordIndex, changes: Changes, layout: Layout, are_invalid: AreInvalid) -> NDArray[np.bool_]:
     """Return which of the changes make the field with the quote invalid."""
     spoilt = np.zeros(len(changes), np.bool_)
+    places = np.flatnonzero(np.isin(changes.columns, list(layout.columns.values())))
+    if not len(places):
+        return spoilt
+    own = changes.take(places)
+    # Each distinct text once, whichever columns it stands in, and then each with the columns that it stands in.
+    coded = unquoted(join(*own.written(index.data, own.begins, own.ends))).dictionary_encode()
+    texts, codes = as_values(coded.dictionary.cast(pa.string()), layout), coded.indices.to_numpy()
+    invalid = np.zeros((len(texts), layout.width), np.bool_)
+    found = np.zeros_like(invalid)
+    found[codes, own.columns] = True
     for name, column in layout.columns.items():
-        places = np.flatnonzero(changes.columns == column)
-        if len(places):
-            own = changes.take(places)
-            coded = unquoted(join(*own.written(index.data, own.begins, own.ends))).dictionary_encode()
-            texts = as_values(coded.dictionary.cast(pa.string()), layout)
-            spoilt[places] = are_invalid(name, texts)[coded.indices.to_numpy()]
+        used = np.flatnonzero(found[:, column])
+        if len(used):
+            invalid[used, column] |= are_invalid(name, texts.take(pa.array(used)))
+    spoilt[places] = invalid[codes, own.columns]
     return spoilt
 
 
