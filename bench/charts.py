@@ -48,7 +48,7 @@ def _bulk(bulk: dict[str, Any], folder: Path) -> None:
 
 def _bad_input(bad: dict[str, Any], folder: Path) -> None:
     kinds = list(bad["ratios"])[::-1]
-    figure, axis = plt.subplots(figsize=(7, 3))
+    figure, axis = plt.subplots(figsize=(7, 1 + 0.25 * len(kinds)))
     _bars(axis, kinds, [bad["ratios"][kind] for kind in kinds], [_COLOURS["scoreline"]] * len(kinds))
     axis.axvline(1, color="black", linewidth=0.8)
     axis.axvline(2, color="#c0392b", linewidth=0.8, linestyle="--")

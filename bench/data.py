@@ -35,8 +35,10 @@ BAD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "an unknown category": lambda _, fields: [*fields[:3], b"Bachelor", *fields[4:]],
     "an unknown category, each another": lambda row, fields: [*fields[:3], b"Bachelor%d" % row, *fields[4:]],
     "a number that is none, each another": lambda row, fields: [b"x%d" % row, *fields[1:]],
-    "a field too few": lambda _, fields: fields[:-1],
+    # A file in which no row at all has the header's width is refused.
+    "a field too few, but for the first row": lambda row, fields: fields[:-1] if row else fields,
     "text after a closing quote": lambda _, fields: [fields[0], b'"Private"x', *fields[2:]],
+    "a lone quote as one more field": lambda _, fields: [*fields, b'"'],
 }
 # Nothing is wrong with these rows.
 ODD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
@@ -44,6 +46,7 @@ ODD_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
 }
 REPAIRED_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
     "a quote too many, repaired": lambda _, fields: [fields[0], b'"' + fields[1], *fields[2:]],
+    "a quote too many before the last field, repaired": lambda _, fields: [*fields[:-1], b'"' + fields[-1]],
 }
 EVERY_FIELD_QUOTED = "every field quoted"
 # The same with all fields quoted: to be compared with a file in which they are, and no quote is missing.
@@ -57,7 +60,18 @@ QUOTED_REPAIRED_ROWS: dict[str, Callable[[int, Fields], Fields]] = {
         *fields[4:],
     ],
     "every field quoted, the last quote missing, repaired": lambda _, fields: [*fields[:-1], fields[-1][:-1]],
+    "every field quoted, an opening quote twice, repaired": lambda _, fields: [
+        *fields[:3],
+        b'"' + fields[3],
+        *fields[4:],
+    ],
 }
+# Rows with one fault after the other.
+MIXED_ROWS = {
+    "stray quotes of all kinds": [*list(BAD_ROWS)[-2:], *ODD_ROWS, *REPAIRED_ROWS],
+    "every field quoted, stray quotes of all kinds": [*QUOTED_BAD_ROWS, *QUOTED_REPAIRED_ROWS],
+}
+_SPOIL = BAD_ROWS | ODD_ROWS | REPAIRED_ROWS | QUOTED_BAD_ROWS | QUOTED_REPAIRED_ROWS
 
 
 def census_file(rows: int) -> Path:
@@ -115,6 +129,16 @@ def bad_file(rows: int, kind: str) -> Path:
             out.write(next(lines))
             out.writelines(_spoilt(lines, kind))
     return path
+
+
+def counts_of(rows: int, kind: str) -> dict[str, int]:
+    """How many of the rows of `bad_file` are rejected, and how many repaired."""
+    kinds = MIXED_ROWS.get(kind, [kind])
+    shares = {one: len(range(place, rows, len(kinds))) for place, one in enumerate(kinds)}
+    rejected = sum(share for one, share in shares.items() if one in BAD_ROWS | QUOTED_BAD_ROWS)
+    rejected -= "but for the first row" in kind
+    repaired = sum(share for one, share in shares.items() if one in REPAIRED_ROWS | QUOTED_REPAIRED_ROWS)
+    return {"rejected": rejected, "repaired": repaired}
 
 
 def records() -> list[dict[str, Any]]:
@@ -176,12 +200,12 @@ def _jittered(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _spoilt(lines: Iterator[bytes], kind: str) -> Iterator[bytes]:
-    spoil = (BAD_ROWS | ODD_ROWS | REPAIRED_ROWS | QUOTED_BAD_ROWS | QUOTED_REPAIRED_ROWS).get(kind)
+    spoilers = [_SPOIL[one] for one in MIXED_ROWS.get(kind, [kind]) if one in _SPOIL]
     is_quoted = kind.startswith(EVERY_FIELD_QUOTED)
     for row, line in enumerate(lines):
         fields = line[:-1].split(b",")
         fields = [b'"' + field + b'"' for field in fields] if is_quoted else fields
-        yield b",".join(spoil(row, fields) if spoil else fields) + b"\n"
+        yield b",".join(spoilers[row % len(spoilers)](row, fields) if spoilers else fields) + b"\n"
 
 
 @contextmanager

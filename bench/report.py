@@ -122,18 +122,20 @@ def _ratio(ratios: Data | None, key: str) -> str:
 def _bad_input(bad: Data) -> Iterator[str]:
     yield f"{bad['rows']:,} rows, every one of them with the same fault, uploaded and its results downloaded. Ratios"
     yield "are to the same file without the fault; if every field of it is quoted, to the one in which that is all."
-    yield "Processor time is that of all of the service's processes."
+    yield "Processor time is that of all of the service's processes; in the last column, that of cutting and scoring"
+    yield "alone, in one process, without network, Redis and Celery."
     yield ""
-    processor = bad.get("processor_ratios", {})
+    columns = (bad["ratios"], bad.get("processor_ratios", {}), bad.get("in_process_ratios", {}))
     lines = [
         (
             kind,
             shown(seconds, 2, " s"),
-            *(shown(all_[kind]) if kind in all_ else "" for all_ in (bad["ratios"], processor)),
+            *(shown(all_[kind]) if kind in all_ else "" for all_ in columns),
         )
         for kind, seconds in bad["seconds"].items()
     ]
-    yield from _table(("every row with", "time", "x clean", "x clean, processor time"), lines, right=(1, 2, 3))
+    names = ("every row with", "time", "x clean", "x clean, processor time", "x clean, cutting and scoring")
+    yield from _table(names, lines, right=(1, 2, 3, 4))
 
 
 def _formats(formats: Data) -> Iterator[str]:

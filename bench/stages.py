@@ -16,7 +16,7 @@ from typing import Any
 from bench.plain import scorer
 from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.reader import Cutter, Header, read_header
-from jobs.messages import InputChunk, compress, decompress
+from jobs.messages import InputChunk, Rejects, compress, decompress
 from jobs.settings import Settings
 from model.scorer import Scorer
 from worker.scoring.parse import Layout
@@ -72,10 +72,10 @@ def main() -> None:
     data = Path(sys.argv[1]).read_bytes()
     clock = Clock()
     missing = _wrap(clock)
-    _whole_way(data[: 1024 * 1024].rpartition(b"\n")[0], model, Clock())
+    whole_way(data[: 1024 * 1024].rpartition(b"\n")[0], model, Clock())
     clock.seconds.clear()
     with clock.stage(_REST):
-        _whole_way(data, model, clock)
+        whole_way(data, model, clock)
     print(json.dumps({"seconds": clock.seconds, "missing": missing}))
 
 
@@ -94,7 +94,7 @@ def _wrap(clock: Clock) -> list[str]:
     return missing
 
 
-def _whole_way(data: bytes, model: Scorer, clock: Clock) -> None:
+def whole_way(data: bytes, model: Scorer, clock: Clock) -> None:
     """What web, worker and web again do with an upload, but for the network, Redis and Celery."""
     schema = model.card.record_schema
     with clock.stage("header"):
@@ -109,6 +109,9 @@ def _whole_way(data: bytes, model: Scorer, clock: Clock) -> None:
         scored = score_chunk(taken, layout, [model], None)
         with clock.stage("compressing the results"):
             frame = compress(scored.output)
+        if scored.rejects or scored.originals:
+            with clock.stage("compressing the rejects"):
+                Rejects(scored.rejects, scored.originals).encode()
         with clock.stage("decompressing the results"):
             decompress(frame)
 
