@@ -16,8 +16,8 @@ from model.census.train import ensure_trained
 from tests.stack import ROOT
 
 # Of a hundred inputs, how many each target gets: those that run through more of the product take longer.
-SHARES = {"record": 60, "body": 20, "cutting": 12, "values": 3, "scoring": 3, "encoding": 2}
-LONGEST = {"cutting": 400, "scoring": 500, "values": 200, "record": 600, "body": 600, "encoding": 40}
+SHARES = {"record": 60, "body": 20, "cutting": 10, "values": 3, "scoring": 3, "dialects": 2, "encoding": 2}
+LONGEST = {"cutting": 400, "scoring": 500, "dialects": 300, "values": 200, "record": 600, "body": 600, "encoding": 40}
 API = "tests/fuzz/test_api.py"
 PROPERTIES = "from tests.properties import"
 WITHOUT_ATHERIS = (

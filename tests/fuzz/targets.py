@@ -19,6 +19,7 @@ from model.validate import parse_distinct
 from tests.fuzz import contract
 from tests.fuzz.compare import check_cuts, check_file
 from tests.fuzz.contract import DELIMITERS
+from tests.fuzz.dialects import SECTION, Spelling, check_spelling
 from web.api.predictions import invalid_record
 from web.api.schemas import PredictionRequest
 from web.server.limits import ConcurrencyLimit
@@ -30,6 +31,7 @@ Target = Callable[[bytes, Scorer], None]
 ANY_NUMBER = Feature(name="any", title="Any", kind=FeatureKind.NUMBER, missing_allowed=True, minimum=-1.5)
 SCHEMA = Schema(features=FEATURES)
 _HEADER = ",".join(feature.name for feature in FEATURES) + ",note\n"
+_OF_DIALECTS = frozenset(f"'\\\r\0\x1f{SECTION}")
 _MAX_BODY_BYTES = 4096
 _BOUNDARY = "b"
 
@@ -44,12 +46,28 @@ def scoring(data: bytes, scorer: Scorer) -> None:
     check_file(*_file(data, scorer))
 
 
+def dialects(data: bytes, scorer: Scorer) -> None:
+    """A file that is cut and scored as it is and in a dialect that its first byte says: both mean the same."""
+    how, block, chunk = data[:3].ljust(3, b"\0")
+    # Characters that have a meaning in one of the two only; private ones stand for what a dialect escapes.
+    text = "".join(one for one in data[3:].decode("utf-8", "ignore") if one not in _OF_DIALECTS and one < "\U0010ffc0")
+    spelling = Spelling(*(bool(how >> place & 1) for place in range(4)))
+    blocks = (1 << 16,) if block > 200 else (block + 1, 2 * block + 1)
+    check_spelling(
+        _HEADER.replace(",", ";") + text, spelling, scorer, blocks, 1 << 20 if chunk > 200 else 8 * chunk + 1
+    )
+
+
 def _file(data: bytes, scorer: Scorer) -> tuple[bytes, Scorer, tuple[int, ...], int]:
     """The file in an input, with a good header in front if it says so, and how to cut it."""
     how, block, chunk = data[:3].ljust(3, b"\0")
     lead = b"" if how & 4 else _HEADER.replace(",", DELIMITERS[how & 3]).encode()
-    blocks = (1 << 16,) if block > 200 else (block + 1, 2 * block + 1)
-    return lead + data[3:], scorer, blocks, 1 << 20 if chunk > 200 else 8 * chunk + 1
+    return lead + data[3:], scorer, *_cuts(block, chunk)
+
+
+def _cuts(block: int, chunk: int) -> tuple[tuple[int, ...], int]:
+    """The sizes of blocks and chunks that two bytes say."""
+    return (1 << 16,) if block > 200 else (block + 1, 2 * block + 1), 1 << 20 if chunk > 200 else 8 * chunk + 1
 
 
 def values(data: bytes, scorer: Scorer) -> None:
@@ -138,6 +156,7 @@ def encoding(data: bytes, scorer: Scorer) -> None:
 TARGETS: dict[str, Target] = {
     "cutting": cutting,
     "scoring": scoring,
+    "dialects": dialects,
     "values": values,
     "record": record,
     "body": body,
