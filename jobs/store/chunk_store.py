@@ -8,13 +8,14 @@ from typing import Any
 from redis import Redis
 
 from jobs.job_log import log_end, log_start
-from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, compress, decompress
+from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.chunks import ClaimedChunk, ReplacedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
 from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
+from jobs.store.outputs import encode_output, output_text
 from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
 
@@ -99,7 +100,7 @@ class ChunkStore:
             job_id,
             job_id,
             chunk,
-            compress(scored.output),
+            encode_output(scored.typed or scored.output),
             rejects,
             scored.scored,
             scored.rejected,
@@ -148,5 +149,5 @@ def _decode_input(rows: bytes, output: bytes | None, rejects: bytes | None) -> t
     if output is None or rejects is None:
         return InputChunk.decode(rows), None
     corrected = CorrectedRows.decode(rows)
-    replaced = ReplacedChunk(corrected.rows, decompress(output), Rejects.decode(rejects))
+    replaced = ReplacedChunk(corrected.rows, output_text(output), Rejects.decode(rejects))
     return InputChunk(1, len(corrected.rows), corrected.data), replaced
