@@ -78,6 +78,16 @@ def _used_memory(redis: Redis) -> int:
     return int(info["used_memory"])
 
 
+def all_processor_seconds(service: Scoreline) -> float:
+    """Processor seconds of the service so far, those of its processes that have ended included."""
+    total = 0.0
+    for _, process in service.roles():
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
 def processor_seconds(service: Scoreline) -> dict[str, float]:
     """Processor seconds that the service's processes have used so far, by role."""
     total: dict[str, float] = {}

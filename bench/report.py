@@ -141,16 +141,18 @@ def _bad_input(bad: Data) -> Iterator[str]:
 def _formats(formats: Data) -> Iterator[str]:
     yield f"{formats['rows']:,} rows, uploaded, scored and downloaded, in and out in the same format."
     yield ""
+    work = formats.get("processor_seconds", {})
     lines = [
         (
             kind,
             f"{formats['bytes'][kind] / 1e6:,.1f} MB",
             shown(seconds, 2, " s"),
             shown(formats["ratios"][kind]) if kind in formats["ratios"] else "",
+            shown(work[kind], 2, " s") if kind in work else "",
         )
         for kind, seconds in formats["seconds"].items()
     ]
-    yield from _table(("format", "file", "time", "x csv"), lines, right=(1, 2, 3))
+    yield from _table(("format", "file", "time", "x csv", "processor time"), lines, right=(1, 2, 3, 4))
     megabytes = formats["sheet_bytes"] / 1e6
     yield f"A workbook of {formats['sheet_rows']:,} rows, {megabytes:.1f} MB. The plain script is a fresh process:"
     yield "`read_excel`, `predict_proba`, `to_excel`, with pandas' defaults (openpyxl reads, XlsxWriter writes)."

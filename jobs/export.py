@@ -11,18 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
 from jobs.errors import DamagedBlob, StorageUnavailable
 from jobs.export_request import CELL_TOO_LONG, INCOMPLETE, ExportFormat, ExportRequest
-from jobs.formats.results import ResultReader
-from jobs.formats.workbook import CellTooLong, write_xlsx
+from jobs.formats.results import ResultReader, Results
 from jobs.formats.writers import write_json_lines, write_parquet
 from jobs.memory import limit_memory
-from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import decode_output
 
 _POLL_SECONDS = 0.2
 # As that of the bulk workers.
@@ -45,16 +45,26 @@ def main() -> int:
         if request.format is ExportFormat.PARQUET:
             write_parquet(out, ResultReader.of(job), chunks)
         elif request.format is ExportFormat.XLSX:
-            write_xlsx(out, ResultReader.of(job, numbers_in_csv=True), chunks)
+            return _write_workbook(out, job, chunks)
         else:
             write_json_lines(out, ResultReader.of(job), chunks)
-    except CellTooLong:
-        return CELL_TOO_LONG
     except (DamagedBlob, StorageUnavailable) as error:
         sys.stderr.write(f"scoreline: job {job.id} cannot be exported: {error}\n")
         return INCOMPLETE
     except _Incomplete:
         return INCOMPLETE
+    out.flush()
+    return 0
+
+
+def _write_workbook(out: BinaryIO, job: Job, chunks: Iterator[Results]) -> int:
+    # XlsxWriter takes a while to import.
+    from jobs.formats.workbook import CellTooLong, write_xlsx  # noqa: PLC0415
+
+    try:
+        write_xlsx(out, ResultReader.of(job, numbers_in_csv=True), chunks)
+    except CellTooLong:
+        return CELL_TOO_LONG
     out.flush()
     return 0
 
@@ -76,7 +86,7 @@ def _begun(store: JobStore, request: ExportRequest) -> Job | None:
     return job
 
 
-def _chunks(store: JobStore, job: Job, follow: bool) -> Iterator[bytes]:
+def _chunks(store: JobStore, job: Job, follow: bool) -> Iterator[Results]:
     """Yield the scored chunks; of a canceled job, the leading ones; with ``follow``, as they are recorded."""
     number = 0
     while True:
@@ -84,7 +94,7 @@ def _chunks(store: JobStore, job: Job, follow: bool) -> Iterator[bytes]:
         if now is None or (follow and now.state in (JobState.FAILED, JobState.CANCELED)):
             raise _Incomplete
         while (frame := store.output(job.id, number)) is not None:
-            yield decompress(frame)
+            yield decode_output(frame)
             number += 1
         if now.state is JobState.CANCELED or (now.state is JobState.SUCCEEDED and number == now.chunks):
             return

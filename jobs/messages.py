@@ -14,8 +14,8 @@ import zstandard
 from jobs.errors import UploadRefused
 
 _CHUNK_HEADER = struct.Struct("<QI")
-# Marks a chunk in the number of its rows, which is far smaller.
-_TOTALS_FLAG = 1 << 31
+# Mark a chunk in the number of its rows, which is far smaller.
+_TOTALS_FLAG, _TYPED_FLAG = 1 << 31, 1 << 30
 _ZSTD_LEVEL = 1
 
 
@@ -81,7 +81,8 @@ class InputChunk:
     """Rows to be scored: the number of the first row, the row count, and the bytes.
 
     ``open_quotes`` are the indexes, from 0, of the records with a quote that no quote closes, and ``is_totals`` marks
-    the totals that end a file; the bytes of the chunk do not show either.
+    the totals that end a file; the bytes of the chunk do not show either. ``is_typed``: they are a packed batch of a
+    Parquet or Arrow file (``jobs.formats.typed``) instead of CSV.
     """
 
     first_row: int
@@ -89,9 +90,15 @@ class InputChunk:
     data: bytes
     open_quotes: tuple[int, ...] = ()
     is_totals: bool = False
+    is_typed: bool = False
 
     def encode(self) -> bytes:
-        """Encode as two integers and a Zstandard frame with the bytes; open quotes follow in another one, if any."""
+        """Encode as two integers and a Zstandard frame with the bytes; open quotes follow in another one, if any.
+
+        A packed batch is compressed already, and stays as it is.
+        """
+        if self.is_typed:
+            return _CHUNK_HEADER.pack(self.first_row, self.rows | _TYPED_FLAG) + self.data
         rows = self.rows | _TOTALS_FLAG if self.is_totals else self.rows
         encoded = _CHUNK_HEADER.pack(self.first_row, rows) + compress(self.data)
         return encoded + compress(array("I", self.open_quotes).tobytes()) if self.open_quotes else encoded
@@ -100,6 +107,8 @@ class InputChunk:
     def decode(cls, stored: bytes) -> Self:
         """Decode what ``encode`` returned."""
         first_row, rows = _CHUNK_HEADER.unpack_from(stored)
+        if rows & _TYPED_FLAG:
+            return cls(first_row, rows & ~_TYPED_FLAG, stored[_CHUNK_HEADER.size :], is_typed=True)
         data, rest = _first_frame(stored[_CHUNK_HEADER.size :])
         open_quotes = tuple(array("I", decompress(rest))) if rest else ()
         return cls(first_row, rows & ~_TOTALS_FLAG, data, open_quotes, bool(rows & _TOTALS_FLAG))

@@ -50,7 +50,12 @@ class Conversion:
         names = [feature.name for feature in joint_schema(cards).features]
         settings = self._settings
         options = ReadOptions(
-            Format(self._job.format), self._job.sheet, names, settings.max_upload_bytes, settings.worker_memory_mib
+            Format(self._job.format),
+            self._job.sheet,
+            names,
+            settings.max_upload_bytes,
+            settings.worker_memory_mib,
+            settings.chunk_bytes,
         )
         with tempfile.TemporaryFile() as file:
             self._fetch(file, blocks)
@@ -90,11 +95,12 @@ class Conversion:
         cutter = Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes)
         size, limit = 0, self._settings.max_upload_bytes
         for part in reader.rows:
-            size += len(part.text)
+            size += part.size
             if size > limit:
                 raise UploadRefused("too_large", f"the file holds more than {limit} bytes as CSV")
             self._progress = max(self._progress, part.progress)
-            self._append(totals.feed(cutter.feed(part.text)))
+            chunks = cutter.take(part.text, part.rows) if part.is_typed else cutter.feed(part.text)
+            self._append(totals.feed(chunks))
         self._append(totals.feed(cutter.finish()))
         self._append(totals.finish())
         if not cutter.rows:
@@ -111,7 +117,9 @@ class Conversion:
         for chunk in chunks:
             if self._chunks:
                 self._store.check_memory()
-            stored = InputChunk(chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals)
+            stored = InputChunk(
+                chunk.first_row, chunk.rows, chunk.data, chunk.open_quotes, chunk.is_totals, chunk.is_typed
+            )
             sent = self._store.append_converted(self._job.id, self._owner, self._chunks, stored, self._progress)
             self._chunks += 1
             self._sender.score_chunks(self._job.id, sent)

@@ -185,7 +185,8 @@ class Chunk:
     """Whole records of an upload, byte for byte; ``first_row`` is the number of the first, counted from 1.
 
     ``open_quotes`` are the indexes of the records with a quote that no quote closes before the record limit or the end
-    of the file, which the chunk alone does not show. ``is_totals``: they end the file and hold totals.
+    of the file, which the chunk alone does not show. ``is_totals``: they end the file and hold totals. ``is_typed``:
+    they are a packed batch (``jobs.formats.typed``), not bytes of the upload.
     """
 
     data: bytes
@@ -193,6 +194,7 @@ class Chunk:
     first_row: int
     open_quotes: tuple[int, ...] = ()
     is_totals: bool = False
+    is_typed: bool = False
 
 
 @dataclass(slots=True)
@@ -224,6 +226,12 @@ class Cutter:
     def finish(self) -> Iterator[Chunk]:
         """Yield the remaining bytes as the last chunks."""
         yield from self._cut(final=True)
+
+    def take(self, batch: bytes, rows: int) -> Iterator[Chunk]:
+        """Yield what is left, which must be whole records, then a packed batch of so many rows as a chunk."""
+        yield from self.finish()
+        yield Chunk(batch, rows, self.rows + 1, is_typed=True)
+        self.rows += rows
 
     def _cut(self, final: bool) -> Iterator[Chunk]:
         data = b"".join(self._blocks)

@@ -15,6 +15,11 @@ _WORDS = frozenset({
 _MAX_LINE_BYTES = 64 * 1024
 
 
+def is_label(value: str) -> bool:
+    """Return whether a field is the label of totals."""
+    return value.strip().casefold().rstrip(" :=") in _WORDS
+
+
 @dataclass
 class TotalsFinder:
     """Holds back the last record of a chunk if it looks like totals, until it is known whether the file ends there.
@@ -32,6 +37,9 @@ class TotalsFinder:
             if self._held:
                 yield self._held
                 self._held = None
+            if chunk.is_typed:  # a last row that may be totals is not in it
+                yield chunk
+                continue
             rest, self._held = self._split(chunk)
             if rest:
                 yield rest
@@ -58,7 +66,7 @@ class TotalsFinder:
         read = read_record(line, 0, len(line), ord(self.dialect.core_delimiter))
         texts = [unquote(line[start:end]).decode("utf-8", "replace") for start, end in read.fields]
         values = [self.dialect.value_of(text).strip() for text in texts]
-        label = next((at for at, value in enumerate(values) if value.casefold().rstrip(" :=") in _WORDS), None)
+        label = next((at for at, value in enumerate(values) if is_label(value)), None)
         if label is None:
             return False
         others = [at for at in self.columns if at != label]

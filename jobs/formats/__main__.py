@@ -19,6 +19,7 @@ from jobs.formats.frames import (
     REFUSAL_FRAME,
     ROWS,
     ROWS_FRAME,
+    TYPED_FRAME,
     ReadOptions,
 )
 from jobs.formats.source import Source, check_names
@@ -55,11 +56,11 @@ def _open(path: str, options: ReadOptions) -> Source:
     if options.format is Format.PARQUET:
         from jobs.formats.tables import open_parquet  # noqa: PLC0415
 
-        return open_parquet(path, options.max_bytes)
+        return open_parquet(path, options.max_bytes, options.typed_bytes)
     if options.format is Format.ARROW:
         from jobs.formats.tables import open_arrow  # noqa: PLC0415
 
-        return open_arrow(path)
+        return open_arrow(path, options.typed_bytes)
     if options.format is Format.JSONL:
         from jobs.formats.json_lines import open_json_lines  # noqa: PLC0415
 
@@ -75,7 +76,8 @@ def _write(out: BinaryIO, source: Source) -> None:
     header = {"names": list(source.names), "sheets": list(source.sheets), "sheet": source.sheet, "schema": schema}
     _frame(out, HEADER_FRAME, _json(header))
     for part in source.rows:
-        _frame(out, ROWS_FRAME, ROWS.pack(part.rows, part.progress), part.text)
+        kind = TYPED_FRAME if part.is_typed else ROWS_FRAME
+        _frame(out, kind, ROWS.pack(part.rows, part.progress, part.size or len(part.text)), part.text)
     kinds = None if source.schema is not None else [sorted(seen) for seen in source.kinds]
     _frame(out, END_FRAME, _json(kinds))
 

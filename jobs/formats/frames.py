@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from jobs.formats.detection import Format
 
 FRAME = struct.Struct("<cQ")
-ROWS = struct.Struct("<Qd")
-HEADER_FRAME, ROWS_FRAME, END_FRAME, REFUSAL_FRAME, ERROR_FRAME = b"H", b"R", b"E", b"X", b"!"
+ROWS = struct.Struct("<QdQ")
+HEADER_FRAME, ROWS_FRAME, TYPED_FRAME, END_FRAME, REFUSAL_FRAME, ERROR_FRAME = b"H", b"R", b"T", b"E", b"X", b"!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class ReadOptions:
     """How to read a file: its format, the sheet asked for, the names that its header should have, and limits.
 
     ``max_bytes`` limits what the file holds when it is unpacked; ``memory_mib`` the memory of the process.
+    ``typed_bytes``: rows of Parquet and Arrow files come as packed batches of about so many bytes at most, where they
+    can; 0: all come as CSV.
     """
 
     format: Format
@@ -24,10 +26,12 @@ class ReadOptions:
     wanted: Sequence[str]
     max_bytes: int
     memory_mib: int
+    typed_bytes: int = 0
 
     def encode(self) -> str:
         """Return the options as JSON."""
-        values = (self.format.value, self.sheet, list(self.wanted), self.max_bytes, self.memory_mib)
+        limits = (self.max_bytes, self.memory_mib, self.typed_bytes)
+        values = (self.format.value, self.sheet, list(self.wanted), *limits)
         return json.dumps(values)
 
     @classmethod

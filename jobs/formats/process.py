@@ -20,6 +20,7 @@ from jobs.formats.frames import (
     HEADER_FRAME,
     REFUSAL_FRAME,
     ROWS,
+    TYPED_FRAME,
     ReadOptions,
 )
 
@@ -55,11 +56,16 @@ def sheets_hint(header: SourceHeader) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SourceRows:
-    """Some rows as CSV; ``progress`` is the part of the file read so far, 0..1 (0 if it is not known anew)."""
+    """Some rows as CSV; ``progress`` is the part of the file read so far, 0..1 (0 if it is not known anew).
+
+    ``size`` and ``is_typed`` are as in ``Rows``.
+    """
 
     text: bytes
     rows: int
     progress: float
+    size: int
+    is_typed: bool = False
 
 
 @dataclass(slots=True)
@@ -119,8 +125,8 @@ def _rows(reader: SourceReader, frames: Iterator[tuple[bytes, bytes]]) -> Iterat
         if kind == END_FRAME:
             reader.kinds = json.loads(payload)
             return
-        rows, progress = ROWS.unpack_from(payload)
-        yield SourceRows(payload[ROWS.size :], rows, progress)
+        rows, progress, size = ROWS.unpack_from(payload)
+        yield SourceRows(payload[ROWS.size :], rows, progress, size, kind == TYPED_FRAME)
 
 
 def _frames(process: "subprocess.Popen[bytes]") -> Iterator[tuple[bytes, bytes]]:

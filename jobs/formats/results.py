@@ -5,9 +5,10 @@ own, by what they look like (see ``cells``). Columns of CSV files are texts. Add
 """
 
 import base64
+import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,9 @@ from jobs.csv.records import RecordIndex, index_records, read_record, unquote
 from jobs.formats.cells import parse_field
 from jobs.formats.source import Kind
 from jobs.formats.texts import IS_JSON, csv_fields
+from jobs.formats.typed import suffix_text, unpack
 from jobs.state import Job
+from jobs.store.outputs import TypedOutput
 
 _ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError)
 _TYPES: dict[frozenset[str], pa.DataType] = {
@@ -35,11 +38,14 @@ _TYPES: dict[frozenset[str], pa.DataType] = {
     frozenset({Kind.DATE, Kind.DATETIME}): pa.timestamp("us"),
     frozenset({Kind.TIME}): pa.time64("us"),
 }
+_CODED = pa.dictionary(pa.int32(), pa.string())
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
 # Digits that a float keeps, whatever the number.
 _MAX_DIGITS = 15
 
 Parse = Callable[[str], Any]
+Results = bytes | TypedOutput
+"""Results of a chunk, as ``jobs.store.outputs`` decodes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,8 @@ class ResultReader:
     """Reads chunks of a job's results: ``names`` of all columns, of which the first ``width`` are the input's.
 
     ``schema`` has the type of each column as in Parquet; ``parsers`` turn a field, as it stands in the file, into a
-    value. ``by_column``: values are those of the schema, not of each cell.
+    value. ``by_column``: values are those of the schema, not of each cell. In tables, texts of ``coded_columns`` are
+    codes of a dictionary.
     """
 
     names: Sequence[str]
@@ -66,6 +73,7 @@ class ResultReader:
     by_column: bool
     json_columns: frozenset[int] = frozenset()
     dialect: Dialect = field(default_factory=Dialect)
+    coded_columns: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, job: Job, numbers_in_csv: bool = False) -> "ResultReader":
@@ -91,8 +99,29 @@ class ResultReader:
         by_column = bool(job.schema)
         return cls(names, width, job.delimiter, schema, parse, by_column, frozenset(json_columns), job.dialect)
 
-    def table(self, data: bytes) -> pa.Table:
+    def coded(self, data: Results) -> "ResultReader":
+        """Return a reader of tables in which texts are coded as they are in this chunk."""
+        if not isinstance(data, TypedOutput):
+            return self
+        kinds = [*unpack(data.rows).schema.types, *self.schema.types[self.width :]]
+        coded = {at for at, kind in enumerate(kinds) if pa.types.is_dictionary(kind)}
+        added = {at for at in range(self.width, len(kinds)) if kinds[at] == pa.string()}
+        return replace(self, coded_columns=frozenset(coded | added))
+
+    @property
+    def table_schema(self) -> pa.Schema:
+        """The schema of tables."""
+        return pa.schema(
+            [one.with_type(_CODED) if at in self.coded_columns else one for at, one in enumerate(self.schema)]
+        )
+
+    def table(self, data: Results) -> pa.Table:
         """Return the records of a chunk as a table of the schema; what does not fit its column's type is missing."""
+        table = self._typed(data) if isinstance(data, TypedOutput) else self._plain(data)
+        columns = map(_in_type, table.columns, self.table_schema.types)
+        return pa.Table.from_arrays(list(columns), schema=self.table_schema)
+
+    def _plain(self, data: bytes) -> pa.Table:
         index = index_records(data, ord(self.delimiter), final=True)
         if not len(index.broken_at) and self.dialect.is_plain:
             # Arrow refuses the whole chunk for one value that does not fit its type. Texts always fit; they are
@@ -106,7 +135,16 @@ class ResultReader:
         columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
         return self._cast(pa.table(columns, names=[str(at) for at in range(len(columns))]))
 
+    def _typed(self, output: TypedOutput) -> pa.Table:
+        # What is appended begins with a delimiter: there is an empty column before it.
+        schema = pa.schema([pa.field("", pa.string()), *list(self.schema)[self.width :]])
+        reader = replace(self, names=schema.names, width=1, schema=schema, coded_columns=frozenset())
+        columns = [*unpack(output.rows).columns, *reader.table(suffix_text(output.suffixes)).columns[1:]]
+        return pa.table(columns, names=[str(at) for at in range(len(columns))])
+
     def _read(self, data: bytes, types: Sequence[pa.DataType]) -> pa.Table | None:
+        if data.startswith(codecs.BOM_UTF8):  # it is data here; Arrow drops the first as a byte order mark
+            data = codecs.BOM_UTF8 + data
         names = [str(at) for at in range(len(self.names))]
         # Numbers may have a decimal comma where the delimiter is another.
         types = [pa.string() if at >= self.width and self.delimiter != "," else kind for at, kind in enumerate(types)]
@@ -135,14 +173,14 @@ class ResultReader:
             columns.append(column if column.type == kind else _cast(column, kind))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def rows(self, data: bytes) -> Iterator[Sequence[Any]]:
+    def rows(self, data: Results) -> Iterator[Sequence[Any]]:
         """Yield the values of each record of a chunk."""
         columns = ([column.values[code] for code in column.codes.to_pylist()] for column in self.columns(data))
         return zip(*columns, strict=True)
 
-    def columns(self, data: bytes) -> Sequence[Column]:
+    def columns(self, data: Results) -> Sequence[Column]:
         """Return the values of a chunk by column."""
-        if self.by_column:
+        if self.by_column or isinstance(data, TypedOutput):
             return [
                 _column(column.combine_chunks(), _json if at in self.json_columns else None)
                 for at, column in enumerate(self.table(data).columns)
@@ -186,6 +224,13 @@ class ResultReader:
                 own = fields[: max(0, len(fields) - added)]
                 fields = (own + [""] * self.width)[: self.width] + ([""] * added + fields[len(own) :])[-added:]
             yield fields
+
+
+def _in_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return texts as codes or not, as the type has them; others as they are."""
+    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column.cast(kind) if column.type != kind else column
 
 
 def _column(values: pa.Array, parse: Callable[[Any], Any] | None) -> Column:

@@ -25,11 +25,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows as CSV, each with its line end; ``progress`` is the part of the file that is read with them, 0..1."""
+    """Some rows as CSV, each with its line end; ``progress`` is the part of the file that is read with them, 0..1.
+
+    ``size`` is that of the unpacked values. ``is_typed``: the rows are a packed batch (``typed``) instead.
+    """
 
     text: bytes | memoryview
     rows: int
     progress: float
+    size: int = 0
+    is_typed: bool = False
 
 
 @dataclass(slots=True)

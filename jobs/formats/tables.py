@@ -1,22 +1,28 @@
 """Read Parquet and Arrow files a batch at a time."""
 
+import math
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from pyarrow import ipc
 
+from jobs.csv.reader import MAX_CHUNK_ROWS
+from jobs.csv.totals import is_label
 from jobs.errors import UploadRefused
 from jobs.formats.source import Rows, Source, check_names, unreadable
-from jobs.formats.texts import csv_fields, is_text, plain_columns, plain_field
+from jobs.formats.texts import is_text, plain_field, plain_type
+from jobs.formats.typed import csv_text, pack, sound_batch, unpacked_bytes
 
 _BATCH_ROWS = 65_536
 # Rows of a batch are chosen so that it takes about this much.
 _BATCH_BYTES = 16 * 1024 * 1024
+# Batches that are smaller than this part of a chunk go together as CSV, so that chunks do not become many and tiny.
+_MIN_PART = 16
 # Types of texts, each with that of the same bytes.
 _OF_BYTES = (
     (pa.types.is_string, pa.binary),
@@ -25,12 +31,13 @@ _OF_BYTES = (
 )
 # Bytes of a value in a column that is a dictionary and codes; a column of mostly distinct texts takes more.
 _MAX_CODED_BYTES = 3
-_UNQUOTED = pa_csv.WriteOptions(include_header=False, quoting_style="none")
-_COMMA, _LINE_END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b",", b"\n", b""))
 
 
-def open_parquet(path: str, max_bytes: int) -> Source:
-    """Open a Parquet file; raise UploadRefused if it cannot be read or is too large when decompressed."""
+def open_parquet(path: str, max_bytes: int, typed_bytes: int = 0) -> Source:
+    """Open a Parquet file; raise UploadRefused if it cannot be read or is too large when decompressed.
+
+    ``typed_bytes`` is as in ``ReadOptions``.
+    """
     try:
         # Reading ahead would hold whole row groups in memory.
         file = pq.ParquetFile(pa.OSFile(path), pre_buffer=False)
@@ -47,7 +54,7 @@ def open_parquet(path: str, max_bytes: int) -> Source:
     widest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=1)
     size = int(min(_BATCH_ROWS, max(1, _BATCH_BYTES / max(1, widest))))
     batches = _read(file.iter_batches(batch_size=size, use_threads=False), "Parquet file")
-    return _source(schema, _with_progress(batches, metadata.num_rows))
+    return _source(schema, _with_progress(batches, metadata.num_rows), typed_bytes)
 
 
 def _coded_columns(schema: pa.Schema, metadata: Any) -> list[str]:
@@ -70,7 +77,7 @@ def _with_progress(batches: Iterator[pa.RecordBatch], total: int) -> Iterator[tu
         yield batch, done / max(1, total)
 
 
-def open_arrow(path: str) -> Source:
+def open_arrow(path: str, typed_bytes: int = 0) -> Source:
     """Open an Arrow stream or file; raise UploadRefused if it cannot be read."""
     try:
         file = pa.memory_map(path)
@@ -81,7 +88,7 @@ def open_arrow(path: str) -> Source:
         raise unreadable("Arrow file", error) from error
     _check(reader.schema)
     batches = _file_batches(reader) if is_file else _stream_batches(reader, file)
-    return _source(reader.schema, batches)
+    return _source(reader.schema, batches, typed_bytes)
 
 
 def _file_batches(reader: Any) -> Iterator[tuple[pa.RecordBatch, float]]:
@@ -132,18 +139,52 @@ def _check(schema: pa.Schema) -> None:
     check_names(schema.names)
 
 
-def _source(schema: pa.Schema, batches: Iterator[tuple[pa.RecordBatch, float]]) -> Source:
+def _source(schema: pa.Schema, batches: Iterator[tuple[pa.RecordBatch, float]], typed_bytes: int) -> Source:
     plain = pa.schema([plain_field(name, kind) for name, kind in zip(schema.names, schema.types, strict=True)])
-    return Source(schema.names, _rows(batches), schema=plain)
+    return Source(schema.names, _rows(batches, typed_bytes), schema=plain)
 
 
-def _rows(batches: Iterator[tuple[pa.RecordBatch, float]]) -> Iterator[Rows]:
+def _rows(batches: Iterator[tuple[pa.RecordBatch, float]], typed_bytes: int) -> Iterator[Rows]:
     for batch, progress in batches:
-        step = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES / max(1, _bytes_of_row(batch)))))
-        for start in range(0, batch.num_rows, step):
-            part = batch.slice(start, step)
-            last = start + step >= batch.num_rows
-            yield Rows(_csv(part), part.num_rows, progress if last else 0.0)
+        step = max(1, min(MAX_CHUNK_ROWS, int(_BATCH_BYTES / max(1, _bytes_of_row(batch)))))
+        try:
+            size = unpacked_bytes(batch) if typed_bytes else 0
+            is_typed = size > typed_bytes / _MIN_PART
+            if is_typed:
+                count = max(math.ceil(batch.num_rows / step), round(size / typed_bytes))
+                step = math.ceil(batch.num_rows / count)
+            for start in range(0, batch.num_rows, step):
+                part = batch.slice(start, step)
+                parts = list(_typed(part) if is_typed else _as_csv(part))
+                if start + step >= batch.num_rows:
+                    parts[-1] = replace(parts[-1], progress=progress)
+                yield from parts
+        except pa.ArrowException as error:
+            raise unreadable("file", error) from error
+
+
+def _as_csv(batch: pa.RecordBatch) -> Iterator[Rows]:
+    text = csv_text(batch)
+    yield Rows(text, batch.num_rows, 0.0, len(text))
+
+
+def _typed(batch: pa.RecordBatch) -> Iterator[Rows]:
+    """Yield the rows as a packed batch if they can be one; a last row that may hold totals as CSV, in any case."""
+    sound = sound_batch(batch)
+    if sound is None:
+        yield from _as_csv(batch)
+        return
+    rows = batch.num_rows - _may_end_in_totals(sound)
+    if rows:
+        kept = sound.slice(0, rows)
+        yield Rows(pack(kept), rows, 0.0, unpacked_bytes(kept), is_typed=True)
+    if rows < batch.num_rows:
+        yield from _as_csv(batch.slice(rows))
+
+
+def _may_end_in_totals(batch: pa.RecordBatch) -> bool:
+    last = batch.slice(batch.num_rows - 1)
+    return any(is_text(plain_type(column.type)) and is_label(column[0].as_py() or "") for column in last.columns)
 
 
 def _bytes_of_row(batch: pa.RecordBatch) -> float:
@@ -151,28 +192,3 @@ def _bytes_of_row(batch: pa.RecordBatch) -> float:
     coded = [column.dictionary for column in batch.columns if pa.types.is_dictionary(column.type)]
     longest = [pc.max(pc.binary_length(texts)).as_py() or 0 for texts in coded if is_text(texts.type)]
     return float(batch.nbytes / max(1, batch.num_rows) + sum(longest))
-
-
-def _csv(batch: pa.RecordBatch) -> bytes | memoryview:
-    """Return the rows of a batch as CSV."""
-    alone = batch.num_columns == 1
-    try:
-        if not alone and (columns := plain_columns(batch.columns)):
-            with suppress(pa.ArrowInvalid):
-                return _unquoted(columns)
-        fields = [csv_fields(column, alone) for column in batch.columns]
-    except pa.ArrowException as error:
-        raise unreadable("file", error) from error
-    records = pc.binary_join_element_wise(*fields, _COMMA) if not alone else fields[0]
-    lines = pc.binary_join_element_wise(records, _LINE_END, _NOTHING)
-    # An array holds its texts one after another, so that its data is the CSV.
-    _, offsets, data = lines.buffers()
-    del offsets
-    return bytes(data) if data is not None else b""
-
-
-def _unquoted(columns: list[pa.Array]) -> memoryview:
-    """Return the columns as CSV without quotes; raise ArrowInvalid if a text needs them."""
-    out = pa.BufferOutputStream()
-    pa_csv.write_csv(pa.record_batch(columns, names=[str(at) for at in range(len(columns))]), out, _UNQUOTED)
-    return memoryview(out.getvalue())

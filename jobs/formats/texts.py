@@ -7,9 +7,11 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 _NOTHING = pa.scalar(b"", pa.binary())
 _EMPTY_TEXT = pa.scalar(b'""', pa.binary())
@@ -43,6 +45,56 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     return pa.string()
 
 
+def plain_column(column: pa.Array) -> pa.Array:
+    """Return a column in its plain type; texts of a dictionary as codes, of the values that they have only.
+
+    Raises:
+        pa.ArrowInvalid: an index of the dictionary is wrong.
+    """
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_column(column.storage)
+    if pa.types.is_dictionary(kind):
+        if is_text(kind.value_type) and not column.dictionary.null_count:
+            return _compacted(column)
+        return plain_column(column.dictionary_decode())
+    plain = plain_type(kind)
+    return _texts(column)[0] if plain == pa.string() else column.cast(plain)
+
+
+def _compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return texts with a dictionary of those that they have, in the order in which it holds them, and small codes."""
+    _check_indices(column)
+    texts, codes = column.dictionary.cast(pa.string()), column.indices.cast(pa.int64())
+    used = np.bincount(codes.drop_null().to_numpy(), minlength=len(texts)) > 0
+    if not used.all():
+        codes = pa.array(np.cumsum(used) - 1).take(codes)
+        texts = texts.filter(pa.array(used))
+    small = next(kind for kind in (pa.int8(), pa.int16(), pa.int32()) if len(texts) < 1 << (kind.bit_width - 1))
+    return pa.DictionaryArray.from_arrays(codes.cast(small), texts)
+
+
+def coded_texts(column: pa.Array) -> tuple[pa.StringArray, NDArray[np.int32]]:
+    """Return the distinct values of a plain column as the texts that they are in CSV, and each row's code."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        coded = column
+    elif pa.types.is_floating(kind):
+        # By their bits: zero and minus zero are two texts.
+        bits = column.view(pa.int64() if kind == pa.float64() else pa.int32()).dictionary_encode()
+        coded = pa.DictionaryArray.from_arrays(bits.indices, bits.dictionary.view(kind))
+    else:
+        coded = column.dictionary_encode()
+    texts, codes = _texts(coded.dictionary)[0], coded.indices.cast(pa.int32())
+    # Other values than these have one text: NaN, and what is missing or empty.
+    if codes.null_count:
+        texts, codes = pa.concat_arrays([texts, pa.array([""], pa.string())]), pc.fill_null(codes, len(texts))
+    distinct = texts.dictionary_encode()
+    if len(distinct.dictionary) < len(texts):
+        return distinct.dictionary, distinct.indices.take(codes).to_numpy()
+    return texts, codes.to_numpy()
+
+
 def csv_fields(column: pa.Array, alone: bool = False) -> pa.BinaryArray:
     """Return the values of a column as CSV fields; if it is the only one (``alone``), empty values are quoted."""
     if pa.types.is_dictionary(column.type):
@@ -72,21 +124,24 @@ def plain_columns(columns: Sequence[pa.Array]) -> list[pa.Array] | None:
     """
     plain = []
     for column in columns:
-        kind = column.type
-        is_coded = pa.types.is_dictionary(kind)
-        values = column.dictionary if is_coded else column
-        if is_text(values.type):
-            if is_coded:
-                _check_indices(column)
-            # Without quotes, an empty text would be a missing value.
-            if pc.min(pc.binary_length(values)).as_py() == 0:
-                return None
-            plain.append(column)
-        elif pa.types.is_integer(kind):
-            plain.append(column)
-        else:
-            plain.append(_texts(column)[0])
+        texts, needs_quotes = _as_written(column)
+        distinct = texts.dictionary if pa.types.is_dictionary(texts.type) else texts
+        # Without quotes, an empty text would be a missing value.
+        if needs_quotes and pc.min(pc.binary_length(distinct)).as_py() == 0:
+            return None
+        plain.append(texts)
     return plain
+
+
+def _as_written(column: pa.Array) -> tuple[pa.Array, bool]:
+    """Return a column that Arrow writes as CSV as its texts would be, and whether these may need quotes."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    ):
+        _check_indices(column)
+        return column, True
+    return (column, False) if pa.types.is_integer(kind) else _texts(column)
 
 
 def _check_indices(column: pa.DictionaryArray) -> None:

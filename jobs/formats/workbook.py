@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name, xl_range
 
-from jobs.formats.results import Column, ResultReader
+from jobs.formats.results import Column, ResultReader, Results
 
 _MAX_CELL = 32_767
 # A larger number of digits would not be what came in.
@@ -48,7 +48,7 @@ class CellTooLong(Exception):
     """Raised when a text is longer than a cell of Excel can be."""
 
 
-def write_xlsx(out: BinaryIO, reader: ResultReader, chunks: Iterable[bytes]) -> None:
+def write_xlsx(out: BinaryIO, reader: ResultReader, chunks: Iterable[Results]) -> None:
     """Write the results as an Excel workbook. Texts are never taken for formulas or links.
 
     Nothing is written before all rows are known to fit.

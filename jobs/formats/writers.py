@@ -1,34 +1,48 @@
 """Write results as Parquet or JSON lines, chunk by chunk, in little memory."""
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import BinaryIO
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.formats.results import ResultReader
+from jobs.formats.results import ResultReader, Results
 
 _GROUP_ROWS = 131_072
+# Where Arrow looks for the schema that a Parquet file was written with.
+_SCHEMA_KEY = "ARROW:schema"
 
 
-def write_parquet(out: BinaryIO, reader: ResultReader, chunks: Iterable[bytes]) -> None:
+def write_parquet(out: BinaryIO, reader: ResultReader, chunks: Iterable[Results]) -> None:
     """Write the results as Parquet, a row group at a time; meanwhile, the next chunk is read."""
-    file = pq.ParquetWriter(pa.output_stream(out), reader.schema, compression="snappy")
+    rest = iter(chunks)
+    first = list(islice(rest, 1))
+    if first:
+        reader = reader.coded(first[0])
+    # Codes are how texts are written, not what readers get: they read the schema of the results.
+    file = pq.ParquetWriter(pa.output_stream(out), reader.table_schema, compression="snappy", store_schema=False)
     with file as writer, ThreadPoolExecutor(1) as pool:
+        writer.add_key_value_metadata({_SCHEMA_KEY: base64.b64encode(reader.schema.serialize()).decode()})
         waiting: list[pa.Table] = []
-        for table in _one_ahead(pool, reader.table, chunks):
+        for table in _one_ahead(pool, reader.table, chain(first, rest)):
             waiting.append(table)
             if sum(table.num_rows for table in waiting) >= _GROUP_ROWS:
-                writer.write_table(pa.concat_tables(waiting), row_group_size=2 * _GROUP_ROWS)
+                _write_group(writer, waiting)
                 waiting = []
         if waiting:
-            writer.write_table(pa.concat_tables(waiting), row_group_size=2 * _GROUP_ROWS)
+            _write_group(writer, waiting)
+
+
+def _write_group(writer: pq.ParquetWriter, tables: Sequence[pa.Table]) -> None:
+    writer.write_table(pa.concat_tables(tables).unify_dictionaries(), row_group_size=2 * _GROUP_ROWS)
 
 
 def _one_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[bytes], pa.Table], chunks: Iterable[bytes]
+    pool: ThreadPoolExecutor, read: Callable[[Results], pa.Table], chunks: Iterable[Results]
 ) -> Iterator[pa.Table]:
     """Yield what is read of each chunk, while the pool reads the next one."""
     ahead: Future[pa.Table] | None = None
@@ -40,7 +54,7 @@ def _one_ahead(
         yield ahead.result()
 
 
-def write_json_lines(out: BinaryIO, reader: ResultReader, chunks: Iterable[bytes]) -> None:
+def write_json_lines(out: BinaryIO, reader: ResultReader, chunks: Iterable[Results]) -> None:
     """Write the results as JSON lines: an object for each record."""
     names = _unique(reader.names)
     for chunk in chunks:

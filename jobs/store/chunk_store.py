@@ -10,7 +10,7 @@ from redis import Redis
 
 from jobs.errors import DamagedBlob, StorageUnavailable
 from jobs.job_log import log_end, log_sent_again, log_start
-from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, ScoreChunk, compress, decompress
+from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, ScoreChunk
 from jobs.settings import Settings
 from jobs.state import JobState
 from jobs.store import keys
@@ -18,6 +18,7 @@ from jobs.store.chunks import ClaimedChunk, ReplacedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
 from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
+from jobs.store.outputs import UNKNOWN_SIZE, encode_output, output_text
 from jobs.store.payloads import Payloads
 from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
@@ -127,7 +128,7 @@ class ChunkStore:
         summary = [item for pair in scored.summary.items() for item in pair]
         has_rejects = scored.rejects or scored.originals
         rejects = Rejects(scored.rejects, scored.originals).encode() if has_rejects else b""
-        output = self.payloads.put(job_id, f"{chunk}.output", compress(scored.output))
+        output = self.payloads.put(job_id, f"{chunk}.output", encode_output(scored.typed or scored.output))
         if rejects:
             rejects = self.payloads.put(job_id, f"{chunk}.rejects", rejects)
         answer = self._run(
@@ -144,7 +145,7 @@ class ChunkStore:
             scored.repaired,
             self._window(),
             self._settings.lease_seconds,
-            len(scored.output),
+            UNKNOWN_SIZE if scored.typed else len(scored.output),
             claimed.owner if claimed and self.payloads.external else "",
             *summary,
         )
@@ -194,5 +195,5 @@ def _decode_input(rows: bytes, output: bytes | None, rejects: bytes | None) -> t
     if output is None or rejects is None:
         return InputChunk.decode(rows), None
     corrected = CorrectedRows.decode(rows)
-    replaced = ReplacedChunk(corrected.rows, decompress(output), Rejects.decode(rejects))
+    replaced = ReplacedChunk(corrected.rows, output_text(output), Rejects.decode(rejects))
     return InputChunk(1, len(corrected.rows), corrected.data), replaced

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jobs.csv.dialect import Dialect
 from jobs.messages import CorrectedRows, InputChunk, Rejects
 from jobs.state import NOBODY, Owner, Visibility
+from jobs.store.outputs import TypedOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ class ClaimedChunk:
 class ScoredChunk:
     """The result of scoring a chunk: result and reject lines (uncompressed), row counts, and counts for the summary.
 
+    Results of typed rows stay typed: they are ``typed``, and ``output`` is empty.
+
     ``warned`` rows are a subset of the scored ones, ``repaired`` rows had a quote too many or too few. ``originals``
     maps the index of each record that the results do not hold as it came to its bytes. Of corrected rows, the row
     counts are theirs alone, and those for the summary are less what they counted before.
@@ -134,3 +137,4 @@ class ScoredChunk:
     summary: Mapping[str, int] = field(default_factory=dict)
     repaired: int = 0
     originals: Mapping[int, bytes] = field(default_factory=dict)
+    typed: TypedOutput | None = None

@@ -1,10 +1,12 @@
 """Files of other formats are scored as the same rows are in CSV: every row once, in order, with the same answers."""
 
+import io
 import json
 from typing import Any
 
 import httpx
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.jobs.formats.files import arrow_file, arrow_stream, json_lines, parquet, xls, xlsx, zipped
@@ -17,6 +19,7 @@ ROWS: list[list[Any]] = [
 CSV_FILE = "\n".join([",".join(NAMES), *(",".join(map(str, row)) for row in ROWS), ""]).encode()
 TABLE = pa.table({name: [row[at] for row in ROWS] for at, name in enumerate(NAMES)})
 BOOK = xlsx(("Cover", [["Nothing here"]]), ("People", [["Our people"], [], NAMES, *ROWS]))
+WAIT = {"Prefer": "wait=60, until=ended"}
 FILES = {
     "people.xlsx": xlsx(("People", [NAMES, *ROWS])),
     "people.xls": xls(("People", [NAMES, *ROWS])),
@@ -28,7 +31,7 @@ FILES = {
 
 
 def upload(service: Stack, data: bytes, name: str = "people", **query: Any) -> httpx.Response:
-    headers = {"Content-Type": "application/octet-stream", "Prefer": "wait=60, until=ended"}
+    headers = {"Content-Type": "application/octet-stream", **WAIT}
     return service.request("POST", "/api/v1/jobs", content=data, headers=headers, params={"filename": name, **query})
 
 
@@ -160,3 +163,37 @@ def test_an_idempotency_key_gives_the_first_job_of_a_workbook(service: Stack) ->
     assert (first.status_code, second.status_code) == (202, 200)
     assert first.json()["id"] == second.json()["id"]
     assert json.loads(second.content)["format"] == "xlsx"
+
+
+def test_a_large_table_becomes_what_the_same_rows_in_csv_become_whatever_is_done_with_it(service: Stack) -> None:
+    ages = [200 if n % 1000 == 7 else 17 + n % 74 for n in range(20_000)]
+    table = TABLE.take(pa.array([n % len(ROWS) for n in range(len(ages))])).set_column(1, "age", pa.array(ages))
+    lines = [",".join(map(str, row.values())) for row in table.to_pylist()]
+    as_csv, expected = service.score("\n".join([",".join(NAMES), *lines, ""]).encode())
+    job = upload(service, parquet(table), "people.parquet").raise_for_status().json()
+    assert (job["state"], job["rows"]) == ("succeeded", as_csv["rows"])
+    assert job["rows"]["rejected"] == 20
+    jobs = [(job, as_csv)]
+    body = {"records": [{"_row": 8, "age": 39}, {"_row": 19_008, "age": "41"}]}
+    corrected = [
+        service.request("POST", f"{one['links']['self']}/corrections", json=body, headers=WAIT).json()
+        for one in (job, as_csv)
+    ]
+    assert corrected[0]["rows"] == job["rows"] | {"scored": 19_982, "rejected": 18}
+    jobs.append((corrected[0], corrected[1]))
+    for one, other in jobs:
+        for what in ("results", "rejects"):
+            assert service.get(one["links"][what]).content == service.get(other["links"][what]).content
+        assert service.get(one["links"]["summary"]).json() == service.get(other["links"]["summary"]).json()
+    assert service.get(job["links"]["results"]).content == expected
+    part = service.get(job["links"]["results"], headers={"Range": "bytes=1000000-1000099"})
+    assert (part.status_code, part.content) == (206, expected[1_000_000:1_000_100])
+    assert part.headers["Content-Range"] == f"bytes 1000000-1000099/{len(expected)}"
+    back = pq.read_table(
+        io.BytesIO(service.get(corrected[0]["links"]["results"], params={"format": "parquet"}).content)
+    )
+    assert back.schema.types[: len(NAMES)] == table.schema.types
+    assert back["age"].to_pylist() == [{7: 39, 19_007: 41}.get(n, age) for n, age in enumerate(ages)]
+    again = service.request("POST", f"/jobs/{job['id']}/again", data={"threshold": "0.2"})
+    copy = service.ended({"links": {"self": f"/api/v1{again.headers['Location']}"}})
+    assert (copy["state"], copy["rows"]["total"]) == ("succeeded", len(ages))

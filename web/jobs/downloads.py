@@ -13,6 +13,7 @@ from jobs.csv.encoding import as_utf8, byte_order_mark, charset_of, encoder
 from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import output_text
 from web.jobs.formula_escaping import formula_escaper
 from web.jobs.notifications import JobNotifications
 from web.server.limits import ConcurrencyLimit, LimitedResponseBody
@@ -133,7 +134,7 @@ def finished_results(store: JobStore, form: CsvForm) -> Iterator[bytes]:
             if job.state is JobState.CANCELED and store.get(job.id):
                 return
             raise TransferBroken(f"chunk {number} of job {job.id} is gone")
-        yield transform(decompress(frame))
+        yield transform(output_text(frame))
 
 
 def followed_results(store: JobStore, notifications: JobNotifications, form: CsvForm) -> Iterator[bytes]:
@@ -154,7 +155,7 @@ def followed_results(store: JobStore, notifications: JobNotifications, form: Csv
             if now is None or now.state in (JobState.FAILED, JobState.CANCELED):
                 raise TransferBroken(f"job {job.id} ended without all its results")
             while (frame := store.output(job.id, number)) is not None:
-                yield transform(decompress(frame))
+                yield transform(output_text(frame))
                 number += 1
             if now.state is JobState.SUCCEEDED:
                 # Its state was read before its chunks, so that all of them must have been there.

@@ -7,9 +7,9 @@ from itertools import accumulate
 
 from flask import Request, Response
 
-from jobs.messages import decompress
 from jobs.state import JobState
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import UNKNOWN_SIZE, output_text
 from web.jobs.downloads import CsvForm, TransferBroken, csv_response
 from web.problems import Problem
 from web.server.limits import ConcurrencyLimit
@@ -24,11 +24,16 @@ class ResultsFile:
     sizes: Sequence[int]
 
     @classmethod
-    def of(cls, store: JobStore, form: CsvForm) -> "ResultsFile | None":
-        """Return the file, or None if its size is not known: rows are changed for the download, or may come."""
+    def of(cls, store: JobStore, form: CsvForm, has_range: bool) -> "ResultsFile | None":
+        """Return the file, or None if its size is not known: rows are changed for the download, or may come.
+
+        Typed rows become text for this only where the client asks for a part (``has_range``).
+        """
         if form.job.state is not JobState.SUCCEEDED or not form.is_as_stored:
             return None
         sizes = store.output_sizes(form.job)
+        if sizes and UNKNOWN_SIZE in sizes:
+            sizes = _measured(store, form.job.id, sizes) if has_range else None
         begin = form.begin + form.job.header + form.job.line_end.encode()
         return None if sizes is None else cls(form, begin, sizes)
 
@@ -54,7 +59,7 @@ class ResultsFile:
         for number, (size, first) in enumerate(zip(self.sizes, ends, strict=False)):
             if first < end and start < first + size:
                 frame = store.output(self.form.job.id, number)
-                rows = decompress(frame) if frame is not None else b""
+                rows = output_text(frame) if frame is not None else b""
                 if len(rows) != size:
                     raise TransferBroken(f"chunk {number} of job {self.form.job.id} is gone")
                 yield rows[max(0, start - first) : end - first]
@@ -104,6 +109,17 @@ def part_response(file: ResultsFile, request: Request, store: JobStore, places: 
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
     return response
+
+
+def _measured(store: JobStore, job_id: str, sizes: Sequence[int]) -> list[int] | None:
+    """Return the sizes with those of typed rows as text; None if a chunk is gone."""
+    found = list(sizes)
+    for number, size in enumerate(sizes):
+        if size == UNKNOWN_SIZE:
+            if (stored := store.output(job_id, number)) is None:
+                return None
+            found[number] = len(output_text(stored))
+    return found
 
 
 def _is_current(request: Request, file: ResultsFile) -> bool:

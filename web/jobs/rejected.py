@@ -7,9 +7,10 @@ from typing import Any
 from jobs.csv.reader import Header
 from jobs.csv.records import as_field, read_record, unquote
 from jobs.csv.rejected import RejectedRecords, RejectLine, ResultsLayout
-from jobs.messages import Rejects, decompress
+from jobs.messages import Rejects
 from jobs.state import Job
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import output_text
 from model.card import Card
 from model.schema import Feature, FeatureKind
 from web.jobs.downloads import CsvForm, TransferBroken
@@ -72,7 +73,7 @@ def read_chunk(store: JobStore, job: Job, number: int, layout: ResultsLayout) ->
     rejects, output = store.rejects(job.id, number), store.output(job.id, number)
     if rejects is None or output is None:
         raise TransferBroken(f"chunk {number} of job {job.id} is gone")
-    return RejectedRecords.read(decompress(output), Rejects.decode(rejects).lines, layout)
+    return RejectedRecords.read(output_text(output), Rejects.decode(rejects).lines, layout)
 
 
 def records_file(store: JobStore, form: CsvForm) -> Iterator[bytes]:

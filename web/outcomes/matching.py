@@ -11,9 +11,9 @@ from database.database import Database
 from database.tables import OutcomeSource
 from jobs.csv.records import RecordIndex, index_records, unquote
 from jobs.errors import Detail
-from jobs.messages import decompress
 from jobs.state import Job
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import output_text
 from model.card import Card, ModelKind
 from model.parsing import NumberFormat
 from web.auth.identity import current_identity
@@ -96,7 +96,7 @@ def _predictions(store: JobStore, job: Job, wanted: Iterable[int]) -> Iterator[t
         frame = store.output(job.id, chunk)
         if frame is None:
             return
-        index = index_records(decompress(frame), delimiter, final=True)
+        index = index_records(output_text(frame), delimiter, final=True)
         end = before + len(index)
         here = [row for row in left if row <= end]
         left = left[len(here) :]

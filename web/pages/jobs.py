@@ -9,6 +9,7 @@ from jobs.csv.records import read_record, unquote
 from jobs.messages import decompress
 from jobs.state import Job, JobState
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import output_text
 from model.card import Card
 from model.catalog import Catalog
 from model.schema import Fault, Feature
@@ -188,7 +189,7 @@ def _first_results(store: JobStore, job: Job, features: Features) -> ResultTable
         frame = store.output(job.id, number) if len(rows) < MAX_RESULTS else None
         if frame is None:
             break
-        rows += islice(_records(decompress(frame), job), MAX_RESULTS - len(rows))
+        rows += islice(_records(output_text(frame), job), MAX_RESULTS - len(rows))
     if not rows:
         return None
     own_header = job.header.removeprefix(job.preamble)

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from jobs.csv.records import read_record
 from jobs.formats.detection import Format
-from jobs.messages import Rejects, decompress
+from jobs.messages import Rejects
 from jobs.state import Job
 from jobs.store.job_store import JobStore
+from jobs.store.outputs import output_text
 from model.catalog import Catalog
 from web.ids import unknown_job
 from web.uploads.bodies import Body
@@ -78,4 +79,4 @@ def _blocks(store: JobStore, job: Job) -> Iterator[bytes]:
         rejects, output = store.rejects(job.id, number), store.output(job.id, number)
         if output is None:
             raise unknown_job(job.id)
-        yield recovery.feed(decompress(output), Rejects.decode(rejects) if rejects else Rejects(b"", {}))
+        yield recovery.feed(output_text(output), Rejects.decode(rejects) if rejects else Rejects(b"", {}))

@@ -1,8 +1,9 @@
 """Parse a chunk: from bytes to dictionary-coded columns and malformed records. Pure."""
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from jobs.csv.decoding import is_utf8
 from jobs.csv.dialect import Dialect
 from jobs.csv.line_ends import ends_of_lines
 from jobs.csv.records import RecordIndex, as_field, index_records, read_record, unquote
+from jobs.formats.texts import coded_texts
+from jobs.formats.typed import csv_text, unpack
 from jobs.messages import InputChunk
 from model.parsing import NumberFormat
 from worker.scoring.malformed import BrokenRecords, Repair, RepairedRecords, Texts, broken_records
@@ -62,30 +65,38 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class ParsedChunk:
-    """A chunk of n records.
+    """A chunk of ``count`` records, n.
 
     ``good``, shape (m,), are the indexes of the records that can be validated. ``columns`` holds, per feature, the
     distinct texts and the codes of the good records, shape (m,). ``broken`` are the other records, without
-    those that repeat the header.
+    those that repeat the header. Of typed rows, there are no records before ``index`` asks for them.
     """
 
-    index: RecordIndex
+    count: int
+    indexed: Callable[[], RecordIndex]
     good: NDArray[np.int64]
     columns: dict[str, Texts]
     broken: BrokenRecords | None
     repeated_headers: FaultColumn | None = None
 
     def __len__(self) -> int:
-        return len(self.index)
+        return self.count
+
+    @property
+    def index(self) -> RecordIndex:
+        """The records."""
+        return self.indexed()
 
 
 def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None) -> ParsedChunk:
     """Parse a chunk of whole records."""
+    if chunk.is_typed:
+        return _parse_typed(chunk, layout)
     index = _index(chunk, layout)
     malformed = index.malformed
     # The usual case: Arrow reads the chunk as it is, and no record is copied out of it.
     if not len(malformed) and (columns := _columns_if_regular(index, layout)) is not None:
-        return ParsedChunk(index, np.arange(len(index)), _as_values(columns, layout), None)
+        return ParsedChunk(len(index), lambda: index, np.arange(len(index)), _as_values(columns, layout), None)
     broken = broken_records(index, layout.width, malformed, chunk.open_quotes, repair, of_json=layout.of_json)
     sound = np.ones(len(index), np.bool_)
     if broken:
@@ -96,7 +107,14 @@ def parse_chunk(chunk: InputChunk, layout: Layout, repair: Repair | None = None)
 
 def parse_records(index: RecordIndex, rows: NDArray[np.int64], layout: Layout) -> ParsedChunk:
     """Parse the given rows, none of which is broken."""
-    return ParsedChunk(index, rows, _as_values(_columns(index, rows, layout), layout), None)
+    return ParsedChunk(len(index), lambda: index, rows, _as_values(_columns(index, rows, layout), layout), None)
+
+
+def _parse_typed(chunk: InputChunk, layout: Layout) -> ParsedChunk:
+    """Take the columns of typed rows, none of which can be broken."""
+    batch = unpack(chunk.data, set(layout.columns.values()))
+    columns = {name: coded_texts(batch.column(str(at))) for name, at in layout.columns.items()}
+    return ParsedChunk(chunk.rows, cache(lambda: _index(chunk, layout)), np.arange(chunk.rows), columns, None)
 
 
 def _with_repaired(parsed: ParsedChunk, repaired: RepairedRecords) -> ParsedChunk:
@@ -125,7 +143,8 @@ def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, Broken
 
 
 def _index(chunk: InputChunk, layout: Layout) -> RecordIndex:
-    index = index_records(chunk.data, ord(layout.delimiter), final=True, width=layout.width, count=chunk.rows)
+    data = bytes(csv_text(unpack(chunk.data))) if chunk.is_typed else chunk.data
+    index = index_records(data, ord(layout.delimiter), final=True, width=layout.width, count=chunk.rows)
     return index.without_blank_lines()
 
 

@@ -9,8 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.csv.records import RecordIndex
+from jobs.formats.typed import pack_texts
 from jobs.messages import InputChunk
 from jobs.store.chunks import ScoredChunk
+from jobs.store.outputs import TypedOutput
 from model.columns import Column
 from model.faults import Faults
 from model.monitoring.counts import REPAIRED, WARNING
@@ -88,8 +90,9 @@ def score_chunk(
     answers = answer_suffixes(scored.answers, cards, layout, _warning_texts(warnings, warned, scored.rows))
     appended = suffixes(len(parsed), scored.rows, answers, faults, rejected, layout)
     return ScoredChunk(
-        output=scored_text(parsed.index, rewritten, appended),
-        rejects=_rejects(parsed.index, rewritten, faults, chunk.first_row, layout),
+        output=b"" if chunk.is_typed else scored_text(parsed.index, rewritten, appended),
+        typed=TypedOutput(chunk.data, pack_texts(appended)) if chunk.is_typed else None,
+        rejects=_rejects(parsed.index, rewritten, faults, chunk.first_row, layout) if faults else b"",
         scored=len(scored.rows),
         rejected=len(rejected),
         warned=len(warned),
@@ -146,7 +149,7 @@ def _reject_all(
 def _rejects(
     index: RecordIndex, rewritten: RewrittenRecords | None, faults: list[FaultColumn], first_row: int, layout: Layout
 ) -> bytes:
-    if not faults or not len(index):
+    if not len(index):
         return b""
     # For the last record, which may have none.
     line_end = b"\r\n" if index.data.startswith(b"\r\n", int(index.ends[0])) else b"\n"

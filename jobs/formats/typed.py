@@ -1,0 +1,145 @@
+"""Rows of Parquet and Arrow files that keep their types on the way: packed for the store, and their text as CSV. Pure.
+
+A packed batch is an Arrow stream of one record batch, whose columns are those in which the file comes back
+(``plain_column``), texts with few distinct values as codes of a dictionary. Only what is sound is packed: no text
+holds what CSV cannot contain, or what scoring rejects a record for.
+"""
+
+from collections.abc import Collection
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from pyarrow import ipc
+
+from jobs.csv.reader import MAX_FIELD_BYTES
+from jobs.formats.texts import csv_fields, is_text, plain_column, plain_columns
+
+_PACKED = ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
+_UNQUOTED = pa_csv.WriteOptions(include_header=False, quoting_style="none")
+_COMMA, _LINE_END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b",", b"\n", b""))
+# Quotes double at most.
+_MAX_TEXT_BYTES = MAX_FIELD_BYTES // 2
+
+
+def pack(batch: pa.RecordBatch) -> bytes:
+    """Return the batch as it is stored."""
+    out = pa.BufferOutputStream()
+    with ipc.new_stream(out, batch.schema, options=_PACKED) as writer:
+        writer.write_batch(batch)
+    return out.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def unpack(data: bytes, columns: Collection[int] = ()) -> pa.RecordBatch:
+    """Return what ``pack`` packed; only these columns, in the order of the batch, if any are given."""
+    options = ipc.IpcReadOptions(included_fields=sorted(columns), use_threads=False)
+    return ipc.open_stream(pa.BufferReader(data), options=options).read_next_batch()
+
+
+def pack_texts(texts: pa.BinaryArray) -> bytes:
+    """Return an array of texts as it is stored."""
+    return pack(pa.record_batch([texts], ["0"]))
+
+
+def unpack_texts(data: bytes) -> pa.BinaryArray:
+    """Return what ``pack_texts`` packed."""
+    return unpack(data).column(0)
+
+
+def suffix_text(packed: bytes) -> bytes:
+    """Return packed suffixes as CSV without what they are appended to."""
+    return _bytes(pc.binary_join_element_wise(unpack_texts(packed), _LINE_END, _NOTHING))
+
+
+def sound_batch(batch: pa.RecordBatch) -> pa.RecordBatch | None:
+    """Return the rows with plain columns, named by their numbers; None if they must be read as CSV.
+
+    These are rows of a single column, which may be blank lines, with texts that are not UTF-8, hold NUL or are long.
+
+    Raises:
+        pa.ArrowInvalid: an index of a dictionary is wrong.
+    """
+    if batch.num_columns < 2:
+        return None
+    columns = [plain_column(column) for column in batch.columns]
+    texts = [column.dictionary if pa.types.is_dictionary(column.type) else column for column in columns]
+    texts = [column for column in texts if is_text(column.type)]
+    if not all(map(_is_utf8, texts)) or sum(map(_longest, texts)) > _MAX_TEXT_BYTES:
+        return None
+    if any(pc.any(pc.match_substring(column, "\0")).as_py() for column in texts):
+        return None
+    return pa.record_batch(columns, names=[str(at) for at in range(len(columns))])
+
+
+def _is_utf8(texts: pa.StringArray) -> bool:
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _longest(texts: pa.StringArray) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0
+
+
+def unpacked_bytes(batch: pa.RecordBatch) -> int:
+    """Return the size of the values, a text of a dictionary counted as often as it stands in a row."""
+    size = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and is_text(column.type.value_type):
+            lengths = pc.binary_length(column.dictionary)
+            size += pc.sum(lengths.take(column.indices).cast(pa.int64())).as_py() or 0
+        else:
+            size += column.nbytes
+    return size
+
+
+def csv_text(batch: pa.RecordBatch) -> bytes | memoryview:
+    """Return the rows of a batch as CSV.
+
+    Raises:
+        pa.ArrowException: a value or an index is wrong.
+    """
+    if (text := _unquoted(batch)) is not None:
+        return text
+    return _bytes(pc.binary_join_element_wise(_records(batch), _LINE_END, _NOTHING))
+
+
+def csv_text_with(batch: pa.RecordBatch, suffixes: pa.BinaryArray) -> bytes:
+    """Return the rows of a batch as CSV, each with its suffix."""
+    text = _unquoted(batch)
+    if text is None:
+        return _bytes(pc.binary_join_element_wise(_records(batch), suffixes, _LINE_END, _NOTHING))
+    # Each part begins with the line end of the record before, so that the suffix goes before its own.
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    bounds = pa.py_buffer(np.concatenate([[0], ends]).astype(np.int32))
+    parts = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, bounds, pa.py_buffer(text)])
+    return _bytes(pc.binary_join_element_wise(parts, suffixes, _NOTHING)) + b"\n"
+
+
+def _bytes(joined: pa.BinaryArray) -> bytes:
+    """Return all texts that were made by joining, one after the other."""
+    data = joined.buffers()[2]
+    return data.to_pybytes() if data is not None else b""
+
+
+def _records(batch: pa.RecordBatch) -> pa.BinaryArray:
+    """Return the rows as records without line ends."""
+    alone = batch.num_columns == 1
+    fields = [csv_fields(column, alone) for column in batch.columns]
+    return fields[0] if alone else pc.binary_join_element_wise(*fields, _COMMA)
+
+
+def _unquoted(batch: pa.RecordBatch) -> memoryview | None:
+    """Return the rows as CSV without quotes; None if a text needs them."""
+    columns = None if batch.num_columns == 1 else plain_columns(batch.columns)
+    if not columns:
+        return None
+    out = pa.BufferOutputStream()
+    with suppress(pa.ArrowInvalid):
+        pa_csv.write_csv(pa.record_batch(columns, names=[str(at) for at in range(len(columns))]), out, _UNQUOTED)
+        return memoryview(out.getvalue())
+    return None
