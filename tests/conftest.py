@@ -19,7 +19,7 @@ from model.scorer import Scorer
 from tests.made_once import made_once
 from tests.postgresql import PostgreSQL, programs
 from tests.stack import ROOT, Stack, running_stack, wait_until
-from tests.warm_check import warm_checks
+from tests.warm_commands import CHECK, warm_command, warm_commands
 
 NO_POSTGRESQL = "tests on PostgreSQL were skipped: it is not installed (on Debian: apt-get install postgresql)"
 RUNNING = {"service", "server", "stack", "small", "browser", "here", "postgresql_programs"}
@@ -54,10 +54,18 @@ def scorer(models: Path) -> Scorer:
 
 
 @pytest.fixture(scope="session")
-def quick_checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Models are checked in forks of a process that has loaded its libraries; see ``tests.warm_check``."""
-    with pytest.MonkeyPatch.context() as patch, warm_checks(tmp_path_factory.mktemp("checks") / "socket") as command:
-        patch.setattr(proof, "_COMMAND", command)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a process that has loaded the libraries of commands; see ``tests.warm_commands``."""
+    path = tmp_path_factory.mktemp("warm") / "socket"
+    with warm_commands(path):
+        yield path
+
+
+@pytest.fixture(scope="session")
+def quick_checks(warm: Path) -> Iterator[None]:
+    """Models are checked in forks of that process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "_COMMAND", warm_command(warm, CHECK))
         yield
 
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from jobs.store import keys
 from jobs.store.connection import connect
 
 ROOT = Path(__file__).parent.parent
+MODEL_COMMAND = (sys.executable, "-m", "model")
 CSV = {"Content-Type": "text/csv"}
 # What a start takes is processor time, of which a busy machine gives little.
 _START_SECONDS = 600
@@ -48,6 +49,7 @@ class Stack:
     port: int
     environment: dict[str, str]
     scheme: str = "http"
+    model_command: Sequence[str] = MODEL_COMMAND
     launcher: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:

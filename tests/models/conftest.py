@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import Stack, running_stack
+from tests.warm_commands import MODEL, warm_command
 
 SETTINGS = {
     "SCORELINE_WEB_PROCESSES": "1",
@@ -17,9 +18,10 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Stack]:
-    """A running service with a folder to which models may be added."""
+def stack(tmp_path_factory: pytest.TempPathFactory, models: Path, warm: Path) -> Iterator[Stack]:
+    """A running service with a folder to which models may be added, by a command that is quick to start."""
     folder = tmp_path_factory.mktemp("strangers")
     shutil.copytree(models, folder / "models")
     with running_stack(folder, **SETTINGS) as found:
+        found.model_command = warm_command(warm, MODEL)
         yield found

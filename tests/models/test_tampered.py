@@ -15,7 +15,7 @@ from tests.models import tables
 from tests.models.case import TrainedModel, bring, records_of
 from tests.models.pipelines import logistic, scaled
 from tests.models.ways import run_model
-from tests.stack import Stack, problem_of
+from tests.stack import MODEL_COMMAND, Stack, problem_of
 
 ADDED = "untampered"
 
@@ -40,9 +40,9 @@ class Owned:
 
 @pytest.fixture(scope="module")
 def added(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """An iris classifier that was added to the service."""
+    """An iris classifier that was added to the service, by the command as users start it."""
     trained = bring(tmp_path_factory.mktemp(ADDED), scaled(logistic()), tables.iris(), "species")
-    run = run_model(stack, "add", *trained.words, "--name", ADDED)
+    run = run_model(stack, "add", *trained.words, "--name", ADDED, command=MODEL_COMMAND)
     assert run.returncode == 0, run.stderr
     return trained
 

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +27,12 @@ MAX_ADDRESS = 4000
 SCORE_COLUMN = re.compile(r"(probability|decision|score|distance)(_.*)?", re.DOTALL)
 
 
-def run_model(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m model`` on the service's folder, in a process of its own as users do."""
-    command = [sys.executable, "-m", "model", "--directory", str(stack.folder / "models"), *words]
+def run_model(stack: Stack, *words: str, command: Sequence[str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m model``, or another command for it, on the service's folder."""
+    arguments = [*(command or stack.model_command), "--directory", str(stack.folder / "models"), *words]
     environment = {**os.environ, "SCORELINE_DATA_DIR": str(stack.folder), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=SLOWEST_SECONDS
+        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=SLOWEST_SECONDS
     )
 
 
