@@ -35,6 +35,15 @@ def wait_until(condition: Callable[[], Any], seconds: float = 240) -> Any:
     return answer
 
 
+def taken(send: Callable[[], httpx.Response], seconds: float = 240) -> httpx.Response:
+    """The response to a request that is sent again while a busy service asks for that; fails with the last refusal."""
+    deadline = time.monotonic() + seconds
+    while (response := send()).status_code == 503 and "Retry-After" in response.headers:
+        assert time.monotonic() < deadline, response.text
+        time.sleep(0.05)
+    return response
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

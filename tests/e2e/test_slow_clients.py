@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_jobs_api import FILE, GOOD, HEADER, LARGE
-from tests.stack import CSV, Stack, problem_of, wait_until
+from tests.stack import CSV, Stack, problem_of, taken, wait_until
 
 # More than the service has threads for at once, were each of these clients to keep one.
 SLOW = 300
@@ -43,7 +43,7 @@ def serves_others(service: Stack) -> None:
     with service.client() as client:
         client.timeout = 30
         # Workers may be late with their heartbeats while all the clients connect.
-        wait_until(lambda: client.get("/readyz").status_code == 200, seconds=client.timeout.read or 0)
+        assert taken(lambda: client.get("/readyz"), seconds=30).status_code == 200
         assert client.post("/api/v1/predictions", json={"record": RECORD}).status_code == 200
         sample = client.get("/api/v1/models/income/sample.csv").content
         job = client.post("/api/v1/jobs", content=sample, headers={**CSV, "Prefer": "wait=30"}).json()

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.stack import CSV, Stack, running_stack, wait_until
+from tests.stack import CSV, Stack, running_stack, taken, wait_until
 
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
 RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
@@ -107,19 +107,12 @@ def download(stack: Stack, job: dict[str, Any], what: str) -> bytes | None:
         return None
 
 
-def taken(stack: Stack, upload: bytes) -> httpx.Response | None:
-    response = stack.request("POST", "/api/v1/jobs", files={"file": ("large.csv", upload)})
-    if response.status_code == 503 and "Retry-After" in response.headers:
-        return None
-    return response.raise_for_status()
-
-
 def begun(stack: Stack, upload: bytes) -> dict[str, Any]:
     """A job of which a part is done; another one, where all of it was done before anybody looked."""
     for _ in range(10):
         # Just after another fault, or on a busy machine, an upload may be asked to come again.
-        response = wait_until(lambda: taken(stack, upload))
-        job = stack.job_when(response.json(), lambda now: bool(now["rows"]["scored"]))
+        response = taken(lambda: stack.request("POST", "/api/v1/jobs", files={"file": ("large.csv", upload)}))
+        job = stack.job_when(response.raise_for_status().json(), lambda now: bool(now["rows"]["scored"]))
         if job["state"] == "running":
             return job
     pytest.fail("every job was done at once")
