@@ -20,6 +20,7 @@ from jobs.store import keys
 from jobs.store.connection import connect
 
 ROOT = Path(__file__).parent.parent
+AS_INSTALLED = Path(__file__).parent / "as_installed"
 MODEL_COMMAND = (sys.executable, "-m", "model")
 CSV = {"Content-Type": "text/csv"}
 # What a start takes is processor time, of which a busy machine gives little.
@@ -168,6 +169,7 @@ def running_stack(folder: Path, models: Path | None = None, **settings: str) -> 
     if models and not (folder / "models").exists():
         (folder / "models").symlink_to(models)
     outside = {name: value for name, value in os.environ.items() if name != "SCORELINE_REDIS_URL"}
+    outside["PYTHONPATH"] = os.pathsep.join(filter(None, [str(AS_INSTALLED), os.environ.get("PYTHONPATH")]))
     environment = {**outside, "SCORELINE_DATA_DIR": str(folder), "PORT": str(port), **settings}
     stack = Stack(folder, port, environment)
     try:
