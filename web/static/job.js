@@ -82,6 +82,8 @@ function show({ status, page }) {
   // The job has ended or is gone: show the rest of the page.
   source?.close();
   stopPolling();
+  // Once more would discard what has been typed into the rejected rows since.
+  hasChanged = false;
   const main = document.getElementById("main");
   const hadFocus = main.contains(document.activeElement);
   main.replaceChildren(...page.getElementById("main").childNodes);
