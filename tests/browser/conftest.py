@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium_path, running_chromium
+from tests.browser.contexts import Contexts
 from tests.browser.kinds import KINDS, Kind, add_kind
 from tests.made_once import made_once
 from tests.stack import Stack
@@ -48,23 +49,27 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[Contexts]:
+    """Contexts for the tests of a module."""
+    contexts = Contexts(browser, TIMEOUT_MS)
+    yield contexts
+    contexts.close()
+
+
 @pytest.fixture
-def new_page(browser: Browser, service: Stack) -> Iterator[NewPage]:
-    """A factory of pages of the service, with options of a browser context. Fails on script errors."""
-    contexts, errors = [], list[str]()
+def new_page(contexts: Contexts, service: Stack) -> Iterator[NewPage]:
+    """A factory of pages of the service, with options of ``Contexts``. Fails on script errors."""
+    errors = list[str]()
 
     def make(**options: Any) -> Page:
-        context = browser.new_context(**{"base_url": service.url, "timezone_id": "Asia/Tokyo", **options})
-        context.set_default_timeout(TIMEOUT_MS)
-        contexts.append(context)
-        page = context.new_page()
+        page = contexts.new_page(**{"base_url": service.url, "timezone_id": "Asia/Tokyo", **options})
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
         return page
 
     yield make
-    for context in contexts:
-        context.close()
+    contexts.give_back()
     assert not errors
 
 

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.browser.conftest import expect_prediction_complete, predict
+from tests.browser.conftest import NewPage, expect_prediction_complete, predict
 from tests.browser.people import ANSWER, PEOPLE, csv_file
 from tests.stack import Stack, wait_until
 
@@ -20,6 +20,12 @@ SHIFT = """() => new Promise((resolve) => {
     }).observe({ type: "layout-shift", buffered: true });
     setTimeout(() => resolve(shift), 300);
 })"""
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    """A page that finds nothing in the browser's caches, so that all that it needs is counted."""
+    return new_page(own=True, viewport={"width": 1280, "height": 900})
 
 
 @pytest.fixture(scope="module")
