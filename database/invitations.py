@@ -93,11 +93,15 @@ class Invitations:
         now = datetime.now(UTC)
         with self._database.writing() as connection:
             row = connection.execute(select(Invitation.__table__).where(Invitation.hash == hash_, *_usable())).first()
-            used = connection.execute(
-                update(Invitation).where(Invitation.hash == hash_, *_usable()).values(used=now)
-            ).rowcount
-            # Of two uses at once, one changes the row, and the other finds it used.
-            if row is None or used != 1:
+            # There is one first administrator, however many addresses were given for it: all of them are used together.
+            same = (
+                Invitation.purpose == Purpose.FIRST
+                if row and row.purpose == Purpose.FIRST
+                else Invitation.hash == hash_
+            )
+            used = connection.execute(update(Invitation).where(same, *_usable()).values(used=now)).rowcount
+            # Of two uses at once, one changes the rows, and the other finds them used.
+            if row is None or not used:
                 raise InvitationInvalid("this address was used before, has expired, or never existed")
             if row.purpose == Purpose.RESET:
                 connection.execute(update(User).where(User.id == row.user_id).values(password_hash=password_hash))
@@ -117,11 +121,11 @@ class Invitations:
             rows = connection.execute(query.order_by(Invitation.created)).all()
         return [(row.email or "", row.role or Role.VIEWER, row.expires) for row in rows]
 
-    def withdraw(self, email: str) -> None:
-        """Remove the unused invitations to an e-mail address."""
+    def withdraw(self, email: str) -> bool:
+        """Remove the unused invitations to an e-mail address; return whether there were any."""
         condition = (Invitation.email == email, Invitation.used.is_(None))
         with self._database.writing() as connection:
-            connection.execute(delete(Invitation).where(*condition))
+            return connection.execute(delete(Invitation).where(*condition)).rowcount > 0
 
 
 def _usable() -> tuple[ColumnElement[bool], ...]:

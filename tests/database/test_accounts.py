@@ -1,7 +1,10 @@
 """Accounts, sessions, tokens, one-time addresses and the audit log, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -11,7 +14,7 @@ from database.credentials import Credentials
 from database.database import Database
 from database.invitations import InvitationInvalid, Invitations, Purpose
 from database.tables import Role, UserSession
-from database.users import EmailTaken, LastAdministrator, Users
+from database.users import EmailTaken, LastAdministrator, Users, insert_user
 
 HOUR = timedelta(hours=1)
 
@@ -122,6 +125,29 @@ def test_a_one_time_address_works_once(database: Database, users: Users) -> None
         ("Ann", Role.ADMINISTRATOR),
         ("Ben", Role.MEMBER),
     ]
+
+
+def test_of_two_addresses_for_the_first_administrator_used_at_once_one_counts(
+    database: Database, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start of the service gives another one. Without a lock, both find that nobody has an account yet."""
+    together = Barrier(2)
+
+    def meet_and_insert(*arguments: Any, **values: Any) -> str:
+        with suppress(BrokenBarrierError):
+            together.wait(0.5)
+        return insert_user(*arguments, **values)
+
+    monkeypatch.setattr("database.invitations.insert_user", meet_and_insert)
+    invitations = Invitations(database)
+    for secret in ("one", "two"):
+        invitations.issue(secret, Purpose.FIRST, now() + HOUR, role=Role.ADMINISTRATOR)
+    with ThreadPoolExecutor(2) as pool:
+        ends = [
+            pool.submit(invitations.accept, secret, "", "hash", f"{secret}@example.org") for secret in ("one", "two")
+        ]
+        assert sorted(type(end.exception()).__name__ for end in ends) == ["InvitationInvalid", "NoneType"]
+    assert len(users.all()) == 1
 
 
 def test_a_new_password_ends_the_sessions_of_the_account(

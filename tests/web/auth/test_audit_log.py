@@ -20,3 +20,14 @@ def test_a_program_that_ends_a_job_has_canceled_it_and_one_that_removes_it_has_d
         assert answer.status_code == status
     noted = [event["action"] for event in team.services.auth.audit.export(AuditFilter(object=job_id))]
     assert noted == ["deleted", "canceled"]
+
+
+def test_an_invitation_is_withdrawn_once(team: Team) -> None:
+    """Nothing is noted of a form that was sent again, when there is no invitation any longer."""
+    admin = team.signed_in("admin")
+    form = {"email": "new@example.org", "role": "member", "_csrf_token": admin.form_secret("/account")}
+    assert admin.post("/users", data=form).status_code == 200
+    for _ in range(2):
+        assert admin.post("/users", data=form | {"action": "withdraw"}).status_code == 303
+    noted = [event["action"] for event in team.services.auth.audit.export(AuditFilter(object="new@example.org"))]
+    assert noted == ["invitation_withdrawn", "user_invited"]

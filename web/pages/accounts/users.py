@@ -26,8 +26,8 @@ def invite_user() -> Response:
     """Invite somebody: show the one-time address to pass on, once; or withdraw an invitation."""
     email, role = g.form.get("email", "").strip(), g.form.get("role", "")
     if g.form.get("action") == "withdraw":
-        auth().invitations.withdraw(email)
-        auth().note("invitation_withdrawn", email)
+        if auth().invitations.withdraw(email):
+            auth().note("invitation_withdrawn", email)
         return redirect(url_for("accounts.users_page"), HTTPStatus.SEE_OTHER)
     fault = None
     if not is_email(email):
