@@ -265,18 +265,25 @@ def _fields(line: bytes, job: Job) -> list[str]:
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """Return texts in another type; those that have none are missing."""
     try:
-        if pa.types.is_duration(kind):
-            return column.cast(pa.int64()).cast(kind)
-        return column.cast(kind)
+        return _cast_all(column, kind)
     except _ARROW_ERRORS:
-        return pa.chunked_array([pa.array([_cast_one(text, kind) for text in column.to_pylist()], kind)])
+        each = [_cast_one(pa.array([text], pa.string()), kind) for text in column.to_pylist()]
+        return pa.chunked_array([pa.concat_arrays(each)])
 
 
-def _cast_one(text: str | None, kind: pa.DataType) -> Any:
+def _cast_all(texts: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if pa.types.is_duration(kind):
+        return texts.cast(pa.int64()).cast(kind)
+    if pa.types.is_time(kind):  # which Arrow reads as part of a timestamp only
+        return pc.binary_join_element_wise("1970-01-01", texts, " ").cast(pa.timestamp("ns")).cast(kind)
+    return texts.cast(kind)
+
+
+def _cast_one(text: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
-        return None if text is None else pa.scalar(text).cast(kind).as_py()
+        return _cast_all(text, kind)
     except _ARROW_ERRORS:
-        return None
+        return pa.nulls(1, kind)
 
 
 def _cell_parser(kinds: Sequence[str]) -> Parse:

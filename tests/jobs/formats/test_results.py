@@ -62,6 +62,16 @@ def as_sheet(job: Job, chunks: list[bytes]) -> list[list[Any]]:
     return book.get_sheet_by_index(0).to_python()
 
 
+def test_a_value_that_does_not_fit_its_column_is_missing_alone() -> None:
+    job, chunks = scored(parquet(pa.concat_tables([TABLE, TABLE])))
+    expected = as_parquet(job, chunks)
+    assert chunks[0].startswith(b"1,")
+    table = as_parquet(job, [b"many" + chunks[0][1:], *chunks[1:]])  # as after a correction
+    assert table["whole"].to_pylist() == [None, *expected["whole"].to_pylist()[1:]]
+    for name in set(expected.column_names) - {"whole"}:
+        assert str(table[name].to_pylist()) == str(expected[name].to_pylist()), name
+
+
 @pytest.mark.parametrize("write", [parquet, arrow_stream])
 def test_parquet_keeps_the_arrow_types_and_adds_typed_columns(write: Any) -> None:
     source = pa.concat_tables([TABLE.slice(0, 2), TABLE])
