@@ -20,6 +20,8 @@ _TINY = {"Content-Type": "text/csv", "Prefer": "wait=5"}
 # A broken-off upload is forgotten after SCORELINE_UPLOAD_IDLE_SECONDS, 120 by default, and then by the reconciler.
 _FORGOTTEN_SECONDS = 180
 _RECORDED_SECONDS = 60
+# Models that hosts share.
+_LASTING = (keys.MODELS, keys.BLOBS, keys.model(""), keys.blob("models/"))
 
 
 def is_well(client: httpx.Client, known: Known) -> bool:
@@ -72,9 +74,10 @@ def jobs_that_broke_a_promise(jobs: list[dict[str, Any]]) -> list[str]:
 
 
 def keys_without_lifetime(cluster: Cluster) -> list[str]:
-    """Keys of the store, Celery's own too, that would stay for ever."""
+    """Keys of the store, Celery's own too, that would stay for ever; those of models shall."""
     redis: Any = cluster.redis()
-    return sorted(f"{key.decode()} has no lifetime" for key in redis.scan_iter(count=1000) if redis.ttl(key) == -1)
+    named = (key.decode() for key in redis.scan_iter(count=1000) if redis.ttl(key) == -1)
+    return sorted(f"{key} has no lifetime" for key in named if not key.startswith(_LASTING))
 
 
 def leftovers(cluster: Cluster, seconds: float = _FORGOTTEN_SECONDS) -> list[str]:

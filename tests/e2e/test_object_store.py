@@ -119,7 +119,8 @@ def test_an_object_that_is_gone_breaks_the_download_off(stack: Stack) -> None:
                 received += block
     assert len(received) < len(whole)
     assert whole.startswith(received)
-    assert f"DamagedBlob: jobs/{job['id']}/3.output" in (stack.folder / "log").read_text()
+    # The launcher prints what the web has logged a moment later.
+    wait_until(lambda: f"DamagedBlob: jobs/{job['id']}/3.output" in (stack.folder / "log").read_text())
 
 
 def test_while_the_object_store_is_away_jobs_wait_and_answers_say_so(stack: Stack, objects: ObjectServer) -> None:
