@@ -22,7 +22,7 @@ from jobs.messages import InputChunk
 from model.answers import format_answer, same_answers
 from model.catalog import Catalog
 from model.errors import ModelError, ScoringFailed
-from model.onboarding.proof import ANSWERS_FILE, RECORDS_FILE, Difference, ExpectedAnswers
+from model.onboarding.proof import ANSWERS_FILE, RECORDS_FILE, Difference, ExpectedPredictions
 from model.schema import Feature, FeatureKind
 from model.scorer import Scorer
 from worker.sample import check_sample
@@ -44,7 +44,7 @@ Answer = list[str | float] | str
 class Comparison:
     """The pipeline's answer for each record, and the records for which Scoreline's differs; see ``same_answers``."""
 
-    expected: ExpectedAnswers
+    expected: ExpectedPredictions
     tolerances: tuple[float, ...]
     different: set[int] = field(default_factory=set)
     differences: list[Difference] = field(default_factory=list)
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModelError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 1
-    expected = ExpectedAnswers.load(options.folder / ANSWERS_FILE)
+    expected = ExpectedPredictions.load(options.folder / ANSWERS_FILE)
     comparison = Comparison(expected, expected.tolerances(scorer.card))
     content = (options.folder / RECORDS_FILE).read_bytes()
     for way, answers in (("a CSV file", by_chunks(scorer, content)), ("a record", by_records(scorer, content))):

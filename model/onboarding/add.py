@@ -19,7 +19,7 @@ from model.onboarding.describe import describe, evaluate_model, sample_places
 from model.onboarding.findings import Findings, gather_findings, read_records, written_features
 from model.onboarding.load_pipeline import LoadedPipeline, load_pipeline
 from model.onboarding.pipeline_inspection import inspect_pipeline
-from model.onboarding.proof import ExpectedAnswers, Progress, explain_differences, prove
+from model.onboarding.proof import ExpectedPredictions, Progress, explain_differences, prove
 from model.onboarding.reference import decide, depends_on_others, expected_scores
 from model.onboarding.schema_file import SchemaFile
 from model.onboarding.training_data import read_training_data
@@ -93,7 +93,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
         # never sees a version that was not proved.
         staged = Catalog(Path(folder) / "models", card.name)
         staged.publish(card, artifact, text, loaded.module)
-        expected = expected_answers(findings, card)
+        expected = expected_predictions(findings, card)
         declared = [feature.name for feature in schema.features] if schema else list(dtypes)
         scorer = Scorer(card, loaded.pipeline)
         check_answers(staged, card, findings, expected, scorer, request.data, progress, declared)
@@ -104,7 +104,7 @@ def add_model(request: AddModelRequest, catalog: Catalog, progress: Progress) ->
     return AddModelResult(card, replaced, all_notes, catalog.schema_path(card))
 
 
-def expected_answers(findings: Findings, card: Card) -> ExpectedAnswers:
+def expected_predictions(findings: Findings, card: Card) -> ExpectedPredictions:
     """Return what the product has to predict for each record: as the pipeline, or by the schema's threshold."""
     reference = findings.reference
     predicted, scores = reference.predicted, expected_scores(reference, card)
@@ -112,14 +112,14 @@ def expected_answers(findings: Findings, card: Card) -> ExpectedAnswers:
         positive = card.classes.index(str(card.positive_class))
         # The schema's owner chose other labels than those of ``predict``, so that these are no longer expected.
         predicted = np.where(scores[:, 0] >= card.threshold, positive, 1 - positive)
-    return ExpectedAnswers(reference.answered, _with_class_names(predicted, card), scores)
+    return ExpectedPredictions(reference.answered, _with_class_names(predicted, card), scores)
 
 
 def check_answers(
     staged: Catalog,
     card: Card,
     findings: Findings,
-    expected: ExpectedAnswers,
+    expected: ExpectedPredictions,
     scorer: Scorer,
     data: Path,
     progress: Progress,
@@ -191,7 +191,7 @@ def _inspect(
     return findings.accepted(), int((~findings.read.faultless).sum())
 
 
-def _with_sample(card: Card, findings: Findings, expected: ExpectedAnswers, rejected: int) -> Card:
+def _with_sample(card: Card, findings: Findings, expected: ExpectedPredictions, rejected: int) -> Card:
     """Return the card with a sample of the records, the pipeline's answers to these, and how many were compared."""
     places = sample_places(findings)
     answers = [(*expected.predicted[place].tolist(), *expected.scores[place].tolist()) for place in places]

@@ -28,11 +28,11 @@ _LEADING_ZERO = r"\s*[+-]?0\d.*"
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
+class _Predictions:
     predicted: NDArray[Any]
     scores: Floats
 
-    def differing_rows(self, other: "_Answers") -> NDArray[np.int64]:
+    def differing_rows(self, other: "_Predictions") -> NDArray[np.int64]:
         """Return the places of the rows for which the answers are not the same, ascending."""
         if self.scores.shape != other.scores.shape:
             return np.arange(len(self.predicted))
@@ -107,8 +107,8 @@ def _tells_only_numbers_apart(
     numbers: pd.DataFrame,
     texts: pd.DataFrame,
     name: str,
-    as_numbers: _Answers,
-    as_texts: _Answers,
+    as_numbers: _Predictions,
+    as_texts: _Predictions,
 ) -> bool:
     """Return whether the pipeline knows the column's numbers, and none of its texts: they may be any.
 
@@ -138,9 +138,9 @@ def _with_texts(numbers: pd.DataFrame, texts: pd.DataFrame, names: Sequence[str]
     return numbers.assign(**columns)
 
 
-def _answers(inspection: PipelineInspection, rows: pd.DataFrame) -> _Answers | None:
+def _answers(inspection: PipelineInspection, rows: pd.DataFrame) -> _Predictions | None:
     try:
-        return _Answers(*answers_to(inspection, rows))
+        return _Predictions(*answers_to(inspection, rows))
     except (Exception, SystemExit):  # noqa: BLE001 - pipelines are others' code and may raise anything
         return None
 
@@ -157,8 +157,8 @@ def _question(
     numbers: pd.DataFrame,
     name: str,
     place: int,
-    as_numbers: _Answers,
-    as_texts: _Answers,
+    as_numbers: _Predictions,
+    as_texts: _Predictions,
 ) -> str:
     """Return the refusal that asks how a column was read."""
     text, number = texts[name].iloc[place], numbers[name].iloc[place]
@@ -170,7 +170,7 @@ def _question(
     return f"{detail}. Say which it was in training: --dtypes {name}=str or --dtypes {name}={numbers[name].dtype}"
 
 
-def _answer_shown(inspection: PipelineInspection, answers: _Answers, place: int) -> str:
+def _answer_shown(inspection: PipelineInspection, answers: _Predictions, place: int) -> str:
     """Return a prediction as people read it, with its scores."""
     predicted = np.atleast_1d(answers.predicted[place])
     if inspection.target_classes:

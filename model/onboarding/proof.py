@@ -34,7 +34,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ExpectedAnswers:
+class ExpectedPredictions:
     """The pipeline's own predictions for n records.
 
     ``answered``, shape (n,), tells which of them it can predict; ``predicted``, shape (m, targets), are the predictions
@@ -65,7 +65,7 @@ class ExpectedAnswers:
         np.savez(path, answered=self.answered, predicted=self.predicted, scores=self.scores)
 
     @classmethod
-    def load(cls, path: Path) -> "ExpectedAnswers":
+    def load(cls, path: Path) -> "ExpectedPredictions":
         """Read what ``save`` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["answered"], arrays["predicted"], arrays["scores"])
@@ -85,7 +85,7 @@ class Difference:
 
 
 def prove(
-    directory: Path, card: Card, folder: Path, texts: pd.DataFrame, expected: ExpectedAnswers, progress: Progress
+    directory: Path, card: Card, folder: Path, texts: pd.DataFrame, expected: ExpectedPredictions, progress: Progress
 ) -> tuple[int, list[Difference]]:
     """Score records with a version as a worker serves it; return how many predictions differ, and the first of them.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model.card import Card
 from model.catalog import Catalog
-from model.onboarding.add import check_answers, expected_answers
+from model.onboarding.add import check_answers, expected_predictions
 from model.onboarding.findings import gather_findings
 from model.onboarding.proof import Progress
 from model.onboarding.training_data import read_training_data
@@ -31,6 +31,6 @@ def recheck(
     )
     if card.written_schema:
         findings = findings.accepted()
-    expected = expected_answers(findings, card)
+    expected = expected_predictions(findings, card)
     check_answers(catalog, card, findings, expected, scorer, path, progress)
     return card, len(findings.texts), len(data) - len(findings.texts)

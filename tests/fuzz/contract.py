@@ -13,7 +13,7 @@ from tests.fuzz.notation import PLAIN, Notation, is_totals_line, notation_of
 from tests.jobs.csv.reference_reader import Record, read, read_one, read_robustly, size
 
 DELIMITERS = ",;\t|^~"
-MOST_SKIPPED_LINES = 20
+MAX_SKIPPED_LINES = 20
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
 
 
@@ -152,7 +152,7 @@ def find_header(text: str, delimiters: str, features: Sequence[Feature], limits:
     The header is the first record or, where that holds fewer of the columns, the best of the lines after it.
     """
     found, begin, at = best_header(text, delimiters, features, limits), 0, 0
-    for _ in range(MOST_SKIPPED_LINES):
+    for _ in range(MAX_SKIPPED_LINES):
         at = text.find("\n", at) + 1
         if not at or found[0] == len(features):
             break

@@ -15,7 +15,7 @@ OUTLIERS = {-1: "outlier", 1: "normal"}
 
 
 @dataclass(frozen=True)
-class ExpectedAnswers:
+class ExpectedPredictions:
     """For n rows: ``labels``, shape (n, targets), texts or numbers; ``scores``, by name, shape (n, k).
 
     The label of a row on which the pipeline raises is None.
@@ -30,7 +30,7 @@ class ExpectedAnswers:
         return np.array([label is not None for label in self.labels[:, 0]], np.bool_)
 
 
-def row_by_row(answer: Callable[[Any], ExpectedAnswers], asked: Any) -> ExpectedAnswers:
+def row_by_row(answer: Callable[[Any], ExpectedPredictions], asked: Any) -> ExpectedPredictions:
     """The predictions for all rows; where the pipeline raises on them together, those for each alone."""
     try:
         return answer(asked)
@@ -38,35 +38,35 @@ def row_by_row(answer: Callable[[Any], ExpectedAnswers], asked: Any) -> Expected
         alone = [_one(answer, asked[place : place + 1]) for place in range(len(asked))]
     some = next((found for found in alone if found is not None), None)
     if some is None:
-        return ExpectedAnswers(np.full((len(alone), 1), None, object), {})
+        return ExpectedPredictions(np.full((len(alone), 1), None, object), {})
     unknown = {kind: np.full_like(values, np.nan) for kind, values in some.scores.items()}
-    nothing = ExpectedAnswers(np.full(some.labels.shape, None, object), unknown)
+    nothing = ExpectedPredictions(np.full(some.labels.shape, None, object), unknown)
     each = [nothing if found is None else found for found in alone]
     scores = {kind: np.concatenate([found.scores[kind] for found in each]) for kind in some.scores}
-    return ExpectedAnswers(np.concatenate([found.labels.astype(object) for found in each]), scores)
+    return ExpectedPredictions(np.concatenate([found.labels.astype(object) for found in each]), scores)
 
 
-def _one(answer: Callable[[Any], ExpectedAnswers], row: Any) -> ExpectedAnswers | None:
+def _one(answer: Callable[[Any], ExpectedPredictions], row: Any) -> ExpectedPredictions | None:
     try:
         return answer(row)
     except Exception:  # noqa: BLE001
         return None
 
 
-def own_answers(pipeline: Any, asked: Any, classes: Sequence[str] = ()) -> ExpectedAnswers:
+def own_answers(pipeline: Any, asked: Any, classes: Sequence[str] = ()) -> ExpectedPredictions:
     """A pipeline's predictions for ``asked``; ``classes`` are the names of its classes, in order."""
     predicted = np.asarray(pipeline.predict(asked))
     if is_outlier_detector(pipeline):
         words = np.array([OUTLIERS[int(value)] for value in predicted], object)
         scores = {"score": pipeline.decision_function(asked)} if hasattr(pipeline, "decision_function") else {}
-        return ExpectedAnswers(_columns(words), {name: _columns(values) for name, values in scores.items()})
+        return ExpectedPredictions(_columns(words), {name: _columns(values) for name, values in scores.items()})
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]
     scores = _scores(pipeline, asked) if predicted.ndim == 1 else {}
     if classes:
         places = {value: place for place, value in enumerate(np.asarray(pipeline.classes_).tolist())}
         predicted = np.array([classes[places[value]] for value in predicted.tolist()], object)
-    return ExpectedAnswers(_columns(predicted), scores)
+    return ExpectedPredictions(_columns(predicted), scores)
 
 
 def _scores(pipeline: Any, asked: Any) -> dict[str, NDArray[np.float64]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import skops.io
 
-from tests.models.answers import ExpectedAnswers, own_answers, row_by_row
+from tests.models.answers import ExpectedPredictions, own_answers, row_by_row
 
 NATIVE = {"json", "ubj", "txt", "cbm"}
 """The boosters' own formats, which hold no code."""
@@ -67,7 +67,7 @@ class TrainedModel:
     pipeline: Any
     table: Table
     words: tuple[str, ...]
-    answers: Callable[[Any], ExpectedAnswers]
+    answers: Callable[[Any], ExpectedPredictions]
     upload: Path
     scored: Path
     odd_values: bool = True
@@ -139,7 +139,7 @@ def bring(
     saved: str = "skops",
     words: Sequence[str] = (),
     classes: Sequence[str] = (),
-    answers: Callable[[Any, Any], ExpectedAnswers] | None = None,
+    answers: Callable[[Any, Any], ExpectedPredictions] | None = None,
     upload: Callable[[Table], Path] | None = None,
     later: pd.DataFrame | None = None,
     odd_values: bool = True,
@@ -187,7 +187,7 @@ def bring(
     )
 
 
-def own(model: Any, classes: Sequence[str], asked: Any) -> ExpectedAnswers:
+def own(model: Any, classes: Sequence[str], asked: Any) -> ExpectedPredictions:
     return own_answers(model, asked, classes)
 
 

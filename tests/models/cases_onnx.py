@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.models import tables
-from tests.models.answers import ExpectedAnswers, row_by_row
+from tests.models.answers import ExpectedPredictions, row_by_row
 from tests.models.case import Case, TrainedModel, bring
 from tests.models.pipelines import logistic, one_hot, scaled
 
@@ -28,17 +28,17 @@ WORDS = ["Contract", "InternetService", "OnlineSecurity"]
 Feed = Callable[[Any], dict[str, NDArray[Any]]]
 
 
-def answers_of(path: Path, feed: Feed, inputs: Any) -> ExpectedAnswers:
+def answers_of(path: Path, feed: Feed, inputs: Any) -> ExpectedPredictions:
     """ONNX Runtime's output: labels and, of classifiers, probabilities; raises ValueError where these are NaN."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     labels, *more = session.run(None, feed(inputs))
     labels = np.asarray(labels).reshape(len(inputs), -1)
     if not more:
-        return ExpectedAnswers(labels.astype(np.float64), {})
+        return ExpectedPredictions(labels.astype(np.float64), {})
     probabilities = np.asarray(more[0], np.float64)
     if np.isnan(probabilities).any():  # of a missing number; that is no answer, as where scikit-learn raises
         raise ValueError("NaN")
-    return ExpectedAnswers(
+    return ExpectedPredictions(
         labels, {"probability": probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities}
     )
 

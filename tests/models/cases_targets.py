@@ -18,7 +18,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.svm import SVR, OneClassSVM
 
 from tests.models import tables
-from tests.models.answers import ExpectedAnswers
+from tests.models.answers import ExpectedPredictions
 from tests.models.case import Case, Refused, TrainedModel, bring
 from tests.models.pipelines import by_type, logistic, prepared, scaled
 
@@ -95,8 +95,8 @@ def outliers_among_words(folder: Path) -> TrainedModel:
     return bring(folder, prepared(numbers, words, IsolationForest(n_estimators=25, random_state=0)), table)
 
 
-def own_clusters(model: Any, asked: pd.DataFrame) -> ExpectedAnswers:
-    return ExpectedAnswers(np.asarray(model.predict(asked)).reshape(-1, 1), {})
+def own_clusters(model: Any, asked: pd.DataFrame) -> ExpectedPredictions:
+    return ExpectedPredictions(np.asarray(model.predict(asked)).reshape(-1, 1), {})
 
 
 def birch(folder: Path) -> Refused:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import TIMEOUT_MS, browser  # noqa: F401
-from tests.models.answers import ExpectedAnswers
+from tests.models.answers import ExpectedPredictions
 from tests.models.case import TrainedModel
 from tests.models.cases import CASES
 from tests.models.ways import differences_of_file, differences_of_page, read_results, run_model, typed
@@ -55,7 +55,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iter
     assert not errors
 
 
-def answers_of(trained: TrainedModel) -> ExpectedAnswers:
+def answers_of(trained: TrainedModel) -> ExpectedPredictions:
     return trained.answers(trained.table.inputs(trained.scored))
 
 
@@ -72,7 +72,7 @@ def test_the_form_shows_the_pipelines_own_answer(page: Page, owned: tuple[str, T
         assert not differences_of_page((200, page.content()), wanted, place)
 
 
-def _shows(page: Page, wanted: ExpectedAnswers, place: int) -> bool:
+def _shows(page: Page, wanted: ExpectedPredictions, place: int) -> bool:
     return not differences_of_page((200, page.content()), wanted, place)
 
 

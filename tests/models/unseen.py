@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_string_dtype
 
-from tests.models.answers import ExpectedAnswers
+from tests.models.answers import ExpectedPredictions
 from tests.models.case import TrainedModel
 
 MAX_COLUMNS = 8
@@ -24,7 +24,7 @@ class UnseenRows:
     path: Path
     frame: pd.DataFrame
     what: list[str]
-    answers: list[ExpectedAnswers]
+    answers: list[ExpectedPredictions]
 
 
 def unseen_rows(trained: TrainedModel) -> UnseenRows | None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tests.models.answers import ExpectedAnswers, close, same_label
+from tests.models.answers import ExpectedPredictions, close, same_label
 from tests.stack import ROOT, Stack
 
 SLOWEST_SECONDS = 600
@@ -116,7 +116,7 @@ def _text(value: Any) -> str:
 
 
 def differences_of_file(
-    found: ScoredFile, wanted: ExpectedAnswers, targets: Sequence[str], has_scores: bool
+    found: ScoredFile, wanted: ExpectedPredictions, targets: Sequence[str], has_scores: bool
 ) -> list[str]:
     """Where the added columns differ from the pipeline's predictions; one line for each kind of difference."""
     names = [name for name in found.added_header[:-1] if re.fullmatch(r"prediction(_.*)?", name, re.DOTALL)]
@@ -143,7 +143,7 @@ def differences_of_file(
 
 
 def differences_of_records(
-    found: Sequence[dict[str, Any]], wanted: ExpectedAnswers, targets: Sequence[str]
+    found: Sequence[dict[str, Any]], wanted: ExpectedPredictions, targets: Sequence[str]
 ) -> list[str]:
     """Where the predictions for records differ from the pipeline's."""
     if len(found) != len(wanted.labels):
@@ -163,7 +163,7 @@ def differences_of_records(
     return wrong
 
 
-def _wrongly_rejected(errors: Sequence[str], wanted: ExpectedAnswers) -> list[str]:
+def _wrongly_rejected(errors: Sequence[str], wanted: ExpectedPredictions) -> list[str]:
     """Rows that are rejected though the pipeline predicts them, or predicted though it raises on them."""
     answered = wanted.answered
     rejected = [row for row, error in enumerate(errors) if error and answered[row]]
@@ -207,7 +207,7 @@ def _different_scores(kind: str, found: NDArray[np.float64], wanted: NDArray[np.
     return [f"{kind}: {count} of {len(wanted)} differ, first row {row + 1}: {found[row]} for {wanted[row]}"]
 
 
-def differences_of_page(page: tuple[int, str], wanted: ExpectedAnswers, place: int) -> list[str]:
+def differences_of_page(page: tuple[int, str], wanted: ExpectedPredictions, place: int) -> list[str]:
     """Where the page does not show the pipeline's prediction for row ``place``."""
     status, text = page
     if not wanted.answered[place]:
