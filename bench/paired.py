@@ -37,7 +37,8 @@ _REQUESTS = {"singles-1": (1, 400), "singles-16": (16, 1600)}
 _WORKS = (*_REQUESTS, "bulk")
 _WARM_UPS = 3
 _DRAIN_SECONDS = 60.0
-_OUTBOX = "scoreline:outbox"
+_OUTBOXES = ("{scoreline}:outbox", "scoreline:outbox")
+"""Its key in this revision, and in those whose keys had no hash tag."""
 _RECORDER = "recorder"
 
 
@@ -164,7 +165,7 @@ def _drain(service: Scoreline) -> None:
     """Wait until the history has all that has ended; revisions without history have no outbox."""
     deadline = time.monotonic() + _DRAIN_SECONDS
     with service.redis() as redis:
-        while redis.xlen(_OUTBOX) and time.monotonic() < deadline:
+        while any(map(redis.xlen, _OUTBOXES)) and time.monotonic() < deadline:
             time.sleep(0.02)
 
 
