@@ -119,6 +119,7 @@ def _word(path: Path) -> str | None:
         return None
 
 
+# As ``model.files.write_atomically``, which this package may not import.
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import accumulate
 
@@ -31,9 +32,9 @@ class ResultsFile:
         """
         if form.job.state is not JobState.SUCCEEDED or not form.is_as_stored:
             return None
-        sizes = store.output_sizes(form.job)
+        sizes: Sequence[int] | None = store.output_sizes(form.job)
         if sizes and UNKNOWN_SIZE in sizes:
-            sizes = _measured(store, form.job.id, sizes) if has_range else None
+            sizes = _measured(store, form.job.id, tuple(sizes)) if has_range else None
         begin = form.begin + form.job.header + form.job.line_end.encode()
         return None if sizes is None else cls(form, begin, sizes)
 
@@ -111,7 +112,9 @@ def part_response(file: ResultsFile, request: Request, store: JobStore, places: 
     return response
 
 
-def _measured(store: JobStore, job_id: str, sizes: Sequence[int]) -> list[int] | None:
+# A client that asks for one part after another makes the text of all chunks once: the results of a job never change.
+@lru_cache(maxsize=128)
+def _measured(store: JobStore, job_id: str, sizes: tuple[int, ...]) -> Sequence[int] | None:
     """Return the sizes with those of typed rows as text; None if a chunk is gone."""
     found = list(sizes)
     for number, size in enumerate(sizes):
