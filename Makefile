@@ -17,7 +17,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test check-models check-stores lint format requirements bench fuzz chaos clean FORCE
+.PHONY: help run check test check-models check-slow check-stores lint format requirements bench fuzz chaos clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -29,13 +29,16 @@ check: $(DEV) ## lint, types and the tests that need no running service: what to
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m mypy
-	@$(BIN)/python -m pytest -m "not models and not stores and not running" -n 3 --dist loadfile $(QUICK) $(ARGS)
+	@$(BIN)/python -m pytest -m "not models and not stores and not slow and not running" -n 3 --dist loadfile $(QUICK) $(ARGS)
 
 test: $(DEV) ## run all tests (ARGS="tests/jobs -k csv" narrows it)
 	@$(BIN)/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check-models: $(DEV) ## add 200 models as practitioners build them, and compare every prediction (ARGS="-k xgboost")
 	@$(BIN)/python -m pytest -rs -m "" -n 2 --dist loadgroup tests/models $(ARGS)
+
+check-slow: $(DEV) ## the variants that `make test` leaves out: further kills, models in the browser, ...
+	@$(BIN)/python -m pytest -rs -m slow -n 2 --dist loadfile $(ARGS)
 
 check-stores: $(DEV) ## the whole service on other stores, through a failover, and killed while an object store is used
 	@$(BIN)/python -m pytest -rs -m stores -n 2 --dist loadfile tests/e2e tests/faults $(ARGS)

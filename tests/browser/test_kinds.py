@@ -13,12 +13,19 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import NewPage, predict
 from tests.browser.kinds import KINDS, Kind
 from tests.browser.people import csv_file
+from tests.slow import slow
 from web.pages.formatting import format_significant
 
 # Typing into more fields than this takes too long: the form predicts after each of them.
 MAX_TYPED = 10
 # Not tested without JavaScript, since their pages are like those of other kinds.
 ALIKE = ("likeliest", "votes", "letters", "price", "clusters", "wide58")
+VARIANTS = [(name, javascript) for name in KINDS for javascript in (True, False) if javascript or name not in ALIKE]
+# One for each part of the pages that kinds do not share.
+QUICK = [
+    *((name, True) for name in ("margins", "classes", "unseen", "names", "labels", "outliers")),
+    *((name, False) for name in ("reviews", "targets")),
+]
 NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(e-?[0-9]+)?")
 # Fields may hide properties of their form.
 GET_ID = "element => Element.prototype.getAttribute.call(element, 'id')"
@@ -69,7 +76,7 @@ def assert_valid_layout(page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("name", "javascript"),
-    [(name, javascript) for name in KINDS for javascript in (True, False) if javascript or name not in ALIKE],
+    [*QUICK, *slow(*(variant for variant in VARIANTS if variant not in QUICK))],
     ids=lambda value: {True: "with JavaScript", False: "without"}.get(value, value),
 )
 def test_form_and_upload_give_the_predictions_of_the_pipeline(

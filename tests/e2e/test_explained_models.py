@@ -28,6 +28,7 @@ from model.census.census_model import TRAINING
 from model.census.income import load_records
 from model.onboarding.add import AddModelRequest, add_model
 from model.trust import EVERYTHING
+from tests.slow import slow
 from tests.stack import Stack
 
 ROWS = 600
@@ -89,7 +90,7 @@ def balanced() -> Example:
     return Example(pipeline, frame, labels, "log_odds", pipeline.decision_function(frame))
 
 
-@pytest.fixture(scope="module", params=[forest, calibrated, lightgbm, balanced], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=[calibrated, lightgbm, *slow(forest, balanced)], ids=lambda make: make.__name__)
 def added(
     request: pytest.FixtureRequest, service: Stack, tmp_path_factory: pytest.TempPathFactory, quick_checks: None
 ) -> Iterator[tuple[str, Example]]:

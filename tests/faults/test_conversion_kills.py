@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.faults.test_kills import (
     kill_the_worker,
 )
 from tests.jobs.formats.files import json_lines, parquet
+from tests.slow import slow
 from tests.stack import Stack, problem_of, running_stack, wait_until
 
 NAMES = HEADER.split(",")
@@ -76,11 +78,15 @@ def converting(stack: Stack, name: str, data: bytes) -> dict[str, Any]:
     pytest.fail("every file was converted at once")
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
-@pytest.mark.parametrize(
-    "fault",
-    [kill_the_reader, kill_whoever_converts, kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server],
-)
+@pytest.mark.parametrize(("fault", "name"), [
+    (kill_whoever_converts, "a.parquet"),
+    (kill_the_server, "a.jsonl"),
+    *slow(
+        (kill_the_reader, "a.jsonl"), (kill_the_reader, "a.parquet"),
+        (kill_whoever_converts, "a.jsonl"), (kill_the_server, "a.parquet"),
+        *product((kill_a_worker_child, kill_the_worker, kill_the_web), ("a.jsonl", "a.parquet")),
+    ),
+])  # fmt: skip
 def test_a_conversion_outlives_what_is_killed(stack: Stack, files: dict[str, bytes], fault: Any, name: str) -> None:
     job = converting(stack, name, files[name])
     before = job["progress"]
