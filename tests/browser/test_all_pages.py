@@ -125,6 +125,7 @@ def test_an_unfolded_model_card_is_accessible(page: Page) -> None:
     assert_accessible(page, "#about")
 
 
+@pytest.mark.slow
 def test_the_unfolded_api_description_is_accessible(page: Page) -> None:
     open_page(page, DOCS)
     for name in ("List jobs", "Upload a file to be scored"):

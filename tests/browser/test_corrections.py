@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.people import HEADER, ROW
 from tests.browser.test_all_pages import SHIFT, assert_accessible
+from tests.slow import slow
 from tests.stack import Stack
 
 COLUMNS = HEADER.split(",")
@@ -235,7 +236,7 @@ def test_ten_thousand_rejected_rows_come_page_by_page(page: Page, service: Stack
     expect(page.locator(".facts")).to_contain_text("Rows scored10,000")
 
 
-@pytest.mark.parametrize("width", [390, 1024, 1600])
+@pytest.mark.parametrize("width", [390, *slow(1024, 1600)])
 def test_the_grid_is_accessible_still_and_fits(page: Page, messy: dict[str, Any], width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(messy["links"]["page"])

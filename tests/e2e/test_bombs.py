@@ -49,6 +49,7 @@ def test_a_bomb_is_refused_with_flat_memory(small: Stack, name: str) -> None:
         small.request("DELETE", job["links"]["self"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(itertools.islice(BOMBS, 0, None, 3)))
 def test_a_preview_of_a_bomb_ends_and_stays_small(small: Stack, name: str) -> None:
     before = web_memory(small)

@@ -18,6 +18,7 @@ from jobs.store.connection import connect
 from jobs.store.heartbeat import living
 from jobs.store.keys import JobKeys
 from model.catalog import Catalog
+from tests.slow import slow
 from tests.stack import ROOT, Stack, running_stack, wait_until
 
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
@@ -79,7 +80,7 @@ def kill_at_work(stack: Stack, job: dict[str, Any], kill: Callable[[Stack], None
         kill(stack)
 
 
-@pytest.mark.parametrize(("kill", "times"), [(kill_the_child, 4), (kill_the_host, 3)])
+@pytest.mark.parametrize(("kill", "times"), [(kill_the_child, 4), *slow((kill_the_host, 3))])
 def test_no_row_is_blamed_for_processes_that_were_killed(
     stack: Stack, kill: Callable[[Stack], None], times: int
 ) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.postgresql import PostgreSQL
 from tests.stack import Stack, running_stack, wait_until
 from tests.web.records import RECORD
@@ -78,6 +80,7 @@ def test_a_database_server_that_goes_away_and_a_recorder_that_is_killed(
         server.remove()
 
 
+@pytest.mark.slow
 def test_a_database_file_that_cannot_be_written_and_records_that_are_not_kept(tmp_path: Path, models: Path) -> None:
     (tmp_path / "nowhere").write_text("a file, not a folder")
     settings = {
