@@ -52,6 +52,9 @@ def assert_fits(page: Page) -> None:
     for width in (390, 1024, 1600):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert not page.locator(".scroll:has(.entries)").evaluate_all(
+            "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"
+        )
     assert_accessible(page)
 
 
@@ -88,6 +91,27 @@ def test_a_page_for_people_with_an_account_is_accessible_and_fits(page: Page, pa
     sign_in(page, "/account")
     page.goto(path)
     assert_fits(page)
+
+
+def test_on_a_phone_each_user_is_a_card_with_all_that_may_be_changed(new_page: NewPage) -> None:
+    page = sign_in(new_page(viewport={"width": 390, "height": 900}, java_script_enabled=False), "/users")
+    user = page.get_by_role("row").filter(has_text=EMAIL)
+    expect(user.get_by_role("button", name="Disable")).to_be_in_viewport(ratio=1)
+    expect(user.get_by_role("button", name="New password")).to_be_in_viewport(ratio=1)
+    cells = user.get_by_role("cell")
+    titles = cells.evaluate_all("cells => cells.map(cell => getComputedStyle(cell, '::before').content)")
+    assert titles == ['"Role"', '"Last signed in"', '"Account"']
+
+
+def test_a_wide_table_of_figures_keeps_its_first_column_in_view(new_page: NewPage) -> None:
+    page = sign_in(new_page(viewport={"width": 390, "height": 900}), "/models/income")
+    box = page.locator("#live-figures").locator("..")
+    first = box.get_by_role("rowheader").first
+    expect(first).to_be_visible()
+    box.evaluate("box => box.scrollLeft = box.scrollWidth")
+    assert first.evaluate("cell => cell.getBoundingClientRect().left") == box.evaluate(
+        "box => box.getBoundingClientRect().left"
+    )
 
 
 def test_everything_works_without_javascript(new_page: NewPage) -> None:
