@@ -177,6 +177,38 @@ def test_what_is_selected_stays_so_while_the_list_refreshes(page: Page) -> None:
     page.get_by_role("link", name="Keep").click()
 
 
+def test_the_focus_stays_on_its_job_while_others_arrive(page: Page) -> None:
+    sign_in(page, "/jobs?q=people")
+    box = page.get_by_role("checkbox", name="Select people").last
+    box.focus()
+    chosen, count = box.get_attribute("value"), page.locator("[name=job]").count()
+    page.evaluate(
+        """body => fetch("/api/v1/jobs?filename=people.csv", { method: "POST", body, headers: {
+            "Content-Type": "text/csv", "X-CSRF-Token": document.querySelector("[name=csrf-token]").content } })""",
+        PEOPLE,
+    )
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("[name=job]")).to_have_count(count + 1)
+    page.keyboard.press("Space")
+    expect(page.locator("[name=job]:checked")).to_have_attribute("value", str(chosen))
+
+
+def test_all_jobs_of_a_page_are_selected_at_once(page: Page) -> None:
+    sign_in(page, "/jobs?q=people")
+    boxes, every = page.get_by_role("checkbox", name="Select people"), page.get_by_label("Select all on this page")
+    expect(every).to_be_in_viewport(ratio=1)  # also where the list is long
+    every.check()
+    number = boxes.count()
+    expect(page.locator("[name=job]:checked")).to_have_count(number)
+    expect(page.locator("main")).to_contain_text(f"{number} selected")
+    boxes.first.uncheck()
+    expect(every).not_to_be_checked()
+    expect(page.locator("main")).to_contain_text(f"{number - 1} selected")
+    every.check()
+    every.uncheck()
+    expect(page.locator("[name=job]:checked")).to_have_count(0)
+
+
 def test_the_api_page_takes_a_token(page: Page) -> None:
     sign_in(page, "/tokens")
     page.get_by_label("Used by").fill("docs")

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Response, g, make_response, redirect, render_template, request, url_for
 from pydantic import Field
@@ -49,6 +50,11 @@ class ListQuery(JobsQuery):
         given = self.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "page"}) | changes
         return url_for("pages.jobs_page", **{name: value for name, value in given.items() if value not in (None, "")})
 
+    @property
+    def parameters(self) -> str:
+        """The parameters of this address."""
+        return self.address().partition("?")[2]
+
 
 def jobs_page() -> Response:
     """List the jobs that whoever asks may see: newest first, or as asked for."""
@@ -93,20 +99,29 @@ def after_selection() -> BaseResponse:
 
 def selected_jobs() -> BaseResponse:
     """Download the results of several jobs, or delete them after another question."""
+    store = services().store
     ids = [job_id for job_id in dict.fromkeys(g.form.getlist("job")) if is_job_id(job_id)][:_MAX_SELECTED]
-    if not ids:
-        return after_selection()
-    match g.form.get("action"):
-        case "download":
-            return _download([found_job(job_id) for job_id in ids])
-        case "delete" | "confirm" if not current_identity().may(Scope.SCORE):
-            raise forbidden(Scope.SCORE)
-        case "delete":
-            jobs = [found_own_job(job_id) for job_id in ids]
-            return make_response(render_template("delete_jobs.html", chosen=jobs))
-        case "confirm":
-            return _delete(ids)
-    return after_selection()
+    # Those that are gone meanwhile do not stop what is done with the others.
+    ids = [job_id for job_id in ids if store.get(job_id) is not None]
+    action, search = g.form.get("action"), _search_of(g.form.get("search") or "")
+    if action in ("delete", "confirm") and not current_identity().may(Scope.SCORE):
+        raise forbidden(Scope.SCORE)
+    if ids and action == "download":
+        return _download([found_job(job_id) for job_id in ids])
+    if ids and action == "delete":
+        jobs = [found_own_job(job_id) for job_id in ids]
+        return make_response(render_template("delete_jobs.html", chosen=jobs, search=search))
+    if ids and action == "confirm":
+        _delete([found_own_job(job_id) for job_id in ids])
+    return redirect(search.address(), HTTPStatus.SEE_OTHER)
+
+
+def _search_of(parameters: str) -> ListQuery:
+    """Return the search that a selection was made in, by the parameters of its page; else one for all jobs."""
+    try:
+        return parse(ListQuery, dict(parse_qsl(parameters)))
+    except Problem:
+        return ListQuery.model_validate({})
 
 
 def _download(jobs: list[Job]) -> Response:
@@ -125,12 +140,9 @@ def _download(jobs: list[Job]) -> Response:
     return response
 
 
-def _delete(ids: list[str]) -> BaseResponse:
+def _delete(jobs: list[Job]) -> None:
     store = services().store
-    for job_id in ids:
-        if store.get(job_id) is not None:  # one that is gone already is no error
-            found_own_job(job_id)
-            store.cancel(job_id)
-            store.remove(job_id)
-            services().auth.note_deletion(job_id)
-    return after_selection()
+    for job in jobs:
+        store.cancel(job.id)
+        store.remove(job.id)
+        services().auth.note_deletion(job.id)

@@ -20,7 +20,7 @@ let released = Promise.resolve();
 // A press also ends when the reader switches to another tab or window.
 const PRESS_END_EVENTS = ["pointerup", "pointercancel", "contextmenu", "blur", "visibilitychange"];
 addEventListener("pointerdown", ({ target, button }) => {
-  if (button !== 0 || !target.closest("a, button, summary")) return;
+  if (button !== 0 || !target.closest("a, button, summary, input, label")) return;
   released = new Promise((resolve) => {
     for (const end of PRESS_END_EVENTS) addEventListener(end, () => setTimeout(resolve), { once: true });
   });
@@ -45,13 +45,20 @@ export async function fetchPage(address, options = {}) {
   return { status: response.status, page };
 }
 
+/** What tells an element from the others of a part, also where more of them were inserted. */
+const keyOf = (element) => [element.tagName, element.id, element.href, element.name, element.value].join(" ");
+
 /** Replace the element with this id by the one of a fetched page, and keep the focus where it was in it. */
 export function replacePart(id, page) {
   const [current, fresh] = [document.getElementById(id), page.getElementById(id)];
   if (!current || !fresh || current.innerHTML === fresh.innerHTML) return;
-  const focused = [...current.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+  const focused = document.activeElement;
+  const position = [...current.querySelectorAll(FOCUSABLE)].indexOf(focused);
   current.replaceWith(document.adoptNode(fresh));
-  if (focused >= 0) fresh.querySelectorAll(FOCUSABLE)[focused]?.focus();
+  if (position < 0) return;
+  const elements = [...fresh.querySelectorAll(FOCUSABLE)];
+  const same = elements.filter((element) => keyOf(element) === keyOf(focused));
+  (same.length === 1 ? same[0] : elements[position])?.focus();
 }
 
 /** Make a change and scroll so that the element does not move on the screen, as far as the page can be scrolled. */

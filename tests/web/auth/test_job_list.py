@@ -126,6 +126,37 @@ def test_several_jobs_are_deleted_after_a_question(team: Team) -> None:
     assert shown(client.get("/jobs")) == []
 
 
+def test_a_job_that_is_gone_meanwhile_does_not_stop_what_is_done_with_the_others(team: Team) -> None:
+    gone, kept, client = named(team, "a.csv"), named(team, "b.csv"), team.signed_in("member")
+    team.services.store.remove(gone)
+    form = {"job": [gone, kept], "_csrf_token": client.form_secret("/account")}
+    with client.post("/jobs/selected", data=form | {"action": "download"}) as response:
+        assert ZipFile(BytesIO(response.get_data())).namelist() == ["b.scored.csv"]
+    question = client.post("/jobs/selected", data=form | {"action": "delete"}).get_data(as_text=True)
+    assert "Delete 1 job?" in question
+    assert client.post("/jobs/selected", data=form | {"action": "confirm"}).status_code == 303
+    assert client.post("/jobs/selected", data=form | {"action": "delete"}).status_code == 303  # nothing is left
+
+
+@pytest.mark.parametrize(
+    ("search", "address"),
+    [
+        ("q=a.csv&sort=name", "/jobs?q=a.csv&sort=name"),
+        ("", "/jobs"),
+        ("sort=price", "/jobs"),
+        ("https://evil.example/", "/jobs"),
+    ],
+)
+def test_a_search_is_still_there_after_deleting_some_of_what_it_found(team: Team, search: str, address: str) -> None:
+    job, client = named(team, "a.csv"), team.signed_in("member")
+    assert f'name="search" value="{search.replace("&", "&amp;")}"' in client.get(address).text or address == "/jobs"
+    form = {"job": job, "search": search, "_csrf_token": client.form_secret("/account")}
+    question = client.post("/jobs/selected", data=form | {"action": "delete"}).text.replace("&amp;", "&")
+    assert f'href="{address}">Keep' in question
+    deleted = client.post("/jobs/selected", data=form | {"action": "confirm"})
+    assert deleted.headers["Location"] == address
+
+
 def test_nothing_of_others_is_taken_or_deleted_with_the_own(team: Team) -> None:
     mine, theirs, shared = team.job("member"), team.job("other"), named(team, "team.csv", owner="other")
     client = team.signed_in("member")
@@ -133,7 +164,7 @@ def test_nothing_of_others_is_taken_or_deleted_with_the_own(team: Team) -> None:
     for action, chosen, status in (
         ("download", [mine, theirs], 404),
         ("delete", [mine, theirs], 404),
-        ("confirm", [theirs, mine], 404),
+        ("confirm", [mine, theirs], 404),
         ("confirm", [shared, mine], 403),
     ):
         form = {"job": chosen, "action": action, "_csrf_token": secret}
