@@ -50,6 +50,8 @@ def _make_sqlite_engine(url: URL, patient: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
+        # Its own ``lower`` knows only the letters of ASCII, so that a search for a person might miss a record.
+        connection.create_function("lower", 1, _lower, deterministic=True)
         # The driver begins no transactions; ours also include changes of tables.
         connection.isolation_level = None
         # Foreign keys are off by default. Without FULL, a power failure may undo a commit that the outbox relies on.
@@ -63,6 +65,10 @@ def _make_sqlite_engine(url: URL, patient: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _make_postgresql_engine(url: URL, patient: bool) -> Engine:

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 
 _NUMBERS = itertools.count()
+# As elsewhere, the server knows upper and lower case of all letters; texts are sorted by their bytes.
+_LOCALE = ("--no-locale", "--lc-ctype=C.UTF-8")
 _SETTINGS = {"fsync": "off", "listen_addresses": "''", "max_connections": "60", "shared_buffers": "32MB"}
 
 
@@ -33,7 +35,7 @@ class PostgreSQL:
         self._name = self._user or pwd.getpwuid(os.getuid()).pw_name
         if self._user:
             shutil.chown(folder, self._user)
-        self._run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale", "-D", f"{folder}/data")
+        self._run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", *_LOCALE, "-D", f"{folder}/data")
         with (folder / "data/postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in _SETTINGS.items())
             file.write(f"unix_socket_directories = '{folder}'\n")

@@ -84,6 +84,7 @@ def test_pages_follow_one_another_newest_first_also_at_one_time(database: Databa
         ({"owner": "ann", "state": "failed", "model": "income"}, [2]),
         ({"text": "PEOPLE-1"}, [1]),
         ({"text": "job-003"}, [3]),
+        ({"text": "MÜLLER"}, [3]),
         ({"since": NOON - timedelta(minutes=1)}, [0, 1]),
         ({"until": NOON - timedelta(minutes=1)}, [2, 3]),
         ({"since": NOON - timedelta(minutes=2), "until": NOON, "text": "people"}, [1, 2]),
@@ -98,7 +99,7 @@ def test_jobs_are_found_by_every_filter(database: Database, wanted: dict[str, An
         job(0, owner="ann"),
         job(1, owner="bob", model="other"),
         job(2, owner="ann", state="failed"),
-        job(3, version="2", visibility=Visibility.TEAM),
+        job(3, version="2", visibility=Visibility.TEAM, name="Müller, Ä.csv"),
     )
     assert numbers(jobs(database, **wanted)) == found
 
@@ -111,6 +112,7 @@ def test_jobs_are_found_by_every_filter(database: Database, wanted: dict[str, An
         ({"text": "private"}, [0, 2]),
         ({"text": "GRÖSSE"}, []),
         ({"text": "größe"}, [1]),
+        ({"text": "GRÖßE"}, [1]),
         ({"text": "<=50"}, [1]),
         ({"visible_to": "ann"}, [0]),
         ({"model": "income", "state": "failed"}, [2]),

@@ -46,7 +46,7 @@ class JobFilter:
     @property
     def stop(self) -> float:
         """Time up to which jobs count."""
-        return inf if self.end is None else _midnight(self.end + timedelta(days=1))
+        return inf if self.end in (None, date.max) else _midnight(self.end + timedelta(days=1))
 
     def matches(self, job: Job) -> bool:
         """Return whether a job is wanted."""

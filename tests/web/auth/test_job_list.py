@@ -55,6 +55,7 @@ def client(team: Team) -> Browser:
         ("start=2026-03-31&end=2026-04-01", ["loans.csv", "People of March.csv"]),
         ("end=2026-03-31", ["People of March.csv", "people.csv"]),
         ("start=2026-04-03", []),
+        ("start=0001-01-01&end=9999-12-31&q=loans", ["loans.csv"]),
         ("sort=oldest", ["people.csv", "People of March.csv", "loans.csv", "a&#39; OR 1=1.csv"]),
         ("sort=name", ["a&#39; OR 1=1.csv", "loans.csv", "People of March.csv", "people.csv"]),
         ("sort=rows", ["loans.csv", "a&#39; OR 1=1.csv", "people.csv", "People of March.csv"]),
