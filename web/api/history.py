@@ -13,7 +13,7 @@ from web.auth.identity import current_identity
 from web.history.deletion import Kind, delete_matching
 from web.history.documents import job_details, job_document, prediction_document, scored_job
 from web.history.export import JOB_COLUMNS, PREDICTION_COLUMNS, export
-from web.history.queries import HistoryFilterQuery, HistoryQuery, ListEntries, encode_cursor
+from web.history.queries import DeletionQuery, HistoryQuery, ListEntries, encode_cursor
 from web.history.schemas import Deleted, HistoryJobDetails, HistoryJobs, HistoryPrediction, HistoryPredictions
 from web.ids import unknown_job, unknown_prediction
 from web.jobs import downloads
@@ -73,10 +73,13 @@ def get_history_job(path: JobPath) -> Response:
     "/history/jobs",
     summary="Delete ended jobs from the history",
     responses={200: answer(Deleted, "how many were deleted"), **problems(422, 503)},
-    openapi_extensions={"x-parameters": parameters(HistoryFilterQuery)},
+    openapi_extensions={"x-parameters": parameters(DeletionQuery)},
 )
 def delete_history_jobs() -> Response:
-    """At least one filter is required. Outcomes go with them; the weekly counts stay, which name nobody."""
+    """At least one filter is required, and nothing else is taken.
+
+    Outcomes go with them; the weekly counts stay, which name nobody.
+    """
     return _delete(Kind.JOBS)
 
 
@@ -115,10 +118,13 @@ def get_history_prediction(path: PredictionPath) -> Response:
     "/history/predictions",
     summary="Delete single predictions from the history",
     responses={200: answer(Deleted, "how many were deleted"), **problems(422, 503)},
-    openapi_extensions={"x-parameters": parameters(HistoryFilterQuery)},
+    openapi_extensions={"x-parameters": parameters(DeletionQuery)},
 )
 def delete_history_predictions() -> Response:
-    """At least one filter is required. Outcomes go with them; the weekly counts stay, which name nobody."""
+    """At least one filter is required, and nothing else is taken.
+
+    Outcomes go with them; the weekly counts stay, which name nobody.
+    """
     return _delete(Kind.PREDICTIONS)
 
 
@@ -130,4 +136,4 @@ def _csv(query: HistoryQuery, list_entries: ListEntries, columns: tuple[str, ...
 
 
 def _delete(kind: Kind) -> Response:
-    return json_response(Deleted(deleted=delete_matching(kind, parse(HistoryFilterQuery, request.args))))
+    return json_response(Deleted(deleted=delete_matching(kind, parse(DeletionQuery, request.args))))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
@@ -76,6 +76,12 @@ class HistoryFilterQuery(Described):
             text=plain_text(self.q or None),
             visible_to=None if identity.sees_all else identity.owner,
         )
+
+
+class DeletionQuery(HistoryFilterQuery):
+    """Which entries to delete. A mistyped filter is refused, since without it more would match."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class HistoryQuery(HistoryFilterQuery):

@@ -51,3 +51,15 @@ def test_nothing_is_deleted_without_a_filter(team: Team) -> None:
     for form in ({}, {"model": "", "limit": "1", "cursor": "1-0"}):
         assert admin.post("/history/deletion", data={"_csrf_token": secret, **form}).status_code == 422
     assert job in admin.get("/history").get_data(as_text=True)
+
+
+def test_a_mistyped_filter_deletes_nothing(team: Team) -> None:
+    """Without the filter that was meant, more would match."""
+    team.history_job("member")
+    headers = team.token("admin", "read", "admin")
+    for query in ({"model": "income", "onwer": MEMBER}, {"model": "income", "limit": "1"}):
+        refused = team.client().delete("/api/v1/history/jobs", query_string=query, headers=headers)
+        assert refused.status_code == 422
+        assert refused.json["errors"][0]["column"] == [*query][1]
+    jobs = team.client().get("/api/v1/history/jobs", headers=headers).json
+    assert len(jobs["jobs"]) == 1
