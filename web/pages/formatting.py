@@ -33,12 +33,18 @@ def format_significant(number: float) -> str:
 
 
 def format_tick(number: float) -> str:
-    """Format for the axis of a chart, where there is little room: 0.25, 1,500, 1.5M, 2B."""
+    """Format for the axis of a chart, where there is little room: 0.25, 1,500, 15k, 1.5M, 2B."""
     if abs(number) < _THOUSAND:
         return f"{number:,.3g}"
-    if abs(number) < _MILLION:
+    if abs(number) < 10 * _THOUSAND:
         return f"{number:,.0f}"
-    return f"{number / _MILLION:.3g}M" if abs(number) < _BILLION else f"{number / _BILLION:.3g}B"
+    if abs(number) < _MILLION:
+        return f"{_three_digits(number / _THOUSAND)}k"
+    return f"{_three_digits(number / _MILLION)}M" if abs(number) < _BILLION else f"{number / _BILLION:.3g}B"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def format_change(number: float) -> str:
@@ -61,6 +67,11 @@ def bounded_exp(logarithm: float) -> float:
 def format_percent(share: float | None, decimals: int = 0) -> str:
     """Format a share in 0..1 as a percentage; None as a dash."""
     return NO_VALUE if share is None else f"{_fixed(share * 100, decimals)}%"
+
+
+def format_percent_tick(share: float) -> str:
+    """Format a share for the axis of a chart, with no more decimals than it has: 0.5%, 100%."""
+    return f"{format_tick(share * 100)}%"
 
 
 def format_threshold(threshold: float) -> str:

@@ -10,7 +10,7 @@ from model.monitoring.counts import PREDICTION
 from model.monitoring.drift import FAR, SOME, drift
 from web.pages.charts import PLOT, Line, Point, Tick
 from web.pages.evaluation import Plot
-from web.pages.formatting import format_number, format_percent, format_tick
+from web.pages.formatting import format_number, format_percent, format_percent_tick, format_tick
 
 Counts = Mapping[str, int]
 CountsByWeek = Mapping[tuple[date, str], Counts]
@@ -75,7 +75,8 @@ def _predictions(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) ->
     }
     more = len(total) - len(series)
     note = f"The {_MAX_LINES} most frequent of {len(total)} predictions." if more > 0 else ""
-    return weekly_plot("predictions", "Share of each prediction", note, weeks, series, _percent)
+    title = "Share of each prediction"
+    return weekly_plot("predictions", title, note, weeks, series, _percent, y_format=format_percent_tick)
 
 
 def _predicted(named: Counter[str]) -> int:
@@ -91,7 +92,8 @@ def _rejects(weeks: Sequence[date], by_week: Mapping[date, Counter[str]]) -> Plo
     if not shares:
         return None
     series, note = {"Rejected": shares}, "Share of the rows of files."
-    return weekly_plot("rejects", "Rejected rows", note, weeks, series, _percent, least=0.01)
+    title, ticks = "Rejected rows", format_percent_tick
+    return weekly_plot("rejects", title, note, weeks, series, _percent, y_format=ticks, least=0.01)
 
 
 def _drift(weeks: Sequence[date], counts: CountsByWeek, card_of: Callable[[str], Card | None]) -> Plot | None:

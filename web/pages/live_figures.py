@@ -9,7 +9,7 @@ from typing import Any
 from model.card import Card
 from web.pages.charts import PLOT
 from web.pages.evaluation import DIAGONAL, Plot, Table, share_ticks
-from web.pages.formatting import format_number, format_percent, format_significant
+from web.pages.formatting import format_number, format_percent, format_percent_tick, format_significant, format_tick
 from web.pages.history_charts import all_weeks, week_text, weekly_plot
 
 Week = Mapping[str, Any]
@@ -123,6 +123,7 @@ def _by_week(name: str, card: Card, weeks: Sequence[Week]) -> Plot:
         all_weeks(rows),
         {title: {week: total / rows[week] for week, total in sums.items()}},
         lambda value: _format(value, is_share),
+        y_format=format_percent_tick if is_share else format_tick,
         guide=held_out,
     )
 

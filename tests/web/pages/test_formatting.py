@@ -18,6 +18,7 @@ from web.pages.formatting import (
     format_significant,
     format_size,
     format_small_percent,
+    format_tick,
     within_sentence,
 )
 
@@ -30,6 +31,11 @@ def test_numbers_have_separators_and_few_decimals() -> None:
     assert [format_significant(n) for n in (-0.0, -1234567.0, 0.1)] == ["0", "−1.23457e+06", "0.1"]
     assert [format_change(n) for n in (0.5, -2e-7)] == ["+0.5", "−2e-07"]
     assert [format_multiplier(n) for n in (0.5, 900)] == ["× 1.65", "× 1.01e+304"]
+
+
+def test_numbers_beside_an_axis_are_short() -> None:
+    numbers = (0.25, 1500, 15_000, 500_000, 999_999, 1_500_000, 999_999_999, 2e9)
+    assert [format_tick(n) for n in numbers] == ["0.25", "1,500", "15k", "500k", "1000k", "1.5M", "1000M", "2B"]
 
 
 def test_shares_are_rounded_half_up_and_progress_down() -> None:

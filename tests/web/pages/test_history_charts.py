@@ -3,6 +3,8 @@
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from model.catalog import Catalog
 from web.pages.history_charts import plots
 
@@ -43,10 +45,16 @@ def test_the_axes_have_round_numbers_which_have_room(models: Path) -> None:
     counts = {(FIRST, "1"): {"rows": 1_000_212, "rejected": 2, "prediction:yes": 700_000, "prediction:no": 300_212}}
     rows, predictions, rejects = plots(counts, lambda _: card)
     assert [label for _, label in rows.y_ticks] == ["0", "1M", "2M"]
-    assert [label for _, label in predictions.y_ticks] == ["0.0%", "50.0%", "100.0%"]
-    assert [label for _, label in rejects.y_ticks] == ["0.0%", "0.5%", "1.0%"]
+    assert [label for _, label in predictions.y_ticks] == ["0%", "50%", "100%"]
+    assert [label for _, label in rejects.y_ticks] == ["0%", "0.5%", "1%"]
     [(_, height)] = rejects.lines[0].points
     assert height == rejects.y_ticks[0][0]  # two of a million are nearly none
+
+
+@pytest.mark.parametrize("rows", [7, 940, 9_400, 94_000, 940_000, 9_400_000])
+def test_what_stands_beside_an_axis_fits_on_a_phone_too(rows: int) -> None:
+    for plot in plots({(FIRST, "1"): {"rows": rows, "rejected": rows // 8, "prediction:yes": rows}}, lambda _: None):
+        assert max(len(label) for _, label in plot.y_ticks) <= 5
 
 
 def test_drift_is_that_of_the_version_with_most_rows(models: Path) -> None:
