@@ -7,9 +7,17 @@ from itertools import chain
 from typing import Any
 
 from model.card import Card
+from model.monitoring.live import LEAST_OUTCOMES, compare
 from web.pages.charts import PLOT
 from web.pages.evaluation import DIAGONAL, Plot, Table, share_ticks
-from web.pages.formatting import format_number, format_percent, format_percent_tick, format_significant, format_tick
+from web.pages.formatting import (
+    format_number,
+    format_percent,
+    format_percent_tick,
+    format_significant,
+    format_tick,
+    within_sentence,
+)
 from web.pages.history_charts import all_weeks, week_text, weekly_plot
 
 Week = Mapping[str, Any]
@@ -28,9 +36,11 @@ _CALIBRATION_WEEKS, _BINS = 4, 10
 
 @dataclass(frozen=True, slots=True)
 class LivePerformance:
-    """Figures by week and version, and charts of them."""
+    """Figures by week and version, whether the newest fall short of the held-out ones, and charts."""
 
     table: Table
+    verdict: str
+    falls_short: bool
     plots: list[Plot] = field(default_factory=list)
 
 
@@ -56,7 +66,29 @@ def live_performance(card: Card, weeks: Sequence[Week], drift: Plot | None = Non
         "live-figures", "Figures by week and version", header, [*_held_out(card, names, is_calibrated), *rows]
     )
     plots = [_by_week(names[0], card, shown), _calibration(card, shown), drift] if names else [drift]
-    return LivePerformance(table, [plot for plot in plots if plot])
+    return LivePerformance(table, *_verdict(card, shown), [plot for plot in plots if plot])
+
+
+def _verdict(card: Card, weeks: Sequence[Week]) -> tuple[str, bool]:
+    """Return a sentence about the newest week of this version with enough outcomes, and whether it falls short."""
+    newest = next(
+        (week for week in weeks if week["version"] == card.version and week["figures"]["rows"] >= LEAST_OUTCOMES), None
+    )
+    if card.metrics is None:
+        return "", False
+    if newest is None:
+        few = f"No week has {LEAST_OUTCOMES} outcomes of this version yet, too few to compare with held-out records."
+        return few, False
+    compared = compare(card, newest["figures"])
+    short = [metric for metric in compared if metric.falls_short]
+    titles = [within_sentence(_METRICS[metric.metric][0]) for metric in short or compared]
+    if not titles:
+        return "", False
+    subject = f"In the week from {week_text(newest['week'])}, {' and '.join(titles)}"
+    verb = "was" if len(titles) == 1 else "were"
+    if short:
+        return f"{subject} {verb} significantly worse than on held-out records: the intervals do not overlap.", True
+    return f"{subject} {verb} not significantly worse than on held-out records.", False
 
 
 def _held_out(card: Card, names: Sequence[str], is_calibrated: bool) -> Iterator[list[str]]:

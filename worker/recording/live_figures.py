@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,33 +11,13 @@ from database.database import Database
 from model.card import Card, ModelKind
 from model.catalog import Catalog
 from model.errors import ModelError
+from model.monitoring.live import LEAST_OUTCOMES, LiveMetric, compare
 
 _WEEKS_AT_ONCE = 20
 _CALIBRATION_BINS = 10
-_LEAST_OUTCOMES = 30
-"""With fewer outcomes in a week, no alarm is raised."""
 
 Observed = Sequence[tuple[str, str, float | None]]
 """Outcomes: what happened, what was predicted, and the probability of the positive class."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveMetric:
-    """A metric in the newest week that has enough outcomes, beside that on held-out records.
-
-    ``falls_short``: the interval of the live one ends before that of the held-out one begins.
-    """
-
-    model: str
-    version: str
-    metric: str
-    live: float
-    held_out: float
-    falls_short: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for the web, as JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def refresh_weeks(database: Database, catalog: Catalog) -> bool:
@@ -69,7 +48,7 @@ def live_metrics(database: Database, catalog: Catalog) -> list[LiveMetric]:
         weeks = outcomes.outcome_weeks(connection)
     newest: dict[tuple[str, str], Mapping[str, Any]] = {}
     for week in weeks:
-        if week["figures"]["rows"] >= _LEAST_OUTCOMES:
+        if week["figures"]["rows"] >= LEAST_OUTCOMES:
             # The weeks come newest first.
             newest.setdefault((week["model"], week["version"]), week["figures"])
     return [
@@ -78,20 +57,6 @@ def live_metrics(database: Database, catalog: Catalog) -> list[LiveMetric]:
         if (card := _card(catalog, model, version))
         for metric in compare(card, measured)
     ]
-
-
-def compare(card: Card, measured: Mapping[str, Any]) -> list[LiveMetric]:
-    """Return the metrics that both the figures of a week and the card have."""
-    found = []
-    for name, higher_is_better in (("accuracy", True), ("roc_auc", True), ("mae", False)):
-        held_out = getattr(card.metrics, name, None)
-        if held_out is None or name not in measured:
-            continue
-        live, bounds = measured[name]["value"], measured[name]["interval"] or [measured[name]["value"]] * 2
-        low, high = card.metrics.intervals.get(name, (held_out, held_out)) if card.metrics else (held_out, held_out)
-        short = bounds[1] < low if higher_is_better else bounds[0] > high
-        found.append(LiveMetric(card.name, card.version, name, live, held_out, bool(short)))
-    return found
 
 
 def figures(observed: Observed, card: Card | None) -> dict[str, Any]:

@@ -33,6 +33,29 @@ def test_weeks_stand_below_the_figures_on_held_out_records(models: Path) -> None
     assert [plot.id for plot in live.plots] == ["weekly-live-accuracy", "live-calibration"]
 
 
+def test_a_sentence_says_whether_the_newest_week_falls_short(models: Path) -> None:
+    card = Catalog(models).card("income")
+    good, bad = {"value": 0.84, "interval": [0.81, 0.87]}, {"value": 0.6, "interval": [0.55, 0.65]}
+    few = {"week": date(2026, 11, 23), "version": card.version, "figures": {"rows": 29, "accuracy": bad}}
+    other = week(date(2026, 11, 23), "older", accuracy=bad)
+    fallen = live_performance(card, [few, other, week(date(2026, 11, 16), card.version, accuracy=bad, roc_auc=bad)])
+    assert fallen is not None
+    assert fallen.falls_short
+    assert fallen.verdict == (
+        "In the week from 16 Nov 2026, accuracy and ROC AUC were significantly worse than on held-out records: "
+        "the intervals do not overlap."
+    )
+    holds = live_performance(card, [few, week(date(2026, 11, 16), card.version, accuracy=good)])
+    assert holds is not None
+    assert not holds.falls_short
+    assert (
+        holds.verdict == "In the week from 16 Nov 2026, accuracy was not significantly worse than on held-out records."
+    )
+    unclear = live_performance(card, [few, other])
+    assert unclear is not None
+    assert unclear.verdict == "No week has 30 outcomes of this version yet, too few to compare with held-out records."
+
+
 def test_without_outcomes_there_is_nothing_to_show(models: Path) -> None:
     card = Catalog(models).card("income")
     assert live_performance(card, []) is None

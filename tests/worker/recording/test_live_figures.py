@@ -13,8 +13,9 @@ from database.database import Database
 from database.tables import OutcomeSource
 from model.card import Card, ModelKind
 from model.catalog import Catalog
+from model.monitoring.live import compare
 from worker.recording import live_figures
-from worker.recording.live_figures import compare, figures, live_metrics, refresh_weeks
+from worker.recording.live_figures import figures, live_metrics, refresh_weeks
 
 MONDAY = date(2026, 11, 23)
 
