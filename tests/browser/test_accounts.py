@@ -118,7 +118,7 @@ def test_everything_works_without_javascript(new_page: NewPage) -> None:
     page = sign_in(new_page(java_script_enabled=False))
     page.goto("/tokens")
     page.get_by_label("Used by").fill("nightly report")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     expect(page.locator("#token")).to_have_text(re.compile(r"scl_\w{49}"))
     page.goto("/tokens")
     page.get_by_role("button", name="Revoke nightly report").click()
@@ -212,7 +212,7 @@ def test_all_jobs_of_a_page_are_selected_at_once(page: Page) -> None:
 def test_the_api_page_takes_a_token(page: Page) -> None:
     sign_in(page, "/tokens")
     page.get_by_label("Used by").fill("docs")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     token = page.locator("#token").inner_text()
     page.goto("/api/v1/docs")
     page.get_by_role("button", name="Authorize", exact=True).first.click()

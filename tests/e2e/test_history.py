@@ -16,9 +16,9 @@ NAME = "=history of tests;.csv"
 
 @pytest.fixture(scope="module")
 def job(service: Stack) -> Iterator[dict[str, Any]]:
-    """A job that has ended and reached the history."""
-    sample = service.get("/api/v1/models/income/sample.csv").content
-    job, _ = service.score(sample, filename=NAME)
+    """A job that has ended, with a rejected row, and reached the history."""
+    sample = service.get("/api/v1/models/income/sample.csv").text
+    job, _ = service.score(f"{sample}forty{sample.splitlines()[1].removeprefix('39')}\n".encode(), filename=NAME)
     wait_until(lambda: service.get(f"/api/v1/history/jobs/{job['id']}").status_code == 200)
     yield job
     service.request("DELETE", "/api/v1/history/jobs", params={"q": job["id"]})
@@ -45,6 +45,7 @@ def test_a_job_is_found_after_its_results_are_gone(service: Stack, job: dict[str
     details = service.get(listed["links"]["self"]).json()
     assert details["summary"] == summary
     assert details["error"] is None
+    assert "<td>Not a number</td>" in service.get(f"/history/jobs/{job['id']}").text
 
 
 def test_a_prediction_is_found_with_record_and_answer(service: Stack, prediction: dict[str, Any]) -> None:

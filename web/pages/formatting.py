@@ -18,6 +18,16 @@ _SENTENCE_ENDS = (".", "!", "?", "…")
 # Enough digits for the largest float with two decimals.
 _ANY_FLOAT = Context(prec=320)
 NO_VALUE = "\N{EN DASH}"
+# What a ``User-Agent`` header contains, and the name. Most name others, too, so that the order matters.
+_BROWSERS = (
+    *(("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("FxiOS/", "Firefox"), ("CriOS/", "Chrome")),
+    *(("Chrome/", "Chrome"), ("Safari/", "Safari")),
+)
+_SYSTEMS = (
+    *(("Android", "Android"), ("iPhone", "an iPhone"), ("iPad", "an iPad"), ("Windows", "Windows")),
+    *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
+_MAX_USER_AGENT = 80
 
 
 def format_number(number: float) -> str:
@@ -151,6 +161,16 @@ def _with_minus_sign(text: str) -> str:
     return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
 
 
+def describe_browser(user_agent: str) -> str:
+    """Return browser and system of a ``User-Agent`` header, or the start of the header if it names none we know."""
+    browser, system = (
+        next((name for mark, name in known if mark in user_agent), None) for known in (_BROWSERS, _SYSTEMS)
+    )
+    if browser and system:
+        return f"{browser} on {system}"
+    return user_agent[:_MAX_USER_AGENT] or "Unknown"
+
+
 FILTERS = {
     "number": format_number,
     "significant": format_significant,
@@ -164,5 +184,6 @@ FILTERS = {
     "date": format_date,
     "sentence": as_sentence,
     "within_sentence": within_sentence,
+    "browser": describe_browser,
 }
 """The formatters by the names under which templates use them."""

@@ -9,6 +9,7 @@ from model.schema import Fault, Feature, FeatureKind
 from web.pages.error_texts import describe_error, describe_fault
 from web.pages.formatting import (
     as_sentence,
+    describe_browser,
     format_change,
     format_duration,
     format_multiplier,
@@ -90,3 +91,25 @@ def test_faults_say_what_would_be_right(models: Path) -> None:
     assert describe_fault(features["age"], Fault("missing", "", "age")) == "Enter a whole number, 17 to 90 years."
     note = Feature(name="note", title="Note", kind=FeatureKind.TEXT)
     assert describe_fault(note, Fault("not_a_text", "", "note", "7")) == "“7” must be text. Enter some text."
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "text"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+         "Chrome on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 "
+         "Safari/537.36 Edg/142.0.0.0", "Edge on Windows"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 "
+         "Safari/605.1.15", "Safari on macOS"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+         "CriOS/142.0.0.0 Mobile/15E148 Safari/604.1", "Chrome on an iPhone"),
+        ("Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile "
+         "Safari/537.36", "Chrome on Android"),
+        ("python-httpx/0.28.1", "python-httpx/0.28.1"),
+        ("", "Unknown"),
+    ],
+)  # fmt: skip
+def test_a_browser_is_named_as_its_user_knows_it(user_agent: str, text: str) -> None:
+    assert describe_browser(user_agent) == text
