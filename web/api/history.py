@@ -1,5 +1,6 @@
 """Endpoints for the history: what was scored and predicted, also after results have expired."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, request
@@ -11,7 +12,7 @@ from web.api.openapi import answer, operation_name, parameters, parse, problems
 from web.api.request_schemas import JobPath, PredictionPath
 from web.auth.identity import current_identity
 from web.history.deletion import Kind, delete_matching
-from web.history.documents import job_details, job_document, prediction_document, scored_job
+from web.history.documents import Entry, job_details, job_document, prediction_document, scored_job, with_owners
 from web.history.export import JOB_COLUMNS, PREDICTION_COLUMNS, export
 from web.history.queries import DeletionQuery, HistoryQuery, ListEntries, encode_cursor
 from web.history.schemas import Deleted, HistoryJobDetails, HistoryJobs, HistoryPrediction, HistoryPredictions
@@ -51,7 +52,7 @@ def list_history_jobs() -> Response:
         return _csv(query, entries.list_jobs, JOB_COLUMNS, "jobs")
     with services().database.reading() as connection:
         page = entries.list_jobs(connection, query.to_filter(), query.limit, query.place)
-    jobs = [job_document(entry) for entry in page.entries]
+    jobs = [job_document(entry) for entry in _with_owners(page.entries)]
     return json_response(HistoryJobs(jobs=jobs, next_cursor=encode_cursor(page.next)))
 
 
@@ -66,7 +67,8 @@ def get_history_job(path: JobPath) -> Response:
         entry = entries.find_job(connection, path.job_id)
     if entry is None or not current_identity().sees_entry(entry):
         raise unknown_job(path.job_id)
-    return json_response(job_details(entry, cards_of(services().catalog, scored_job(entry))))
+    [named] = _with_owners([entry])
+    return json_response(job_details(named, cards_of(services().catalog, scored_job(named))))
 
 
 @api.delete(
@@ -96,7 +98,7 @@ def list_history_predictions() -> Response:
         return _csv(query, entries.list_predictions, PREDICTION_COLUMNS, "predictions")
     with services().database.reading() as connection:
         page = entries.list_predictions(connection, query.to_filter(), query.limit, query.place)
-    predictions = [prediction_document(entry) for entry in page.entries]
+    predictions = [prediction_document(entry) for entry in _with_owners(page.entries)]
     return json_response(HistoryPredictions(predictions=predictions, next_cursor=encode_cursor(page.next)))
 
 
@@ -111,7 +113,8 @@ def get_history_prediction(path: PredictionPath) -> Response:
         entry = entries.find_prediction(connection, path.prediction_id)
     if entry is None or not current_identity().sees_entry(entry):
         raise unknown_prediction(path.prediction_id)
-    return json_response(prediction_document(entry))
+    [named] = _with_owners([entry])
+    return json_response(prediction_document(named))
 
 
 @api.delete(
@@ -128,10 +131,15 @@ def delete_history_predictions() -> Response:
     return _delete(Kind.PREDICTIONS)
 
 
+def _with_owners(found: Sequence[Entry]) -> list[Entry]:
+    return with_owners(found, services().auth.users.emails)
+
+
 def _csv(query: HistoryQuery, list_entries: ListEntries, columns: tuple[str, ...], name: str) -> Response:
     transform = formula_escaper(",") if query.escape == "formulas" else bytes
     services().auth.note_download(f"history of {name}")
-    blocks = export(services().database, list_entries, query.to_filter(), columns, transform)
+    emails = services().auth.users.emails
+    blocks = export(services().database, emails, list_entries, query.to_filter(), columns, transform)
     return downloads.csv_response(blocks, "history", name, services().limits.downloads)
 
 

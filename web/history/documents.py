@@ -1,6 +1,6 @@
 """Entries of the history as documents of the API."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,14 @@ from web.jobs.summary import ScoredJob, summary_document
 from web.schemas import ModelVersion
 
 Entry = Mapping[str, Any]
+Emails = Callable[[Collection[str]], Mapping[str, str]]
+"""Returns the e-mail addresses of users by their ids."""
+
+
+def with_owners(entries: Sequence[Entry], emails: Emails) -> list[Entry]:
+    """Return the entries with their owners' e-mail addresses; an owner who is not known keeps the id."""
+    names = emails({entry["owner"] for entry in entries if entry["owner"]})
+    return [{**entry, "owner": names.get(entry["owner"], entry["owner"])} for entry in entries]
 
 
 def job_document(entry: Entry) -> HistoryJob:

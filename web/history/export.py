@@ -10,7 +10,7 @@ import orjson
 
 from database.database import Database
 from database.history import HistoryFilter
-from web.history.documents import time_text
+from web.history.documents import Emails, time_text, with_owners
 from web.history.queries import ListEntries
 
 _ENTRIES_AT_ONCE = 1000
@@ -29,6 +29,7 @@ _DOCUMENTS = ("record", "answer")
 
 def export(
     database: Database,
+    emails: Emails,
     list_entries: ListEntries,
     wanted: HistoryFilter,
     columns: tuple[str, ...],
@@ -39,19 +40,20 @@ def export(
     Raises:
         DatabaseUnavailable: before the first block is taken, if the database is away.
     """
-    blocks = _blocks(database, list_entries, wanted, columns)
+    blocks = _blocks(database, emails, list_entries, wanted, columns)
     # The first page is read here, where an error still gets a response of its own.
     return map(transform, chain([next(blocks)], blocks))
 
 
 def _blocks(
-    database: Database, list_entries: ListEntries, wanted: HistoryFilter, columns: tuple[str, ...]
+    database: Database, emails: Emails, list_entries: ListEntries, wanted: HistoryFilter, columns: tuple[str, ...]
 ) -> Iterator[bytes]:
     header, place = [list(columns)], None
     while True:
         with database.reading() as connection:
             page = list_entries(connection, wanted, _ENTRIES_AT_ONCE, place)
-        yield _to_csv([*header, *([_cell(entry, name) for name in columns] for entry in page.entries)])
+        entries = with_owners(page.entries, emails)
+        yield _to_csv([*header, *([_cell(entry, name) for name in columns] for entry in entries)])
         header, place = [], page.next
         if place is None:
             return

@@ -14,7 +14,7 @@ class HistoryJob(Described):
 
     id: str
     state: str
-    owner: str | None = Field(description="id of the user whose job it was")
+    owner: str | None = Field(description="e-mail address of the user whose job it was")
     visibility: Visibility
     model: ModelVersion
     models: list[ModelVersion] | None = Field(None, description="both, where two were compared")
@@ -47,7 +47,7 @@ class HistoryPrediction(Described):
 
     id: str
     state: str
-    owner: str | None = Field(description="id of the user who asked")
+    owner: str | None = Field(description="e-mail address of the user who asked")
     model: ModelVersion
     prediction: str | None
     probability: float | None

@@ -4,6 +4,8 @@ The job, the prediction, the token and the user in an address are the member's o
 the request got past the guard and was only not well formed.
 """
 
+import csv
+import io
 import re
 
 import pytest
@@ -231,6 +233,18 @@ def test_the_history_shows_what_one_may_see(team: Team) -> None:
     # A filter by owner shows no more.
     found = team.signed_in("other").get("/api/v1/history/jobs", query_string={"owner": team.users["member"]})
     assert found.json["jobs"] == []  # type: ignore[index]
+
+
+def test_the_history_names_owners_as_the_list_of_jobs_does(team: Team) -> None:
+    team.history_job("member")
+    team.history_prediction("member")
+    client, email = team.signed_in("admin"), "member@example.org"
+    for kind in ("jobs", "predictions"):
+        [listed] = client.get(f"/api/v1/history/{kind}?owner={email}").json[kind]  # type: ignore[index]
+        assert listed["owner"] == email
+        assert client.get(listed["links"]["self"]).json["owner"] == email  # type: ignore[index]
+        [row] = csv.DictReader(io.StringIO(client.get(f"/api/v1/history/{kind}?format=csv").text))
+        assert row["owner"] == email
 
 
 def test_outcomes_are_taken_for_what_one_may_see_only(team: Team) -> None:
