@@ -28,6 +28,7 @@ def invite_user() -> Response:
     if g.form.get("action") == "withdraw":
         if auth().invitations.withdraw(email):
             auth().note("invitation_withdrawn", email)
+            flash(f"The invitation of {email} is withdrawn.")
         return redirect(url_for("accounts.users_page"), HTTPStatus.SEE_OTHER)
     fault = None
     if not is_email(email):
