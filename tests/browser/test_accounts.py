@@ -177,20 +177,34 @@ def test_what_is_selected_stays_so_while_the_list_refreshes(page: Page) -> None:
     page.get_by_role("link", name="Keep").click()
 
 
+def upload_and_refresh(page: Page, name: str) -> None:
+    """Upload a file as another page of the same browser does, and refresh the list."""
+    page.evaluate(
+        """([name, body]) => fetch(`/api/v1/jobs?filename=${name}`, { method: "POST", body, headers: {
+            "Content-Type": "text/csv", "X-CSRF-Token": document.querySelector("[name=csrf-token]").content } })""",
+        [name, PEOPLE],
+    )
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 def test_the_focus_stays_on_its_job_while_others_arrive(page: Page) -> None:
     sign_in(page, "/jobs?q=people")
     box = page.get_by_role("checkbox", name="Select people").last
     box.focus()
     chosen, count = box.get_attribute("value"), page.locator("[name=job]").count()
-    page.evaluate(
-        """body => fetch("/api/v1/jobs?filename=people.csv", { method: "POST", body, headers: {
-            "Content-Type": "text/csv", "X-CSRF-Token": document.querySelector("[name=csrf-token]").content } })""",
-        PEOPLE,
-    )
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    upload_and_refresh(page, "people.csv")
     expect(page.locator("[name=job]")).to_have_count(count + 1)
     page.keyboard.press("Space")
     expect(page.locator("[name=job]:checked")).to_have_attribute("value", str(chosen))
+
+
+def test_what_can_be_done_with_jobs_appears_with_the_first_one(page: Page) -> None:
+    sign_in(page, "/jobs?q=first")
+    delete = page.get_by_role("button", name="Delete selected")
+    expect(delete).to_be_hidden()
+    upload_and_refresh(page, "first.csv")
+    expect(page.locator("[name=job]")).to_have_count(1)
+    expect(delete).to_be_visible()
 
 
 def test_all_jobs_of_a_page_are_selected_at_once(page: Page) -> None:

@@ -29,7 +29,6 @@ function countSelected() {
   const boxes = boxesOf(document);
   const number = boxes.filter(({ checked }) => checked).length;
   const all = document.getElementById("all-jobs");
-  if (!all) return; // the list was empty when the page was opened
   all.checked = number > 0 && number === boxes.length;
   all.indeterminate = number > 0 && !all.checked;
   document.getElementById("selected").textContent = number ? `${number} selected` : "";
@@ -39,7 +38,7 @@ addEventListener("change", ({ target }) => {
   if (target.type !== "checkbox") return;
   if (target.id === "all-jobs") for (const box of boxesOf(document)) box.checked = target.checked;
   countSelected();
-  announce(document.getElementById("selected")?.textContent || "None selected");
+  announce(document.getElementById("selected").textContent || "None selected");
 });
 // The browser restores what was selected when the reader comes back.
 addEventListener("pageshow", countSelected);
