@@ -82,6 +82,10 @@ class UnsuitableStore(JobsError):
     """Raised when the Redis or Valkey server would lose jobs, or cannot hold them."""
 
 
+class UnknownMessage(JobsError):
+    """Raised when another version of Scoreline has sent a message that this one does not understand."""
+
+
 class TooMany(JobsError):
     """Base class of errors raised when a limit of the settings is reached; ``retry_after`` is in seconds."""
 

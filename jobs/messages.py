@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import zstandard
 
-from jobs.errors import UploadRefused
+from jobs.errors import UnknownMessage, UploadRefused
+from jobs.version import PROTOCOL
 
 _CHUNK_HEADER = struct.Struct("<QI")
 # Mark a chunk in the number of its rows, which is far smaller.
@@ -50,9 +51,12 @@ class ScoreChunk:
         return asdict(self)
 
     @classmethod
-    def decode(cls, arguments: dict[str, Any]) -> Self:
-        """Return the message with these keyword arguments."""
-        return cls(**arguments)
+    def decode(cls, arguments: Mapping[str, Any], protocol: int = PROTOCOL) -> Self:
+        """Return the message with these keyword arguments; raise ``UnknownMessage`` if this version has none such."""
+        match dict(arguments):
+            case {"job_id": str(job_id), "chunk": int(chunk), **rest} if not rest and protocol <= PROTOCOL:
+                return cls(job_id, chunk)
+        raise _unknown(arguments, protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,16 @@ class Predict:
         return {"ids": self.ids, "requests": self.requests}
 
     @classmethod
-    def decode(cls, arguments: dict[str, Any]) -> Self:
-        """Return the message with these keyword arguments."""
-        return cls(tuple(arguments["ids"]), tuple(arguments["requests"]))
+    def decode(cls, arguments: Mapping[str, Any], protocol: int = PROTOCOL) -> Self:
+        """Return the message with these keyword arguments; raise ``UnknownMessage`` if this version has none such."""
+        match dict(arguments):
+            case {"ids": [*ids], "requests": [*requests], **rest} if not rest and protocol <= PROTOCOL:
+                return cls(tuple(ids), tuple(requests))
+        raise _unknown(arguments, protocol)
+
+
+def _unknown(arguments: Mapping[str, Any], protocol: int) -> UnknownMessage:
+    return UnknownMessage(f"a message of protocol {protocol} with {', '.join(sorted(arguments)) or 'nothing'}")
 
 
 @dataclass(frozen=True, slots=True)

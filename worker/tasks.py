@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
-from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, StoreFull, UploadRefused
+from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, StoreFull, UnknownMessage, UploadRefused
 from jobs.formats.process import ReaderKilled
 from jobs.logs import describe
 from jobs.messages import Predict, ScoreChunk, Task
@@ -85,9 +85,9 @@ def _drop_inherited_clients(**_: Any) -> None:
 @app.task(name=Task.SCORE_CHUNK.value, bind=True, reject_on_worker_lost=False)
 def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     """Score one chunk of a job, unless it is done or leased to another task."""
-    message = ScoreChunk.decode(arguments)
-    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
-    if claimed is None:
+    message = _decoded(self, arguments)
+    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id)) if message else None
+    if message is None or claimed is None:
         return
     if claimed.lost > MAX_LOSSES:
         _give_up(message, claimed)
@@ -110,6 +110,24 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
         if scored.scoring_failed:
             log.warning("poison: rows rejected", **_log_context(message, claimed), rows=scored.scoring_failed)
         _record(message, claimed, scored)
+
+
+def _decoded(task: CeleryTask, arguments: dict[str, Any]) -> ScoreChunk | None:
+    """Return the message of a task; None, after handing its chunk back, if another version has sent it."""
+    try:
+        return ScoreChunk.decode(arguments, _protocol(task))
+    except UnknownMessage as error:
+        job_id, chunk = arguments.get("job_id"), arguments.get("chunk")
+        log.warning("message left to another version", task=task.name, error=str(error))
+        if isinstance(job_id, str) and isinstance(chunk, int):
+            _store().hand_back(job_id, chunk)  # of any other chunk, the reconciler sends another message in time
+        return None
+
+
+def _protocol(task: CeleryTask) -> int:
+    """Return the protocol of the version that has sent the task; there was no number before the first."""
+    number = task.request.get("protocol")
+    return number if isinstance(number, int) else 1
 
 
 def _record(message: ScoreChunk, claimed: ClaimedChunk, scored: ScoredChunk) -> None:
@@ -180,10 +198,10 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
 @app.task(name=Task.CONVERT.value, bind=True, reject_on_worker_lost=False)
 def convert_task(self: CeleryTask, **arguments: Any) -> None:
     """Convert the file of a job to CSV, unless that is done or leased to another task."""
-    message = ScoreChunk.decode(arguments)
-    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id))
-    job = _store().get(message.job_id)
-    if claimed is None or job is None:
+    message = _decoded(self, arguments)
+    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id)) if message else None
+    job = _store().get(message.job_id) if message else None
+    if message is None or claimed is None or job is None:
         return
     if claimed.lost > MAX_LOSSES or claimed.attempt > get_settings().max_attempts:
         _give_up_conversion(job.id, claimed)
@@ -255,10 +273,16 @@ def _lease_renewed(message: ScoreChunk, owner: str) -> Iterator[None]:
         stop.set()
 
 
-@app.task(name=Task.PREDICT.value, reject_on_worker_lost=False)
-def predict_task(**arguments: Any) -> None:
+@app.task(name=Task.PREDICT.value, bind=True, reject_on_worker_lost=False)
+def predict_task(self: CeleryTask, **arguments: Any) -> None:
     """Answer requests for predictions and previews that still wait."""
-    waiting = _predictions().waiting(Predict.decode(arguments))
+    try:
+        message = Predict.decode(arguments, _protocol(self))
+    except UnknownMessage as error:
+        # The requests wait in the store, from where the reconciler sends them again.
+        log.warning("message left to another version", task=self.name, error=str(error))
+        return
+    waiting = _predictions().waiting(message)
     if waiting:
         settings = get_settings()
         seconds = settings.prediction_timeout_seconds * _SANDBOX_TIME_RATIO
@@ -276,10 +300,13 @@ def _handle_dead_process(
     if not isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
         return
     failed = isinstance(exception, TimeLimitExceeded) or any(name in str(exception) for name in _CRASH_SIGNALS)
-    if sender.name == Task.PREDICT.value:
-        release = partial(_retry_one_by_one, Predict.decode(kwargs), failed)
-    else:
-        release = partial(_report_death, ScoreChunk.decode(kwargs), task_id, failed)
+    try:
+        if sender.name == Task.PREDICT.value:
+            release = partial(_retry_one_by_one, Predict.decode(kwargs), failed)
+        else:
+            release = partial(_report_death, ScoreChunk.decode(kwargs), task_id, failed)
+    except UnknownMessage:
+        return  # nothing was leased for it
     report = threading.Thread(target=_ignore_outage, args=(release,), name="dead process", daemon=True)
     _reports[:] = [*(other for other in _reports if other.is_alive()), report]
     report.start()

@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 
 from jobs.messages import Queue, Task
+from jobs.version import PROTOCOL
 
 _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT = 2
@@ -58,6 +59,7 @@ def encode(task: Task, arguments: Mapping[str, Any]) -> bytes:
             "stamps": {},
             # Ours: ``lua/send.lua`` puts the time here.
             "sent_at": 0,
+            "protocol": PROTOCOL,
         },
         "properties": {
             "correlation_id": task_id,

@@ -31,6 +31,8 @@ _JOBS_PER_SCRIPT = 100
 _MODEL_RETRY_SECONDS = 2
 # The same of a chunk that waits for the object store.
 _STORAGE_RETRY_SECONDS = 2
+# The same of a chunk that is for another version of Scoreline.
+_OTHER_VERSION_RETRY_SECONDS = 2
 
 
 class ChunkStore:
@@ -48,7 +50,7 @@ class ChunkStore:
         self._share_again = 0.0
         uploads, chunks = (
             ("append", "seal", "correct", "abandon", "touch"),
-            ("claim", "record", "renew", "release", "postpone", "cannot_load"),
+            ("claim", "record", "renew", "release", "postpone", "hand_back", "cannot_load"),
         )
         names = (*uploads, *chunks, "overdue", "end")
         self._scripts = {name: register_script(redis, name, "totals", "outbox", "common") for name in names}
@@ -62,11 +64,14 @@ class ChunkStore:
     def claim(self, job_id: str, chunk: int, task: str) -> ClaimedChunk | None:
         """Lease a chunk, or return None if it is recorded, leased by another task, or its job has ended.
 
-        A redelivered task takes over its own lease. None also if the object store does not answer, in which case the
-        chunk is postponed, and if it has lost the rows: the job fails then.
+        A redelivered task takes over its own lease. None also if a newer version of Scoreline began the job; if the
+        object store does not answer, in which case the chunk is postponed; and if it has lost the rows: the job fails
+        then.
         """
         delivery = secrets.token_hex(8)
         answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
+        if answer[0] == b"foreign":
+            self.hand_back(job_id, chunk)
         if answer[0] != b"yours":
             return None
         if answer[5]:
@@ -103,6 +108,10 @@ class ChunkStore:
     def postpone(self, job_id: str, chunk: int, owner: str) -> None:
         """Release a chunk that cannot be scored while the object store does not answer or is full."""
         self._run("postpone", job_id, chunk, owner, _STORAGE_RETRY_SECONDS)
+
+    def hand_back(self, job_id: str, chunk: int) -> None:
+        """Leave a chunk that waits to another worker: this one does not understand its message or job."""
+        self._run("hand_back", job_id, chunk, _OTHER_VERSION_RETRY_SECONDS)
 
     def cannot_load(self, job_id: str, chunk: int, owner: str, worker: Node, reason: str) -> None:
         """Release a chunk whose model this worker cannot load; another worker may, or this one later.

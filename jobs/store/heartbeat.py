@@ -1,4 +1,4 @@
-"""Heartbeats: each worker reports every few seconds that it is alive."""
+"""Heartbeats: each worker and each process of a web reports every few seconds that it is alive."""
 
 import os
 import socket
@@ -18,11 +18,15 @@ from jobs.store.scripts import register_script
 SCORING_ROLES = tuple(queue.value for queue in Queue)
 """Roles without which nothing is scored."""
 ROLES = (*SCORING_ROLES, "reconciler", "recorder")
+"""Roles of workers."""
+WEB = "web"
+BEATING = (*ROLES, WEB)
+"""Roles of all processes that report that they are alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A live worker: its host, process id and number of processes."""
+    """A live worker, or process of a web: its host, process id and number of processes."""
 
     host: str
     pid: int
@@ -33,7 +37,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """A unique name of the worker."""
+        """A unique name."""
         return f"{self.host} {self.pid}"
 
     @classmethod

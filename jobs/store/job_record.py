@@ -13,6 +13,7 @@ from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
 from jobs.state import Job, JobState, Owner, Visibility
 from jobs.store.chunks import ClaimedChunk, NewJob, ReplacedChunk
+from jobs.version import PROTOCOL
 
 Encoded = str | bytes | int | float
 Fields = dict["JobField", Encoded]
@@ -22,6 +23,7 @@ class JobField(StrEnum):
     """Fields of the hash. Missing optional values are empty strings or absent."""
 
     STATE = "state"
+    PROTOCOL = "protocol"  # of the version that began the job; absent: the first
     MODEL = "model"
     VERSION = "version"
     COMPARED = "compared"  # a second model, as ``name@version``
@@ -108,6 +110,7 @@ class JobRecord:
         return {
             **JobRecord.encode_options(new),
             JobField.STATE: JobState.QUEUED.value,
+            JobField.PROTOCOL: PROTOCOL,
             JobField.ENCODING: new.encoding,
             JobField.CODEC: new.codec,
             JobField.DIALECT: json.dumps(new.dialect.encode()),

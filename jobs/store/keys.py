@@ -24,6 +24,7 @@ MODELS = f"{PREFIX}models"  # hash: the last change, the default model, models t
 BLOBS = f"{PREFIX}blobs"  # sorted set: the keys of all blobs; lives as long as these
 STORAGE = f"{PREFIX}storage"  # string: name of the mark in the object store; STORAGE_SECONDS, renewed at each start
 WINDOW = f"{PREFIX}window"  # string: chunks that the live bulk workers may have in flight; WINDOW_SECONDS
+PROTOCOL = f"{PREFIX}protocol"  # string: of the newest version that has used the store; PROTOCOL_SECONDS
 RIGHTS = f"{PREFIX}rights"  # hash: written, to find out whether that is allowed, and deleted at once
 RECONCILER = f"{PREFIX}reconciler"  # string: the process that holds the reconciler lock; LOCK_SECONDS
 
@@ -44,6 +45,7 @@ HEARTBEAT_SECONDS = 5
 ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS
 REPLY_SECONDS = 60
 STORAGE_SECONDS = 90 * 86400
+PROTOCOL_SECONDS = 10 * 365 * 86400
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from redis.commands.core import Script
 
 from jobs.messages import Queue
 from jobs.store import keys
+from jobs.version import PROTOCOL
 
 SHORTEST_BUCKET_MS = 10
 BUCKETS = 21
@@ -28,7 +29,7 @@ _CONSTANTS = f"""\
 local BULK_QUEUE, LOST = '{keys.queue(Queue.BULK)}', '{LOST}'
 local CHANGES = '{keys.CHANGES}'
 local OUTBOX, OUTBOX_ENTRIES, OUTBOX_SECONDS = '{keys.OUTBOX}', {MAX_OUTBOX_ENTRIES}, {keys.OUTBOX_SECONDS}
-local SHORTEST_BUCKET_MS, BUCKETS = {SHORTEST_BUCKET_MS}, {BUCKETS}
+local SHORTEST_BUCKET_MS, BUCKETS, PROTOCOL = {SHORTEST_BUCKET_MS}, {BUCKETS}, {PROTOCOL}
 """
 _FOLDER = Path(__file__).parent / "lua"
 # Scripts that take on more work fail when the server is out of memory; all others may finish what was accepted.

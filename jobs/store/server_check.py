@@ -1,4 +1,7 @@
-"""Check at the start that the Redis or Valkey server keeps what it acknowledges. ``docs/store.md`` lists why not."""
+"""Check at the start that the Redis or Valkey server keeps what it acknowledges, and that versions go together.
+
+``docs/store.md`` lists why servers are refused.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +16,7 @@ from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.address import is_cluster
 from jobs.store.connection import connect
+from jobs.store.protocol import protocol_fault
 from jobs.store.scripts import register_script
 
 log = structlog.stdlib.get_logger(__name__)
@@ -64,6 +68,8 @@ class StoreCheck:
         if risks and self._accepts_risks and not faults:
             log.warning("the store may lose jobs", risks=risks)
             risks = []
+        if not faults and not risks and (fault := protocol_fault(self._redis)):
+            faults = [fault]
         self._suitable = not faults and not risks
         if self._suitable and not info.get("cluster_enabled"):
             adopt_former_keys(self._redis)

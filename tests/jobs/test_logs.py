@@ -116,7 +116,7 @@ def test_every_error_class_declares_whether_its_message_may_be_logged() -> None:
         "UnknownModel", "BrokenModel", "StoreFull", "UnsuitableStore", "TooMany", "TooManyJobs", "Overtaken",
         "TooManyPredictions", "UploadEnded", "UploadForgotten", "StillUploading", "CannotStart", "CannotBackUp", "Busy",
         "ConversionLost", "NotDurable", "RateLimited", "StorageFull", "StorageUnavailable", "UnsuitableStorage",
-        "DamagedBlob", "SharingRefused", "NotShared", "UnusableCertificate",
+        "DamagedBlob", "SharingRefused", "NotShared", "UnusableCertificate", "UnknownMessage",
     }  # fmt: skip
 
 

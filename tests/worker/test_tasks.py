@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.app.trace import build_tracer
 from celery.signals import task_failure, worker_before_create_process, worker_process_init
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -24,6 +25,7 @@ from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
+from jobs.version import PROTOCOL
 from tests.jobs.store.test_job_store import upload
 from tests.stack import wait_until
 from worker import tasks
@@ -212,3 +214,66 @@ def test_a_store_that_does_not_answer_uses_up_no_attempt(redis: Any, monkeypatch
     wait_until(lambda: tasks._store().overdue())
     again = claim(job_id)
     assert (again.attempt, again.lost) == (1, 1)
+
+
+OTHER_MESSAGES = [
+    ({"protocol": PROTOCOL + 1}, {}),
+    ({"protocol": PROTOCOL}, {"colour": "blue"}),
+    ({}, {"chunk": 0.5}),
+]
+
+
+def run_as_celery_does(task: Any, headers: dict[str, Any], arguments: dict[str, Any]) -> Any:
+    """What a task that came in a message with these headers returns or raises."""
+    request = {"id": "task", "hostname": "box", "delivery_info": {}, **headers}
+    traced = build_tracer(task.name, task, app=task.app, eager=True, propagate=True)
+    return traced("task", [], arguments, request).retval
+
+
+@pytest.mark.parametrize("task", [tasks.score_chunk_task, tasks.convert_task])
+@pytest.mark.parametrize(("headers", "more"), OTHER_MESSAGES)
+def test_a_chunk_in_a_message_of_another_version_is_left_to_others_without_an_attempt(
+    redis: Any, task: Any, headers: dict[str, Any], more: dict[str, Any]
+) -> None:
+    job_id = upload(tasks._store(), 1)
+    with capture_logs() as logs:
+        assert run_as_celery_does(task, headers, {"job_id": job_id, "chunk": 0, **more}) is None
+    assert [line["event"] for line in logs] == ["message left to another version"]
+    assert redis.hlen(JobKeys.of(job_id).leases) == 0
+    redis.zadd(JobKeys.of(job_id).inflight, {"0": 0})
+    assert wait_until(tasks._store().overdue) == [ScoreChunk(job_id, 0)]
+    again = claim(job_id)
+    assert (again.attempt, again.lost) == (1, 0)
+
+
+def test_what_is_done_or_not_about_a_chunk_at_all_stays_as_it_is(redis: Any) -> None:
+    job_id = upload(tasks._store(), 1)
+    claim(job_id)
+    due = redis.zscore(JobKeys.of(job_id).inflight, "0")
+    for arguments in ({"job_id": job_id, "chunk": 0, "more": 1}, {"job_id": "none", "chunk": 9, "more": 1}, {"x": 1}):
+        run_as_celery_does(tasks.score_chunk_task, {}, arguments)
+    assert redis.zscore(JobKeys.of(job_id).inflight, "0") == due
+    assert redis.keys("*none*") == []
+
+
+def test_a_job_that_a_newer_version_began_is_left_to_it(redis: Any) -> None:
+    job_id = upload(tasks._store(), 1)
+    redis.hset(keys.job(job_id), "protocol", PROTOCOL + 1)
+    assert tasks._store().claim(job_id, 0, "task") is None
+    redis.hset(keys.job(job_id), "protocol", PROTOCOL)
+    again = claim(job_id)
+    assert (again.attempt, again.lost) == (1, 0)
+
+
+@pytest.mark.parametrize(("headers", "more"), OTHER_MESSAGES[:2])
+def test_predictions_in_a_message_of_another_version_wait_for_others(
+    redis: Any, headers: dict[str, Any], more: dict[str, Any]
+) -> None:
+    tasks._predictions().submit({"one": {"kind": "predict"}})
+    [sent] = messages(redis, Queue.INTERACTIVE)
+    run_as_celery_does(tasks.predict_task, headers, {**sent, **more})
+    found = tasks._predictions().get("one")
+    assert found is not None
+    assert found.result is None
+    [taken] = tasks._predictions().take(["one"])
+    assert (taken.attempt, taken.lost) == (1, 0)

@@ -1,6 +1,7 @@
 -- Leases a chunk to a worker.
 -- KEYS: as in common.lua. ARGV: job id, chunk, task id, delivery, lease seconds.
--- Returns {'gone'}, {'ended'}, {'done'} or {'leased'} where there is nothing to do; else {'yours', attempt, lost
+-- Returns {'gone'}, {'ended'}, {'done'} or {'leased'} where there is nothing to do; {'foreign'} if a newer version began
+-- the job, whose protocol this one does not know; else {'yours', attempt, lost
 -- leases, encoded chunk, fields of the job, 1 if the job starts with this chunk, and the results and rejects that the
 -- chunk replaces, if it corrects rows}.
 -- Atomic: of several tasks for one chunk, exactly one may score it.
@@ -14,6 +15,7 @@ local owner = task .. ' ' .. delivery
 local state = redis.call('HGET', JOB, 'state')
 if not state then return {'gone'} end
 if ended(state) then return {'ended'} end
+if tonumber(redis.call('HGET', JOB, 'protocol') or 1) > PROTOCOL then return {'foreign'} end
 if redis.call('HEXISTS', OUTPUT, chunk) == 1 then return {'done'} end
 local at = now()
 local holder = redis.call('HGET', LEASES, chunk)

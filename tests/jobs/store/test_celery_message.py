@@ -31,7 +31,7 @@ def test_a_message_equals_the_one_that_celery_makes(task: Task, arguments: dict[
     theirs = sent_by_celery(create_celery(Settings()), task, arguments)
     ours = json.loads(encode(task, arguments))
     assert body(ours) == body(theirs) == [[], json.loads(json.dumps(arguments)), body(theirs)[2]]
-    assert ours["headers"].keys() - {"sent_at"} == theirs["headers"].keys()
+    assert ours["headers"].keys() - {"sent_at", "protocol"} == theirs["headers"].keys()
     assert ours["properties"].keys() == theirs["properties"].keys()
     for name in ("lang", "task", "eta", "expires", "retries", "timelimit", "ignore_result", "parent_id"):
         assert ours["headers"][name] == theirs["headers"][name]
