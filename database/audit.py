@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Connection, Select, insert, select
 
 from database.column_types import plain_text
 from database.database import Database
@@ -51,6 +51,16 @@ class AuditFilter:
     end: datetime | None = None
 
 
+def copy_events(connection: Connection, events: Iterable[CopiedEvent]) -> None:
+    """Add entries that were noted elsewhere, within a transaction; those that are there already are left out."""
+    rows = [
+        {**_values(event.time, event.actor, event.action, event.object, "", {}), "source": event.source}
+        for event in events
+    ]
+    if rows:
+        connection.execute(dialect_insert(connection, AuditEvent).on_conflict_do_nothing(), rows)
+
+
 class AuditLog:
     """The table of the audit log."""
 
@@ -73,13 +83,10 @@ class AuditLog:
         Raises:
             DatabaseUnavailable: nothing was added.
         """
-        rows = [
-            {**_values(event.time, event.actor, event.action, event.object, "", {}), "source": event.source}
-            for event in events
-        ]
+        rows = list(events)
         if rows:
             with self._database.writing() as connection:
-                connection.execute(dialect_insert(connection, AuditEvent).on_conflict_do_nothing(), rows)
+                copy_events(connection, rows)
 
     def page(self, wanted: AuditFilter, limit: int, before: int | None = None) -> list[Event]:
         """Return up to ``limit`` entries, newest first, older than the one with the id ``before``."""

@@ -1,6 +1,6 @@
 """The journal of a folder of models: who added, chose or removed what and when, one line of JSON for each change.
 
-Lines are only appended. The recorder copies them to the audit log.
+Lines are only appended. The recorder copies them to the audit log; those of other hosts come to it through the store.
 """
 
 import getpass
@@ -58,9 +58,18 @@ def read_journal(directory: Path) -> Iterator[JournalEntry]:
     path = journal_path(directory)
     for line in path.read_bytes().splitlines() if path.exists() else ():
         with suppress(ValueError, TypeError, KeyError):
-            fields = json.loads(line)
-            time, change = datetime.fromisoformat(fields["time"]).astimezone(UTC), Change(fields["change"])
-            yield JournalEntry(**fields | {"time": time, "change": change})
+            yield parse_entry(line)
+
+
+def parse_entry(line: bytes | str) -> JournalEntry:
+    """Return the change in a line.
+
+    Raises:
+        ValueError, TypeError, KeyError: another version of Scoreline has written the line, or it is broken.
+    """
+    fields = json.loads(line)
+    time, change = datetime.fromisoformat(fields["time"]).astimezone(UTC), Change(fields["change"])
+    return JournalEntry(**fields | {"time": time, "change": change})
 
 
 def _user() -> str:

@@ -15,10 +15,12 @@ from redis.exceptions import RedisError
 from jobs.errors import DamagedBlob, NotShared, SharingRefused, StorageUnavailable, StoreFull
 from jobs.logs import configure_logging
 from jobs.models.folder import ModelFolder
+from jobs.models.journal import tell_changes
 from jobs.models.registry import ModelRegistry
 from jobs.models.sharing import ModelSharing
 from jobs.settings import get_settings
 from jobs.store.connection import connect
+from jobs.store.outbox import Outbox
 
 REFUSED, UNAVAILABLE, UNKNOWN = 3, 4, 5
 """Exit statuses; an error that was not foreseen has 1."""
@@ -42,12 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging(settings, "models")
     try:
         with connect(settings) as redis:
-            sharing = ModelSharing(
-                ModelRegistry(redis, settings),
-                ModelFolder(options.directory or settings.models_dir),
-                settings.trusted_type_names,
-            )
-            _run(sharing, options)
+            folder = ModelFolder(options.directory or settings.models_dir)
+            try:
+                _run(ModelSharing(ModelRegistry(redis, settings), folder, settings.trusted_type_names), options)
+            finally:
+                # Also of a version that cannot be shared: it was added here.
+                tell_changes(folder, Outbox(redis, settings.full_ratio))
     except NotShared as error:
         sys.stderr.write(f"{error}\n")
         return UNKNOWN

@@ -1,7 +1,11 @@
-"""The outbox in Redis: ended jobs and answered predictions, until the recorder has written them to the database."""
+"""The outbox in Redis: ended jobs, answered predictions and changes of models, until the recorder has written them.
 
-from collections.abc import Mapping, Sequence
+All but the changes, which do not happen in the store, are added by the script that does what they tell of.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -29,9 +33,17 @@ def tell(request: Mapping[str, Any], answer: Mapping[str, Any], keeps_records: b
     return orjson.dumps({**brief, "predictions": predicted})
 
 
+class EntryKind(StrEnum):
+    """What an entry tells of."""
+
+    JOB = "job"
+    PREDICTION = "prediction"
+    MODEL_CHANGE = "model_change"
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """An entry: its id in the stream, and its fields. Their ``kind`` is ``job`` or ``prediction``."""
+    """An entry: its id in the stream, and its fields, among them its ``kind``, an ``EntryKind``."""
 
     id: str
     fields: Mapping[str, str]
@@ -88,12 +100,21 @@ class Outbox:
             for raw, fields in found:
                 if size >= max_bytes:
                     break
-                entries.append(OutboxEntry(raw.decode(), {k.decode(): v.decode() for k, v in fields.items()}))
+                texts = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
+                entries.append(OutboxEntry(raw.decode(), texts))
                 size += sum(map(len, fields.values()))
             if len(found) < _READ_AT_ONCE:
                 break
             after = f"({entries[-1].id}"
         return entries
+
+    def add_model_changes(self, lines: Iterable[bytes]) -> None:
+        """Add lines of a journal of models."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            for line in lines:
+                pipe.xadd(keys.OUTBOX, {"kind": EntryKind.MODEL_CHANGE.value, "line": line})
+            pipe.expire(keys.OUTBOX, keys.OUTBOX_SECONDS)
+            pipe.execute()
 
     def remove(self, entries: Sequence[OutboxEntry], failed: int = 0) -> None:
         """Remove the oldest entries, which are recorded, and ``failed`` ones among them that cannot be."""

@@ -1,6 +1,8 @@
 """Several hosts with one store: a model that one of them adds is served by all; a fresh one needs only the address."""
 
+import getpass
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from database.audit import AuditFilter, AuditLog
+from database.database import Database
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests.stack import ROOT, Stack, running_stack, wait_until
@@ -84,6 +88,13 @@ def test_a_model_added_on_one_host_is_served_by_the_others(first: Stack, added: 
     assert (answer["prediction"], answer["model"]["version"]) == ("yes", card["version"])
     job, results = first.score((added / "data.csv").read_bytes(), model="sizes")
     assert (job["rows"]["scored"], results.count(b"\n")) == (400, 401)
+
+
+def test_what_is_done_on_a_host_without_a_recorder_reaches_the_audit_log(first: Stack, added: Path) -> None:
+    log = AuditLog(Database(f"sqlite:///{first.folder}/scoreline.db"))
+    version = (added / "models" / "sizes" / "current").read_text().strip()
+    [event] = wait_until(lambda: log.page(AuditFilter(object=f"sizes/{version}"), 10))
+    assert (event.action, event.actor) == ("model_added", f"{getpass.getuser()} on {socket.gethostname()}")
 
 
 def test_a_fresh_worker_host_needs_nothing_but_the_address(

@@ -9,7 +9,7 @@ import orjson
 from database.column_types import from_epoch, plain_text, week_of
 from database.history_writer import AnsweredRecord, Batch, EndedJob, ModelWeek
 from database.record_hash import record_hash
-from jobs.store.outbox import OutboxEntry
+from jobs.store.outbox import EntryKind, OutboxEntry
 from model.monitoring.counts import FAULT, PREDICTION, PROBABILITY, PROBABILITY_BINS, REPAIRED, SECOND_MODEL, WARNING
 
 JOBS, ROWS, REJECTED, WARNED, SINGLE = "jobs", "rows", "rejected", "warned", "single"
@@ -19,13 +19,15 @@ _NUMBERS = {"size": "bytes", "total": "rows", "scored": "scored", "rejected": "r
 
 
 def to_batch(entries: list[OutboxEntry]) -> Batch:
-    """Return the rows of entries.
+    """Return the rows of entries; changes of models are not part of the history.
 
     Raises:
-        ValueError, KeyError, TypeError: an entry is not one of the store's.
+        ValueError, KeyError, TypeError: an entry is not one of the store's, or of a newer version.
     """
-    jobs = [_ended_job(entry) for entry in entries if entry.fields["kind"] == "job"]
-    predictions = [row for entry in entries if entry.fields["kind"] == "prediction" for row in _answered(entry)]
+    if unknown := {entry.fields["kind"] for entry in entries} - set(EntryKind):
+        raise ValueError(f"entries of the kinds {sorted(unknown)}")
+    jobs = [_ended_job(entry) for entry in entries if entry.fields["kind"] == EntryKind.JOB]
+    predictions = [row for entry in entries if entry.fields["kind"] == EntryKind.PREDICTION for row in _answered(entry)]
     return Batch(jobs, predictions)
 
 

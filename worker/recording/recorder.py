@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from database.audit import copy_events
 from database.database import Database
 from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatabase
 from database.history_writer import write_history
@@ -24,7 +25,7 @@ from jobs.store.server_check import refuse_unsuitable_store
 from model.catalog import Catalog
 from worker.recording.entries import to_batch
 from worker.recording.live_figures import live_metrics, refresh_weeks
-from worker.recording.model_changes import ModelChanges
+from worker.recording.model_changes import ModelChanges, told_changes
 from worker.recording.retention import delete_expired
 from worker.recording.upgrade import upgrade
 
@@ -118,10 +119,11 @@ class Recorder:
         return 0
 
     def _write_batch(self, entries: list[OutboxEntry]) -> None:
-        batch = to_batch(entries)
+        batch, changes = to_batch(entries), list(told_changes(entries))
         with self._database.writing() as connection:
             began = time.monotonic()
             write_history(connection, batch)
+            copy_events(connection, changes)
         self._size.adapt(time.monotonic() - began)
 
     def _note_outage(self, error: Exception) -> None:

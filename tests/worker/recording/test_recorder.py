@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import func, select, text
 
+from database.audit import AuditFilter, AuditLog
 from database.column_types import week_of
 from database.database import Database
 from database.record_hash import record_hash
@@ -22,6 +23,7 @@ from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.connection import connect
 from jobs.store.outbox import Outbox
+from model.journal import Change, journal_path, note_change
 from tests.postgresql import PostgreSQL
 from tests.stack import wait_until
 from worker.recording.recorder import BatchSize, Recorder
@@ -257,3 +259,21 @@ def test_a_recorder_that_is_killed_again_and_again_loses_and_doubles_nothing(
         process.wait()
         redis.delete(keys.RECORDER)
     assert count(database, JobEntry) == weekly(database)["jobs"] == total
+
+
+def test_changes_of_models_on_other_hosts_are_in_the_audit_log_once(
+    recorder: Recorder, outbox: Outbox, database: Database, tmp_path: Path
+) -> None:
+    note_change(tmp_path, Change.ADDED, "sizes", "1")
+    lines = journal_path(tmp_path).read_bytes().splitlines()
+    outbox.add_model_changes([*lines, *lines, b"{half", b"\xff"])
+    assert recorder.run_round() == 4
+    [event] = AuditLog(database).page(AuditFilter(), 10)
+    assert (event.action, event.object) == ("model_added", "sizes/1")
+    assert (outbox.stats().recorded, outbox.stats().failed) == (2, 2)
+
+
+def test_an_entry_of_a_newer_version_is_counted_as_failed(recorder: Recorder, outbox: Outbox, redis: Any) -> None:
+    redis.xadd(keys.OUTBOX, {"kind": "weather"})
+    assert recorder.run_round() == 1
+    assert outbox.stats().failed == 1
