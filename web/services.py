@@ -9,6 +9,7 @@ from database.database import Database
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
+from jobs.store.load_failures import LoadFailures
 from jobs.store.outbox import Outbox
 from jobs.store.prediction_store import PredictionStore
 from jobs.store.task_sender import TaskSender
@@ -35,6 +36,7 @@ class Services:
     sender: TaskSender
     notifications: JobNotifications
     stored_predictions: PredictionStore
+    load_failures: LoadFailures
     predictions: PredictionClient
     request_metrics: RequestMetrics
     service_metrics: ServiceMetrics
@@ -57,6 +59,7 @@ def create_services(settings: Settings) -> Services:
         sender=TaskSender(redis, settings),
         notifications=JobNotifications(redis, limits.waiting),
         stored_predictions=stored,
+        load_failures=LoadFailures(redis),
         predictions=PredictionClient(stored, settings.store_timeout_seconds, limits.predictions),
         request_metrics=RequestMetrics(settings.counters_dir),
         service_metrics=ServiceMetrics(redis, settings.full_ratio),

@@ -21,9 +21,12 @@ from jobs.models.watcher import keep_models_in_sync
 from jobs.settings import get_settings
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
+from jobs.store.load_failures import LoadFailures
 from jobs.store.server_check import refuse_unsuitable_store
 from jobs.store.storage_check import refuse_unsuitable_storage
+from model.catalog import Catalog
 from worker.celery_app import app
+from worker.load_reports import LoadReports
 from worker.models import import_explainers, prepare, share
 
 # Pages and single predictions have priority: on a busy machine, bulk scoring yields.
@@ -81,15 +84,21 @@ def _propagate_celery_logs(**_: object) -> None:
 
 
 def _keep_beating(queue: Queue, processes: int) -> None:
-    stop = threading.Event()
+    stop, settings = threading.Event(), get_settings()
+    redis, node = connect(settings, patient=True), Node.of_this_process(processes)
+    reports, catalog = LoadReports(LoadFailures(redis), node), Catalog(settings.models_dir, settings.default_model)
 
     def run() -> None:
-        heartbeat = Heartbeat(connect(get_settings(), patient=True), queue.value, Node.of_this_process(processes))
-        heartbeat.keep_beating(stop)
+        reports.check(catalog)
+        Heartbeat(redis, queue.value, node).keep_beating(stop)
+
+    def synchronise() -> None:
+        share()
+        reports.check(catalog)
 
     def begin(**_: object) -> None:
         threading.Thread(target=run, name="heartbeat", daemon=True).start()
-        keep_models_in_sync(get_settings(), stop, share)
+        keep_models_in_sync(settings, stop, synchronise)
 
     worker_ready.connect(begin, weak=False)
     worker_shutting_down.connect(lambda **_: stop.set(), weak=False)

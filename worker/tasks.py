@@ -1,12 +1,11 @@
 """The Celery tasks. Each asks the store first and does nothing if the work is done."""
 
-import os
-import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
@@ -24,21 +23,24 @@ from jobs.settings import get_settings
 from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.connection import connect
 from jobs.store.conversion_store import ConversionLost
-from jobs.store.heartbeat import Node
 from jobs.store.job_store import JobStore
-from jobs.store.prediction_store import PredictionStore
+from jobs.store.load_failures import LoadFailures
+from jobs.store.prediction_store import PredictionStore, WaitingPrediction
 from jobs.store.task_sender import TaskSender
 from model.errors import BrokenModel, ScoringFailed, UnknownModel
 from worker.celery_app import app
 from worker.conversion import Conversion, problem_of
+from worker.load_reports import LoadReports, worker_of_child
 from worker.models import card, scorer
 from worker.sandbox import MAX_LOSSES, SUSPICIOUS_LOSSES
 from worker.scoring.corrections import merge
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import reject_chunk, score_chunk
-from worker.scoring.single import answer_all
+from worker.scoring.single import BROKEN_MODEL, Answer, answer_all
 
 log = structlog.stdlib.get_logger(__name__)
+
+Loaded = TypeVar("Loaded")
 
 # Fraction of an attempt's time limit for sandboxed work, so that it ends before Celery kills the process.
 _SANDBOX_TIME_RATIO = 0.9
@@ -72,13 +74,18 @@ def _sender() -> TaskSender:
     return TaskSender(_redis(), get_settings())
 
 
+@cache
+def _reports_of_loads() -> LoadReports:
+    return LoadReports(LoadFailures(_redis()), worker_of_child())
+
+
 @worker_process_init.connect
 def _drop_inherited_clients(**_: Any) -> None:
     """Let a new process connect anew, rather than use a client of the main process.
 
     A thread of the main process may have held the client's lock at the fork. Here, nothing would ever release it.
     """
-    for made in (_redis, _store, _predictions, _sender):
+    for made in (_redis, _store, _predictions, _sender, _reports_of_loads):
         made.cache_clear()
 
 
@@ -98,7 +105,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     except (UnknownModel, BrokenModel) as error:
         log.exception("model cannot be loaded", **_log_context(message, claimed))
         reason = " ".join(str(error).split())[:_MAX_REASON]
-        _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
+        _store().cannot_load(message.job_id, message.chunk, claimed.owner, worker_of_child(), reason)
     except OSError:
         raise  # the system lacks resources, which is not the chunk's fault; it is sent again when its lease ends
     except Exception as error:
@@ -143,12 +150,6 @@ def _record(message: ScoreChunk, claimed: ClaimedChunk, scored: ScoredChunk) -> 
         _sender().score_chunks(message.job_id, sent)
 
 
-def _worker() -> Node:
-    """Return the worker that this process belongs to."""
-    # A task runs in a child of the worker.
-    return Node(socket.gethostname(), os.getppid(), 1)
-
-
 def _log_context(message: ScoreChunk, claimed: ClaimedChunk) -> dict[str, Any]:
     """Return the log context of a chunk."""
     return {"job_id": message.job_id, "chunk": message.chunk, "attempt": claimed.attempt}
@@ -188,11 +189,22 @@ def _score(claimed: ClaimedChunk) -> ScoredChunk:
     if attempt > settings.max_attempts:
         rejected = reject_chunk(claimed.chunk, layout)
         return merge(claimed.replaced, rejected, layout) if claimed.replaced else rejected
-    models = [scorer(name, version) for name, version in claimed.models]
+    models = [_loaded(scorer, name, version) for name, version in claimed.models]
     is_suspicious = attempt > 2 or claimed.lost >= SUSPICIOUS_LOSSES
     seconds = settings.task_seconds * _SANDBOX_TIME_RATIO if is_suspicious else None
     scored = score_chunk(claimed.chunk, layout, models, claimed.threshold, attempt > 1, seconds)
     return merge(claimed.replaced, scored, layout, models) if claimed.replaced else scored
+
+
+def _loaded(load: Callable[[str, str], Loaded], name: str, version: str) -> Loaded:
+    """Return a version, or the card of one; tell others whether it can be loaded here."""
+    try:
+        loaded = load(name, version)
+    except (UnknownModel, BrokenModel) as error:
+        _reports_of_loads().failed(name, version, str(error))
+        raise
+    _reports_of_loads().succeeded(name, version)
+    return loaded
 
 
 @app.task(name=Task.CONVERT.value, bind=True, reject_on_worker_lost=False)
@@ -210,11 +222,11 @@ def convert_task(self: CeleryTask, **arguments: Any) -> None:
         with _lease_renewed(message, claimed.owner):
             if claimed.lost:
                 _store().check_memory()  # before the file is read once more
-            cards = [card(name, version) for name, version in job.models]
+            cards = [_loaded(card, name, version) for name, version in job.models]
             Conversion(_store(), _sender(), get_settings(), job, claimed.owner).run(claimed.chunk.rows, cards)
     except (UnknownModel, BrokenModel) as error:
         reason = " ".join(str(error).split())[:_MAX_REASON]
-        _store().cannot_load(message.job_id, message.chunk, claimed.owner, _worker(), reason)
+        _store().cannot_load(message.job_id, message.chunk, claimed.owner, worker_of_child(), reason)
     except UploadRefused as refused:
         log.info("file refused", job_id=job.id, code=refused.code)
         _store().fail(job.id, refused.detail, problem_of(refused))
@@ -286,7 +298,22 @@ def predict_task(self: CeleryTask, **arguments: Any) -> None:
     if waiting:
         settings = get_settings()
         seconds = settings.prediction_timeout_seconds * _SANDBOX_TIME_RATIO
-        _predictions().finish(answer_all(waiting, settings.max_attempts, seconds))
+        began = time.monotonic()
+        answers = answer_all(waiting, settings.max_attempts, seconds)
+        _predictions().finish(answers, time.monotonic() - began)
+        _report_loads(answers)
+
+
+def _report_loads(answers: Sequence[tuple[WaitingPrediction, Answer]]) -> None:
+    """Tell others which versions could be loaded here, and which not."""
+    for waiting, answer in answers:
+        name, version = str(waiting.request.get("model")), str(waiting.request.get("version"))
+        errors = [item["error"] for item in answer.get("items", ()) if "error" in item]
+        reason = next((error["detail"] for error in errors if error.get("code") == BROKEN_MODEL), None)
+        if reason is not None:
+            _reports_of_loads().failed(name, version, reason)
+        elif not errors and "items" in answer:
+            _reports_of_loads().succeeded(name, version)
 
 
 @task_failure.connect

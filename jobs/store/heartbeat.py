@@ -52,16 +52,16 @@ class Heartbeat:
     def __init__(self, redis: Redis, role: str, node: Node) -> None:
         self.node = str(node)
         self._redis = redis
-        self._key = keys.alive(role)
+        self._keys = [keys.alive(role), keys.unloadable(node.name)]
         self._beat = register_script(redis, "beat")
 
     def beat(self) -> None:
         """Report the node as alive for the next ``ALIVE_SECONDS``."""
-        self._beat(keys=[self._key], args=[self.node, keys.ALIVE_SECONDS])
+        self._beat(keys=self._keys, args=[self.node, keys.ALIVE_SECONDS])
 
     def end(self) -> None:
         """Report the node as gone."""
-        self._redis.zrem(self._key, self.node)
+        self._redis.zrem(self._keys[0], self.node)
 
     def keep_beating(self, stop: threading.Event) -> None:
         """Beat until ``stop`` is set. Beats fail silently while the store is away."""

@@ -20,6 +20,8 @@ UNFINISHED = (
 CHANGES = f"{PREFIX}changes:"  # prefix of a channel per job, on which each change is told
 PREDICTIONS = f"{PREFIX}predictions"  # sorted set: ids of unanswered predictions by the time to send them again
 TOTALS = f"{PREFIX}totals"  # hash: totals since the service was first used; 90 days from its last use
+MODEL_TOTALS = f"{TOTALS}:models"  # hash: the same by version of a model; likewise
+COUNTED = f"{TOTALS}:counted"  # sorted set: these versions, by when they were last used; likewise
 MODELS = f"{PREFIX}models"  # hash: the last change, the default model, models there are and were; stays
 BLOBS = f"{PREFIX}blobs"  # sorted set: the keys of all blobs; lives as long as these
 STORAGE = f"{PREFIX}storage"  # string: name of the mark in the object store; STORAGE_SECONDS, renewed at each start
@@ -147,6 +149,11 @@ def model(name: str) -> str:
 def blob(key: str) -> str:
     """Return the key of a blob's string; it lives until the blob is deleted."""
     return f"{PREFIX}blob:{key}"
+
+
+def unloadable(node: str) -> str:
+    """Return the key of a hash of the versions that a worker cannot load, with the reasons; as long as it is alive."""
+    return f"{PREFIX}unloadable:{node}"
 
 
 def alive(role: str) -> str:

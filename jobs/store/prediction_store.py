@@ -120,8 +120,12 @@ class PredictionStore:
         indexes = self._scripts["release"](keys=list(map(keys.prediction, ids)), args=[int(failed)])
         return [ids[index] for index in indexes]
 
-    def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]]) -> None:
-        """Store answers and put them on the lists of the web processes that wait; one round trip per list."""
+    def finish(self, answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]], seconds: float = 0) -> None:
+        """Store answers and put them on the lists of the web processes that wait; one round trip per list.
+
+        ``seconds`` is how long a worker has taken for all of them.
+        """
+        milliseconds = 1000 * seconds / max(1, sum(_records(waiting.request) for waiting, _ in answers))
         for reply_to in {waiting.reply_to for waiting, _ in answers}:
             group = [(waiting, answer) for waiting, answer in answers if waiting.reply_to == reply_to]
             results = {waiting.id: answer for waiting, answer in group}
@@ -135,7 +139,8 @@ class PredictionStore:
             lifetime = keys.REPLY_SECONDS if reply_to else 0
             together = orjson.dumps(results) if reply_to else b""
             failed = sum(map(_count_failures, results.values()))
-            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *stored])
+            counts = _count_by_model(group, milliseconds)
+            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *stored, *counts])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """Return the prediction, or None if it is unknown or expired."""
@@ -163,6 +168,30 @@ class PredictionStore:
         """Return the ids of unanswered requests to send again."""
         arguments: list[str | float] = [keys.prediction(""), MAX_RESEND_SECONDS, _GRACE_SECONDS]
         return [raw.decode() for raw in self._scripts["overdue"](keys=[keys.PREDICTIONS, keys.TOTALS], args=arguments)]
+
+
+def _records(request: Mapping[str, Any]) -> int:
+    """Return the number of records that a request has a version predict; 0 for previews."""
+    records = request.get("records") if request.get("kind") == "predict" else None
+    return len(records) if isinstance(records, Sequence) else 0
+
+
+def _count_by_model(
+    answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]], milliseconds: float
+) -> list[str | int]:
+    """Return name, records answered, records failed and milliseconds of each version, one after the other."""
+    counts: dict[str, list[int]] = {}
+    for waiting, answer in answers:
+        if records := _records(waiting.request):
+            failed = _count_failures(answer)
+            counted = counts.setdefault(f"{waiting.request.get('model')}@{waiting.request.get('version')}", [0, 0])
+            counted[0] += records - failed
+            counted[1] += failed
+    return [
+        item
+        for name, (answered, failed) in counts.items()
+        for item in (name, answered, failed, round(milliseconds * (answered + failed)))
+    ]
 
 
 def _count_failures(answer: Mapping[str, Any]) -> int:

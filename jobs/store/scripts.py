@@ -16,6 +16,9 @@ SHORTEST_BUCKET_MS = 10
 BUCKETS = 21
 """Histograms of durations have this many buckets, each twice as wide as the one before, and one for what is longer."""
 
+MAX_COUNTED = 100
+"""Versions of models whose totals are kept: those that were used last."""
+
 MAX_RESEND_SECONDS = 60
 """Upper bound of the doubling interval after which an unclaimed chunk or request is sent again."""
 
@@ -29,6 +32,7 @@ _CONSTANTS = f"""\
 local BULK_QUEUE, LOST = '{keys.queue(Queue.BULK)}', '{LOST}'
 local CHANGES = '{keys.CHANGES}'
 local OUTBOX, OUTBOX_ENTRIES, OUTBOX_SECONDS = '{keys.OUTBOX}', {MAX_OUTBOX_ENTRIES}, {keys.OUTBOX_SECONDS}
+local MODEL_TOTALS, COUNTED, MAX_COUNTED = '{keys.MODEL_TOTALS}', '{keys.COUNTED}', {MAX_COUNTED}
 local SHORTEST_BUCKET_MS, BUCKETS, PROTOCOL = {SHORTEST_BUCKET_MS}, {BUCKETS}, {PROTOCOL}
 """
 _FOLDER = Path(__file__).parent / "lua"

@@ -26,12 +26,16 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStats:
-    """Current numbers (``now``), totals since the service was first used, and live workers by role."""
+    """Current numbers (``now``), totals since the service was first used, and live workers by role.
+
+    ``models`` are totals by name and version of a model, of the versions that were used last.
+    """
 
     now: Mapping[str, float]
     totals: Mapping[str, int]
     queued: Mapping[str, int]
     workers: Mapping[str, list[Node]]
+    models: Mapping[tuple[str, str], Mapping[str, int]]
     memory: Mapping[str, Any]
 
     def total(self, name: str) -> int:
@@ -63,5 +67,16 @@ def read_service_stats(redis: Redis) -> ServiceStats:
         totals={n.removeprefix("total:"): int(value) for n, value in numbers.items() if n.startswith("total:")},
         queued={queue: int(numbers[key]) for queue, key in queues.items()},
         workers={role: living(redis, role) for role in ROLES},
+        models=_model_totals(redis),
         memory=memory,
     )
+
+
+def _model_totals(redis: Redis) -> dict[tuple[str, str], dict[str, int]]:
+    stored: Any = redis.hgetall(keys.MODEL_TOTALS)
+    totals: dict[tuple[str, str], dict[str, int]] = {}
+    for raw, number in stored.items():
+        named, _, total = raw.decode().rpartition(" ")
+        name, _, version = named.rpartition("@")
+        totals.setdefault((name, version), {})[total] = int(number)
+    return totals

@@ -69,14 +69,28 @@ def test_a_jobs_rows_are_in_the_totals_once_it_has_ended(service: Stack) -> None
     assert grown("scoreline_rows_total", outcome="scored") == job["rows"]["scored"] == 50
     assert grown("scoreline_rows_total", outcome="rejected") == job["rows"]["rejected"] == 1
     assert grown("scoreline_jobs_accepted_total") == grown("scoreline_jobs_ended_total", state="succeeded") == 1
+    labels = {"model": job["model"]["name"], "version": job["model"]["version"]}
+    assert grown("scoreline_model_rows_total", outcome="scored", **labels) == 50
+    assert grown("scoreline_model_rows_total", outcome="rejected", **labels) == 1
+    assert grown("scoreline_model_chunk_seconds_count", **labels) == 1
+    assert grown("scoreline_model_chunk_seconds_sum", **labels) > 0
     assert grown("scoreline_chunk_seconds_count") == grown("scoreline_job_seconds_count") == 1
     assert grown("scoreline_http_request_seconds_count", route="/api/v1/jobs", method="POST", status="200") == 1
 
 
 def test_a_prediction_is_counted(service: Stack) -> None:
-    before = value(scraped(service), "scoreline_predictions_answered_total") or 0
-    service.request("POST", "/api/v1/predictions", json={"record": RECORD}).raise_for_status()
-    assert value(scraped(service), "scoreline_predictions_answered_total") == before + 1
+    asked = {"json": {"record": RECORD}}
+    model = service.request("POST", "/api/v1/predictions", **asked).raise_for_status().json()["model"]
+    labels = {"model": model["name"], "version": model["version"]}
+    before = scraped(service)
+    service.request("POST", "/api/v1/predictions", **asked).raise_for_status()
+    after = scraped(service)
+    for name, more in (
+        ("scoreline_predictions_answered_total", {}),
+        ("scoreline_model_predictions_total", {"outcome": "answered", **labels}),
+        ("scoreline_model_prediction_seconds_count", labels),
+    ):
+        assert value(after, name, **more) == (value(before, name, **more) or 0) + 1
 
 
 def test_workers_and_the_stores_memory_are_seen(service: Stack) -> None:

@@ -21,14 +21,18 @@ from jobs.state import JobState
 from jobs.store import keys
 from jobs.store.chunks import ClaimedChunk, ScoredChunk
 from jobs.store.connection import connect
+from jobs.store.heartbeat import Heartbeat
 from jobs.store.job_store import JobStore
 from jobs.store.keys import JobKeys
-from jobs.store.prediction_store import PredictionStore
+from jobs.store.load_failures import LoadFailures
+from jobs.store.prediction_store import PredictionStore, WaitingPrediction
 from jobs.store.task_sender import TaskSender
 from jobs.version import PROTOCOL
+from model.errors import BrokenModel
 from tests.jobs.store.test_job_store import upload
 from tests.stack import wait_until
 from worker import tasks
+from worker.load_reports import LoadReports, worker_of_child
 from worker.sandbox import run_isolated
 
 SEGFAULT, KILL = "Worker exited prematurely: signal 11 (SIGSEGV)", "Worker exited prematurely: signal 9 (SIGKILL)"
@@ -277,3 +281,29 @@ def test_predictions_in_a_message_of_another_version_wait_for_others(
     assert found.result is None
     [taken] = tasks._predictions().take(["one"])
     assert (taken.attempt, taken.lost) == (1, 0)
+
+
+def test_a_version_that_cannot_be_loaded_is_told_and_once_it_can_be_no_more(
+    redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = LoadFailures(redis)
+    reports = LoadReports(failures, worker_of_child())
+    monkeypatch.setattr(tasks, "_reports_of_loads", lambda: reports)
+    Heartbeat(redis, Queue.BULK.value, worker_of_child()).beat()
+    job_id = upload(tasks._store(), 1)
+
+    def broken(name: str, version: str) -> Any:
+        raise BrokenModel("made by a scikit-learn that is not installed")
+
+    monkeypatch.setattr(tasks, "scorer", broken)
+    run_as_celery_does(tasks.score_chunk_task, {}, {"job_id": job_id, "chunk": 0})
+    [failure] = failures.all()
+    assert (failure.model, failure.version, failure.reason) == (
+        "income", "1", "made by a scikit-learn that is not installed",
+    )  # fmt: skip
+    request = {"kind": "predict", "model": "income", "version": "1", "records": [{}]}
+    tasks._report_loads([(WaitingPrediction("one", 1, request), {"items": [{"prediction": "yes"}]})])
+    assert failures.all() == []
+    tasks._report_loads([(WaitingPrediction("one", 1, request), {"items": [{"error": {
+        "code": "broken_model", "detail": "damaged"}}]})])  # fmt: skip
+    assert [failure.reason for failure in failures.all()] == ["damaged"]

@@ -44,11 +44,13 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Checks that Redis and a worker of each queue answer, and that the default model can be loaded.
 
-    A database that cannot be written to is told of in `history`, and does not make the service unready.
+    A database that cannot be written to is told of in `history`, and versions that a host cannot load in `models`.
+    Neither makes the service unready.
     """
     missing, broken, ailing = missing_parts(), _broken_default(), _ailing_history()
     status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-    document = Readiness(ready=not missing, missing=missing, **_given(broken=broken, history=ailing))
+    given = _given(broken=broken, history=ailing)
+    document = Readiness(ready=not missing, missing=missing, models=_unloadable(), **given)
     response = json_response(document, status)
     if missing:
         response.headers["Retry-After"] = "1"
@@ -91,6 +93,16 @@ def _ailing_history() -> str | None:
         return outbox.stats().fault
     except RedisError:
         return None
+
+
+def _unloadable() -> list[str] | None:
+    """Return which versions cannot be loaded on which hosts, and why; None if all can, or the store does not answer."""
+    try:
+        failures = services().load_failures.all()
+    except RedisError:
+        return None
+    lines = [f"{one.model} {one.version} on {one.host} ({one.role}): {one.reason}" for one in failures]
+    return lines or None
 
 
 def _given(**members: str | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Endpoints for models."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -8,13 +9,14 @@ from flask import Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from jobs.store.load_failures import LoadFailure
 from model.card import Card, sample_csv
 from model.catalog import Version
 from model.errors import BrokenModel, UnknownModel
 from web.api.openapi import answer, csv_answer, operation_name, parameters, parse, problems
 from web.api.request_schemas import ModelPath
 from web.api.schemas import BrokenModelDocument, ModelDocument, ModelList, ModelQuery
-from web.api.service_schemas import VersionDocument, VersionList
+from web.api.service_schemas import LoadFailureDocument, VersionDocument, VersionList
 from web.problems import Problem
 from web.responses import json_response
 from web.services import services
@@ -52,8 +54,9 @@ def get_model(path: ModelPath) -> Response:
     responses={200: answer(VersionList, "all versions"), **problems(404)},
 )
 def list_versions(path: ModelPath) -> Response:
-    """All versions of a model, newest first; a broken one is listed with the reason."""
-    versions = [_version_document(path.name, version) for version in found_versions(path.name)]
+    """All versions of a model, newest first; with the reason if one is broken, or cannot be loaded on some host."""
+    failures = services().load_failures.of_model(path.name)
+    versions = [_version_document(path.name, version, failures) for version in found_versions(path.name)]
     return json_response(VersionList(name=path.name, versions=versions))
 
 
@@ -122,11 +125,16 @@ def _listed(name: str) -> ModelDocument | BrokenModelDocument:
         return BrokenModelDocument(name=name, broken=str(error), default=name == services().catalog.default)
 
 
-def _version_document(name: str, version: Version) -> VersionDocument:
+def _version_document(name: str, version: Version, failures: Sequence[LoadFailure]) -> VersionDocument:
     return VersionDocument(
         version=version.version,
         trained_at=version.card.trained_at if version.card else None,
         current=version.current,
         broken=version.broken,
+        cannot_be_loaded=[
+            LoadFailureDocument(host=failure.host, role=failure.role, reason=failure.reason)
+            for failure in failures
+            if failure.version == version.version
+        ],
         links={"self": url_for("models.get_model", name=name, version=version.version)},
     )

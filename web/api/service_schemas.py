@@ -22,13 +22,25 @@ class ErrorList(Described):
     errors: list[ErrorDocument]
 
 
+class LoadFailureDocument(Described):
+    """A host on which workers of a queue (``role``) cannot load a version, and the reason."""
+
+    host: str
+    role: str
+    reason: str
+
+
 class VersionDocument(Described):
-    """A version of a model; ``broken`` is the reason if it cannot be used."""
+    """A version of a model; ``broken`` is the reason if it cannot be used.
+
+    ``cannot_be_loaded``: where workers cannot load it just now.
+    """
 
     version: str
     trained_at: str | None
     current: bool
     broken: str | None
+    cannot_be_loaded: list[LoadFailureDocument]
     links: dict[str, str]
 
 
@@ -48,10 +60,12 @@ class Health(Described):
 class Readiness(Described):
     """Whether all parts of the service answer, and which do not; ``broken``: why the default model cannot be used.
 
-    ``history``: why nothing is added to the history just now. Scoring goes on without it.
+    ``history``: why nothing is added to the history just now. Scoring goes on without it. ``models``: which versions of
+    models cannot be loaded on which hosts, and why. Others score with them.
     """
 
     ready: bool
     missing: list[str]
     broken: str | None = None
     history: str | None = None
+    models: list[str] | None = None

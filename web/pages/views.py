@@ -249,6 +249,7 @@ def _card_section(card: Card) -> dict[str, Any]:
         "evaluation": evaluation(card),
         "importance_metric": model_card.importance_metric(card),
         "versions": services().catalog.versions(card.name),
+        "load_failures": services().load_failures.of_model(card.name),
         "live": _live_performance(card),
     }
 
@@ -279,7 +280,13 @@ def _broken_page(error: BrokenModel) -> Response:
     versions = catalog.versions(name)
     title = next((version.card.title for version in versions if version.card), name)
     page = render_template(
-        "broken.html", problem=problem, name=name, title=title, versions=versions, other_models=_other_models(name)
+        "broken.html",
+        problem=problem,
+        name=name,
+        title=title,
+        versions=versions,
+        load_failures=services().load_failures.of_model(name),
+        other_models=_other_models(name),
     )
     return make_response(page, problem.status, problem.headers)
 

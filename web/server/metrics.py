@@ -21,7 +21,9 @@ from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability
 from jobs.state import JobState
+from jobs.store.load_failures import LoadFailures
 from jobs.store.service_stats import BUCKET_SECONDS, ServiceStats, read_service_stats
+from web.server.model_metrics import model_metrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -114,15 +116,15 @@ class ServiceMetrics:
     """The state of the service in the store; while the store is away, only that."""
 
     def __init__(self, redis: Redis, full_ratio: float) -> None:
-        self._redis, self._full_ratio = redis, full_ratio
+        self._redis, self._full_ratio, self._failures = redis, full_ratio, LoadFailures(redis)
 
     def collect(self) -> Iterator[Metric]:
         """Read the store on each call."""
         try:
-            stats = read_service_stats(self._redis)
+            stats, failures = read_service_stats(self._redis), self._failures.all()
             redis_availability.record_success()
         except RedisError as error:
-            stats = None
+            stats, failures = None, []
             redis_availability.record_failure(error)
         yield GaugeMetricFamily("scoreline_store_up", "Whether the store answers.", value=float(stats is not None))
         if stats:
@@ -130,6 +132,7 @@ class ServiceMetrics:
             yield from _totals(stats)
             yield from _times(stats)
             yield from _store(stats.memory, self._full_ratio)
+            yield from model_metrics(stats, failures)
 
 
 def _now(stats: ServiceStats) -> Iterator[Metric]:

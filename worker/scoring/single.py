@@ -32,6 +32,8 @@ from worker.scoring.score_chunk import score_chunk
 log = structlog.stdlib.get_logger(__name__)
 
 Answer = dict[str, Any]
+BROKEN_MODEL = "broken_model"
+"""Code of the error of a record whose model cannot be loaded here."""
 _FAILED = {"code": FaultCode.SCORING_FAILED.value, "detail": "the model could not score this record"}
 _NO_ANSWER = {**_FAILED, "detail": f"{_FAILED['detail']}: {NO_ANSWER}"}
 _DECIMALS = 6
@@ -134,7 +136,7 @@ def _predict_one(record: Mapping[str, Any], request: Mapping[str, Any], explaine
         log.warning("record not scored", model=request["model"], exc_info=error)
         return {"error": {**_FAILED, "detail": f"{_FAILED['detail']}: {error.reason}"}}
     except ModelError as error:
-        return {"error": {"code": "broken_model", "detail": str(error)}}
+        return {"error": {"code": BROKEN_MODEL, "detail": str(error)}}
 
 
 def _predict(records: Sequence[Mapping[str, Any]], request: Mapping[str, Any], explained: bool = True) -> list[Answer]:

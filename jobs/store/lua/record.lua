@@ -48,7 +48,17 @@ count(TOTALS, 'chunks:recorded')
 for position, name in ipairs({'scored', 'rejected', 'scoring_failed', 'warned'}) do
     if ARGV[4 + position] ~= '0' then count(TOTALS, 'rows:' .. name, ARGV[4 + position]) end
 end
-if claimed then count_time(TOTALS, 'chunk', at - tonumber(claimed)) end
+local seconds = claimed and at - tonumber(claimed) or 0
+if claimed then count_time(TOTALS, 'chunk', seconds) end
+local models = redis.call('HMGET', JOB, 'model', 'version', 'compared')
+local versions = {(models[1] or '') .. '@' .. (models[2] or '')}
+if models[3] and models[3] ~= '' and models[3] ~= versions[1] then versions[2] = models[3] end
+for _, version in ipairs(versions) do
+    count_model(version, {
+        'scored', tonumber(ARGV[5]), 'rejected', tonumber(ARGV[6]),
+        'chunks', 1, 'chunk_milliseconds', math.floor(math.max(0, seconds) * 1000),
+    })
+end
 local ending = finish_if_complete(id, at)
 if ending then return {'recorded', {}, ending} end
 publish_change(id, at)

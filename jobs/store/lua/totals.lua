@@ -1,6 +1,8 @@
 -- Prepended to scripts that count. Totals of the service are incremented by the script that does what they count, so
 -- that no crash can come between the two. scripts.py defines SHORTEST_BUCKET_MS and BUCKETS.
 local TOTALS_SECONDS = 90 * 86400
+local MODEL_COUNTS =
+    {'scored', 'rejected', 'chunks', 'chunk_milliseconds', 'answered', 'failed', 'prediction_milliseconds'}
 
 local function count(totals, field, by)
     redis.call('HINCRBY', totals, field, by or 1)
@@ -17,4 +19,23 @@ local function count_time(totals, name, seconds)
     end
     count(totals, name .. ':bucket:' .. bucket)
     count(totals, name .. ':milliseconds', milliseconds)
+end
+
+-- Adds to the totals of a version ("<model>@<version>"), given as names and numbers in turn. How many versions have totals
+-- is bounded: those that were used last.
+local function count_model(version, totals)
+    for position = 1, #totals, 2 do
+        if totals[position + 1] ~= 0 then
+            redis.call('HINCRBY', MODEL_TOTALS, version .. ' ' .. totals[position], totals[position + 1])
+        end
+    end
+    local at = tonumber(redis.call('TIME')[1])
+    -- Noted once a minute only, as the lifetime is renewed now and then.
+    if tonumber(redis.call('ZSCORE', COUNTED, version) or 0) > at - 60 then return end
+    redis.call('ZADD', COUNTED, at, version)
+    if redis.call('ZCARD', COUNTED) > MAX_COUNTED then
+        local oldest = redis.call('ZPOPMIN', COUNTED)[1]
+        for _, name in ipairs(MODEL_COUNTS) do redis.call('HDEL', MODEL_TOTALS, oldest .. ' ' .. name) end
+    end
+    for _, key in ipairs({MODEL_TOTALS, COUNTED}) do redis.call('EXPIRE', key, TOTALS_SECONDS) end
 end

@@ -11,6 +11,7 @@ from jobs.store.chunks import NewJob, ScoredChunk
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import PredictionStore, new_id
+from jobs.store.scripts import MAX_COUNTED
 from jobs.store.service_stats import BUCKET_SECONDS, ServiceStats, read_service_stats
 from tests.stack import wait_until
 
@@ -143,3 +144,48 @@ def test_totals_live_on_as_long_as_they_are_used(store: JobStore) -> None:
     store.redis.expire(keys.TOTALS, 60)
     upload(store, 1)
     assert store.redis.ttl(keys.TOTALS) > 30 * 86400
+
+
+def test_what_versions_of_models_did_is_counted_for_each(store: JobStore, settings: Settings) -> None:
+    compared = replace(NEW, id=new_id(), compared=("other", "7"))
+    store.begin(compared)
+    store.append(compared.id, 0, InputChunk(1, 1, b"1,2\n"))
+    store.claim(compared.id, 0, "task")
+    for _ in range(2):
+        store.record(compared.id, 0, SCORED)
+    predictions = PredictionStore(store.redis, settings)
+    requests = {
+        "one": {"kind": "predict", "model": "income", "version": "1", "records": [{}]},
+        "two": {"kind": "predict", "model": "other", "version": "7", "records": [{}, {}, {}]},
+        "look": {"kind": "preview", "model": "other", "version": "8"},
+    }
+    predictions.submit(requests)
+    failed = {"error": {"code": "scoring_failed"}}
+    answers = [{"items": [{"prediction": 1}]}, {"items": [failed, {"prediction": 1}, {"prediction": 2}]}, {}]
+    waiting = predictions.waiting(Predict(tuple(requests), tuple(requests.values())))
+    predictions.finish(list(zip(waiting, answers, strict=True)), seconds=0.8)
+    found = {version: dict(counts) for version, counts in stats(store).models.items()}
+    assert set(found) == {("income", "1"), ("other", "7")}
+    for counts in found.values():
+        counts.pop("chunk_milliseconds", None)
+    assert found["income", "1"] == {
+        "scored": 3, "rejected": 2, "chunks": 1, "answered": 1, "prediction_milliseconds": 200,
+    }  # fmt: skip
+    assert found["other", "7"] == {
+        "scored": 3, "rejected": 2, "chunks": 1, "answered": 2, "failed": 1, "prediction_milliseconds": 600,
+    }  # fmt: skip
+    assert min(store.redis.ttl(key) for key in (keys.MODEL_TOTALS, keys.COUNTED)) > 30 * 86400
+
+
+def test_of_many_versions_those_that_were_used_last_are_counted(store: JobStore, settings: Settings) -> None:
+    predictions = PredictionStore(store.redis, settings)
+    used = {f"v{number}@1": number + 1 for number in range(MAX_COUNTED)}
+    store.redis.zadd(keys.COUNTED, used)
+    store.redis.hset(keys.MODEL_TOTALS, mapping={f"{version} answered": 1 for version in used})
+    request = {"kind": "predict", "model": "new", "version": "1", "records": [{}]}
+    predictions.submit({"one": request})
+    [waiting] = predictions.waiting(Predict(("one",), (request,)))
+    predictions.finish([(waiting, {"items": [{}]})])
+    assert len(stats(store).models) == MAX_COUNTED
+    assert ("new", "1") in stats(store).models
+    assert ("v0", "1") not in stats(store).models
