@@ -3,9 +3,9 @@
 FROM python:3.13.9-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements.txt requirements-explain.txt ./
+COPY requirements.txt requirements-explain.txt requirements-tracing.txt ./
 # Wheels only: nothing is compiled, so that no compiler is needed. Nothing installs packages later.
-RUN /opt/venv/bin/pip install --only-binary :all: -r requirements.txt -r requirements-explain.txt \
+RUN /opt/venv/bin/pip install --only-binary :all: -r requirements.txt -r requirements-explain.txt -r requirements-tracing.txt \
     && /opt/venv/bin/pip uninstall --yes pip
 WORKDIR /app
 COPY . .

@@ -55,7 +55,7 @@ format: $(DEV) ## let ruff format and fix what it can
 requirements: $(RUNTIME) ## pin requirements*.txt again from requirements*.in
 	$(PYTHON) -m venv $(VENV)/uv
 	$(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	for name in requirements requirements-explain requirements-boosters requirements-onnx requirements-dev; do \
+	for name in requirements requirements-explain requirements-boosters requirements-onnx requirements-tracing requirements-dev; do \
 	  $(VENV)/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	    --no-annotate --no-header --output-file $$name.txt $$name.in || exit 1; \
 	done

@@ -21,8 +21,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from jobs.settings import Settings
+from jobs.tracing import trace_id
 
-_LEADING_KEYS = ("time", "level", "event", "logger", "role", "host", "job_id", "chunk", "attempt")
+_LEADING_KEYS = ("time", "level", "event", "logger", "role", "host", "trace_id", "job_id", "chunk", "attempt")
 _HOST = socket.gethostname()
 _MAX_FRAMES = 8
 # Messages of connection errors come from the operating system or the server and hold no record.
@@ -70,8 +71,10 @@ def configure_logging(settings: Settings, role: str) -> None:
 
 
 def _common_processors(role: str) -> list[Processor]:
-    def add_role(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    def add_context(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         event["role"] = role
+        if trace := trace_id():
+            event["trace_id"] = trace
         return event
 
     return [
@@ -79,7 +82,7 @@ def _common_processors(role: str) -> list[Processor]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        add_role,
+        add_context,
     ]
 
 

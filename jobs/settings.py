@@ -152,6 +152,12 @@ class Settings(BaseSettings):
     user_rows_per_day: int | None = Field(
         None, ge=1, description="rows that one user may send a day, in UTC; unset: no limit"
     )
+    traces: str | None = Field(
+        None,
+        pattern=r"^[a-z_]+$",
+        description="exporter of OpenTelemetry to which traces go, such as `otlp`, whose settings are `OTEL_…`; "
+        "unset: traces are passed on and logged, but not exported",
+    )
     log_level: str = Field("INFO", description="minimum level that is logged")
     log_format: Literal["console", "json"] = Field(
         "console", description="log format: `console` for people, `json` for programs"

@@ -21,6 +21,7 @@ from web.problems import Problem
 from web.server.broken_responses import reset_broken_responses
 from web.server.hosts import OwnHosts, complete_targets, target_host
 from web.server.proxies import named_hosts, trust_proxies
+from web.server.tracing import trace_requests
 from web.services import Services, create_services, services
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -77,6 +78,7 @@ def create_app(settings: Settings, services: Services | None = None) -> OpenAPI:
     app.extensions["refuse"] = partial(problems.refusal, app)
     app.extensions["stop_waiting"] = app.extensions["scoreline"].notifications.stop
     app.extensions["announce_first_administrator"] = partial(announce, app.extensions["scoreline"].auth)
+    trace_requests(app, settings)
     app.before_request(_limit_silence)
     trust_proxies(app, settings)
     hosts = OwnHosts(settings.host, settings.listed_hosts)

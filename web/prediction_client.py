@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs.availability import redis_availability
 from jobs.store.prediction_store import PredictionStore, new_id
+from jobs.tracing import HEADER, traceparent
 from model.card import Card
 from web.server.limits import ConcurrencyLimit
 
@@ -212,4 +213,5 @@ def make_request(
         "several": several,
         "records": list(records),
     }
-    return request | ({"transient": True} if transient else {}) | ({"owner": owner} if owner else {})
+    given = {"transient": transient, "owner": owner, HEADER: traceparent()}
+    return request | {name: value for name, value in given.items() if value}

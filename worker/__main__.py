@@ -10,6 +10,7 @@ from celery.signals import (
     after_setup_task_logger,
     worker_before_create_process,
     worker_process_init,
+    worker_process_shutdown,
     worker_ready,
     worker_shutting_down,
 )
@@ -18,12 +19,13 @@ from jobs.logs import configure_logging
 from jobs.memory import limit_memory
 from jobs.messages import Queue
 from jobs.models.watcher import keep_models_in_sync
-from jobs.settings import get_settings
+from jobs.settings import Settings, get_settings
 from jobs.store.connection import connect
 from jobs.store.heartbeat import Heartbeat, Node
 from jobs.store.load_failures import LoadFailures
 from jobs.store.server_check import refuse_unsuitable_store
 from jobs.store.storage_check import refuse_unsuitable_storage
+from jobs.tracing import export_traces, flush_traces
 from model.catalog import Catalog
 from worker.celery_app import app
 from worker.load_reports import LoadReports
@@ -52,7 +54,8 @@ def main() -> None:
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
     worker_before_create_process.connect(lambda **_: import_explainers(), weak=False)
-    worker_process_init.connect(lambda **_: _initialise_child(settings.worker_memory_mib), weak=False)
+    worker_process_init.connect(lambda **_: _initialise_child(settings, queue), weak=False)
+    worker_process_shutdown.connect(lambda **_: flush_traces(), weak=False)
     _keep_beating(queue, processes)
     app.start([
         "--quiet",
@@ -69,9 +72,10 @@ def main() -> None:
     ])  # fmt: skip
 
 
-def _initialise_child(memory_mib: int) -> None:
+def _initialise_child(settings: Settings, queue: Queue) -> None:
     """Limit the memory of a forked process, and exempt what is loaded from garbage collection."""
-    limit_memory(memory_mib)
+    export_traces(settings, queue.value)
+    limit_memory(settings.worker_memory_mib)
     gc.freeze()
 
 

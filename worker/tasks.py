@@ -14,6 +14,7 @@ from celery.signals import task_failure, worker_before_create_process, worker_pr
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs import tracing
 from jobs.availability import redis_availability
 from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, StoreFull, UnknownMessage, UploadRefused
 from jobs.formats.process import ReaderKilled
@@ -37,6 +38,7 @@ from worker.scoring.corrections import merge
 from worker.scoring.parse import Layout
 from worker.scoring.score_chunk import reject_chunk, score_chunk
 from worker.scoring.single import BROKEN_MODEL, Answer, answer_all
+from worker.spans import chunk_span, span_predictions
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -93,14 +95,14 @@ def _drop_inherited_clients(**_: Any) -> None:
 def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
     """Score one chunk of a job, unless it is done or leased to another task."""
     message = _decoded(self, arguments)
-    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id)) if message else None
+    claimed = _claim(self, message) if message else None
     if message is None or claimed is None:
         return
     if claimed.lost > MAX_LOSSES:
         _give_up(message, claimed)
         return
     try:
-        with _lease_renewed(message, claimed.owner):
+        with chunk_span("score chunk", message, claimed), _lease_renewed(message, claimed.owner):
             scored = _score(claimed)
     except (UnknownModel, BrokenModel) as error:
         log.exception("model cannot be loaded", **_log_context(message, claimed))
@@ -121,6 +123,7 @@ def score_chunk_task(self: CeleryTask, **arguments: Any) -> None:
 
 def _decoded(task: CeleryTask, arguments: dict[str, Any]) -> ScoreChunk | None:
     """Return the message of a task; None, after handing its chunk back, if another version has sent it."""
+    tracing.follow(task.request.get(tracing.HEADER))
     try:
         return ScoreChunk.decode(arguments, _protocol(task))
     except UnknownMessage as error:
@@ -129,6 +132,14 @@ def _decoded(task: CeleryTask, arguments: dict[str, Any]) -> ScoreChunk | None:
         if isinstance(job_id, str) and isinstance(chunk, int):
             _store().hand_back(job_id, chunk)  # of any other chunk, the reconciler sends another message in time
         return None
+
+
+def _claim(task: CeleryTask, message: ScoreChunk) -> ClaimedChunk | None:
+    """Lease a chunk as ``ChunkStore.claim`` does; what follows belongs to the trace of the message, or of the job."""
+    claimed = _store().claim(message.job_id, message.chunk, str(task.request.id))
+    if claimed and not tracing.traceparent():
+        tracing.follow(claimed.traceparent)
+    return claimed
 
 
 def _protocol(task: CeleryTask) -> int:
@@ -211,7 +222,7 @@ def _loaded(load: Callable[[str, str], Loaded], name: str, version: str) -> Load
 def convert_task(self: CeleryTask, **arguments: Any) -> None:
     """Convert the file of a job to CSV, unless that is done or leased to another task."""
     message = _decoded(self, arguments)
-    claimed = _store().claim(message.job_id, message.chunk, str(self.request.id)) if message else None
+    claimed = _claim(self, message) if message else None
     job = _store().get(message.job_id) if message else None
     if message is None or claimed is None or job is None:
         return
@@ -219,7 +230,7 @@ def convert_task(self: CeleryTask, **arguments: Any) -> None:
         _give_up_conversion(job.id, claimed)
         return
     try:
-        with _lease_renewed(message, claimed.owner):
+        with chunk_span("convert file", message, claimed), _lease_renewed(message, claimed.owner):
             if claimed.lost:
                 _store().check_memory()  # before the file is read once more
             cards = [_loaded(card, name, version) for name, version in job.models]
@@ -288,6 +299,7 @@ def _lease_renewed(message: ScoreChunk, owner: str) -> Iterator[None]:
 @app.task(name=Task.PREDICT.value, bind=True, reject_on_worker_lost=False)
 def predict_task(self: CeleryTask, **arguments: Any) -> None:
     """Answer requests for predictions and previews that still wait."""
+    tracing.follow(self.request.get(tracing.HEADER))
     try:
         message = Predict.decode(arguments, _protocol(self))
     except UnknownMessage as error:
@@ -298,10 +310,12 @@ def predict_task(self: CeleryTask, **arguments: Any) -> None:
     if waiting:
         settings = get_settings()
         seconds = settings.prediction_timeout_seconds * _SANDBOX_TIME_RATIO
-        began = time.monotonic()
+        began, began_at = time.monotonic(), tracing.now()
         answers = answer_all(waiting, settings.max_attempts, seconds)
         _predictions().finish(answers, time.monotonic() - began)
         _report_loads(answers)
+        if tracing.is_exported():
+            span_predictions(answers, began_at)
 
 
 def _report_loads(answers: Sequence[tuple[WaitingPrediction, Answer]]) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 
 from jobs.messages import Queue, Task
+from jobs.tracing import HEADER, traceparent
 from jobs.version import PROTOCOL
 
 _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -60,6 +61,7 @@ def encode(task: Task, arguments: Mapping[str, Any]) -> bytes:
             # Ours: ``lua/send.lua`` puts the time here.
             "sent_at": 0,
             "protocol": PROTOCOL,
+            **({HEADER: parent} if (parent := traceparent()) else {}),
         },
         "properties": {
             "correlation_id": task_id,

@@ -88,7 +88,7 @@ class ClaimedChunk:
     that the chunk itself caused. ``lost`` counts leases that ended without a report: a killed process, a dead host, an
     unreachable store. ``chunk`` holds the rows to score: all of the chunk, or only its corrected ones, and then
     ``replaced`` is what their results go into. ``of_json``: the file was one of JSON lines. ``stored_input`` is what
-    the store holds for the rows.
+    the store holds for the rows, ``traceparent`` the trace of the upload.
     """
 
     owner: str
@@ -110,6 +110,7 @@ class ClaimedChunk:
     input_header: bytes = b""
     of_json: bool = False
     stored_input: bytes = b""
+    traceparent: str = ""
 
     @property
     def models(self) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
 from jobs.state import Job, JobState, Owner, Visibility
 from jobs.store.chunks import ClaimedChunk, NewJob, ReplacedChunk
+from jobs.tracing import traceparent
 from jobs.version import PROTOCOL
 
 Encoded = str | bytes | int | float
@@ -23,6 +24,7 @@ class JobField(StrEnum):
     """Fields of the hash. Missing optional values are empty strings or absent."""
 
     STATE = "state"
+    TRACEPARENT = "traceparent"  # trace of the upload; absent: none
     PROTOCOL = "protocol"  # of the version that began the job; absent: the first
     MODEL = "model"
     VERSION = "version"
@@ -111,6 +113,7 @@ class JobRecord:
             **JobRecord.encode_options(new),
             JobField.STATE: JobState.QUEUED.value,
             JobField.PROTOCOL: PROTOCOL,
+            **({JobField.TRACEPARENT: parent} if (parent := traceparent()) else {}),
             JobField.ENCODING: new.encoding,
             JobField.CODEC: new.codec,
             JobField.DIALECT: json.dumps(new.dialect.encode()),
@@ -227,6 +230,7 @@ class JobRecord:
             dialect=self._dialect(),
             input_header=self._bytes(JobField.INPUT_HEADER),
             of_json=self._optional_text(JobField.FORMAT) == "jsonl",
+            traceparent=self._optional_text(JobField.TRACEPARENT) or "",
         )
 
     def _bytes(self, name: JobField) -> bytes:

@@ -223,9 +223,13 @@ def test_the_image_has_all_that_the_commands_import() -> None:
     assert {f"!{name}" for name in (*packages, "requirements.txt", "requirements-explain.txt")} <= set(kept)
 
 
-def test_explanations_are_built_in() -> None:
+def test_explanations_and_traces_are_built_in() -> None:
     [install] = [line for line in dockerfile("RUN") if "pip install" in line]
-    assert re.findall(r"-r (\S+)", install) == ["requirements.txt", "requirements-explain.txt"]
+    assert re.findall(r"-r (\S+)", install) == [
+        "requirements.txt",
+        "requirements-explain.txt",
+        "requirements-tracing.txt",
+    ]
     runtime, explain = (
         (ROOT / name).read_text().splitlines() for name in ("requirements.txt", "requirements-explain.txt")
     )

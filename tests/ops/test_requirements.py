@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("explain", "boosters", "onnx", "dev")
+EXTRAS = ("explain", "boosters", "onnx", "tracing", "dev")
 
 
 def pins(name: str) -> set[str]:

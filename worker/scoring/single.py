@@ -17,6 +17,7 @@ import structlog
 from jobs.csv.dialect import Dialect
 from jobs.messages import InputChunk
 from jobs.store.prediction_store import WaitingPrediction
+from jobs.tracing import HEADER, follow
 from model.card import Card, ModelKind, Scores
 from model.errors import ModelError, ScoringFailed
 from model.monitoring.counts import FAULT
@@ -89,6 +90,8 @@ def _give_up(request: Mapping[str, Any]) -> Answer:
 
 
 def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = None) -> Answer:
+    if parent := request.get(HEADER):
+        follow(parent)
     try:
         return _ANSWERS[request["kind"]](request, isolated_seconds)
     except OSError:

@@ -30,7 +30,7 @@ for position = 12, #ARGV, 2 do
     corrected = corrected + 1
 end
 local at = now()
-redis.call('HDEL', JOB, 'started', 'finished', 'error', 'fingerprint', 'corrected_by')
+redis.call('HDEL', JOB, 'started', 'finished', 'error', 'fingerprint', 'corrected_by', 'traceparent')
 redis.call('HSET', JOB, 'state', 'queued', 'corrects', corrects, 'fingerprint', ARGV[6], 'created', at, 'changed', at)
 redis.call('HSET', JOB, 'expires', at + retention, 'retention', retention, 'revision', 0, 'next', 0, 'shown', 0)
 redis.call('HSET', JOB, 'owner', ARGV[9], 'owner_name', ARGV[10], 'visibility', ARGV[11])
