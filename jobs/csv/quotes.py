@@ -1,6 +1,6 @@
 """The meaning of the quotes in a CSV buffer: whether they open a field, close one or are part of a text. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -118,6 +118,10 @@ class QuoteRuns:
     def __getitem__(self, which: slice | Bits | Offsets) -> "QuoteRuns":
         lengths = None if self.lengths is None else self.lengths[which]
         return QuoteRuns(self.at[which], lengths, self.odd[which], self.begins[which], self.ends[which])
+
+    def moved(self, at: Offsets) -> "QuoteRuns":
+        """Return the runs at other offsets."""
+        return replace(self, at=at)
 
     def read(self) -> "QuoteReading":
         """Read the quotes from the beginning of a buffer, outside quotes."""

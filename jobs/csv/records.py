@@ -10,14 +10,16 @@ quote; in any other field a quote is an ordinary character. A line end within qu
    quotes. The two quotes of a doubled pair (``""``) cancel out. Records end at the newlines outside.
 3. Parity is wrong as soon as one quote stands where the grammar allows none (``6" nail``). So the neighbours of each
    quote are checked: an opening one must follow a delimiter or line end, a closing one must precede one. If any fails
-   the check, the quotes alone are read (``quotes.QuoteRuns``), which is exact and slower.
+   the check, the quotes themselves are read (``quotes.QuoteRuns``), which is exact and slower.
 4. A missing or surplus quote would join a record with those after it. Where the header's width is known, a record of
-   several lines must have it, or reading starts anew at its second line (``resync``).
+   several lines must have it, or reading starts anew at its second line (``resync``). Lines of the same shape read
+   alike, so that each distinct shape is read once (``shapes``).
 
 ``read_record`` reads a single record by the same grammar, field by field; property tests compare the two.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
@@ -36,7 +38,8 @@ from jobs.csv.quotes import (
     parity_is_valid,
     running_xor,
 )
-from jobs.csv.resync import bytes_in_quotes, resynchronise
+from jobs.csv.resync import ReadQuotes, bytes_in_quotes, resynchronise
+from jobs.csv.shapes import Shapes
 
 _NO_OFFSETS = np.empty(0, np.int64)
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -66,13 +69,12 @@ class ReadRecord:
 class RecordIndex:
     """The records of ``data``: start and end offsets, shape (n,), without line ends and without blank lines.
 
-    ``consumed`` is the offset after the last whole record and its line end. ``broken_at`` holds the offsets, ascending,
-    of what breaks the grammar: closing quotes followed by text, opening quotes that are not closed, and bare carriage
-    returns. ``unclosed_at`` are those opening quotes after which no closing one comes before the record limit or the
-    end of the buffer. ``is_open``: a quoted field is still open at the end of a buffer read without a width.
+    ``consumed`` is the offset after the last whole record and its line end. ``unclosed_at`` are the offsets of those
+    opening quotes after which no closing one comes before the record limit or the end of the buffer. ``is_open``: a
+    quoted field is still open at the end of a buffer read without a width.
 
-    ``parity`` marks the bytes inside quotes if all quotes stand where they may. Otherwise, ``quotes`` are all quotes,
-    and ``cut_at`` the line ends at which a quoted field ends that no quote closes.
+    ``parity`` marks the bytes inside quotes if all quotes stand where they may. Otherwise, ``read`` returns how the
+    quotes read; where each line is a record, ``shaped`` are their shapes.
     """
 
     data: bytes
@@ -81,12 +83,11 @@ class RecordIndex:
     ends: Offsets
     consumed: int
     has_blank_lines: bool
-    broken_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
     unclosed_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    quotes: QuoteReading | None = None
-    cut_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
+    read: Callable[[], ReadQuotes] | None = None
     is_open: bool = False
     parity: Bits | None = None
+    shaped: "ShapedRecords | None" = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -95,17 +96,46 @@ class RecordIndex:
         """Return the bytes of one record, without its line end."""
         return self.data[self.starts[number] : self.ends[number]]
 
+    @cached_property
+    def _read(self) -> ReadQuotes | None:
+        return self.read() if self.read else None
+
+    @property
+    def quotes(self) -> QuoteReading | None:
+        """How the quotes read, unless all of them stand where they may."""
+        return self._read.reading if self._read else None
+
     @property
     def quoted(self) -> Bits | None:
         """The bytes inside quotes, as bits; None without quotes."""
-        return self.parity if self.quotes is None else bytes_in_quotes(len(self.data), self.quotes, self.cut_at)
+        read = self._read
+        return bytes_in_quotes(len(self.data), read.reading, read.cut_at) if read else self.parity
+
+    @cached_property
+    def broken_at(self) -> Offsets:
+        """The offsets, ascending, of what breaks the grammar.
+
+        These are closing quotes followed by text, opening quotes that are not closed, and bare carriage returns.
+        """
+        broken_at = self._read.broken_at if self._read else _NO_OFFSETS
+        broken_at = broken_at[: np.searchsorted(broken_at, self.ends[-1] if len(self) else 0)]
+        returns = bare_returns_in(self.data, lambda: self.quoted)
+        if not len(returns):
+            return broken_at
+        inside = np.searchsorted(self.starts, returns, "right") > np.searchsorted(self.ends, returns, "right")
+        return np.sort(np.concatenate([broken_at, returns[inside]]))
 
     @cached_property
     def malformed(self) -> Offsets:
         """Indexes of the records that break the grammar or hold a quoted text across unquoted fields, ascending."""
         malformed = np.zeros(len(self), np.bool_)
-        malformed[self.broken_rows] = True
-        malformed[self.crossed] = True
+        if self.shaped:
+            of_shapes = np.zeros(len(self.shaped.index), np.bool_)
+            of_shapes[self.shaped.index.malformed] = True
+            malformed = of_shapes[self.shaped.shapes.codes]
+        else:
+            malformed[self.broken_rows] = True
+            malformed[self.crossed] = True
         return np.flatnonzero(malformed)
 
     @cached_property
@@ -125,6 +155,9 @@ class RecordIndex:
     @cached_property
     def delimiter_offsets(self) -> Offsets:
         """The offsets of the delimiters outside quotes."""
+        if self.shaped:
+            offsets = self.shaped.index.delimiter_offsets
+            return self.shaped.shapes.marks_of(offsets).at(offsets)
         quoted = self.quoted
         if quoted is None:
             return self.all_delimiter_offsets
@@ -146,48 +179,14 @@ class RecordIndex:
     @cached_property
     def field_counts(self) -> Offsets:
         """The number of fields of each record, shape (n,)."""
+        if self.shaped:
+            return self.shaped.index.field_counts[self.shaped.shapes.codes]
         return np.searchsorted(self.delimiter_offsets, self.ends) - self.first_delimiters + 1
 
     def fields(self, number: int) -> list[bytes]:
         """Return the fields of one record as they stand, including quotes; at most ``MAX_FIELDS``."""
         read = read_record(self.data, int(self.starts[number]), int(self.ends[number]), self.delimiter)
         return [self.data[start:end] for start, end in read.fields]
-
-    def without_blank_lines(self) -> "RecordIndex":
-        """Return the index of the same records without the blank lines between them."""
-        if not self.has_blank_lines:
-            return self
-        # Bits at the starts and ends of the records: where one ends as the next one starts, they cancel out. The
-        # running xor fills in the bytes between.
-        kept = np.zeros(len(self.data), np.bool_)
-        line_ends = ends_of_lines(self.data, self.ends)
-        for bounds in (self.starts, line_ends[line_ends < len(kept)]):
-            kept[bounds] ^= True
-        kept = running_xor(kept)
-        lengths = line_ends - self.starts
-        starts = np.cumsum(lengths) - lengths
-
-        def moved(offsets: Offsets) -> Offsets:
-            owners = self.owners(offsets)
-            places: Offsets = offsets - self.starts[owners] + starts[owners]
-            return places
-
-        quotes = self.quotes
-        if quotes:
-            quotes = replace(quotes, runs=replace(quotes.runs, at=moved(quotes.runs.at)))
-        return RecordIndex(
-            np.frombuffer(self.data, np.uint8)[kept].tobytes(),
-            self.delimiter,
-            starts,
-            starts + self.ends - self.starts,
-            int(lengths.sum()),
-            False,
-            moved(self.broken_at),
-            moved(self.unclosed_at),
-            quotes,
-            moved(self.cut_at),
-            parity=None if self.parity is None else self.parity[kept],
-        )
 
     @cached_property
     def crossed(self) -> Offsets:
@@ -199,6 +198,21 @@ class RecordIndex:
         if self.quotes is None:
             return _NO_OFFSETS
         return crossed_records(self.quotes, self.starts, self.ends, lambda: self.delimiter_offsets)
+
+
+@dataclass(frozen=True)
+class ShapedRecords:
+    """The shapes of records that are lines, and how the quotes in these read."""
+
+    shapes: Shapes
+    read: Callable[[], ReadQuotes]
+    delimiter: int
+
+    @cached_property
+    def index(self) -> RecordIndex:
+        """The shapes, as records."""
+        text = self.shapes.text
+        return _index(text, self.delimiter, True, _line_ends(text, None), self.read)
 
 
 def index_records(
@@ -217,7 +231,7 @@ def index_records(
     max_bytes = -1 if count == data.count(b"\n") + (not data.endswith(b"\n")) else MAX_RECORD_BYTES
     if width is not None and len(data) > 4 * _SAMPLE_BYTES:
         sample = index_records(data[:_SAMPLE_BYTES], delimiter, False, width)
-        if sample.quotes:  # they are broken, so that parity need not be tried
+        if sample.read:  # quotes are broken, so that parity need not be tried
             return _resynchronised(data, delimiter, final, width, max_bytes)
     quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
     if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
@@ -238,17 +252,18 @@ def index_lines(data: bytes, delimiter: int) -> RecordIndex:
 
 def _resynchronised(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> RecordIndex:
     found = resynchronise(data, delimiter, final, width, max_bytes)
-    bare_returns = bare_returns_in(data, lambda: bytes_in_quotes(len(data), found.reading, found.cut_at))
-    broken = _Broken(found.broken_at, bare_returns, found.unclosed_at, found.reading, found.cut_at)
-    return _index(data, delimiter, final, found.line_ends, broken)
+    index = _index(data, delimiter, final, found.line_ends, found.read, unclosed_at=found.unclosed_at)
+    if max_bytes >= 0 or len(index) < len(found.shapes):
+        return index
+    return replace(index, shaped=ShapedRecords(found.shapes, found.read_shapes, delimiter))
 
 
 def _index_strictly(data: bytes, delimiter: int, final: bool) -> RecordIndex:
     """Index the records of a buffer with quotes inside unquoted fields, without starting anew anywhere."""
     reading = QuoteRuns.of(data, delimiter, escapes=False).read()
     quoted = bytes_in_quotes(len(data), reading, _NO_OFFSETS)
-    broken = _Broken(reading.runs.at[reading.bad], bare_returns_in(data, lambda: quoted), quotes=reading)
-    return _index(data, delimiter, final, _line_ends(data, quoted), broken, is_open=bool(quoted[-1]))
+    read = ReadQuotes(reading, _NO_OFFSETS, reading.runs.at[reading.bad])
+    return _index(data, delimiter, final, _line_ends(data, quoted), lambda: read, is_open=bool(quoted[-1]))
 
 
 def _is_sound(index: RecordIndex, final: bool, width: int) -> bool:
@@ -282,22 +297,10 @@ def unquote(text: bytes) -> bytes:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """What breaks the grammar in a buffer, and how its quotes were read: see ``RecordIndex``."""
-
-    at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    bare_returns: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    unclosed_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-    quotes: QuoteReading | None = None
-    cut_at: Offsets = field(default_factory=_NO_OFFSETS.copy)
-
-
 def _index_by_parity(data: bytes, delimiter: int, final: bool, quoted: Bits | None = None) -> RecordIndex:
     """Return the index of records that end at all line ends outside quotes."""
-    broken = _Broken(bare_returns=bare_returns_in(data, lambda: quoted))
     is_open = quoted is not None and bool(quoted[-1])
-    return _index(data, delimiter, final, _line_ends(data, quoted), broken, quoted, is_open)
+    return _index(data, delimiter, final, _line_ends(data, quoted), parity=quoted, is_open=is_open)
 
 
 def _line_ends(data: bytes, quoted: Bits | None) -> Bits:
@@ -310,33 +313,17 @@ def _index(
     delimiter: int,
     final: bool,
     line_ends: Bits,
-    broken: _Broken,
+    read: Callable[[], ReadQuotes] | None = None,
     parity: Bits | None = None,
+    unclosed_at: Offsets = _NO_OFFSETS,
     is_open: bool = False,
 ) -> RecordIndex:
     """Return the index of records that end at ``line_ends``; the last one is left out if it ``is_open``."""
     starts, ends, consumed, blanks = spans(data, line_ends, final)
     if is_open and final:
         starts, ends = starts[:-1], ends[:-1]
-    last_end = ends[-1] if len(ends) else 0
-    broken_at, unclosed_at = (at[: np.searchsorted(at, last_end)] for at in (broken.at, broken.unclosed_at))
-    if len(returns := broken.bare_returns):
-        inside = np.searchsorted(starts, returns, side="right") > np.searchsorted(ends, returns, side="right")
-        broken_at = np.sort(np.concatenate([broken_at, returns[inside]]))
-    return RecordIndex(
-        data,
-        delimiter,
-        starts,
-        ends,
-        consumed,
-        blanks,
-        broken_at,
-        unclosed_at,
-        broken.quotes,
-        broken.cut_at,
-        is_open,
-        parity,
-    )
+    unclosed_at = unclosed_at[: np.searchsorted(unclosed_at, ends[-1] if len(ends) else 0)]
+    return RecordIndex(data, delimiter, starts, ends, consumed, blanks, unclosed_at, read, is_open, parity)
 
 
 @cache

@@ -6,110 +6,142 @@ header's width, and it is not too long. Otherwise the line alone is a record, a 
 as if nothing had happened. So what becomes of a line depends only on the bytes from that line on, and a chunk that
 consists of whole records is read as the file that it was cut from.
 
-However many lines are open, each is read only twice: the quotes of all lines are followed at once, from outside quotes
-(a line as the first of a record) and from inside (a line as a continuation). The reading of an open line ends at the
-first line after it that, as a continuation, is closed at its end or has a bad closing quote.
+However many lines are open, each shape of a line is read only twice: from outside quotes (a line as the first of a
+record) and from inside (a line as a continuation). The reading of an open line ends at the first line after it that, as
+a continuation, is closed at its end or has a bad closing quote.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from jobs.csv.quotes import LF, Bits, Offsets, QuoteReading, QuoteRuns, running_xor
+from jobs.csv.shapes import Shapes
 
 _NO_OFFSETS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Resynchronised:
-    """The records of a buffer, as a bit for each byte, set at the line ends that end them, and what is broken in them.
+class ReadQuotes:
+    """How the quotes of a buffer read, and what is broken in it.
 
-    ``reading`` is that of the quotes in the lines, and ``cut_at`` are the line ends at which a quoted field ends that
-    no quote closes. ``broken_at`` are the offsets of bad closing quotes, and of opening quotes that no quote of their
-    record closes; ``unclosed_at`` are those of the latter after which the reading does not end before the record limit
-    or the end of the buffer.
+    ``cut_at`` are the line ends at which a quoted field ends that no quote closes. ``broken_at`` are the offsets of bad
+    closing quotes, and of opening quotes that no quote of their record closes.
     """
 
-    line_ends: Bits
     reading: QuoteReading
     cut_at: Offsets
     broken_at: Offsets
-    unclosed_at: Offsets
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Lines of a buffer, all read from outside or ``inside`` quotes: whether each is open at its end, or reads badly.
-
-    ``reading`` is that of the quotes of those lines that ``are_read``; the others are bad, which the first run shows.
-    """
+    """Shapes of lines, all read from outside or ``inside`` quotes: whether each is open at its end, or reads badly."""
 
     inside: bool
     reading: QuoteReading
     open: Bits
     bad: Bits
-    are_read: Bits
 
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """The lines of a buffer that hold quotes: their start and end offsets, shape (n,), the quotes, the first of each.
+@dataclass(frozen=True)
+class _LineQuotes:
+    """The quotes in the shapes of lines, and the first run of each shape, shape (k + 1,)."""
 
-    Other lines do not matter: as a continuation, such a line goes on.
-    """
-
-    data: bytes
+    shapes: Shapes
     delimiter: int
-    starts: Offsets
-    ends: Offsets
     runs: QuoteRuns
     first: Offsets
 
     @classmethod
-    def of(cls, data: bytes, delimiter: int, final: bool) -> "_Lines":
-        """Find the lines; what follows the last line end is one only with ``final``."""
-        runs = QuoteRuns.of(data, delimiter, escapes=True)
-        line_ends = np.flatnonzero(np.frombuffer(data, np.uint8) == LF)
-        if final and not data.endswith(b"\n"):
-            line_ends = np.append(line_ends, len(data))
-        first = np.concatenate(([0], np.searchsorted(runs.at, line_ends)))
-        places = np.flatnonzero(np.diff(first))
-        starts = np.where(places > 0, line_ends[places - 1] + 1, 0)
-        return cls(data, delimiter, starts, line_ends[places], runs[: first[-1]], np.append(first[places], first[-1]))
+    def of(cls, shapes: Shapes, delimiter: int) -> "_LineQuotes":
+        runs = QuoteRuns.of(shapes.text, delimiter, escapes=True)
+        return cls(shapes, delimiter, runs, np.searchsorted(runs.at, shapes.bounds))
 
-    def __len__(self) -> int:
-        return len(self.starts)
-
+    @cached_property
     def alone(self) -> _View:
-        """Read each line as the first of a record."""
-        reading = self.runs.read_by_line(self.first[:-1], inside=False)
-        opened = reading.after[self.first[1:] - 1]
-        return _View(False, reading, opened, self._any(reading.bad), np.ones(len(self), np.bool_))
+        """Each shape read as the first line of a record."""
+        return self._read(inside=False)
 
+    @cached_property
     def continued(self) -> _View:
-        """Read each line as a continuation. Most are bad at once: there, a closing quote begins a field."""
-        firsts = self.first[:-1]
-        bad = self.runs.odd[firsts] & ~self.runs.ends[firsts]
-        some = np.flatnonzero(~bad)
-        opened = np.ones(len(self), np.bool_)
-        lines = self if len(some) == len(self) else self._some(~bad)
-        reading = lines.runs.read_by_line(lines.first[:-1], inside=True)
-        if len(some):
-            opened[some] = reading.after[lines.first[1:] - 1]
-            bad[some] = lines._any(reading.bad)
-        return _View(True, reading, opened, bad, _bits(len(self), some))
+        """Each shape read as a continuation."""
+        return self._read(inside=True)
 
-    def _some(self, wanted: Bits) -> "_Lines":
-        counts = np.diff(self.first)
-        runs = self.runs[np.repeat(wanted, counts)]
-        first = np.concatenate(([0], np.cumsum(counts[wanted])))
-        return _Lines(self.data, self.delimiter, self.starts[wanted], self.ends[wanted], runs, first)
+    @property
+    def filled(self) -> Bits:
+        """Which shapes hold quotes."""
+        return np.diff(self.first) > 0
 
-    def _any(self, of_runs: Bits) -> Bits:
-        """Return whether each line has a run with the bit."""
-        found = np.flatnonzero(of_runs)
-        counts = np.searchsorted(found, self.first)
-        return counts[1:] > counts[:-1]
+    def _read(self, inside: bool) -> _View:
+        filled = np.flatnonzero(self.filled)
+        reading = self.runs.read_by_line(self.first[filled], inside)
+        opened = np.full(len(self.first) - 1, inside)
+        opened[filled] = reading.after[self.first[filled + 1] - 1]
+        counts = np.searchsorted(np.flatnonzero(reading.bad), self.first)
+        return _View(inside, reading, opened, counts[1:] > counts[:-1])
+
+    def delimiters(self, view: _View) -> Offsets:
+        """Return the number of delimiters outside quotes in each shape."""
+        text, bounds = self.shapes.text, self.shapes.bounds
+        toggled = bytes_in_quotes(len(text), view.reading, bounds[1:][view.open != view.inside] - 1)
+        delimiters = np.frombuffer(text, np.uint8) == self.delimiter
+        found = np.flatnonzero(delimiters & toggled if view.inside else delimiters & ~toggled)
+        return np.diff(np.searchsorted(found, bounds))
+
+    @cached_property
+    def last_openings(self) -> Offsets:
+        """The offset in each shape of the quote that opens the field that is open at its end, if one is, shape (k,)."""
+        opening = self.alone.reading.opening_at
+        places = np.searchsorted(opening, self.shapes.bounds[1:]) - 1
+        return np.append(opening, 0)[places]
+
+
+@dataclass(frozen=True)
+class Resynchronised:
+    """The records of a buffer, as a bit for each byte, set at the line ends that end them, and what is broken in them.
+
+    ``unclosed_at`` are the offsets of those opening quotes that no quote of their record closes after which the reading
+    does not end before the record limit or the end of the buffer. ``opened`` are the lines that are open at their ends,
+    although their records end there, and ``continuation`` those that continue a record, as bits, shape (n,).
+    """
+
+    line_ends: Bits
+    unclosed_at: Offsets
+    opened: Offsets
+    continuation: Bits
+    quotes: _LineQuotes
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of the lines."""
+        return self.quotes.shapes
+
+    def read(self) -> ReadQuotes:
+        """Read the quotes of each line as it stands in its record: alone, or as a continuation."""
+        runs, alone = self.quotes.runs, self.quotes.alone.reading
+        marks = self.shapes.marks_of(runs.at)
+        before, after = alone.before[marks.which], alone.after[marks.which]
+        if self.continuation.any():
+            of_runs = np.repeat(self.continuation, marks.counts)
+            others, which = self.quotes.continued.reading, marks.which[of_runs]
+            before[of_runs], after[of_runs] = others.before[which], others.after[which]
+        reading = QuoteReading(runs[marks.which].moved(marks.at(runs.at)), before, after)
+        shapes = self.shapes
+        open_at = shapes.at(self.quotes.last_openings, self.opened)
+        return _read_quotes(reading, shapes.at(shapes.bounds[1:] - 1, self.opened), open_at)
+
+    def read_shapes(self) -> ReadQuotes:
+        """Read the quotes of each shape alone."""
+        alone = self.quotes.alone
+        ends = self.shapes.bounds[1:] - 1
+        return _read_quotes(alone.reading, ends[alone.open], self.quotes.last_openings[alone.open])
+
+
+def _read_quotes(reading: QuoteReading, cut_at: Offsets, open_at: Offsets) -> ReadQuotes:
+    broken_at = reading.runs.at[reading.bad]
+    return ReadQuotes(reading, cut_at, np.sort(np.concatenate([broken_at, open_at])) if len(open_at) else broken_at)
 
 
 def _bits(count: int, places: Offsets) -> Bits:
@@ -129,56 +161,63 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     """Find the records of a buffer that starts at the beginning of a record, under a header of ``width`` fields.
 
     Without ``final``, the last record is left out if it may go on after the buffer. Records of several lines have up to
-    ``max_bytes``; if that is negative, each line is a record.
+    ``max_bytes``; if that is negative, each line is a record, and the shapes keep all delimiters.
     """
-    lines = _Lines.of(data, delimiter, final)
-    alone = lines.alone()
-    nothing = np.zeros(len(lines), np.bool_)
-    if max_bytes < 0 or not alone.open.any():
-        return _result(lines, alone, alone, nothing, _NO_OFFSETS, nothing)
-    continued = lines.continued()
-    last = _last_lines(continued)
+    shapes = Shapes.of(data, delimiter, final, of_quotes=max_bytes >= 0)
+    quotes = _LineQuotes.of(shapes, delimiter)
+    line_ends = np.frombuffer(data, np.uint8) == LF
+    nothing = np.zeros(len(shapes), np.bool_)
+    alone_open = quotes.alone.open[shapes.codes]
+    if max_bytes < 0 or not alone_open.any():
+        return Resynchronised(line_ends, _NO_OFFSETS, np.flatnonzero(alone_open), nothing, quotes)
+    # Lines without quotes do not matter: as a continuation, such a line goes on.
+    lines = np.flatnonzero(quotes.filled[shapes.codes])
+    codes, starts, ends = shapes.codes[lines], shapes.starts[lines], shapes.ends[lines]
+    opened, alone_bad = alone_open[lines], quotes.alone.bad[codes]
+    continued_bad = quotes.continued.bad[codes]
+    last = _last_lines(continued_bad | ~quotes.continued.open[codes])
     # Whether the reading of an open line ends within the limit; if it ends well, it is that of a record.
-    lengths = np.append(lines.ends, len(data) if not final else 2 * len(data) + max_bytes)[last] - lines.starts
-    within = alone.open & (lengths <= max_bytes)
+    lengths = np.append(ends, len(data) if not final else 2 * len(data) + max_bytes)[last] - starts
+    within = opened & (lengths <= max_bytes)
     ended = within & (last < len(lines))
-    sound = ended & ~alone.bad
-    sound[sound] = ~continued.bad[last[sound]]
+    sound = ended & ~alone_bad
+    sound[sound] = ~continued_bad[last[sound]]
     # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
     # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
     if sound.any():
-        first, after = (_delimiters(lines, view) for view in (alone, continued))
+        whole = _LineQuotes.of(Shapes.of(data, delimiter, final), delimiter)
+        first, after = (whole.delimiters(view)[whole.shapes.codes[lines]] for view in (whole.alone, whole.continued))
+        after = np.append(0, np.cumsum(after))
         own = np.flatnonzero(sound)
-        sound[own] = first[own + 1] - first[own] + after[last[own] + 1] - after[own + 1] == width - 1
+        sound[own] = first[own] + after[last[own] + 1] - after[own + 1] == width - 1
     taken = _take(sound, last)
-    continuation = _within(taken, last)
-    unclosed = alone.open & ~alone.bad & ~within & ~continuation
-    result = _result(lines, alone, continued, continuation, taken, unclosed)
+    within_one = _within(taken, last)
+    unclosed = opened & ~alone_bad & ~within & ~within_one
+    continuation = nothing
+    continuation[lines] = within_one
+    opened[taken] = False
     if len(taken):
-        line_feeds = np.flatnonzero(result.line_ends)
-        records = np.searchsorted(lines.starts[taken], line_feeds, side="right") - 1
-        within_one = (records >= 0) & (line_feeds < lines.ends[last[taken]][records])
-        result.line_ends[line_feeds[within_one]] = False
+        line_feeds = np.flatnonzero(line_ends)
+        records = np.searchsorted(starts[taken], line_feeds, side="right") - 1
+        inner = (records >= 0) & (line_feeds < ends[last[taken]][records])
+        line_ends[line_feeds[inner]] = False
     # The first reading that may still end well after the buffer: it waits for more data, and all lines after it.
-    incomplete = np.flatnonzero(within & ~ended & ~alone.bad & ~continuation)
+    incomplete = np.flatnonzero(within & ~ended & ~alone_bad & ~within_one)
     if len(incomplete) and not final:
-        result.line_ends[lines.starts[incomplete[0]] :] = False
-    return result
+        line_ends[starts[incomplete[0]] :] = False
+    return Resynchronised(
+        line_ends,
+        shapes.at(quotes.last_openings, lines[unclosed]),
+        lines[opened & ~within_one],
+        continuation,
+        quotes,
+    )
 
 
-def _delimiters(lines: _Lines, view: _View) -> Offsets:
-    """Return the number of delimiters outside quotes in each line that is read, summed up to each, shape (n + 1,)."""
-    toggled = bytes_in_quotes(len(lines.data), view.reading, lines.ends[view.open != view.inside])
-    delimiters = np.frombuffer(lines.data, np.uint8) == lines.delimiter
-    found = np.flatnonzero(delimiters & toggled if view.inside else delimiters & ~toggled)
-    counts = np.searchsorted(found, lines.ends) - np.searchsorted(found, lines.starts)
-    return np.concatenate(([0], np.cumsum(counts)))
-
-
-def _last_lines(continued: _View) -> Offsets:
-    """Return, for each line, the first line after it at which a reading that is open there ends; n if there is none."""
-    count = len(continued.open)
-    stops = np.where(continued.bad | ~continued.open, np.arange(count), count)
+def _last_lines(ending: Bits) -> Offsets:
+    """Return, for each line, the first line after it that ends a reading, if it is one of it; n if there is none."""
+    count = len(ending)
+    stops = np.where(ending, np.arange(count), count)
     last = np.full(count, count)
     # The first stop after each line is the running minimum of the stops, from the last line backwards.
     last[:-1] = np.minimum.accumulate(stops[:0:-1])[::-1]
@@ -221,31 +260,3 @@ def _within(taken: Offsets, last: Offsets) -> Bits:
     np.add.at(steps, taken + 1, 1)
     np.add.at(steps, last[taken] + 1, -1)
     return np.cumsum(steps[:-1], dtype=np.int8) > 0
-
-
-def _result(
-    lines: _Lines, alone: _View, continued: _View, continuation: Bits, taken: Offsets, unclosed: Bits
-) -> Resynchronised:
-    """Read each line as it stands in its record: alone, or as a continuation. All lines end records still."""
-    opened = alone.open & ~continuation
-    opened[taken] = False
-    reading, cut_at = alone.reading, lines.ends[opened]
-    if continuation.any():
-        counts = np.diff(lines.first)
-        of_runs = np.repeat(continuation, counts)
-        own = np.repeat(continuation[continued.are_read], counts[continued.are_read])
-        before, after = reading.before.copy(), reading.after.copy()
-        before[of_runs], after[of_runs] = continued.reading.before[own], continued.reading.after[own]
-        reading = QuoteReading(lines.runs, before, after)
-    broken_at, open_at = lines.runs.at[reading.bad], _NO_OFFSETS
-    if len(cut_at):
-        opening = reading.opening_at
-        open_at = opening[np.searchsorted(opening, cut_at) - 1]
-        broken_at = np.sort(np.concatenate([broken_at, open_at]))
-    return Resynchronised(
-        np.frombuffer(lines.data, np.uint8) == LF,
-        reading,
-        cut_at,
-        broken_at,
-        open_at[unclosed[opened]],
-    )

@@ -8,7 +8,7 @@ which the readings may meet before the last bad quote, and the first bad quote.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, QuoteReading, QuoteRuns, has_escapes
 from jobs.csv.records import RecordIndex
+from jobs.csv.shapes import Shapes
 from worker.scoring.render import slices
 
 # Quotes in a record, at most, for a repair to be looked for.
@@ -50,6 +51,13 @@ class Changes:
         """Return some of the changes."""
         return type(self)(*(getattr(self, one.name)[places] for one in fields(self)))
 
+    def of_lines(self, shapes: Shapes, lines: Numbers) -> Self:
+        """Return the changes of lines, if these are the changes of their shapes."""
+        marks = shapes.marks_of(self.at, lines)
+        at, begins, ends = map(marks.at, (self.at, self.begins, self.ends))
+        rows = np.repeat(lines, marks.counts)
+        return replace(self.take(marks.which), rows=rows, at=at, begins=begins, ends=ends)
+
     def written(self, data: bytes, begins: Numbers, ends: Numbers) -> tuple[pa.BinaryArray, pa.BinaryArray]:
         """Return the changed texts at these offsets, each as two parts, before the change and after it."""
         until = np.where(self.doubled, self.at + 1, self.at)
@@ -62,6 +70,10 @@ def find_changes(index: RecordIndex, rows: Numbers, width: int, columns: Collect
     Left out are records of which all changes would be in other ``columns`` than the model's, and in two ways each; and
     those that are only too narrow, with no quote that is an ordinary character: these lack a delimiter, not a quote.
     """
+    if index.shaped:
+        shapes = index.shaped.shapes
+        of_shapes = find_changes(index.shaped.index, np.unique(shapes.codes[rows]), width, columns)
+        return of_shapes.of_lines(shapes, rows)
     quotes = _Quotes(index.read_quotes())
     records = _Records.of(quotes, index, _repairable(index, rows))
     records = records.take(~records.lack_a_delimiter(quotes, index, width))

@@ -67,24 +67,6 @@ class BrokenRecords:
         return Originals(array("I", rows.astype("u4").tobytes()), array("I", lengths.astype("u4").tobytes()), texts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """The fields of n records: delimiters outside quotes, the first one of each record and field counts, shape (n,).
-
-    An extra delimiter at the end of the data makes sure that every field has one after it.
-    """
-
-    index: RecordIndex
-    delimiters: Numbers
-    first: Numbers
-    counts: Numbers
-
-    @classmethod
-    def of(cls, index: RecordIndex) -> "_Fields":
-        delimiters = np.append(index.delimiter_offsets, len(index.data))
-        return cls(index, delimiters, index.first_delimiters, index.field_counts)
-
-
 def broken_records(
     index: RecordIndex,
     width: int,
@@ -110,14 +92,14 @@ def broken_records(
     repaired = repair(index, np.flatnonzero((kinds > 0) & (kinds != _UNDECODABLE))) if repair else None
     if repaired:
         kinds[repaired.rows] = 0
-    rows, fields = np.flatnonzero(kinds), _Fields.of(index)
+    rows = np.flatnonzero(kinds)
     ragged = np.flatnonzero(kinds == _RAGGED)
     others = [_NO_OBJECT if of_json else _BAD_QUOTES, *_OTHER_FAULTS]
-    faults = Faults.joined([_ragged(fields, ragged, width), Faults.of(None, others)])
+    faults = Faults.joined([_ragged(index, ragged, width), Faults.of(None, others)])
     # Of the joined faults, those of ragged rows come first, one for each row, then one for each of the other kinds.
     codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
     codes[kinds[rows] == _RAGGED] = np.arange(len(ragged))
-    texts = _rewrite(fields, rows, width, kinds)
+    texts = _rewrite(index, rows, width, kinds)
     rewritten = RewrittenRecords(rows, texts)
     if repaired:
         rewritten = rewritten.merged(RewrittenRecords(repaired.rows, repaired.texts))
@@ -136,22 +118,25 @@ def _undecodable(index: RecordIndex) -> Numbers:
     return np.unique(index.owners(surrogates - 2 * np.arange(len(surrogates))))
 
 
-def _ragged(fields: _Fields, rows: Numbers, width: int) -> Faults:
+def _ragged(index: RecordIndex, rows: Numbers, width: int) -> Faults:
     """Return a fault per row, with its number of fields and its surplus fields."""
-    counts, places = np.unique(fields.counts[rows], return_inverse=True)
+    counts, places = np.unique(index.field_counts[rows], return_inverse=True)
     words = text_array([f"{count} field{'s'[: count > 1]} where the header has {width}" for count in counts.tolist()])
-    ends = fields.index.ends[rows]
-    from_ = np.minimum(_kept_until(fields, rows, width) + 1, ends)
-    surplus = slices(fields.index.data, from_, ends).dictionary_encode()
-    values = _shown_fields(surplus.dictionary, chr(fields.index.delimiter)).take(surplus.indices)
+    ends = index.ends[rows]
+    from_ = np.minimum(_kept_until(index, rows, width) + 1, ends)
+    surplus = slices(index.data, from_, ends).dictionary_encode()
+    values = _shown_fields(surplus.dictionary, chr(index.delimiter)).take(surplus.indices)
     return Faults.alike(None, FaultCode.RAGGED, values, words.take(pa.array(places)))
 
 
-def _kept_until(fields: _Fields, rows: Numbers, width: int) -> Numbers:
+def _kept_until(index: RecordIndex, rows: Numbers, width: int) -> Numbers:
     """Return the offsets at which the fields that fit end."""
-    wide = fields.counts[rows] > width
-    until = fields.index.ends[rows]
-    until[wide] = fields.delimiters[fields.first[rows[wide]] + width - 1]
+    if index.shaped:
+        of_shapes = _kept_until(index.shaped.index, np.arange(len(index.shaped.index)), width)
+        return index.shaped.shapes.at(of_shapes, rows)
+    until, counts = index.ends[rows], index.field_counts[rows]
+    wide = counts > width
+    until[wide] = index.delimiter_offsets[index.first_delimiters[rows][wide] + width - 1]
     return until
 
 
@@ -172,18 +157,19 @@ def _shown_one(surplus: bytes, delimiter: str) -> str:
     return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
 
 
-def _rewrite(fields: _Fields, rows: Numbers, width: int, kinds: NDArray[np.uint8]) -> pa.BinaryArray:
+def _rewrite(index: RecordIndex, rows: Numbers, width: int, kinds: NDArray[np.uint8]) -> pa.BinaryArray:
     """Return the records padded to the header's width; fields that readers would misread are quoted.
 
     Of a ragged record that is too wide, the fields that fit are kept. Of others, the last field holds all that is left.
     """
     if not len(rows):
         return pa.array([], pa.binary())
-    data, starts = fields.index.data, fields.index.starts[rows]
-    until = np.where(kinds[rows] == _RAGGED, _kept_until(fields, rows, width), fields.index.ends[rows])
-    lacking = np.maximum(width - fields.counts[rows], 0)
-    paddings = pa.array([bytes([fields.index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
-    begins, ends = _fields_to_quote(fields, width, kinds)
+    data, starts, until = index.data, index.starts[rows], index.ends[rows]
+    ragged = kinds[rows] == _RAGGED
+    until[ragged] = _kept_until(index, rows[ragged], width)
+    lacking = np.maximum(width - index.field_counts[rows], 0)
+    paddings = pa.array([bytes([index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
+    begins, ends = _fields_to_quote(index, rows[~ragged], width)
     if not len(begins):
         return join(slices(data, starts, until), paddings.take(pa.array(lacking)))
     # The kept bytes are split into stretches, each followed by a field to be quoted or by the padding.
@@ -194,23 +180,28 @@ def _rewrite(fields: _Fields, rows: Numbers, width: int, kinds: NDArray[np.uint8
     return _regroup(parts, np.searchsorted(stretches, starts))
 
 
-def _fields_to_quote(fields: _Fields, width: int, kinds: NDArray[np.uint8]) -> tuple[Numbers, Numbers]:
-    """Return the offsets of the malformed fields, and of the surplus of too wide records with their last field.
-
-    Of ragged records, no surplus is kept.
-    """
-    index = fields.index
-    wide = np.flatnonzero((kinds > _RAGGED) & (fields.counts > width))
-    owners = index.broken_rows
-    broken_at, owners = index.broken_at[kinds[owners] > 0], owners[kinds[owners] > 0]
+def _fields_to_quote(index: RecordIndex, rows: Numbers, width: int) -> tuple[Numbers, Numbers]:
+    """Return the offsets of the malformed fields, and of the surplus of too wide records with their last field."""
+    if index.shaped:
+        shapes = index.shaped
+        begins, ends = _fields_to_quote(shapes.index, np.arange(len(shapes.index)), width)
+        marks = shapes.shapes.marks_of(begins, rows)
+        return marks.at(begins), marks.at(ends)
+    wanted, counts = np.zeros(len(index), np.bool_), index.field_counts
+    wanted[rows] = True
+    wide = np.flatnonzero(wanted & (counts > width))
+    of_wanted = wanted[index.broken_rows]
+    broken_at, owners = index.broken_at[of_wanted], index.broken_rows[of_wanted]
+    # An extra delimiter at the end of the data makes sure that every field has one after it.
+    delimiters, first = np.append(index.delimiter_offsets, len(index.data)), index.first_delimiters
     # The field that each offset is in: its place in the record, and where it begins and ends.
-    following = np.searchsorted(fields.delimiters, broken_at)
-    positions = following - fields.first[owners]
-    begins = np.where(positions == 0, index.starts[owners], fields.delimiters[following - 1] + 1)
-    ends = np.minimum(index.ends[owners], fields.delimiters[following])
+    following = np.searchsorted(delimiters, broken_at)
+    positions = following - first[owners]
+    begins = np.where(positions == 0, index.starts[owners], delimiters[following - 1] + 1)
+    ends = np.minimum(index.ends[owners], delimiters[following])
     # What is broken further right is part of the rest of a record that is too wide, which becomes one quoted field.
-    fit = positions < np.where(fields.counts[owners] > width, width - 1, width)
-    rest = index.starts[wide] if width == 1 else fields.delimiters[fields.first[wide] + width - 2] + 1
+    fit = positions < np.where(counts[owners] > width, width - 1, width)
+    rest = index.starts[wide] if width == 1 else delimiters[first[wide] + width - 2] + 1
     begins, chosen = np.unique(np.concatenate([begins[fit], rest]), return_index=True)
     return begins, np.concatenate([ends[fit], index.ends[wide]])[chosen]
 

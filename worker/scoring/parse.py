@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
+from jobs.csv.blank_lines import without_blank_lines
 from jobs.csv.decoding import is_utf8
 from jobs.csv.dialect import Dialect
 from jobs.csv.line_ends import ends_of_lines
@@ -145,7 +146,7 @@ def read_records(chunk: InputChunk, layout: Layout) -> tuple[RecordIndex, Broken
 def _index(chunk: InputChunk, layout: Layout) -> RecordIndex:
     data = bytes(csv_text(unpack(chunk.data))) if chunk.is_typed else chunk.data
     index = index_records(data, ord(layout.delimiter), final=True, width=layout.width, count=chunk.rows)
-    return index.without_blank_lines()
+    return without_blank_lines(index)
 
 
 def _columns_if_regular(index: RecordIndex, layout: Layout) -> dict[str, Texts] | None:

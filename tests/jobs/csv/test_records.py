@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from jobs.csv.blank_lines import without_blank_lines
 from jobs.csv.reader import MAX_CHUNK_ROWS, Cutter
 from jobs.csv.records import RecordIndex, index_records
 from jobs.errors import UploadRefused
@@ -68,7 +69,7 @@ def test_broken_quotes_are_resynchronised_as_the_reference_reader_does(text: str
     check_records(index, expected)
     unclosed = [n for n, record in enumerate(expected) if record.open_quote]
     assert index.owners(index.unclosed_at).tolist() == unclosed
-    without_blanks = index.without_blank_lines()
+    without_blanks = without_blank_lines(index)
     assert not without_blanks.has_blank_lines
     check_records(without_blanks, expected)
 

@@ -1,0 +1,127 @@
+"""The shapes of the lines of a CSV buffer: how quotes and delimiters stand in them, without the texts between. Pure.
+
+How the quotes of a line read depends on its shape alone, and a file in which every row has a stray quote has few
+different ones. So each distinct shape is read once, and what was found in it is then looked up for each line.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, Offsets, has_escapes
+
+# Stands for a run of other bytes. No delimiter is a NUL.
+_OTHERS = b"\0"
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The lines of a buffer, n, and their distinct shapes, k.
+
+    A shape keeps the quotes, delimiters and line ends of a line, backslashes if any escapes a quote, and the first byte
+    of each run of other bytes, as a NUL. ``text`` holds the shapes one after the other, each with a line end, and
+    ``codes``, shape (n,), the number of each line's shape. ``kept`` are the offsets in the buffer of the bytes that the
+    lines' shapes keep.
+    """
+
+    text: bytes
+    codes: NDArray[np.int64]
+    kept: Offsets
+
+    @classmethod
+    def of(cls, data: bytes, delimiter: int, final: bool, of_quotes: bool = False) -> "Shapes":
+        """Find the shapes; what follows the last line end is a line only with ``final``.
+
+        With ``of_quotes``, delimiters and other bytes are kept only beside quotes, which tells how these read.
+        """
+        raw = np.frombuffer(data, np.uint8)
+        marks = [QUOTE, LF, delimiter]
+        marks += [CR] if b"\r" in data else []
+        marks += [BACKSLASH] if has_escapes(data) else []
+        kept = np.flatnonzero(_beside_quotes(raw) if of_quotes else _marks(raw, marks))
+        others = bytes(set(range(256)) - set(marks))
+        text = raw.take(kept).tobytes().translate(bytes.maketrans(others, _OTHERS * len(others)))
+        *lines, rest = text.split(b"\n")
+        if final and not data.endswith(b"\n"):
+            # A carriage return at the very end is no part of a line end, as it would be before the one of the shape.
+            padding = _OTHERS if rest.endswith(b"\r") else b""
+            lines.append(rest + padding)
+            kept = np.concatenate([kept, np.full(len(padding) + 1, len(data))])
+        codes = {line: code for code, line in enumerate(dict.fromkeys(lines))}
+        numbers = np.fromiter(map(codes.__getitem__, lines), np.int64, len(lines))
+        return cls(b"".join(line + b"\n" for line in codes), numbers, kept)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def bounds(self) -> Offsets:
+        """The offsets of the shapes in ``text`` and, last, its length, shape (k + 1,)."""
+        return np.append(0, np.flatnonzero(np.frombuffer(self.text, np.uint8) == LF) + 1)
+
+    @cached_property
+    def _shifts(self) -> Offsets:
+        """How far each line's kept bytes are from those of its shape, shape (n,)."""
+        lengths = np.diff(self.bounds)[self.codes]
+        shifts: Offsets = np.cumsum(lengths) - lengths - self.bounds[self.codes]
+        return shifts
+
+    @property
+    def ends(self) -> Offsets:
+        """The offsets in the buffer of the line ends, shape (n,)."""
+        return self.at(self.bounds[1:] - 1)
+
+    @property
+    def starts(self) -> Offsets:
+        """The offsets in the buffer at which the lines begin, shape (n,)."""
+        return self.at(self.bounds[:-1])
+
+    def at(self, offsets: Offsets, lines: Offsets | slice = slice(None)) -> Offsets:
+        """Return the offsets in the buffer, in each of the lines, of an offset in each of the shapes, shape (k,)."""
+        found: Offsets = self.kept[self._shifts[lines] + offsets[self.codes[lines]]]
+        return found
+
+    def marks_of(self, marks: Offsets, lines: Offsets | slice = slice(None)) -> "LineMarks":
+        """Return the marks of the lines, if those of the shapes are at the ascending offsets ``marks``."""
+        bounds = np.searchsorted(marks, self.bounds)
+        codes = self.codes[lines]
+        counts = np.diff(bounds)[codes]
+        steps = np.repeat(bounds[codes] - np.cumsum(counts) + counts, counts)
+        return LineMarks(np.arange(len(steps)) + steps, counts, np.repeat(self._shifts[lines], counts), self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class LineMarks:
+    """Marks in lines, in order: which of those in the shapes each is, shape (m,), and how many each line has."""
+
+    which: Offsets
+    counts: Offsets
+    _shifts: Offsets
+    _kept: Offsets
+
+    def at(self, offsets: Offsets) -> Offsets:
+        """Return the offsets in the buffer of an offset near each of the marks in the shapes."""
+        found: Offsets = self._kept[self._shifts + offsets[self.which]]
+        return found
+
+
+def _marks(raw: NDArray[np.uint8], marks: list[int]) -> Bits:
+    """Return which bytes are marks, or the first after one."""
+    are_marks = raw == QUOTE
+    for mark in marks:
+        are_marks |= raw == mark
+    kept: Bits = are_marks.copy()
+    kept[1:] |= are_marks[:-1]
+    kept[:1] = True
+    return kept
+
+
+def _beside_quotes(raw: NDArray[np.uint8]) -> Bits:
+    """Return which bytes are quotes, beside one, line ends, or the first after a carriage return."""
+    quotes, returns = raw == QUOTE, raw == CR
+    kept: Bits = quotes | returns | (raw == LF)
+    kept[1:] |= quotes[:-1] | returns[:-1]
+    kept[:-1] |= quotes[1:]
+    return kept
