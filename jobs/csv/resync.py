@@ -20,6 +20,9 @@ from jobs.csv.quotes import LF, Bits, Offsets, QuoteReading, QuoteRuns, running_
 from jobs.csv.shapes import Shapes
 
 _NO_OFFSETS = np.empty(0, np.int64)
+# Quotes in a line, on average, of which there are few.
+_FEW_QUOTES = 4
+_SAMPLE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,10 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     Without ``final``, the last record is left out if it may go on after the buffer. Records of several lines have up to
     ``max_bytes``; if that is negative, each line is a record, and the shapes keep all delimiters.
     """
-    shapes = Shapes.of(data, delimiter, final, of_quotes=max_bytes >= 0)
+    # Where lines have many quotes, those with short texts in them and those with longer ones differ beside the quotes.
+    sample = data[:_SAMPLE_BYTES]
+    has_few = sample.count(b'"') < _FEW_QUOTES * sample.count(b"\n")
+    shapes = Shapes.of(data, delimiter, final, of_quotes=max_bytes >= 0 and has_few)
     quotes = _LineQuotes.of(shapes, delimiter)
     line_ends = np.frombuffer(data, np.uint8) == LF
     nothing = np.zeros(len(shapes), np.bool_)
@@ -185,7 +191,7 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
     # The width of a record of several lines: the delimiters of its first line, read alone, and those of the other
     # lines, read as continuations. Lines between them without any quote lie within the quotes and add no field.
     if sound.any():
-        whole = _LineQuotes.of(Shapes.of(data, delimiter, final), delimiter)
+        whole = _LineQuotes.of(Shapes.of(data, delimiter, final), delimiter) if has_few else quotes
         first, after = (whole.delimiters(view)[whole.shapes.codes[lines]] for view in (whole.alone, whole.continued))
         after = np.append(0, np.cumsum(after))
         own = np.flatnonzero(sound)

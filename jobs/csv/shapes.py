@@ -14,6 +14,7 @@ from jobs.csv.quotes import BACKSLASH, CR, LF, QUOTE, Bits, Offsets, has_escapes
 
 # Stands for a run of other bytes. No delimiter is a NUL.
 _OTHERS = b"\0"
+_BLOCK_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Shapes:
 
     text: bytes
     codes: NDArray[np.int64]
-    kept: Offsets
+    kept: NDArray[np.int32]
 
     @classmethod
     def of(cls, data: bytes, delimiter: int, final: bool, of_quotes: bool = False) -> "Shapes":
@@ -36,19 +37,16 @@ class Shapes:
 
         With ``of_quotes``, delimiters and other bytes are kept only beside quotes, which tells how these read.
         """
-        raw = np.frombuffer(data, np.uint8)
         marks = [QUOTE, LF, delimiter]
         marks += [CR] if b"\r" in data else []
         marks += [BACKSLASH] if has_escapes(data) else []
-        kept = np.flatnonzero(_beside_quotes(raw) if of_quotes else _marks(raw, marks))
-        others = bytes(set(range(256)) - set(marks))
-        text = raw.take(kept).tobytes().translate(bytes.maketrans(others, _OTHERS * len(others)))
+        kept, text = _keep(np.frombuffer(data, np.uint8), marks, of_quotes)
         *lines, rest = text.split(b"\n")
         if final and not data.endswith(b"\n"):
             # A carriage return at the very end is no part of a line end, as it would be before the one of the shape.
             padding = _OTHERS if rest.endswith(b"\r") else b""
             lines.append(rest + padding)
-            kept = np.concatenate([kept, np.full(len(padding) + 1, len(data))])
+            kept = np.append(kept, np.full(len(padding) + 1, len(data), np.int32))
         codes = {line: code for code, line in enumerate(dict.fromkeys(lines))}
         numbers = np.fromiter(map(codes.__getitem__, lines), np.int64, len(lines))
         return cls(b"".join(line + b"\n" for line in codes), numbers, kept)
@@ -80,8 +78,8 @@ class Shapes:
 
     def at(self, offsets: Offsets, lines: Offsets | slice = slice(None)) -> Offsets:
         """Return the offsets in the buffer, in each of the lines, of an offset in each of the shapes, shape (k,)."""
-        found: Offsets = self.kept[self._shifts[lines] + offsets[self.codes[lines]]]
-        return found
+        kept: NDArray[np.int32] = self.kept[self._shifts[lines] + offsets[self.codes[lines]]]
+        return kept.astype(np.int64)
 
     def marks_of(self, marks: Offsets, lines: Offsets | slice = slice(None)) -> "LineMarks":
         """Return the marks of the lines, if those of the shapes are at the ascending offsets ``marks``."""
@@ -99,12 +97,28 @@ class LineMarks:
     which: Offsets
     counts: Offsets
     _shifts: Offsets
-    _kept: Offsets
+    _kept: NDArray[np.int32]
 
     def at(self, offsets: Offsets) -> Offsets:
         """Return the offsets in the buffer of an offset near each of the marks in the shapes."""
-        found: Offsets = self._kept[self._shifts + offsets[self.which]]
-        return found
+        kept: NDArray[np.int32] = self._kept[self._shifts + offsets[self.which]]
+        return kept.astype(np.int64)
+
+
+def _keep(raw: NDArray[np.uint8], marks: list[int], of_quotes: bool) -> tuple[NDArray[np.int32], bytes]:
+    """Return the offsets of the bytes that shapes keep, and these bytes, those that are no marks as NULs."""
+    others = bytes(set(range(256)) - set(marks))
+    as_shape = bytes.maketrans(others, _OTHERS * len(others))
+    offsets, texts = [np.empty(0, np.int32)], []
+    # In blocks that fit into the processor's cache, each with a byte more at either side, on which its edges depend.
+    for start in range(0, len(raw), _BLOCK_BYTES):
+        low = max(start - 1, 0)
+        block = raw[low : start + _BLOCK_BYTES + 1]
+        kept = _beside_quotes(block) if of_quotes else _marks(block, marks)
+        places = np.flatnonzero(kept[start - low :][:_BLOCK_BYTES]).astype(np.int32) + np.int32(start)
+        offsets.append(places)
+        texts.append(raw.take(places).tobytes().translate(as_shape))
+    return np.concatenate(offsets), b"".join(texts)
 
 
 def _marks(raw: NDArray[np.uint8], marks: list[int]) -> Bits:
