@@ -38,7 +38,7 @@ from jobs.csv.quotes import (
     parity_is_valid,
     running_xor,
 )
-from jobs.csv.resync import ReadQuotes, bytes_in_quotes, resynchronise
+from jobs.csv.resync import ReadQuotes, bytes_in_quotes, record_ends, resynchronise
 from jobs.csv.shapes import Shapes
 
 _NO_OFFSETS = np.empty(0, np.int64)
@@ -228,11 +228,11 @@ def index_records(
     if b'"' not in data:  # also true of an empty buffer
         return _index_by_parity(data, delimiter, final)
     # With as many records as lines, each line is one, and none needs to be read as the continuation of another.
-    max_bytes = -1 if count == data.count(b"\n") + (not data.endswith(b"\n")) else MAX_RECORD_BYTES
+    are_lines = count is not None and count == data.count(b"\n") + (not data.endswith(b"\n"))
     if width is not None and len(data) > 4 * _SAMPLE_BYTES:
         sample = index_records(data[:_SAMPLE_BYTES], delimiter, False, width)
         if sample.read:  # quotes are broken, so that parity need not be tried
-            return _resynchronised(data, delimiter, final, width, max_bytes)
+            return index_lines(data, delimiter) if are_lines else _resynchronised(data, delimiter, final, width)
     quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
     if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
         index = _index_by_parity(data, delimiter, final, quoted)
@@ -240,22 +240,29 @@ def index_records(
             return index
     if width is None:
         return _index_strictly(data, delimiter, final)
-    return _resynchronised(data, delimiter, final, width, max_bytes)
+    return index_lines(data, delimiter) if are_lines else _resynchronised(data, delimiter, final, width)
 
 
 def index_lines(data: bytes, delimiter: int) -> RecordIndex:
     """Index a buffer in which each line is a record, also one with a quote that is not closed."""
     if b'"' not in data:
         return _index_by_parity(data, delimiter, final=True)
-    return _resynchronised(data, delimiter, True, 0, -1)
-
-
-def _resynchronised(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> RecordIndex:
-    found = resynchronise(data, delimiter, final, width, max_bytes)
-    index = _index(data, delimiter, final, found.line_ends, found.read, unclosed_at=found.unclosed_at)
-    if max_bytes >= 0 or len(index) < len(found.shapes):
+    found = resynchronise(data, delimiter, final=True, width=0, max_bytes=-1)
+    index = _index(data, delimiter, True, found.line_ends, found.read)
+    # Blank lines are no records.
+    if len(index) < len(found.shapes):
         return index
     return replace(index, shaped=ShapedRecords(found.shapes, found.read_shapes, delimiter))
+
+
+def _resynchronised(data: bytes, delimiter: int, final: bool, width: int) -> RecordIndex:
+    limit = MAX_RECORD_BYTES
+    line_ends, unclosed_at = record_ends(data, delimiter, final, width, limit)
+
+    def read() -> ReadQuotes:
+        return resynchronise(data, delimiter, final, width, limit).read()
+
+    return _index(data, delimiter, final, line_ends, read, unclosed_at=unclosed_at)
 
 
 def _index_strictly(data: bytes, delimiter: int, final: bool) -> RecordIndex:

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from jobs.csv.quotes import LF, Bits, Offsets, QuoteReading, QuoteRuns, running_xor
+from jobs.csv.quotes import CR, LF, QUOTE, Bits, Offsets, QuoteReading, QuoteRuns, running_xor
 from jobs.csv.shapes import Shapes
 
 _NO_OFFSETS = np.empty(0, np.int64)
@@ -218,6 +218,39 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
         continuation,
         quotes,
     )
+
+
+def record_ends(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> tuple[Bits, Offsets]:
+    """Return the ``line_ends`` and ``unclosed_at`` of ``resynchronise``, but read no more lines than it takes."""
+    start = _first_doubtful_line(data, delimiter, final, max_bytes)
+    found = resynchronise(data[start:], delimiter, final, width, max_bytes)
+    line_ends = np.frombuffer(data, np.uint8) == LF
+    line_ends[start:] = found.line_ends
+    return line_ends, start + found.unclosed_at
+
+
+def _first_doubtful_line(data: bytes, delimiter: int, final: bool, max_bytes: int) -> int:
+    """Return the offset of the first line that may go on in another one; those before it are records.
+
+    A line with a text after its first quote continues no other one: there, that quote would be a bad closing one.
+    """
+    raw = np.frombuffer(data, np.uint8)
+    quotes, ends = np.flatnonzero(raw == QUOTE), np.flatnonzero(raw == LF)
+    if final and not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    first = np.concatenate(([0], np.searchsorted(quotes, ends)))
+    lines = np.flatnonzero(np.diff(first))
+    if not len(lines):
+        return 0
+    starts = np.append(0, ends[:-1] + 1)[lines]
+    # Reading may also end at the limit, before the next line with a quote.
+    if (np.diff(ends[lines]) + ends[lines][:-1] - starts[:-1] > max_bytes).any():
+        return 0
+    following = raw.take(quotes[first[lines]] + 1, mode="clip")
+    may_continue = np.isin(following, [QUOTE, delimiter, LF, CR])
+    may_continue[-1] |= quotes[first[lines[-1]]] + 1 == len(raw)
+    place = int(np.argmax(may_continue)) if may_continue.any() else len(lines)
+    return int(starts[max(place - 1, 0)])
 
 
 def _last_lines(ending: Bits) -> Offsets:

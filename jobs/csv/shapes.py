@@ -4,6 +4,7 @@ How the quotes of a line read depends on its shape alone, and a file in which ev
 different ones. So each distinct shape is read once, and what was found in it is then looked up for each line.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,7 +48,9 @@ class Shapes:
             padding = _OTHERS if rest.endswith(b"\r") else b""
             lines.append(rest + padding)
             kept = np.append(kept, np.full(len(padding) + 1, len(data), np.int32))
-        codes = {line: code for code, line in enumerate(dict.fromkeys(lines))}
+        # Each new shape gets the number of those before it.
+        codes: defaultdict[bytes, int] = defaultdict()
+        codes.default_factory = codes.__len__
         numbers = np.fromiter(map(codes.__getitem__, lines), np.int64, len(lines))
         return cls(b"".join(line + b"\n" for line in codes), numbers, kept)
 
