@@ -228,12 +228,13 @@ def index_records(
     if b'"' not in data:  # also true of an empty buffer
         return _index_by_parity(data, delimiter, final)
     # With as many records as lines, each line is one, and none needs to be read as the continuation of another.
-    are_lines = count is not None and count == data.count(b"\n") + (not data.endswith(b"\n"))
+    raw = np.frombuffer(data, np.uint8)
+    are_lines = count is not None and count == np.count_nonzero(raw == LF) + (not data.endswith(b"\n"))
     if width is not None and len(data) > 4 * _SAMPLE_BYTES:
         sample = index_records(data[:_SAMPLE_BYTES], delimiter, False, width)
         if sample.read:  # quotes are broken, so that parity need not be tried
             return index_lines(data, delimiter) if are_lines else _resynchronised(data, delimiter, final, width)
-    quoted = running_xor(np.frombuffer(data, np.uint8) == QUOTE)
+    quoted = running_xor(raw == QUOTE)
     if parity_is_valid(data, delimiter, quoted, escapes=width is not None):
         index = _index_by_parity(data, delimiter, final, quoted)
         if width is None or _is_sound(index, final, width):

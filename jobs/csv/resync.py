@@ -222,8 +222,13 @@ def resynchronise(data: bytes, delimiter: int, final: bool, width: int, max_byte
 
 def record_ends(data: bytes, delimiter: int, final: bool, width: int, max_bytes: int) -> tuple[Bits, Offsets]:
     """Return the ``line_ends`` and ``unclosed_at`` of ``resynchronise``, but read no more lines than it takes."""
-    start = _first_doubtful_line(data, delimiter, final, max_bytes)
+    start = 0
+    sample = data[:_SAMPLE_BYTES]
+    if _first_doubtful_line(sample, delimiter, False, max_bytes) > len(sample) // 2:
+        start = _first_doubtful_line(data, delimiter, final, max_bytes)
     found = resynchronise(data[start:], delimiter, final, width, max_bytes)
+    if not start:
+        return found.line_ends, found.unclosed_at
     line_ends = np.frombuffer(data, np.uint8) == LF
     line_ends[start:] = found.line_ends
     return line_ends, start + found.unclosed_at

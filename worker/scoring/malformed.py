@@ -170,12 +170,17 @@ def _rewrite(index: RecordIndex, rows: Numbers, width: int, kinds: NDArray[np.ui
     lacking = np.maximum(width - index.field_counts[rows], 0)
     paddings = pa.array([bytes([index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
     begins, ends = _fields_to_quote(index, rows[~ragged], width)
+    padding = paddings.take(pa.array(lacking))
     if not len(begins):
-        return join(slices(data, starts, until), paddings.take(pa.array(lacking)))
+        return join(slices(data, starts, until), padding)
+    if len(begins) == len(rows) and ((starts <= begins) & (ends <= until)).all():  # one field in each
+        return join(
+            slices(data, starts, begins), in_quotes(slices(data, begins, ends)), slices(data, ends, until), padding
+        )
     # The kept bytes are split into stretches, each followed by a field to be quoted or by the padding.
     stretches, stops = np.sort(np.concatenate([starts, ends])), np.concatenate([until, begins])
     order = np.argsort(stops, kind="stable")
-    tails = pa.concat_arrays([paddings.take(pa.array(lacking)), in_quotes(slices(data, begins, ends))])
+    tails = pa.concat_arrays([padding, in_quotes(slices(data, begins, ends))])
     parts = join(slices(data, stretches, stops[order]), tails.take(pa.array(order)))
     return _regroup(parts, np.searchsorted(stretches, starts))
 

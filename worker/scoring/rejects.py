@@ -49,8 +49,17 @@ def _reasons(faults: Faults) -> pa.BinaryArray:
     return texts
 
 
-def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_row: int, delimiter: str) -> bytes:
-    """Return the chunk's part of the rejects file, a line per fault: row, column, value, code, reason, record."""
+def reject_lines(
+    columns: Sequence[FaultColumn],
+    rejected: NDArray[np.int64],
+    lines: pa.BinaryArray,
+    first_row: int,
+    delimiter: str,
+) -> bytes:
+    """Return the chunk's part of the rejects file, a line per fault: row, column, value, code, reason, record.
+
+    ``rejected`` are the rows with a fault, ascending, shape (k,), and ``lines`` their records with line ends.
+    """
     rows = np.concatenate([column.rows for column in columns])
     starts = np.cumsum([0, *(len(column.faults) for column in columns[:-1])])
     codes = np.concatenate([column.codes + start for column, start in zip(columns, starts, strict=True)])
@@ -59,9 +68,9 @@ def reject_lines(columns: Sequence[FaultColumn], lines: pa.BinaryArray, first_ro
     heads = pa.concat_arrays([_heads(column.faults, delimiter) for column in columns])
     numbers = pa.array(rows[order] + first_row).cast(pa.string()).cast(pa.binary())
     separator = delimiter.encode()
-    return text_of(
-        join(numbers, separator, heads.take(pa.array(codes[order])), separator, lines.take(pa.array(rows[order])))
-    )
+    if len(rows) > len(rejected):
+        lines = lines.take(pa.array(np.searchsorted(rejected, rows[order])))
+    return text_of(join(numbers, separator, heads.take(pa.array(codes[order])), separator, lines))
 
 
 def _heads(faults: Faults, delimiter: str) -> pa.BinaryArray:

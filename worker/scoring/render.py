@@ -117,16 +117,23 @@ def scored_text(index: RecordIndex, rewritten: RewrittenRecords | None, suffixes
     return text_of(join(*parts, suffixes)) + index.data[int(offsets[-1]) :]
 
 
-def records_with_line_ends(index: RecordIndex, rewritten: RewrittenRecords | None, line_end: bytes) -> pa.BinaryArray:
-    """Return the records with their line ends; the last one gets ``line_end`` if it has none."""
+def records_with_line_ends(
+    index: RecordIndex, rewritten: RewrittenRecords | None, rows: NDArray[np.int64], line_end: bytes
+) -> pa.BinaryArray:
+    """Return the records of the ascending rows with their line ends; the last one gets ``line_end`` if it has none."""
     data = index.data if index.data.endswith(b"\n") else index.data + line_end
     offsets = np.full(len(index) + 1, len(data), np.int32)
     offsets[:-1] = index.starts
-    lines = binary_array(offsets, data)
+    lines = binary_array(offsets, data) if len(rows) == len(index) else slices(data, offsets[rows], offsets[rows + 1])
     if rewritten is None:
         return lines
-    ends = slices(data, index.ends[rewritten.rows], offsets[rewritten.rows + 1])
-    return _replace(lines, rewritten.rows, join(rewritten.texts, ends))
+    wanted = np.zeros(len(index), np.bool_)
+    wanted[rows] = True
+    chosen = np.flatnonzero(wanted[rewritten.rows])
+    changed = rewritten.rows[chosen]
+    texts = rewritten.texts if len(chosen) == len(rewritten.rows) else rewritten.texts.take(pa.array(chosen))
+    ends = slices(data, index.ends[changed], offsets[changed + 1])
+    return _replace(lines, np.searchsorted(rows, changed), join(texts, ends))
 
 
 def _replace(column: pa.BinaryArray, rows: NDArray[np.int64], texts: pa.BinaryArray) -> pa.BinaryArray:

@@ -153,8 +153,9 @@ def _rejects(
         return b""
     # For the last record, which may have none.
     line_end = b"\r\n" if index.data.startswith(b"\r\n", int(index.ends[0])) else b"\n"
-    lines = records_with_line_ends(index, rewritten, line_end)
-    return reject_lines(faults, lines, first_row, layout.delimiter)
+    rows, _ = _split(len(index), faults)
+    lines = records_with_line_ends(index, rewritten, rows, line_end)
+    return reject_lines(faults, rows, lines, first_row, layout.delimiter)
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """Broken records keep the fields that fit, in place, and harm none of their neighbours."""
 
+import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -44,7 +45,9 @@ def test_fields_that_fit_are_kept_and_can_be_read_again(text: str) -> None:
     parsed = parse_chunk(InputChunk(1, len(records), text.encode()), LAYOUT)
     numbers = [number for number, record in enumerate(records) if is_broken(record)]
     assert (parsed.broken.rewritten.rows.tolist() if parsed.broken else []) == numbers
-    lines = records_with_line_ends(parsed.index, parsed.broken.rewritten if parsed.broken else None, b"\n").to_pylist()
+    rewritten_records = parsed.broken.rewritten if parsed.broken else None
+    rows = np.arange(len(records))
+    lines = records_with_line_ends(parsed.index, rewritten_records, rows, b"\n").to_pylist()
     assert [line.decode().removesuffix("\n").removesuffix("\r") for line in lines] == [
         rewritten(record).removesuffix("\r") for record in records
     ]
