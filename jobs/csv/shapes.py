@@ -43,7 +43,7 @@ class Shapes:
         marks += [BACKSLASH] if has_escapes(data) else []
         kept, text = _keep(np.frombuffer(data, np.uint8), marks, of_quotes)
         *lines, rest = text.split(b"\n")
-        if final and not data.endswith(b"\n"):
+        if final and data[-1:] not in (b"", b"\n"):
             # A carriage return at the very end is no part of a line end, as it would be before the one of the shape.
             padding = _OTHERS if rest.endswith(b"\r") else b""
             lines.append(rest + padding)
@@ -77,7 +77,7 @@ class Shapes:
     @property
     def starts(self) -> Offsets:
         """The offsets in the buffer at which the lines begin, shape (n,)."""
-        return self.at(self.bounds[:-1])
+        return np.append(0, self.ends + 1)[:-1]
 
     def at(self, offsets: Offsets, lines: Offsets | slice = slice(None)) -> Offsets:
         """Return the offsets in the buffer, in each of the lines, of an offset in each of the shapes, shape (k,)."""

@@ -29,6 +29,9 @@ RECORD = st.sampled_from(
     ]
 )
 
+# How much of a text is looked at to decide how to read it: less than a few lines, or all of it.
+SAMPLES = st.sampled_from([30, 1 << 14])
+
 
 @examples(400, long=1500)
 @given(TEXTS, st.sampled_from([",", ";"]))
@@ -61,9 +64,12 @@ def check_records(index: RecordIndex, expected: list[Record], most: int = 100, e
 
 
 @examples(800, long=3000)
-@given(TEXTS, st.sampled_from([",", ";"]), st.integers(1, 4))
-@example('a,"b\nc",d\n"e\n",f\ng"\n', ",", 2)
-def test_broken_quotes_are_resynchronised_as_the_reference_reader_does(text: str, delimiter: str, width: int) -> None:
+@given(TEXTS, st.sampled_from([",", ";"]), st.integers(1, 4), SAMPLES)
+@example('a,"b\nc",d\n"e\n",f\ng"\n', ",", 2, 30)
+def test_broken_quotes_are_resynchronised_as_the_reference_reader_does(
+    monkeypatch: pytest.MonkeyPatch, text: str, delimiter: str, width: int, sample: int
+) -> None:
+    monkeypatch.setattr("jobs.csv.resync._SAMPLE_BYTES", sample)
     expected = read_robustly(text, delimiter, width)
     index = index_records(text.encode(), ord(delimiter), final=True, width=width)
     check_records(index, expected)
@@ -87,10 +93,13 @@ def test_fields_beyond_the_widest_header_are_counted_too(monkeypatch: pytest.Mon
     st.integers(1, 60),
     st.integers(1, 90),
     st.sampled_from([10, 30, 100, 1 << 22]),
+    SAMPLES,
 )
+@example('1,2\nabcdef,"x\ny"\n', 60, 1, 10, 30)  # the record is longer than the limit
 def test_cutting_an_upload_anywhere_keeps_every_record_whole(
-    monkeypatch: pytest.MonkeyPatch, text: str, block: int, chunk: int, limit: int
+    monkeypatch: pytest.MonkeyPatch, text: str, block: int, chunk: int, limit: int, sample: int
 ) -> None:
+    monkeypatch.setattr("jobs.csv.resync._SAMPLE_BYTES", sample)
     monkeypatch.setattr("jobs.csv.records.MAX_RECORD_BYTES", limit)
     data, expected = text.encode(), read_robustly(text, ",", 2, limit)
     cutter, chunks = Cutter(",", 2, chunk), []
