@@ -186,6 +186,20 @@ def test_the_preflight_tells_all_of_it(service: Stack) -> None:
     assert len(report["notes"]) == 5
 
 
+@pytest.mark.parametrize("end", ["", '"Private', "Total;;;;;;"])
+def test_the_preflight_of_a_whole_file_counts_what_the_job_does(service: Stack, end: str) -> None:
+    # Nothing after the last record shows that the file ends there; the client knows it.
+    data = (file_of(";") + end).rstrip("\n").encode()
+    sent = {"content": data, "headers": {"Content-Type": "text/csv"}}
+    report = service.request("POST", "/api/v1/preflight", params={"whole": "true"}, **sent).json()
+    job, _ = service.score(data)
+    rejects = service.get(job["links"]["summary"]).json()["rejects"]
+    assert report["complete"]
+    assert report["rows_seen"] == job["rows"]["total"]
+    assert [report["faults"].count(fault) for fault in rejects] == [1] * len(report["faults"])
+    assert not service.request("POST", "/api/v1/preflight", **sent).json()["complete"]
+
+
 def test_results_are_scored_once_more_without_their_old_columns(service: Stack) -> None:
     text = file_of(";").replace("28;", "abc;", 1)
     _, once = service.score(text.encode(), explain=1)

@@ -28,3 +28,17 @@ def test_a_preflight_says_what_is_wrong_or_that_the_file_is_too_large_for_it(ser
     large = parquet(TABLE.append_column("noise", [[os.urandom(40_000).hex() for _ in range(300)]]))
     report = service.request("POST", "/api/v1/preflight", content=large, headers=BINARY).json()
     assert (report["checked"], report["format"], report["columns"]) == (False, "parquet", [])
+
+
+def test_a_preflight_speaks_of_lines_of_json_as_the_job_does(service: Stack) -> None:
+    data = FILES["people.jsonl"].splitlines()[0] + b'\n{"age": oops\n'
+    report = service.request(
+        "POST", "/api/v1/preflight", content=data, headers=BINARY, params={"filename": "a.jsonl"}
+    ).json()
+    assert (report["complete"], report["rows_seen"]) == (True, 2)
+    assert report["examples"][1]["error"] == "malformed: the line is not a JSON object"
+
+
+def test_a_preflight_says_that_a_table_has_no_rows(service: Stack) -> None:
+    report = service.request("POST", "/api/v1/preflight", content=parquet(TABLE.slice(0, 0)), headers=BINARY).json()
+    assert (report["complete"], report["rows_seen"]) == (True, 0)

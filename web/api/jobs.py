@@ -63,7 +63,7 @@ from web.server.limits import Busy, LimitedResponseBody
 from web.server.proxies import must_be_received_first
 from web.services import services
 from web.uploads.bodies import Body, open_body
-from web.uploads.parameters import UploadForm
+from web.uploads.parameters import PreflightForm, UploadForm
 from web.uploads.preflight import preflight
 from web.uploads.upload import Upload, fingerprint, refusals_logged
 
@@ -362,11 +362,11 @@ def get_events(path: JobPath) -> Response:
         200: answer(PreflightDocument, "how the file would be read"),
         **problems(400, 408, 413, 415, 422, 429, 503),
     },
-    openapi_extensions={"x-parameters": parameters(UploadForm, UploadHeader), "requestBody": csv_body()},
+    openapi_extensions={"x-parameters": parameters(PreflightForm, UploadHeader), "requestBody": csv_body()},
 )
 def create_preflight() -> Response:
     """Returns how columns are mapped, faults of the first rows, and sample predictions. Stores nothing."""
-    return json_response(PreflightDocument.model_validate(preflight(_body(), services())))
+    return json_response(PreflightDocument.model_validate(preflight(_body(), services(), request.args.get("whole"))))
 
 
 def _body() -> Body:

@@ -146,6 +146,7 @@ class PreflightDocument(Described):
     sheets: list[str] = Field(description="of a workbook")
     sheet: str | None = Field(description="the one that would be read")
     checked: bool = Field(description="false for a file too large to be read before it is uploaded")
+    complete: bool = Field(description="the report covers all rows of the file, not only the first ones")
     encoding: str
     byte_order_mark: bool
     delimiter: str

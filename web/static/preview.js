@@ -7,10 +7,10 @@ const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical
 
 /**
  * Show the preview in an element; returns why the file cannot be uploaded, or null.
- * `report` is the preflight document, `isWhole` says whether it covers all rows, `texts` are those of the upload form,
+ * `report` is the preflight document, `texts` are those of the upload form,
  * `dropResults` is called when the columns of earlier results shall be dropped, or kept.
  */
-export function showPreview(element, { file, isWhole, report, texts, dropResults, chooseSheet }) {
+export function showPreview(element, { file, report, texts, dropResults, chooseSheet }) {
   if (!report.checked) {
     element.replaceChildren(
       createElement("h3", { textContent: "No preview" }),
@@ -21,10 +21,10 @@ export function showPreview(element, { file, isWhole, report, texts, dropResults
     );
     return null;
   }
-  const obstacle = obstacleOf(report, isWhole);
+  const obstacle = obstacleOf(report);
   element.replaceChildren(
     createElement("h3", { textContent: obstacle ? "This file cannot be scored" : "File preview" }),
-    createElement("p", { textContent: describeFile(file, isWhole, report) }),
+    createElement("p", { textContent: describeFile(file, report) }),
     ...(obstacle ? [createElement("p", { className: "error", textContent: obstacle })] : []),
     ...sheetChoice(report, chooseSheet),
     ...noteList(report),
@@ -52,7 +52,7 @@ export function problemSummary(problem, [heading, nextStep]) {
     createElement("p", { textContent: nextStep }));
 }
 
-function obstacleOf(report, isWhole) {
+function obstacleOf(report) {
   const missing = report.missing_columns.map(({ name, did_you_mean: header }) =>
     header ? `“${name}” (the file has “${header}”: did you mean that column?)` : `“${name}”`);
   if (missing.length) return `Missing ${missing.length === 1 ? "column" : "columns"}: ${missing.join(", ")}.`;
@@ -60,11 +60,11 @@ function obstacleOf(report, isWhole) {
   if (duplicates.length) {
     return `Duplicate ${duplicates.length === 1 ? "column" : "columns"}: ${duplicates.join(", ")}. Remove or rename.`;
   }
-  return isWhole && !report.rows_seen ? "The file has a header row, but no data rows." : null;
+  return report.complete && !report.rows_seen ? "The file has no data rows." : null;
 }
 
-function describeFile(file, isWhole, report) {
-  const rows = report.rows_seen ? `; ${formatNumber(report.rows_seen)} ${isWhole ? "rows" : "rows checked"}` : "";
+function describeFile(file, report) {
+  const rows = report.rows_seen ? `; ${formatNumber(report.rows_seen)} ${report.complete ? "rows" : "rows checked"}` : "";
   const delimiter = DELIMITERS[report.delimiter] ?? report.delimiter;
   const dialect = report.format === "csv" ? `${report.encoding}, delimiter: ${delimiter}` : report.format;
   return `${file.name}, ${formatSize(file.size)}; ${dialect}${rows}.`;

@@ -95,7 +95,7 @@ function requestOf(file) {
   const query = new URLSearchParams([...fields, ["filename", file.name]]);
   const type = WHOLE_FILES.test(file.name) ? "application/octet-stream" : "text/csv";
   const headers = { "Content-Type": type, ...(isGzip && { "Content-Encoding": "gzip" }), ...ownPageHeader() };
-  return { query, headers, isGzip };
+  return { query, headers };
 }
 
 function startCheck() {
@@ -111,8 +111,9 @@ async function checkFile() {
   preview.replaceChildren();
   if (!file) return;
   preview.append(createElement("p", { textContent: `Checking the first rows of ${file.name}…` }));
-  const { query, headers, isGzip } = requestOf(file);
+  const { query, headers } = requestOf(file);
   query.delete("threshold");
+  if (file.size <= sampleBytes) query.set("whole", "true");
   // One byte more than is checked tells that a file is too large for it.
   const body = file.slice(0, WHOLE_FILES.test(file.name) ? checkedBytes + 1 : sampleBytes);
   try {
@@ -120,8 +121,7 @@ async function checkFile() {
     const report = await response.json();
     if (file !== input.files[0]) return;
     if (response.ok) {
-      const isWhole = !isGzip && report.format === "csv" && file.size <= sampleBytes;
-      setObstacle(showPreview(preview, { file, isWhole, report, texts, dropResults, chooseSheet }));
+      setObstacle(showPreview(preview, { file, report, texts, dropResults, chooseSheet }));
     } else {
       showProblem(response.status, report, startCheck);
     }

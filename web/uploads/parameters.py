@@ -109,3 +109,17 @@ class UploadForm:
 
 
 UploadForm.NAMES = tuple(field.name for field in fields(UploadForm))
+
+
+@dataclass(slots=True)
+class PreflightForm(UploadForm):
+    """Parameters of a preflight."""
+
+    whole: Annotated[
+        str | None,
+        WithJsonSchema(_FLAG),
+        Field(
+            description="the body is the whole file: its last record is complete, even without a line end; only in the "
+            "query"
+        ),
+    ] = None

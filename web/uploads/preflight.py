@@ -3,6 +3,7 @@
 import base64
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -22,33 +23,59 @@ from web.services import Services
 from web.uploads.bodies import Body
 from web.uploads.earlier_results import ResultsDropper, result_columns
 from web.uploads.file_start import StatedDialect, preview_start, read_source_start, without_results
-from web.uploads.options import ScoringOptions
+from web.uploads.options import ScoringOptions, parse_flag
 from web.uploads.preflight_notes import preflight_notes
 from web.uploads.source_file import checking, header_of, read_options
 
 _WAIT_SECONDS = 10.0
 
 
-def preflight(body: Body, services: Services) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """The first bytes of a file. ``is_cut``: it goes on after them; ``is_whole``: it does not.
+
+    With neither, the last line may be incomplete.
+    """
+
+    data: bytes
+    is_cut: bool
+    is_whole: bool
+
+    @classmethod
+    def of(cls, body: Body, is_whole: bool) -> "_Sample":
+        """Read the sample; ``is_whole``: the client says that the body is the whole file."""
+        data = b""
+        for block in body.blocks:
+            data += block
+            if len(data) > PREFLIGHT_BYTES:
+                break
+        is_cut = len(data) > PREFLIGHT_BYTES or (len(data) == PREFLIGHT_BYTES and not is_whole)
+        return cls(data[:PREFLIGHT_BYTES], is_cut, is_whole and not is_cut)
+
+
+def preflight(body: Body, services: Services, whole: str | None = None) -> dict[str, Any]:
     """Return how an upload that begins like this body would be read, the members of ``PreflightDocument``.
 
+    ``whole`` is the flag with which a client says that the body is the whole file.
+
     Raises:
-        UploadRefused: no header can be read.
+        UploadRefused: no header can be read; ``bad_parameter``.
         Problem: no worker answers in time.
     """
+    is_whole = parse_flag("whole", whole)
     kind = body.detect_format()
     if kind is not Format.CSV:
         return _preflight_source(body, kind, services)
-    sample = _sample(body)
+    sample = _Sample.of(body, is_whole)
     options = ScoringOptions.of(body.form, services.catalog)
     stated = StatedDialect.of(body.form)
     text = Utf8Decoder(body.form.encoding)
-    data = text.feed(sample)
+    data = text.feed(sample.data)
     # The decoder holds back the end of the text, which may be all there is of a short file.
-    if b"\n" not in data:
+    if sample.is_whole or b"\n" not in data:
         data += text.finish()
     start, match = preview_start(data, stated, options, text.has_byte_order_mark)
-    return _report(services, options, stated, start, match, data, text, len(sample) == PREFLIGHT_BYTES)
+    return _report(services, options, stated, start, match, replace(sample, data=data), text)
 
 
 def _preflight_source(body: Body, kind: Format, services: Services) -> dict[str, Any]:
@@ -71,11 +98,11 @@ def _preflight_source(body: Body, kind: Format, services: Services) -> dict[str,
                         break
         except ReaderKilled:
             return _unchecked(kind)
-    text = header.raw + header.line_end + rows[:PREFLIGHT_BYTES]
     start, match = read_source_start(header, options)
     is_cut = len(rows) > PREFLIGHT_BYTES
-    report = _report(services, options, StatedDialect(), start, match, text, Utf8Decoder("utf-8"), is_cut)
-    return report | {"format": kind, "sheets": found.sheets, "sheet": found.sheet}
+    sample = _Sample(header.raw + header.line_end + rows[:PREFLIGHT_BYTES], is_cut, not is_cut)
+    report = _report(services, options, StatedDialect(), start, match, sample, Utf8Decoder("utf-8"), kind)
+    return report | {"sheets": found.sheets, "sheet": found.sheet}
 
 
 def _unchecked(kind: Format) -> dict[str, Any]:
@@ -85,6 +112,7 @@ def _unchecked(kind: Format) -> dict[str, Any]:
         "sheets": [],
         "sheet": None,
         "checked": False,
+        "complete": False,
         "encoding": "utf-8",
         "byte_order_mark": False,
         "delimiter": ",",
@@ -109,13 +137,13 @@ def _report(
     stated: StatedDialect,
     start: FileStart,
     match: ColumnMatch,
-    data: bytes,
+    sample: _Sample,
     text: Utf8Decoder,
-    is_cut: bool,
+    kind: Format = Format.CSV,
 ) -> dict[str, Any]:
-    """Return the report of a file that begins with ``data``; ``is_cut``: it goes on after that."""
+    """Return the report of a file that begins with a sample, in UTF-8; ``text`` has decoded it."""
     own = result_columns(start.header.columns, match.columns.values())
-    records = _whole_records(data, text, start, is_cut)
+    records = _whole_records(sample, text, start)
     if stated.drop_results:
         start, match = without_results(start, match)
         records = list(ResultsDropper.of(start.header, len(own)).feed(iter(records))) if own else records
@@ -123,21 +151,22 @@ def _report(
     totals = TotalsFinder(dialect, match.columns.values())
     chunks = list(totals.feed(iter(records)))
     # Totals stand in the last line of a file, which a sample that was cut does not show.
-    totals_lines = 0 if is_cut else sum(chunk.rows for chunk in totals.finish())
+    totals_lines = 0 if sample.is_cut else sum(chunk.rows for chunk in totals.finish())
     rows = _joined(chunks if totals_lines else records)
     count = sum(chunk.rows for chunk in records)
     preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
     if not match.missing and rows.rows:
         # Of two models, the first previews the rows.
-        preview = _preview(services, options.cards[0], start, match, rows, options.threshold)
+        preview = _preview(services, options.cards[0], start, match, rows, options.threshold, kind)
     if totals_lines:
         preview["rows_seen"] = count
         preview["faults"] = [*preview["faults"], {"code": FaultCode.TOTALS_LINE, "column": None, "count": totals_lines}]
     return {
-        "format": Format.CSV,
+        "format": kind,
         "sheets": [],
         "sheet": None,
         "checked": True,
+        "complete": sample.is_whole,
         "encoding": text.encoding,
         "byte_order_mark": dialect.has_byte_order_mark,
         "delimiter": dialect.delimiter,
@@ -154,31 +183,27 @@ def _report(
     }
 
 
-def _sample(body: Body) -> bytes:
-    data = b""
-    for block in body.blocks:
-        data += block
-        if len(data) > PREFLIGHT_BYTES:
-            break
-    return data[:PREFLIGHT_BYTES]
-
-
-def _whole_records(data: bytes, text: Utf8Decoder, start: FileStart, is_cut: bool) -> list[Chunk]:
+def _whole_records(sample: _Sample, text: Utf8Decoder, start: FileStart) -> list[Chunk]:
     """Return the records that end within the sample; a single one needs no line end.
 
-    A quoted field may go on after a sample that was cut. Otherwise only its last line may be incomplete.
+    A quoted field may go on after a sample that was cut.
 
     Raises:
         UploadRefused: as for an upload that begins like this.
     """
-    translator, size = Translator(start.dialect), start.header.size
-    rows = translator.feed(data)[size:]
-    if not is_cut:
+
+    def translated(data: bytes) -> bytes:
+        translator = Translator(start.dialect)
+        rows = translator.feed(data) + (b"" if sample.is_cut else translator.finish())
+        return rows[start.header.size :]
+
+    rows = translated(sample.data)
+    if not sample.is_cut and not sample.is_whole:
         lines = rows[: rows.rfind(b"\n") + 1]
-        rows = lines if lines.strip(b"\r\n") else rows + translator.feed(text.finish()) + translator.finish()
+        rows = lines if lines.strip(b"\r\n") else translated(sample.data + text.finish())
     # Chunks of one byte: every record that is complete comes out at once.
     cutter = Cutter(start.header.delimiter, len(start.header.columns), chunk_bytes=1)
-    return [*cutter.feed(rows), *([] if is_cut else cutter.finish())]
+    return [*cutter.feed(rows), *([] if sample.is_cut else cutter.finish())]
 
 
 def _joined(chunks: Sequence[Chunk]) -> InputChunk:
@@ -200,7 +225,13 @@ def _columns(header: Header, match: ColumnMatch) -> list[dict[str, Any]]:
 
 
 def _preview(
-    services: Services, card: Card, start: FileStart, match: ColumnMatch, rows: InputChunk, threshold: float | None
+    services: Services,
+    card: Card,
+    start: FileStart,
+    match: ColumnMatch,
+    rows: InputChunk,
+    threshold: float | None,
+    kind: Format,
 ) -> dict[str, Any]:
     request = {
         "kind": "preview",
@@ -214,6 +245,7 @@ def _preview(
         "header": base64.b64encode(start.header.raw).decode(),
         "columns": match.columns,
         "width": len(start.header.columns),
+        "of_json": kind is Format.JSONL,
     }
     prediction_id, answer = services.predictions.ask(request, _WAIT_SECONDS)
     # Nobody will ask for it again, and it holds rows.

@@ -228,7 +228,15 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
     added = len(model.card.result_columns)
     dialect = Dialect.decode(request.get("dialect", {}))
     header = base64.b64decode(request.get("header", ""))
-    layout = Layout(request["delimiter"], request["width"], request["columns"], added, dialect=dialect, header=header)
+    layout = Layout(
+        request["delimiter"],
+        request["width"],
+        request["columns"],
+        added,
+        dialect=dialect,
+        header=header,
+        of_json=request.get("of_json", False),
+    )
     chunk = InputChunk(1, 0, data, tuple(request.get("open_quotes", ())))
     scored = score_chunk(chunk, layout, [model], request["threshold"], bisect=True, isolated_seconds=isolated_seconds)
     faults = [
