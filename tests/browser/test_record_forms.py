@@ -99,7 +99,9 @@ def test_rows_with_warnings_are_counted_on_the_page_of_their_job(page: Page, kin
     frame.loc[1, "age"], frame.loc[[1, 2], "pet"], frame.loc[4, "income"] = 150, "Hamster", "much"
     page.goto("/models/unseen")
     page.get_by_label("File", exact=True).set_input_files(csv_file(frame.to_csv(index=False)))
-    expect(page.locator("#preview")).to_contain_text("File preview")
+    expect(page.locator("#preview ul").last.locator("li")).to_have_text(
+        ["Age: outside the range seen in training (1 of 5 rows)", "Pet: not seen in training (2 of 5 rows)"]
+    )
     page.get_by_label("Add a column with warnings").check()
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#job-state")).to_contain_text("All 5 rows are done")

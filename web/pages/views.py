@@ -74,6 +74,7 @@ def _configure_templates(state: Any) -> None:
         comparisons=upload_options.comparisons,
         MAX_CHECKED_BYTES=MAX_CHECKED_BYTES,
         MAX_SHEET_ROWS=MAX_SHEET_ROWS,
+        WARNING_TEXTS=error_texts.WARNING_TEXTS,
         describe_problem_errors=error_texts.describe_problem_errors,
     )
 

@@ -31,6 +31,7 @@ export function showPreview(element, { file, report, texts, dropResults, chooseS
     ...resultsChoice(report, dropResults),
     columnTable(report, texts),
     ...faultList(report, texts),
+    ...warningList(report, texts),
     ...exampleTable(report, texts),
     obstacle
       ? createElement("p", { textContent: "Correct the file and choose it again. Nothing was stored." })
@@ -121,16 +122,25 @@ function mappingOf(column, misspelt, titles) {
   return column.feature ? ["", titles[column.feature]] : ["extra", "Not used; passed through"];
 }
 
-function faultList(report, { titles, faults, row }) {
-  if (!report.faults.length) return [];
-  const items = report.faults.map(({ code, column, count }) => createElement("li", {},
-    `${column ? titles[column] ?? column : row}: ${faults[code] ?? code} `,
+function faultList(report, texts) {
+  return countList("Rows that would be rejected", report.faults, texts.faults, report, texts,
+    "They appear in the results with the reason for rejection. All other rows are scored.");
+}
+
+function warningList(report, texts) {
+  return countList("Rows that would be scored with a warning", report.warnings, texts.warnings, report, texts,
+    "The model scores values not seen in training anyway, but less reliably.");
+}
+
+/** What is the matter with rows, by column, under a heading; nothing if there is nothing. */
+function countList(heading, counts, words, report, { titles, row }, explanation) {
+  if (!counts.length) return [];
+  const items = counts.map(({ code, column, count }) => createElement("li", {},
+    `${column ? titles[column] ?? column : row}: ${words[code] ?? code} `,
     `(${formatNumber(count)} of ${formatNumber(report.rows_seen)} rows)`));
   return [
-    createElement("h4", { textContent: "Rows that would be rejected" }),
-    createElement("p", {
-      textContent: "They appear in the results with the reason for rejection. All other rows are scored.",
-    }),
+    createElement("h4", { textContent: heading }),
+    createElement("p", { textContent: explanation }),
     createElement("ul", {}, ...items),
   ];
 }

@@ -127,6 +127,7 @@ def _unchecked(kind: Format) -> dict[str, Any]:
         "extra_columns": [],
         "rows_seen": 0,
         "faults": [],
+        "warnings": [],
         "examples": [],
     }
 
@@ -154,7 +155,7 @@ def _report(
     totals_lines = 0 if sample.is_cut else sum(chunk.rows for chunk in totals.finish())
     rows = _joined(chunks if totals_lines else records)
     count = sum(chunk.rows for chunk in records)
-    preview: dict[str, Any] = {"rows_seen": count, "faults": [], "examples": []}
+    preview: dict[str, Any] = {"rows_seen": count, "faults": [], "warnings": [], "examples": []}
     if not match.missing and rows.rows:
         # Of two models, the first previews the rows.
         preview = _preview(services, options.cards[0], start, match, rows, options.threshold, kind)

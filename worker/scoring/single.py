@@ -20,7 +20,7 @@ from jobs.store.prediction_store import WaitingPrediction
 from jobs.tracing import HEADER, follow
 from model.card import Card, ModelKind, Scores
 from model.errors import ModelError, ScoringFailed
-from model.monitoring.counts import FAULT
+from model.monitoring.counts import FAULT, WARNING
 from model.schema import FaultCode, Feature, Scalar, Value
 from model.scorer import Predictions, Scorer
 from worker.models import scorer
@@ -222,7 +222,7 @@ def _answer_preview(request: Mapping[str, Any], isolated_seconds: float | None) 
 
 
 def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answer:
-    """Score the first records of a file: fault counts and a few sample predictions."""
+    """Score the first records of a file: counts of faults and warnings, and a few sample predictions."""
     model = scorer(request["model"], request["version"])
     data = base64.b64decode(request["sample"])
     added = len(model.card.result_columns)
@@ -239,11 +239,6 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
     )
     chunk = InputChunk(1, 0, data, tuple(request.get("open_quotes", ())))
     scored = score_chunk(chunk, layout, [model], request["threshold"], bisect=True, isolated_seconds=isolated_seconds)
-    faults = [
-        {"code": name.split(":")[1], "column": name.split(":", 2)[2] or None, "count": count}
-        for name, count in scored.summary.items()
-        if name.startswith(f"{FAULT}:")
-    ]
     rows = csv.reader(
         io.StringIO(scored.output.decode("utf-8", "replace"), newline=""), delimiter=layout.delimiter, strict=False
     )
@@ -251,7 +246,18 @@ def _preview(request: Mapping[str, Any], isolated_seconds: float | None) -> Answ
         _example(row, number, layout, model.card)
         for number, row in zip(range(1, _MAX_EXAMPLES + 1), rows, strict=False)
     ]
-    return {"rows_seen": scored.scored + scored.rejected, "faults": faults, "examples": examples}
+    return {
+        "rows_seen": scored.scored + scored.rejected,
+        "faults": _counted(scored.summary, FAULT),
+        "warnings": _counted(scored.summary, WARNING),
+        "examples": examples,
+    }
+
+
+def _counted(summary: Mapping[str, int], kind: str) -> list[Answer]:
+    """Return the faults or warnings that a summary counts, by code and column."""
+    counts = [(name.split(":", 2), count) for name, count in summary.items() if name.startswith(f"{kind}:")]
+    return [{"code": code, "column": column or None, "count": count} for (_, code, column), count in counts]
 
 
 def _example(row: Sequence[str], number: int, layout: Layout, card: Card) -> Answer:
