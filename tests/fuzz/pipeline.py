@@ -133,9 +133,7 @@ def _header(head: bytes, card: Card, final: bool, dialect: Dialect) -> Header | 
     schema = card.record_schema
     # No candidate for a delimiter: the one that the core reads in its place is told.
     delimiter = None if dialect.delimiter.isascii() else dialect.core_delimiter
-    return read_header(
-        head, lambda names: (len(schema.match_columns(names).columns), len(schema.features)), final, delimiter
-    )
+    return read_header(head, lambda names: (schema.count_columns(names), len(schema.features)), final, delimiter)
 
 
 def _pieces(data: bytes, blocks: Sequence[int]) -> Iterator[tuple[bytes, bool]]:
