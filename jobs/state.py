@@ -98,6 +98,7 @@ class Job:
     added_columns: tuple[tuple[str, bool], ...] = ()
     format: str = "csv"
     sheet: str | None = None
+    drop_results: bool = False
     converting: bool = False
     conversion: float = 0.0
     converted: int = 0

@@ -6,10 +6,12 @@ those that it has (``append_converted.lua``), so that no row is lost or repeated
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 from jobs.csv.dialect import Dialect
+from jobs.csv.earlier_results import ResultsDropper, result_columns
 from jobs.csv.header_refusals import duplicate_columns, missing_columns
 from jobs.csv.reader import Chunk, Cutter, Header
 from jobs.csv.records import as_field
@@ -17,7 +19,8 @@ from jobs.csv.totals import TotalsFinder
 from jobs.errors import RateLimited, UploadRefused
 from jobs.formats.detection import Format
 from jobs.formats.frames import ReadOptions
-from jobs.formats.process import SourceReader, reading, sheets_hint
+from jobs.formats.process import SourceHeader, SourceReader, SourceRows, reading, sheets_hint
+from jobs.formats.typed import csv_text, first_columns, first_fields, unpack
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.state import Job
@@ -60,9 +63,11 @@ class Conversion:
         with tempfile.TemporaryFile() as file:
             self._fetch(file, blocks)
             with reading(file, options) as reader:
-                columns = self._begin(reader, cards)
-                rows = self._convert(reader, TotalsFinder(Dialect(), columns.values()))
-                kinds: dict[JobField, Encoded] = {JobField.KINDS: json.dumps(reader.kinds)} if reader.kinds else {}
+                columns = _Columns.of(reader.header, cards, self._job.drop_results)
+                self._begin(reader.header, columns)
+                rows = self._convert(reader, columns)
+                found = reader.kinds and reader.kinds[: len(columns.names)]
+                kinds: dict[JobField, Encoded] = {JobField.KINDS: json.dumps(found)} if found else {}
         self._reserve(rows)
         sent = self._store.end_conversion(
             self._job.id, self._owner, blocks, self._chunks, {JobField.TOTAL: rows} | kinds
@@ -74,34 +79,31 @@ class Conversion:
         for number in range(blocks):
             file.write(self._store.source_block(self._job.id, number))
 
-    def _begin(self, reader: SourceReader, cards: Sequence[Card]) -> dict[str, int]:
-        """Match the header and store it; return the number of each feature's column."""
-        found = reader.header
-        columns = matched(found.names, cards, sheets_hint(found))
-        raw = DELIMITER.encode().join(as_field(name, DELIMITER) for name in found.names)
-        header = Header(tuple(found.names), raw, DELIMITER, LINE_END, len(raw) + len(LINE_END))
+    def _begin(self, found: SourceHeader, columns: "_Columns") -> None:
+        """Store the header."""
+        raw = DELIMITER.encode().join(as_field(name, DELIMITER) for name in columns.names)
+        header = Header(tuple(columns.names), raw, DELIMITER, LINE_END, len(raw) + len(LINE_END))
         fields: dict[JobField, Encoded] = {
             JobField.HEADER: header.with_columns([name for name, _ in self._job.added_columns]),
             JobField.INPUT_HEADER: raw,
-            JobField.COLUMNS: json.dumps(columns),
-            JobField.WIDTH: len(found.names),
+            JobField.COLUMNS: json.dumps(columns.features),
+            JobField.WIDTH: len(columns.names),
             JobField.SHEET: found.sheet or "",
-            JobField.SCHEMA: found.schema or "",
+            JobField.SCHEMA: first_fields(found.schema, len(columns.names)) if found.schema else "",
         }
         self._store.begin_conversion(self._job.id, self._owner, fields)
-        return columns
 
-    def _convert(self, reader: SourceReader, totals: TotalsFinder) -> int:
-        cutter = Cutter(DELIMITER, len(reader.header.names), self._settings.chunk_bytes)
+    def _convert(self, reader: SourceReader, columns: "_Columns") -> int:
+        cutter = Cutter(DELIMITER, columns.width, self._settings.chunk_bytes)
+        totals = TotalsFinder(Dialect(), columns.features.values())
         size, limit = 0, self._settings.max_upload_bytes
         for part in reader.rows:
             size += part.size
             if size > limit:
                 raise UploadRefused("too_large", f"the file holds more than {limit} bytes as CSV")
             self._progress = max(self._progress, part.progress)
-            chunks = cutter.take(part.text, part.rows) if part.is_typed else cutter.feed(part.text)
-            self._append(totals.feed(chunks))
-        self._append(totals.feed(cutter.finish()))
+            self._append(totals.feed(columns.kept(_cut(part, cutter, columns))))
+        self._append(totals.feed(columns.kept(cutter.finish())))
         self._append(totals.finish())
         if not cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
@@ -123,6 +125,40 @@ class Conversion:
             sent = self._store.append_converted(self._job.id, self._owner, self._chunks, stored, self._progress)
             self._chunks += 1
             self._sender.score_chunks(self._job.id, sent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a file: the names of those that are kept, their features, and the ``width`` of its rows."""
+
+    names: Sequence[str]
+    features: Mapping[str, int]
+    width: int
+
+    @classmethod
+    def of(cls, found: SourceHeader, cards: Sequence[Card], drop_results: bool) -> "_Columns":
+        """Match the header; raise as ``matched`` does."""
+        features, width = matched(found.names, cards, sheets_hint(found)), len(found.names)
+        dropped = len(result_columns(found.names, features.values())) if drop_results else 0
+        return cls(found.names[: width - dropped], features, width)
+
+    def kept(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Yield the chunks without the columns that are not kept; those of packed batches have none."""
+        kept = len(self.names)
+        return chunks if kept == self.width else ResultsDropper(DELIMITER, self.width, kept).feed(chunks)
+
+
+def _cut(part: SourceRows, cutter: Cutter, columns: _Columns) -> Iterator[Chunk]:
+    """Yield the chunks that some rows complete; packed batches with the columns that are kept."""
+    kept = len(columns.names)
+    if not part.is_typed:
+        return cutter.feed(part.text)
+    if kept == columns.width:
+        return cutter.take(part.text, part.rows)
+    if kept > 1:
+        return cutter.take(first_columns(part.text, kept), part.rows)
+    # A missing value that is alone in its row is written in CSV only.
+    return cutter.feed(bytes(csv_text(unpack(part.text))))
 
 
 def matched(columns: Sequence[str], cards: Sequence[Card], hint: str = "") -> dict[str, int]:

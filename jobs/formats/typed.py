@@ -5,6 +5,7 @@ A packed batch is an Arrow stream of one record batch, whose columns are those i
 holds what CSV cannot contain, or what scoring rejects a record for.
 """
 
+import base64
 from collections.abc import Collection
 from contextlib import suppress
 
@@ -36,6 +37,17 @@ def unpack(data: bytes, columns: Collection[int] = ()) -> pa.RecordBatch:
     """Return what ``pack`` packed; only these columns, in the order of the batch, if any are given."""
     options = ipc.IpcReadOptions(included_fields=sorted(columns), use_threads=False)
     return ipc.open_stream(pa.BufferReader(data), options=options).read_next_batch()
+
+
+def first_columns(data: bytes, count: int) -> bytes:
+    """Return a packed batch with its first columns only."""
+    return pack(unpack(data, range(count)))
+
+
+def first_fields(schema: str, count: int) -> str:
+    """Return an Arrow schema, as base64, with its first fields only."""
+    every = ipc.read_schema(pa.BufferReader(base64.b64decode(schema)))
+    return base64.b64encode(pa.schema(list(every)[:count]).serialize()).decode()
 
 
 def pack_texts(texts: pa.BinaryArray) -> bytes:

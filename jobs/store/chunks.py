@@ -20,7 +20,8 @@ class NewJob:
     ``codec`` is Python's name of its encoding. ``shown`` makes the job visible before its upload is complete.
 
     ``added_columns`` are the names of all result columns and whether they hold numbers. A file that is not CSV has a
-    ``format``, a ``sheet`` if one was asked for, and no header before it is converted.
+    ``format``, a ``sheet`` if one was asked for, and no header before it is converted, when columns of earlier results
+    are dropped if ``drop_results`` says so.
     """
 
     model: str
@@ -44,6 +45,7 @@ class NewJob:
     added_columns: tuple[tuple[str, bool], ...] = ()
     format: str = "csv"
     sheet: str | None = None
+    drop_results: bool = False
     owner: Owner = NOBODY
     visibility: Visibility = Visibility.PRIVATE
     id: str = field(default_factory=lambda: secrets.token_hex(16))

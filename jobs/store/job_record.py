@@ -69,6 +69,7 @@ class JobField(StrEnum):
     ADDED_COLUMNS = "added_columns"  # JSON: names of the result columns, each with whether it holds numbers
     FORMAT = "format"  # of the upload; the fields below are those of a file that is converted to CSV
     SHEET = "sheet"  # asked for, then the one that is read
+    DROP_RESULTS = "drop_results"  # 1 if columns of earlier results are dropped
     CONVERTING = "converting"  # 1 until the conversion has ended
     CONVERSION = "conversion"  # part of the file that is converted, 0..1
     CONVERTED = "converted"  # rows converted so far
@@ -149,6 +150,7 @@ class JobRecord:
             JobField.ADDED: new.added,
             JobField.ADDED_COLUMNS: json.dumps(new.added_columns),
             JobField.SHEET: new.sheet or "",
+            JobField.DROP_RESULTS: int(new.drop_results),
             JobField.VISIBILITY: new.visibility.value,
         }
 
@@ -197,6 +199,7 @@ class JobRecord:
             added_columns=tuple((name, bool(number)) for name, number in self._json(JobField.ADDED_COLUMNS) or ()),
             format=self._optional_text(JobField.FORMAT) or "csv",
             sheet=self._optional_text(JobField.SHEET),
+            drop_results=self._flag(JobField.DROP_RESULTS),
             converting=self._flag(JobField.CONVERTING),
             conversion=self._optional_float(JobField.CONVERSION) or 0.0,
             converted=self._int(JobField.CONVERTED, 0),

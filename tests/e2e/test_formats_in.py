@@ -135,6 +135,23 @@ def test_a_broken_line_of_json_is_rejected_alone(service: Stack) -> None:
     assert "malformed" in service.get(job["links"]["rejects"]).text
 
 
+@pytest.mark.parametrize("kind", ["xlsx", "parquet", "jsonl"])
+def test_results_in_other_formats_are_scored_once_more_without_their_old_columns(service: Stack, kind: str) -> None:
+    job = upload(service, FILES["people.parquet"]).raise_for_status().json()
+    once = service.get(job["links"]["results"], params={"format": kind}).content
+    headers = {"Content-Type": "application/octet-stream"}
+    query = {"filename": f"people.{kind}", "drop_results": "true"}
+    report = service.request("POST", "/api/v1/preflight", content=once, headers=headers, params=query).json()
+    again = upload(service, once, f"people.{kind}", drop_results="true").raise_for_status().json()
+    text = service.get(again["links"]["results"]).text
+    assert text.splitlines()[0] == ",".join([*NAMES, "prediction", "probability", "error"])
+    assert [column["header"] for column in report["columns"]] == NAMES
+    assert service.get(again["links"]["results"], params={"format": kind}).content[:4] == once[:4]
+    assert [line.split(",")[-3:] for line in text.splitlines()] == [
+        line.split(",")[-3:] for line in service.get(job["links"]["results"]).text.splitlines()
+    ]
+
+
 def test_results_can_be_followed_and_scored_again(service: Stack) -> None:
     response = service.request(
         "POST", "/api/v1/jobs", content=FILES["people.parquet"], headers={"Content-Type": "application/octet-stream"}

@@ -1,9 +1,13 @@
 """A conversion counts its rows for the owner of the file, as an upload of CSV does before it is accepted."""
 
+import base64
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+
 from jobs.errors import UploadRefused
+from jobs.formats.typed import csv_text, unpack
 from jobs.messages import CONVERSION
 from jobs.settings import Settings
 from jobs.state import JobState, Owner
@@ -13,7 +17,7 @@ from jobs.store.job_store import JobStore
 from jobs.store.prediction_store import new_id
 from jobs.store.task_sender import TaskSender
 from model.catalog import Catalog
-from tests.jobs.formats.files import xlsx
+from tests.jobs.formats.files import parquet, xlsx
 from tests.jobs.store.conftest import NEW, found
 from tests.web.records import HEADER, ROW
 from worker.conversion import Conversion, problem_of
@@ -21,12 +25,23 @@ from worker.conversion import Conversion, problem_of
 WORKBOOK = xlsx(("People", [HEADER.split(","), *3 * [ROW.split(",")]]))
 
 
-def convert(store: JobStore, settings: Settings, models: Path, owner: Owner) -> str:
-    """Upload a workbook of three rows and convert it; return the id of its job."""
+def convert(
+    store: JobStore,
+    settings: Settings,
+    models: Path,
+    owner: Owner,
+    data: bytes = WORKBOOK,
+    *,
+    kind: str = "xlsx",
+    drop_results: bool = False,
+) -> str:
+    """Upload a file, by default a workbook of three rows, and convert it; return the id of its job."""
     card = Catalog(models).card("income")
-    new: NewJob = replace(NEW, id=new_id(), version=card.version, owner=owner, format="xlsx", header=b"")
+    new: NewJob = replace(
+        NEW, id=new_id(), version=card.version, owner=owner, format=kind, header=b"", drop_results=drop_results
+    )
     store.begin(new)
-    store.append_source(new.id, 0, WORKBOOK)
+    store.append_source(new.id, 0, data)
     store.seal(new.id, total=None)
     claimed = store.claim(new.id, CONVERSION, "task")
     assert claimed
@@ -59,4 +74,25 @@ def test_a_workbook_of_nobody_has_no_limit(server: Settings, models: Path) -> No
     redis.flushall()
     store = JobStore(redis, settings)
     assert found(store, convert(store, settings, models, Owner())).state is JobState.RUNNING
+    redis.close()
+
+
+def test_columns_of_earlier_results_are_dropped_from_typed_rows(server: Settings, models: Path) -> None:
+    settings = server.model_copy(update={"chunk_bytes": 4096})
+    redis = connect(settings)
+    redis.flushall()
+    store, rows = JobStore(redis, settings), 500
+    people = {name: [value] * rows for name, value in zip(HEADER.split(","), ROW.split(","), strict=True)}
+    results = {"prediction": [">50K"] * rows, "probability": [0.7] * rows, "error": [None] * rows}
+    job_id = convert(
+        store, settings, models, Owner(), parquet(pa.table(people | results)), kind="parquet", drop_results=True
+    )
+    job = found(store, job_id)
+    claimed = store.claim(job_id, 0, "task")
+    assert claimed
+    assert claimed.chunk.is_typed
+    assert (job.total, job.input_header.decode(), claimed.width) == (rows, HEADER, len(people))
+    assert bytes(csv_text(unpack(claimed.chunk.data))).decode() == f"{ROW}\n" * claimed.chunk.rows
+    assert job.schema
+    assert pa.ipc.read_schema(pa.BufferReader(base64.b64decode(job.schema))).names == HEADER.split(",")
     redis.close()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from jobs.csv.detection import FileStart, detect
 from jobs.csv.dialect import Dialect
+from jobs.csv.earlier_results import result_columns
 from jobs.csv.reader import Header, read_header
 from jobs.csv.records import index_records
 from jobs.errors import Detail, UploadRefused
@@ -13,7 +14,6 @@ from model.card import Card
 from model.joint_schema import joint_schema, match_columns
 from model.parsing import NumberFormat
 from model.schema import ColumnMatch, FeatureKind
-from web.uploads.earlier_results import result_columns
 from web.uploads.options import ScoringOptions, count_matches, parse_flag
 from web.uploads.parameters import UploadForm
 

@@ -10,6 +10,7 @@ from typing import Any
 from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
+from jobs.csv.earlier_results import ResultsDropper, result_columns
 from jobs.csv.reader import Chunk, Cutter, Header
 from jobs.csv.totals import TotalsFinder
 from jobs.formats.detection import Format
@@ -21,7 +22,6 @@ from web.problems import Problem
 from web.request_limits import MAX_CHECKED_BYTES, PREFLIGHT_BYTES
 from web.services import Services
 from web.uploads.bodies import Body
-from web.uploads.earlier_results import ResultsDropper, result_columns
 from web.uploads.file_start import StatedDialect, preview_start, read_source_start, without_results
 from web.uploads.options import ScoringOptions, parse_flag
 from web.uploads.preflight_notes import preflight_notes
@@ -101,7 +101,9 @@ def _preflight_source(body: Body, kind: Format, services: Services) -> dict[str,
     start, match = read_source_start(header, options)
     is_cut = len(rows) > PREFLIGHT_BYTES
     sample = _Sample(header.raw + header.line_end + rows[:PREFLIGHT_BYTES], is_cut, not is_cut)
-    report = _report(services, options, StatedDialect(), start, match, sample, Utf8Decoder("utf-8"), kind)
+    # Of what it says, this alone is about a file that is not CSV.
+    stated = StatedDialect(drop_results=StatedDialect.of(body.form).drop_results)
+    report = _report(services, options, stated, start, match, sample, Utf8Decoder("utf-8"), kind)
     return report | {"sheets": found.sheets, "sheet": found.sheet}
 
 

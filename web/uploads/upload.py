@@ -16,6 +16,7 @@ from jobs.availability import redis_availability
 from jobs.csv.decoding import Utf8Decoder
 from jobs.csv.detection import FileStart
 from jobs.csv.dialect import Translator
+from jobs.csv.earlier_results import ResultsDropper
 from jobs.csv.reader import SAMPLE_BYTES, Chunk, Cutter
 from jobs.csv.totals import TotalsFinder
 from jobs.errors import JobsError, UploadRefused
@@ -33,7 +34,6 @@ from model.errors import ModelError
 from web.problems import to_problem
 from web.request_limits import MAX_FILENAME
 from web.uploads.bodies import Body
-from web.uploads.earlier_results import ResultsDropper
 from web.uploads.file_start import StatedDialect, read_start, read_translated_start, with_header
 from web.uploads.options import ScoringOptions
 from web.uploads.parameters import UploadForm
@@ -326,6 +326,7 @@ class Upload:
             added_columns=options.added_columns,
             format=self._source.kind.value if self._source else Format.CSV.value,
             sheet=self._form.sheet if self._source else None,
+            drop_results=self._source is not None and self._stated.drop_results,
             owner=self._owner,
             visibility=options.visibility,
         )

@@ -59,6 +59,9 @@ class ResultsDropper:
             UploadRefused: ``bad_parameter``, if records cannot be told apart without the fields.
         """
         for chunk in chunks:
+            if chunk.is_typed:  # without the columns, as it comes
+                yield chunk
+                continue
             data = self._cut(chunk.data)
             # Lines that were records of their own must not be one record for the worker, which knows the columns kept.
             before, after = self._index(chunk.data, self.width), self._index(data, self.kept)
@@ -83,7 +86,8 @@ class ResultsDropper:
         fits = counts == self.width
         ends = index.ends.copy()
         ends[fits] = delimiters[places[fits]]
-        records = [data[start:end] for start, end in zip(index.starts.tolist(), ends.tolist(), strict=True)]
+        # A field that is alone and empty would be a blank line.
+        records = [data[start:end] or b'""' for start, end in zip(index.starts.tolist(), ends.tolist(), strict=True)]
         for number in np.flatnonzero(counts == self.kept).tolist():
             records[number] += self.delimiter.encode()
         bounds = zip(index.ends.tolist(), [*index.starts[1:].tolist(), len(data)], strict=True)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.csv.earlier_results import ResultsDropper, result_columns
 from jobs.csv.reader import Chunk, Cutter
 from jobs.errors import UploadRefused
-from web.uploads.earlier_results import ResultsDropper, result_columns
 
 
 @pytest.mark.parametrize(("names", "own"), [
@@ -55,3 +55,8 @@ def test_lines_of_a_broken_record_never_become_one_row() -> None:
     assert sum(chunk.rows for chunk in chunks) == 3
     with pytest.raises(UploadRefused, match="score the file without it"):
         list(dropper.feed(iter(chunks)))
+
+
+def test_a_field_that_is_left_alone_and_empty_stays_a_record() -> None:
+    [chunk] = ResultsDropper(",", 3, 1).feed(iter([Chunk(b"1,p,\n,,missing\n2,p,\n", 3, 1)]))
+    assert chunk.data == b'1\n""\n2\n'
