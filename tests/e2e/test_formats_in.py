@@ -126,11 +126,17 @@ def test_what_is_wrong_with_a_large_file_fails_its_job_with_the_same_problem(ser
 
 def test_a_broken_line_of_json_is_rejected_alone(service: Stack) -> None:
     good = FILES["people.jsonl"].splitlines()
-    job = upload(service, b"\n".join([good[0], b'{"age": oops', good[1]]), "a.jsonl").raise_for_status().json()
+    broken = b'{"age": "a, b", oops'
+    job = upload(service, b"\n".join([good[0], broken, good[1]]), "a.jsonl").raise_for_status().json()
     assert job["rows"] == {"total": 3, "scored": 2, "rejected": 1, "warned": 0, "repaired": 0}
     lines = service.get(job["links"]["results"]).text.splitlines()
     assert lines[1].startswith("1,18,")
+    assert lines[2].startswith('"{""age"": ""a, b"", oops",,,,,,,,,,"malformed: ')
     assert lines[3].startswith("2,19,")
+    other = service.get(job["links"]["results"], params={"format": "jsonl"}).content.splitlines()[1]
+    assert json.loads(other)["id"] == broken.decode()
+    [rejected] = service.get(f"{job['links']['self']}/rejects/records").json()["records"]
+    assert rejected["values"] == [broken.decode(), *[""] * 7]
     assert "malformed: the line is not a JSON object" in service.get(job["links"]["results"]).text
     assert "malformed" in service.get(job["links"]["rejects"]).text
 

@@ -99,7 +99,7 @@ def broken_records(
     # Of the joined faults, those of ragged rows come first, one for each row, then one for each of the other kinds.
     codes = kinds[rows].astype(np.int64) + len(ragged) - _MALFORMED
     codes[kinds[rows] == _RAGGED] = np.arange(len(ragged))
-    texts = _rewrite(index, rows, width, kinds)
+    texts = _rewrite(index, rows, width, kinds, of_json=of_json)
     rewritten = RewrittenRecords(rows, texts)
     if repaired:
         rewritten = rewritten.merged(RewrittenRecords(repaired.rows, repaired.texts))
@@ -157,10 +157,13 @@ def _shown_one(surplus: bytes, delimiter: str) -> str:
     return shown(", ".join(text.decode("utf-8", "replace") for text in cut))
 
 
-def _rewrite(index: RecordIndex, rows: Numbers, width: int, kinds: NDArray[np.uint8]) -> pa.BinaryArray:
+def _rewrite(
+    index: RecordIndex, rows: Numbers, width: int, kinds: NDArray[np.uint8], *, of_json: bool
+) -> pa.BinaryArray:
     """Return the records padded to the header's width; fields that readers would misread are quoted.
 
     Of a ragged record that is too wide, the fields that fit are kept. Of others, the last field holds all that is left.
+    A malformed line of JSON is the first field.
     """
     if not len(rows):
         return pa.array([], pa.binary())
@@ -169,7 +172,10 @@ def _rewrite(index: RecordIndex, rows: Numbers, width: int, kinds: NDArray[np.ui
     until[ragged] = _kept_until(index, rows[ragged], width)
     lacking = np.maximum(width - index.field_counts[rows], 0)
     paddings = pa.array([bytes([index.delimiter]) * lack for lack in range(int(lacking.max()) + 1)], pa.binary())
-    begins, ends = _fields_to_quote(index, rows[~ragged], width)
+    # The reader has quoted a line of JSON, and appended the byte that makes the record malformed.
+    is_line = (kinds[rows] == _MALFORMED) & of_json
+    until[is_line] -= 1
+    begins, ends = _fields_to_quote(index, rows[~(ragged | is_line)], width)
     padding = paddings.take(pa.array(lacking))
     if not len(begins):
         return join(slices(data, starts, until), padding)
