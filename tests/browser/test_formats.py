@@ -50,3 +50,15 @@ def test_without_javascript_a_sheet_is_named_in_the_form(new_page: NewPage) -> N
     page.get_by_role("button", name="Upload and score", exact=True).click()
     expect(page.locator("#job-state")).to_contain_text("All 300 rows are done")
     assert download(page, "Excel").startswith(b"PK")
+
+
+def test_a_line_that_is_no_json_object_is_called_that(page: Page) -> None:
+    page.goto("/")
+    lines = FILES["people.jsonl"].splitlines()[0] + b'\n{"age": oops\n'
+    page.get_by_label("File", exact=True).set_input_files(chosen("people.jsonl", lines))
+    expect(page.locator("#preview")).to_contain_text("Row: not a JSON object (1 of 2 rows)")
+    expect(page.locator("#preview tr.rejected")).to_contain_text("Row: not a JSON object.")
+    page.get_by_role("button", name="Upload and score people.jsonl").click()
+    expect(page.locator("#rejects h3")).to_have_text("Row: not a JSON object (1 row)")
+    expect(page.locator("#results tr.rejected")).to_contain_text("Row: not a JSON object.")
+    expect(page.locator("#grid")).to_contain_text("Not a JSON object")

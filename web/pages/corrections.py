@@ -8,7 +8,7 @@ from jobs.store.job_store import JobStore
 from model.schema import Feature
 from web.auth.identity import current_identity
 from web.jobs.rejected import RecordColumns
-from web.pages.error_texts import FAULT_TEXTS, PROBLEM_TEXTS, ROW_SUBJECT, expected_value
+from web.pages.error_texts import PROBLEM_TEXTS, ROW_SUBJECT, expected_value, fault_texts
 
 # Corrections of one job that its page links to; the latest.
 _MAX_LISTED = 20
@@ -23,7 +23,7 @@ def grid_texts(job: Job, features: Mapping[str, Feature]) -> dict[str, Any] | No
     return {
         "titles": {name: feature.title for name, feature in features.items()},
         "expected": {name: _expected(feature) for name, feature in features.items()},
-        "faults": FAULT_TEXTS,
+        "faults": fault_texts(job.format),
         "problems": PROBLEM_TEXTS,
         "row": ROW_SUBJECT,
         "row_column": RecordColumns.of(job).row,

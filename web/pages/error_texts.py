@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jobs.formats.detection import Format
 from model.schema import Fault, FaultCode, Feature, FeatureKind
 from web.pages.formatting import as_sentence, format_number
 
@@ -150,6 +151,8 @@ FAULT_TEXTS = {
     FaultCode.SCORING_FAILED.value: "the model could not score it",
 }
 """What is wrong with a value or a row, by fault code; the text follows a colon."""
+FAULT_TEXTS_BY_FORMAT = {Format.JSONL.value: {FaultCode.MALFORMED.value: "not a JSON object"}}
+"""The same where a format of files has texts of its own."""
 WARNING_TEXTS = {
     FaultCode.NOT_AN_INTEGER.value: "not a whole number, unlike all values in training",
     FaultCode.OUT_OF_RANGE.value: "outside the range seen in training",
@@ -176,9 +179,14 @@ def next_step(code: str) -> str:
     return PROBLEM_TEXTS.get(code, _OTHER_PROBLEM)[1]
 
 
-def fault_text(code: str) -> str:
+def fault_texts(file_format: str) -> dict[str, str]:
+    """Return what can be wrong with values and rows of a file of a format, by fault code."""
+    return FAULT_TEXTS | FAULT_TEXTS_BY_FORMAT.get(file_format, {})
+
+
+def fault_text(code: str, file_format: str = Format.CSV) -> str:
     """Return what is wrong with a value or a row."""
-    return FAULT_TEXTS.get(code, code.replace("_", " "))
+    return fault_texts(file_format).get(code, code.replace("_", " "))
 
 
 def warning_text(code: str) -> str:
@@ -212,7 +220,7 @@ def describe_warning(feature: Feature, warning: Fault) -> str:
     return f"“{warning.value}” {verb} {warning_text(warning.code)}. {treatment}"
 
 
-def describe_error(error: str, titles: Mapping[str, str]) -> str:
+def describe_error(error: str, titles: Mapping[str, str], file_format: str = Format.CSV) -> str:
     """Return the ``error`` field of a result row as people read it: titles of features in place of codes and columns.
 
     ``describeError`` in ``static/format.js`` does the same.
@@ -226,7 +234,7 @@ def describe_error(error: str, titles: Mapping[str, str]) -> str:
         code, column = fault.groups()
         suggestion = _SUGGESTION.search(error, fault.end(), end)
         hint = f"; did you mean “{suggestion[1]}”?" if suggestion else "."
-        parts.append(f"{titles.get(column, column) or ROW_SUBJECT}: {FAULT_TEXTS[code]}{hint}")
+        parts.append(f"{titles.get(column, column) or ROW_SUBJECT}: {fault_text(code, file_format)}{hint}")
     return " ".join(parts)
 
 

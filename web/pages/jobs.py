@@ -202,7 +202,8 @@ def _first_results(store: JobStore, job: Job, features: Features) -> ResultTable
     def split(texts: list[str]) -> ResultRow:
         error = len(texts) - after_error - 1
         added = texts[width:error] + texts[error + 1 :]
-        return ResultRow(texts[:width], added, describe_error(texts[error], titles) if texts[error] else "")
+        described = describe_error(texts[error], titles, job.format) if texts[error] else ""
+        return ResultRow(texts[:width], added, described)
 
     return ResultTable(input_header, split(header).added, [split(texts) for texts in rows])
 

@@ -63,6 +63,7 @@ def _configure_templates(state: Any) -> None:
         BAR_EXTENT=charts.BAR_EXTENT,
         DRIFT_AREA=charts.DRIFT,
         FAULT_TEXTS=error_texts.FAULT_TEXTS,
+        FAULT_TEXTS_BY_FORMAT=error_texts.FAULT_TEXTS_BY_FORMAT,
         FILE_DECIMALS=upload_options.DECIMALS,
         FILE_DELIMITERS=upload_options.DELIMITERS,
         FILE_ENCODINGS=upload_options.ENCODINGS,

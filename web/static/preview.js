@@ -10,7 +10,8 @@ const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical
  * `report` is the preflight document, `texts` are those of the upload form,
  * `dropResults` is called when the columns of earlier results shall be dropped, or kept.
  */
-export function showPreview(element, { file, report, texts, dropResults, chooseSheet }) {
+export function showPreview(element, { file, report, texts: general, dropResults, chooseSheet }) {
+  const texts = { ...general, faults: { ...general.faults, ...general.faultsByFormat[report.format] } };
   if (!report.checked) {
     element.replaceChildren(
       createElement("h3", { textContent: "No preview" }),
