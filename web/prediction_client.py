@@ -205,7 +205,7 @@ def make_request(
 
     ``owner`` is a user's id. A transient request is not kept in the history.
     """
-    request = {
+    request: dict[str, Any] = {
         "kind": "predict",
         "model": card.name,
         "version": card.version,
@@ -213,5 +213,10 @@ def make_request(
         "several": several,
         "records": list(records),
     }
-    given = {"transient": transient, "owner": owner, HEADER: traceparent()}
-    return request | {name: value for name, value in given.items() if value}
+    if transient:
+        request["transient"] = True
+    if owner:
+        request["owner"] = owner
+    if parent := traceparent():
+        request[HEADER] = parent
+    return request
