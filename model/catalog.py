@@ -59,7 +59,7 @@ class Catalog:
 
     def __init__(self, directory: Path, default: str | None = None) -> None:
         self.directory = directory
-        self._default = default
+        self._default, self._default_file = default, directory / DEFAULT_FILE
         self._cards = FileCache(Card.load)
         self._versions = FileCache(_read_word)
         self._checksums = FileCache(sha256_of_file)
@@ -72,7 +72,7 @@ class Catalog:
         if self._default is not None:
             return self._default
         try:
-            return self._versions.get(self.directory / DEFAULT_FILE)
+            return self._versions.get(self._default_file)
         except FileNotFoundError:
             return FIRST_DEFAULT
 

@@ -123,8 +123,11 @@ def _is_same_origin(hosts: OwnHosts) -> bool:
 
 
 def _add_security_headers(response: Response) -> Response:
+    # One look at the headers that are there: ``setdefault`` would take one for each of ours.
+    own = {name for name, _ in response.headers}
     for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name not in own:
+            response.headers.add(name, value)
     if response.headers.get("Cache-Control") in _WEAK_CACHE_CONTROL and (_is_private(request.path) or signed_in()):
         response.headers["Cache-Control"] = "no-store"
     return response

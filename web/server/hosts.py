@@ -8,6 +8,7 @@ the service listens on every address of the machine, any address is its own, whi
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -31,9 +32,14 @@ class OwnHosts:
         self._listed = {name for name in map(_normalise, listed) if not _is_loopback(name)}
         address = _address(_normalise(listens_on))
         self._any_address = address is not None and address.is_unspecified
+        # Most requests name the same few hosts; bounded, since names come from outside.
+        self._is_own = lru_cache(maxsize=256)(self._check)
 
     def own(self, host: str) -> bool:
         """Return whether a ``Host`` header, with or without a port, names one of them."""
+        return self._is_own(host)
+
+    def _check(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
         if match is None:
             return False

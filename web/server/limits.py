@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from jobs.errors import JobsError
@@ -55,6 +56,7 @@ class ConcurrencyLimit:
             self.release(address)
 
 
+@lru_cache(maxsize=1024)
 def client_of(address: str) -> str:
     """Return the client of an address: of IPv6 the /64 network."""
     try:
