@@ -13,21 +13,21 @@ from redis import Redis
 
 from jobs.store import keys
 
-# What a worker tells the recorder of a prediction, see ``lua/finish_predictions.lua``.
-TELL_NOTHING, TELL_ALL = "", "*"
-
 _RECORDED, _DROPPED, _FAILED = "outbox:recorded", "outbox:dropped", "outbox:failed"
 # Fraction of the entries that give way at once when the store is short of memory.
 _DROPPED_SHARE = 0.1
 _READ_AT_ONCE = 16
 
 
-def tell(request: Mapping[str, Any], answer: Mapping[str, Any], keeps_records: bool) -> str | bytes:
-    """Return what the recorder is told of a prediction: with ``keeps_records`` all, else only what was predicted."""
+def tell(request: Mapping[str, Any], answer: Mapping[str, Any], keeps_records: bool) -> bytes:
+    """Return what the recorder is told of a prediction besides its answer; empty if nothing at all.
+
+    With ``keeps_records`` that is the request. Otherwise, it is told only what was predicted, and not the answer.
+    """
     if request.get("kind") != "predict" or request.get("transient"):
-        return TELL_NOTHING
+        return b""
     if keeps_records:
-        return TELL_ALL
+        return orjson.dumps(request)
     predicted = [item.get("prediction") for item in answer.get("items", [{}])]
     brief = {name: request.get(name) for name in ("model", "version", "owner", "several")}
     return orjson.dumps({**brief, "predictions": predicted})

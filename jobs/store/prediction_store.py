@@ -139,8 +139,9 @@ class PredictionStore:
             lifetime = keys.REPLY_SECONDS if reply_to else 0
             together = orjson.dumps(results) if reply_to else b""
             failed = sum(map(_count_failures, results.values()))
-            counts = _count_by_model(group, milliseconds)
-            self._scripts["finish"](keys=names, args=[self._seconds, lifetime, together, failed, *stored, *counts])
+            told_as = "request" if self._keeps_records else "brief"
+            arguments = [self._seconds, lifetime, together, failed, told_as, *stored]
+            self._scripts["finish"](keys=names, args=[*arguments, *_count_by_model(group, milliseconds)])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """Return the prediction, or None if it is unknown or expired."""

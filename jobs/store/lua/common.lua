@@ -124,7 +124,7 @@ local function tell_recorder(id)
     end
     entry[#entry + 1] = 'summary'
     entry[#entry + 1] = cjson.encode(redis.call('HGETALL', SUMMARY))
-    add_to_outbox(entry)
+    add_to_outbox(unpack(entry))
     limit_outbox(TOTALS)
 end
 

@@ -1,8 +1,8 @@
 -- Prepended to scripts that end a job or answer a prediction, after totals.lua. The outbox holds what the recorder has
 -- yet to write to the database. The entry is added by the script that does what it tells of, so that neither comes
 -- without the other. scripts.py defines OUTBOX and its limits.
-local function add_to_outbox(entry)
-    redis.call('XADD', OUTBOX, '*', unpack(entry))
+local function add_to_outbox(...)
+    redis.call('XADD', OUTBOX, '*', ...)
 end
 
 -- Called once by a script that has added entries. While the database is away for long, the oldest give way: scoring needs
