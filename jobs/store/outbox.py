@@ -84,9 +84,14 @@ class Outbox:
         """Return whether this process holds the recorder lock; it passes on after a few seconds of silence."""
         if self.redis.set(keys.RECORDER, node, nx=True, ex=keys.LOCK_SECONDS):
             return True
-        if self.redis.get(keys.RECORDER) != node.encode():
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.RECORDER)
+            pipe.pttl(keys.RECORDER)
+            holder, left = pipe.execute()
+        if holder != node.encode():
             return False
-        return bool(self.redis.expire(keys.RECORDER, keys.LOCK_SECONDS))
+        # Each write is synced to disk, and predictions wait meanwhile: not every second.
+        return left > 500 * keys.LOCK_SECONDS or bool(self.redis.expire(keys.RECORDER, keys.LOCK_SECONDS))
 
     def read(self, max_entries: int, max_bytes: int) -> list[OutboxEntry]:
         """Return the oldest entries: one at least if there is any, and no more once they exceed ``max_bytes``.

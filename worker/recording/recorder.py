@@ -32,7 +32,7 @@ from worker.recording.upgrade import upgrade
 log = structlog.stdlib.get_logger(__name__)
 
 INTERVAL_SECONDS = 1.0
-_MEASURE_SECONDS, _FORGET_SECONDS = 60.0, 3600.0
+_MEASURE_SECONDS, _FORGET_SECONDS, _REPORT_SECONDS = 60.0, 3600.0, 30.0
 _MAX_ENTRIES, _MAX_BYTES = 500, 4 * 1024 * 1024
 # A batch that takes longer keeps others from writing to a SQLite file, such as somebody who signs in.
 _BATCH_SECONDS = 0.25
@@ -58,7 +58,8 @@ class Recorder:
     def __init__(self, outbox: Outbox, database: Database) -> None:
         self._outbox, self._database = outbox, database
         self._away_since: float | None = None
-        self._measure_again = self._forget_again = 0.0
+        self._measure_again = self._forget_again = self._report_again = 0.0
+        self._reported: str | None = None
         self._is_tidy = False
         self._size = BatchSize()
 
@@ -130,7 +131,7 @@ class Recorder:
         if self._away_since is None:
             self._away_since = time.monotonic()
             log.warning("the database cannot be written to; scoring goes on", error=describe(error))
-        self._outbox.report(str(error))
+        self._report(str(error))
         if dropped := self._outbox.make_room():
             log.error("history dropped: the store is nearly full and the database is away", entries=dropped)
 
@@ -138,7 +139,13 @@ class Recorder:
         if self._away_since is not None:
             log.warning("the database can be written to again", seconds=round(time.monotonic() - self._away_since, 1))
             self._away_since = None
-        self._outbox.report(None)
+        self._report(None)
+
+    def _report(self, fault: str | None) -> None:
+        """Tell the web what ails the database, now and then, and at once if that has changed."""
+        if fault != self._reported or time.monotonic() > self._report_again:
+            self._outbox.report(fault)
+            self._reported, self._report_again = fault, time.monotonic() + _REPORT_SECONDS
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

@@ -109,6 +109,23 @@ def test_a_store_short_of_memory_keeps_jobs_rather_than_history(store: JobStore)
     assert (stats.waiting, stats.dropped) == (18, 2)
 
 
+def changes(store: JobStore) -> int:
+    return int(store.redis.info("persistence")["rdb_changes_since_last_save"])
+
+
+def test_one_recorder_has_the_turn_and_keeps_it_with_few_writes(store: JobStore, outbox: Outbox) -> None:
+    assert outbox.is_turn_to_record("here")
+    before = changes(store)
+    assert outbox.is_turn_to_record("here")
+    assert not outbox.is_turn_to_record("there")
+    assert changes(store) == before
+    store.redis.pexpire(keys.RECORDER, 2000)
+    assert outbox.is_turn_to_record("here")
+    assert store.redis.ttl(keys.RECORDER) > 2
+    store.redis.delete(keys.RECORDER)
+    assert outbox.is_turn_to_record("there")
+
+
 @pytest.fixture
 def predictions(server: Settings) -> Iterator[PredictionStore]:
     redis = connect(server)

@@ -184,6 +184,15 @@ def test_a_database_without_tables_keeps_entries_waiting(redis: Any, outbox: Out
     assert outbox.stats().database_up is True
 
 
+def test_a_recorder_with_nothing_to_do_writes_nothing(redis: Any, recorder: Recorder) -> None:
+    """Each write to the store is synced to disk, and whoever waits for a prediction waits for it."""
+    recorder.run_round()
+    before = redis.info("persistence")["rdb_changes_since_last_save"]
+    for _ in range(3):
+        recorder.run_round()
+    assert redis.info("persistence")["rdb_changes_since_last_save"] == before
+
+
 def test_a_read_only_database_keeps_entries_waiting(
     redis: Any, recorder: Recorder, outbox: Outbox, database: Database
 ) -> None:
