@@ -90,8 +90,8 @@ class Outbox:
             holder, left = pipe.execute()
         if holder != node.encode():
             return False
-        # Each write is synced to disk, and predictions wait meanwhile: not every second.
-        return left > 500 * keys.LOCK_SECONDS or bool(self.redis.expire(keys.RECORDER, keys.LOCK_SECONDS))
+        # Each write is synced to disk, and predictions wait meanwhile.
+        return left > 700 * keys.LOCK_SECONDS or bool(self.redis.expire(keys.RECORDER, keys.LOCK_SECONDS))
 
     def read(self, max_entries: int, max_bytes: int) -> list[OutboxEntry]:
         """Return the oldest entries: one at least if there is any, and no more once they exceed ``max_bytes``.

@@ -31,7 +31,8 @@ from worker.recording.upgrade import upgrade
 
 log = structlog.stdlib.get_logger(__name__)
 
-INTERVAL_SECONDS = 1.0
+# What a batch costs besides its entries, such as syncing it to the disk that predictions wait for, is shared by more.
+INTERVAL_SECONDS = 2.0
 _MEASURE_SECONDS, _FORGET_SECONDS, _REPORT_SECONDS = 60.0, 3600.0, 30.0
 _MAX_ENTRIES, _MAX_BYTES = 500, 4 * 1024 * 1024
 # A batch that takes longer keeps others from writing to a SQLite file, such as somebody who signs in.
@@ -149,7 +150,7 @@ class Recorder:
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Record every second until ``stop`` is set, through outages of the store and of the database."""
+    """Record every two seconds until ``stop`` is set, through outages of the store and of the database."""
     redis, database = connect(settings), Database(settings.database_location)
     heartbeat = Heartbeat(redis, "recorder", Node.of_this_process())
     # In a thread, since a round may take longer than a heartbeat may be late.
@@ -158,7 +159,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     catalog = Catalog(settings.models_dir, settings.default_model)
     changes = ModelChanges(catalog, database)
     recorder, is_upgraded = Recorder(outbox, database), False
-    while not stop.wait(INTERVAL_SECONDS):
+    while not stop.is_set():
         try:
             if outbox.is_turn_to_record(heartbeat.node):
                 # The database may be away at the start.
@@ -170,6 +171,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             redis_availability.record_success()
         except RedisError as error:
             redis_availability.record_failure(error)
+        stop.wait(INTERVAL_SECONDS)
 
 
 def main() -> int:
