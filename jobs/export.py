@@ -1,22 +1,22 @@
-"""Write the results of a job in another format to standard output: ``python -m jobs.export``.
+"""Write the results of a job in another format to standard output: a program of the fork server.
 
 The web runs it for each download. It is no part of the package ``web``, whose import would take a second.
 
-The first line of standard input is an ``ExportRequest``. The web waits for the first bytes, which of a workbook come at
-its end, so what is wrong before is told by the exit code.
+The web waits for the first bytes, which of a workbook come at its end, so what is wrong before is told by the exit
+code.
 """
 
 import os
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
 from jobs.errors import DamagedBlob, StorageUnavailable
 from jobs.export_request import CELL_TOO_LONG, INCOMPLETE, ExportFormat, ExportRequest
 from jobs.formats.results import ResultReader, Results
+from jobs.formats.workbook import CellTooLong, write_xlsx
 from jobs.formats.writers import write_json_lines, write_parquet
 from jobs.memory import limit_memory
 from jobs.state import Job, JobState
@@ -29,10 +29,9 @@ _POLL_SECONDS = 0.2
 _NICENESS = 5
 
 
-def main() -> int:
-    """Write the results; return the exit code."""
-    request = ExportRequest.model_validate_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def main(request_line: bytes, _files: Sequence[int]) -> int:
+    """Write the results as an ``ExportRequest`` asks for them; return the exit code."""
+    request = ExportRequest.model_validate_json(request_line)
     os.nice(_NICENESS)
     limit_memory(request.memory_mib)
     settings = request.settings()
@@ -58,21 +57,12 @@ def main() -> int:
 
 
 def _write_workbook(out: BinaryIO, job: Job, chunks: Iterator[Results]) -> int:
-    # XlsxWriter takes a while to import.
-    from jobs.formats.workbook import CellTooLong, write_xlsx  # noqa: PLC0415
-
     try:
         write_xlsx(out, ResultReader.of(job, numbers_in_csv=True), chunks)
     except CellTooLong:
         return CELL_TOO_LONG
     out.flush()
     return 0
-
-
-def _end_with_parent() -> None:
-    """End this process when the web closes its pipe, or is gone."""
-    os.read(sys.stdin.fileno(), 1)  # not through the buffer, whose lock would be held when the process ends
-    os._exit(INCOMPLETE)
 
 
 class _Incomplete(Exception):
@@ -101,7 +91,3 @@ def _chunks(store: JobStore, job: Job, follow: bool) -> Iterator[Results]:
         if not follow:
             raise _Incomplete
         time.sleep(_POLL_SECONDS)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -116,6 +116,11 @@ class Stack:
                 found.append(process)
         return found
 
+    def forks(self) -> list[psutil.Process]:
+        """The processes that read files or write exports: forks of the fork servers."""
+        found = self.processes("jobs.fork_server")
+        return [process for process in found if process.ppid() in {other.pid for other in found}]
+
     def ended(self, job: dict[str, Any], seconds: float = 90) -> dict[str, Any]:
         """The job once it has ended."""
         return self.job_when(job, lambda now: now["state"] in ("succeeded", "failed", "canceled"), seconds)
@@ -159,6 +164,18 @@ class Stack:
             return self.get("/readyz").status_code == 200
         except httpx.HTTPError:
             return False
+
+
+def workers_of(parent: psutil.Process) -> list[psutil.Process]:
+    """The processes that a main process has forked to do the work; its fork server is none of them."""
+    return [child for child in parent.children() if not _is_fork_server(child)]
+
+
+def _is_fork_server(process: psutil.Process) -> bool:
+    try:
+        return "jobs.fork_server" in process.cmdline()
+    except psutil.Error:  # it has just ended
+        return False
 
 
 @contextmanager

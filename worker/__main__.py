@@ -15,6 +15,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from jobs.fork_server.client import fork_server
 from jobs.logs import configure_logging
 from jobs.memory import limit_memory
 from jobs.messages import Queue
@@ -53,6 +54,7 @@ def main() -> None:
     processes = settings.bulk_processes if queue is Queue.BULK else settings.interactive_processes
     if queue is Queue.BULK:
         os.nice(_BULK_NICENESS)
+        fork_server.start()  # for conversions
     worker_before_create_process.connect(lambda **_: import_explainers(), weak=False)
     worker_process_init.connect(lambda **_: _initialise_child(settings, queue), weak=False)
     worker_process_shutdown.connect(lambda **_: flush_traces(), weak=False)

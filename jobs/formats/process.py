@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import IO
 import structlog
 
 from jobs.errors import Detail, UploadRefused
+from jobs.fork_server.client import ForkedProcess, Program, fork_server
 from jobs.formats.frames import (
     END_FRAME,
     ERROR_FRAME,
@@ -79,22 +78,14 @@ class SourceReader:
 
 @contextmanager
 def reading(file: IO[bytes], options: ReadOptions, seconds: float | None = None) -> Iterator[SourceReader]:
-    """Read a file, a temporary one of this process, in a process that ends with the context, or after ``seconds``.
+    """Read a file, a temporary one of this process, in another process. It ends with the context, or after ``seconds``.
 
     Raises:
         UploadRefused: the file cannot be read; while the rows are read, too.
         ReaderKilled: the process was ended from outside.
     """
     file.flush()
-    descriptor = file.fileno()
-    process = subprocess.Popen(  # noqa: S603 - our own module, with a path that we made
-        # By its descriptor: a temporary file has no name.
-        [sys.executable, "-m", "jobs.formats", f"/dev/fd/{descriptor}", options.encode()],
-        stdin=subprocess.PIPE,  # closed when this process ends, however that happens
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what libraries write there may hold values of the file
-        pass_fds=[descriptor],
-    )
+    process = fork_server.run(Program.READ_FILE, options.encode().encode(), [file.fileno()])
     timer = threading.Timer(seconds or 0, process.kill) if seconds else None
     if timer:
         timer.start()
@@ -103,14 +94,11 @@ def reading(file: IO[bytes], options: ReadOptions, seconds: float | None = None)
     finally:
         if timer:
             timer.cancel()
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
+            timer.join()
+        process.close()
 
 
-def _reader(process: "subprocess.Popen[bytes]") -> SourceReader:
+def _reader(process: ForkedProcess) -> SourceReader:
     frames = _frames(process)
     kind, payload = next(frames)
     if kind != HEADER_FRAME:  # pragma: no cover - the first frame, unless the process refuses the file
@@ -129,9 +117,8 @@ def _rows(reader: SourceReader, frames: Iterator[tuple[bytes, bytes]]) -> Iterat
         yield SourceRows(payload[ROWS.size :], rows, progress, size, kind == TYPED_FRAME)
 
 
-def _frames(process: "subprocess.Popen[bytes]") -> Iterator[tuple[bytes, bytes]]:
+def _frames(process: ForkedProcess) -> Iterator[tuple[bytes, bytes]]:
     """Yield the frames up to the end; raise what the process reports, or what its own end means."""
-    assert process.stdout
     while True:
         head = process.stdout.read(FRAME.size)
         if len(head) < FRAME.size:
@@ -150,9 +137,11 @@ def _frames(process: "subprocess.Popen[bytes]") -> Iterator[tuple[bytes, bytes]]
             return
 
 
-def _failure(process: "subprocess.Popen[bytes]", error: str | None = None) -> Exception:
+def _failure(process: ForkedProcess, error: str | None = None) -> Exception:
     """Return what the end of a process without a report means; ``error``: type and place of an exception."""
     status = process.wait()
+    if status is None:
+        return ReaderKilled("the fork server was ended")
     if -status in EXTERNAL_SIGNALS:
         return ReaderKilled(f"the process that read the file was ended by signal {-status}")
     log.warning("file reader failed", status=status, error=error)

@@ -20,7 +20,7 @@ from redis.retry import Retry
 from database.database import Database
 from tests.chaos.injected_faults import InjectedFaults
 from tests.postgresql import PostgreSQL, programs
-from tests.stack import ROOT, Stack, free_port, running_stack, wait_until
+from tests.stack import ROOT, Stack, free_port, running_stack, wait_until, workers_of
 
 BULK, INTERACTIVE, RECONCILER = ("-m worker bulk",), ("-m worker interactive",), ("-m worker.reconcile",)
 RECORDER = ("-m worker.recording.recorder",)
@@ -126,7 +126,7 @@ class Cluster:
 
     def children(self, words: Iterable[str]) -> list[psutil.Process]:
         """The processes of a kind that a parent of that kind has forked."""
-        return [child for parent in self.parents(words) for child in parent.children()]
+        return [child for parent in self.parents(words) for child in workers_of(parent)]
 
     def server(self) -> list[psutil.Process]:
         """The process of the store, if it runs just now."""

@@ -127,14 +127,14 @@ def test_an_export_that_is_killed_breaks_the_transfer_off(service: Stack) -> Non
     with service.client() as client, pytest.raises(httpx.HTTPError):
         with client.stream("GET", job["links"]["results"], params={"format": "jsonl"}) as response:
             assert response.status_code == 200
-            for process in service.processes("jobs.export"):
+            for process in service.forks():
                 process.kill()
             for _ in response.iter_raw():
                 pass
-    wait_until(lambda: not service.processes("jobs.export"))
+    wait_until(lambda: not service.forks())
     with service.client() as client, client.stream("GET", job["links"]["results"], params={"format": "jsonl"}):
         pass
-    wait_until(lambda: not [p for p in service.processes("jobs.export") if p.status() != psutil.STATUS_ZOMBIE])
+    wait_until(lambda: not [p for p in service.forks() if p.status() != psutil.STATUS_ZOMBIE])
 
 
 def test_a_text_that_is_too_long_for_a_cell_is_said_not_cut(service: Stack) -> None:

@@ -4,7 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 from jobs.settings import Settings
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack, wait_until, workers_of
 from tests.web.records import HEADER, RECORD, ROW
 from tests.web.server.test_metrics import Samples, samples, value
 
@@ -48,9 +48,9 @@ def test_a_web_process_that_dies_takes_no_counts_with_it_and_leaves_no_file_behi
     ask(service, 10)
     before, files = model_requests(service), counting(service)
     [parent, *_] = service.processes("gunicorn", "web.wsgi")
-    [victim, *_] = children = parent.children()
+    [victim, *_] = children = workers_of(parent)
     victim.kill()
-    wait_until(lambda: len({child.pid for child in parent.children()} - {victim.pid}) == len(children))
+    wait_until(lambda: len({child.pid for child in workers_of(parent)} - {victim.pid}) == len(children))
     wait_until(service.ready)
     assert model_requests(service) == before
     ask(service, 10)

@@ -11,7 +11,7 @@ import psutil
 
 from tests.e2e.test_jobs_api import FILE
 from tests.e2e.test_slow_clients import RECORD, clients, head, last_of, unfinished
-from tests.stack import CSV, Stack, wait_until
+from tests.stack import CSV, Stack, wait_until, workers_of
 
 
 def main_process(service: Stack, *words: str) -> psutil.Process:
@@ -81,9 +81,9 @@ def wait_for_progress(done: Counter[str]) -> None:
 
 def reload_web(service: Stack) -> None:
     old = main_process(service, "gunicorn", "web.wsgi")
-    children = {child.pid for child in old.children()}
+    children = {child.pid for child in workers_of(old)}
     old.send_signal(signal.SIGHUP)
-    wait_until(lambda: len({child.pid for child in old.children()} - children) >= len(children))
+    wait_until(lambda: len({child.pid for child in workers_of(old)} - children) >= len(children))
 
 
 def replace_workers(service: Stack) -> None:

@@ -51,18 +51,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[St
 
 
 def kill_the_reader(stack: Stack) -> None:
-    for process in stack.processes("-m jobs.formats"):
+    for process in stack.forks():
         with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
-def kill_whoever_converts(stack: Stack) -> None:
-    """The child of the worker whose own child reads the file."""
-    for process in stack.processes("-m jobs.formats"):
+def kill_the_fork_servers(stack: Stack) -> None:
+    """Those of the web and of the worker, and what they have forked."""
+    for process in stack.processes("jobs.fork_server"):
         with suppress(psutil.NoSuchProcess):
-            parent = process.parent()
-            assert parent
-            parent.kill()
+            process.kill()
 
 
 def converting(stack: Stack, name: str, data: bytes) -> dict[str, Any]:
@@ -79,11 +77,11 @@ def converting(stack: Stack, name: str, data: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("fault", "name"), [
-    (kill_whoever_converts, "a.parquet"),
+    (kill_the_fork_servers, "a.parquet"),
     (kill_the_server, "a.jsonl"),
     *slow(
         (kill_the_reader, "a.jsonl"), (kill_the_reader, "a.parquet"),
-        (kill_whoever_converts, "a.jsonl"), (kill_the_server, "a.parquet"),
+        (kill_the_fork_servers, "a.jsonl"), (kill_the_server, "a.parquet"),
         *product((kill_a_worker_child, kill_the_worker, kill_the_web), ("a.jsonl", "a.parquet")),
     ),
 ])  # fmt: skip
@@ -112,7 +110,7 @@ def test_a_canceled_conversion_stops_and_leaves_nothing_behind(stack: Stack, fil
     job = converting(stack, "a.jsonl", files["a.jsonl"])
     ended = stack.request("DELETE", job["links"]["self"]).json()
     assert (ended["state"], ended["converting"]) == ("canceled", None)
-    wait_until(lambda: not stack.processes("-m jobs.formats"))
+    wait_until(lambda: not stack.forks())
 
 
 def test_a_conversion_waits_while_the_store_is_full(stack: Stack, files: dict[str, bytes]) -> None:

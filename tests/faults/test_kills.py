@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.stack import CSV, Stack, running_stack, taken, wait_until
+from tests.stack import CSV, Stack, running_stack, taken, wait_until, workers_of
 
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
 RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
@@ -40,7 +40,7 @@ def parents(stack: Stack, *words: str) -> list[psutil.Process]:
 
 def kill_a_worker_child(stack: Stack) -> None:
     [parent] = parents(stack, "-m worker bulk")
-    parent.children()[0].kill()
+    workers_of(parent)[0].kill()
 
 
 def kill_the_worker(stack: Stack) -> None:

@@ -1,7 +1,5 @@
 """Results as Parquet, Excel or JSON lines: made by a process of their own, so that the web stays quick and small."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Self
@@ -10,7 +8,8 @@ from werkzeug.datastructures import MIMEAccept
 
 from jobs.csv.dialect import Dialect
 from jobs.csv.records import as_field, index_records, unquote
-from jobs.export_request import CELL_TOO_LONG, MEDIA_TYPES, ExportFormat, ExportRequest
+from jobs.export_request import CELL_TOO_LONG, INCOMPLETE, MEDIA_TYPES, ExportFormat, ExportRequest
+from jobs.fork_server.client import ForkedProcess, Program, fork_server
 from jobs.settings import Settings
 from jobs.state import Job
 from jobs.store.job_store import JobStore
@@ -70,13 +69,10 @@ class Export:
         places.acquire(address)
         self._places: ConcurrencyLimit | None = places
         self._address = address
-        command = [sys.executable, "-m", "jobs.export"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
-        assert self._process.stdin
+        self._process: ForkedProcess | None = None
         try:
             request = ExportRequest.of(job.id, kind, follow, settings)
-            self._process.stdin.write(request.model_dump_json().encode() + b"\n")
-            self._process.stdin.flush()
+            self._process = fork_server.run(Program.EXPORT, request.model_dump_json().encode())
             # An answer with an error needs to know before the first byte; who follows a job gets an answer at once.
             self._first = b"" if follow else self._read()
             if not self._first and not follow:
@@ -92,18 +88,21 @@ class Export:
         block, self._first = self._first or self._read(), b""
         if not block:
             # The end of its output may be that of a process which was killed.
-            if self._process.wait():
-                raise TransferBroken(f"the export ended with code {self._process.returncode}")
+            if code := self._exit_code():
+                raise TransferBroken(f"the export ended with code {code}")
             raise StopIteration
         return block
 
     def _read(self) -> bytes:
-        assert self._process.stdout
         # Whatever is there: ``read`` would wait for a whole piece.
-        return self._process.stdout.read1(_PIECE_BYTES)  # type: ignore[attr-defined, no-any-return] # it is buffered
+        return self._process.stdout.read1(_PIECE_BYTES) if self._process else b""
+
+    def _exit_code(self) -> int:
+        code = self._process.wait() if self._process else None
+        return INCOMPLETE if code is None else code
 
     def _raise_failure(self) -> None:
-        code = self._process.wait()
+        code = self._exit_code()
         if code == CELL_TOO_LONG:
             detail = "a text is longer than the 32,767 characters that a cell of Excel holds; download CSV or Parquet"
             raise Problem(HTTPStatus.NOT_ACCEPTABLE, "text_too_long", detail)
@@ -115,11 +114,8 @@ class Export:
         if self._places:
             self._places.release(self._address)
             self._places = None
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe:
-                    pipe.close()
+            if self._process:
+                self._process.close()
 
 
 def for_excel(store: JobStore, job: Job) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import Any
 from gunicorn import glogging
 
 from jobs.errors import UnusableCertificate
+from jobs.fork_server.client import fork_server
 from jobs.logs import configure_logging
 from jobs.settings import get_settings
 from jobs.tls import check_certificate
@@ -70,6 +71,11 @@ def on_starting(server: Any) -> None:
         server.log.warning(text, _settings.host)
     shutil.rmtree(_settings.counters_dir, ignore_errors=True)
     _settings.counters_dir.mkdir(mode=0o700)
+
+
+def when_ready(_server: Any) -> None:
+    """Start the fork server, which all workers share."""
+    fork_server.start()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import xlsxwriter
@@ -177,6 +178,16 @@ def test_a_sheet_that_needs_more_memory_than_allowed_harms_only_its_own_process(
     rows = [["a"] * 1000] * 4000
     code, _ = refused(xlsx(("A", rows)), memory=64)
     assert code in ("too_large", "unreadable_file")
+
+
+def test_what_arrow_has_reserved_does_not_count_as_memory_that_a_file_may_take() -> None:
+    # A batch is read as a whole: 200 MB of zeros, in few bytes.
+    stream = io.BytesIO()
+    table = pa.table({"a": pa.array(np.zeros(25_000_000, np.int64))})
+    with pa.ipc.new_stream(stream, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    code, detail = refused(stream.getvalue(), memory=64)
+    assert (code, "more than 64 MiB" in detail) == ("too_large", True), detail
 
 
 TABLE = pa.table({

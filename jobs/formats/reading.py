@@ -1,11 +1,11 @@
-"""Read a file and write it as CSV, in frames, to standard output: ``python -m jobs.formats PATH OPTIONS``."""
+"""Read a file and write it as CSV, in frames, to standard output: a program of the fork server."""
 
 import base64
 import json
 import os
 import sys
-import threading
 import traceback
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import jobs.formats.no_pandas  # noqa: F401 - before pyarrow is imported
@@ -22,18 +22,23 @@ from jobs.formats.frames import (
     TYPED_FRAME,
     ReadOptions,
 )
+from jobs.formats.json_lines import open_json_lines
+from jobs.formats.sheets import open_sheet
 from jobs.formats.source import Source, check_names
+from jobs.formats.tables import open_arrow, open_parquet
 from jobs.memory import limit_memory
 
 
-def main() -> None:
-    """Read the file; what is wrong with it is reported as a frame, too."""
-    path, options = sys.argv[1], ReadOptions.decode(sys.argv[2])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def main(request: bytes, files: Sequence[int]) -> int:
+    """Read the open file, as the request, ``ReadOptions``, says; what is wrong with it is reported as a frame, too."""
+    options = ReadOptions.decode(request.decode())
+    # What libraries write there may hold values of the file.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     limit_memory(options.memory_mib)
     out = sys.stdout.buffer
     try:
-        _write(out, _open(path, options))
+        # By its descriptor: a temporary file has no name.
+        _write(out, _open(f"/dev/fd/{files[0]}", options))
     except UploadRefused as refused:
         _frame(out, REFUSAL_FRAME, _json((refused.code, refused.detail, refused.errors[0].row)))
     except MemoryError:
@@ -42,31 +47,16 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the parent logs it, without the text, which may hold values of the file
         place = traceback.extract_tb(error.__traceback__)[-1]
         _frame(out, ERROR_FRAME, f"{type(error).__name__} at {place.filename}:{place.lineno}".encode())
-    out.flush()
-
-
-def _end_with_parent() -> None:
-    """End this process when the parent closes its pipe, or is gone."""
-    os.read(sys.stdin.fileno(), 1)  # not through the buffer, whose lock would be held when the process ends
-    os._exit(0)
+    return 0
 
 
 def _open(path: str, options: ReadOptions) -> Source:
-    """Open the file; only what reads its format is imported, which takes a while."""
     if options.format is Format.PARQUET:
-        from jobs.formats.tables import open_parquet  # noqa: PLC0415
-
         return open_parquet(path, options.max_bytes, options.typed_bytes)
     if options.format is Format.ARROW:
-        from jobs.formats.tables import open_arrow  # noqa: PLC0415
-
         return open_arrow(path, options.typed_bytes)
     if options.format is Format.JSONL:
-        from jobs.formats.json_lines import open_json_lines  # noqa: PLC0415
-
         return open_json_lines(path)
-    from jobs.formats.sheets import open_sheet  # noqa: PLC0415
-
     return open_sheet(path, options.format, options.sheet, options.wanted, options.max_bytes)
 
 
@@ -91,7 +81,3 @@ def _frame(out: BinaryIO, kind: bytes, *payload: bytes | memoryview) -> None:
     for part in payload:
         out.write(part)
     out.flush()
-
-
-if __name__ == "__main__":
-    main()
