@@ -8,11 +8,14 @@ from typing import BinaryIO
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.formats.results import ResultReader, Results
 
 _GROUP_ROWS = 131_072
+# The share of distinct values in the first chunk beyond which a column is written without a dictionary.
+_MAX_DISTINCT = 0.5
 # Where Arrow looks for the schema that a Parquet file was written with.
 _SCHEMA_KEY = "ARROW:schema"
 
@@ -21,10 +24,14 @@ def write_parquet(out: BinaryIO, reader: ResultReader, chunks: Iterable[Results]
     """Write the results as Parquet, a row group at a time; meanwhile, the next chunk is read."""
     rest = iter(chunks)
     first = list(islice(rest, 1))
+    repeating: bool | list[str] = True
     if first:
         reader = reader.coded(first[0])
+        repeating = _repeating(reader.table(first[0]))
     # Codes are how texts are written, not what readers get: they read the schema of the results.
-    file = pq.ParquetWriter(pa.output_stream(out), reader.table_schema, compression="snappy", store_schema=False)
+    file = pq.ParquetWriter(
+        pa.output_stream(out), reader.table_schema, compression="snappy", store_schema=False, use_dictionary=repeating
+    )
     with file as writer, ThreadPoolExecutor(1) as pool:
         writer.add_key_value_metadata({_SCHEMA_KEY: base64.b64encode(reader.schema.serialize()).decode()})
         waiting: list[pa.Table] = []
@@ -35,6 +42,17 @@ def write_parquet(out: BinaryIO, reader: ResultReader, chunks: Iterable[Results]
                 waiting = []
         if waiting:
             _write_group(writer, waiting)
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """Return the columns but those of mostly distinct numbers, whose dictionary takes time and spares little room."""
+    columns = zip(table.column_names, table.columns, strict=True)
+    return [name for name, column in columns if not _is_distinct(column)]
+
+
+def _is_distinct(column: pa.ChunkedArray) -> bool:
+    is_number = pa.types.is_integer(column.type) or pa.types.is_float32(column.type) or pa.types.is_float64(column.type)
+    return bool(is_number and pc.count_distinct(column).as_py() > _MAX_DISTINCT * len(column))
 
 
 def _write_group(writer: pq.ParquetWriter, tables: Sequence[pa.Table]) -> None:
