@@ -16,7 +16,7 @@ from jobs.csv.totals import is_label
 from jobs.errors import UploadRefused
 from jobs.formats.source import Rows, Source, check_names, unreadable
 from jobs.formats.texts import is_text, plain_field, plain_type
-from jobs.formats.typed import csv_text, pack, sound_batch, unpacked_bytes
+from jobs.formats.typed import csv_size, csv_text, pack, sound_batch, unpacked_bytes
 
 _BATCH_ROWS = 65_536
 # Rows of a batch are chosen so that it takes about this much.
@@ -177,7 +177,8 @@ def _typed(batch: pa.RecordBatch) -> Iterator[Rows]:
     rows = batch.num_rows - _may_end_in_totals(sound)
     if rows:
         kept = sound.slice(0, rows)
-        yield Rows(pack(kept), rows, 0.0, unpacked_bytes(kept), is_typed=True)
+        size = csv_size(kept)
+        yield Rows(pack(kept, size), rows, 0.0, size, is_typed=True)
     if rows < batch.num_rows:
         yield from _as_csv(batch.slice(rows))
 

@@ -1,33 +1,38 @@
 """Rows of Parquet and Arrow files that keep their types on the way: packed for the store, and their text as CSV. Pure.
 
 A packed batch is an Arrow stream of one record batch, whose columns are those in which the file comes back
-(``plain_column``), texts with few distinct values as codes of a dictionary. Only what is sound is packed: no text
-holds what CSV cannot contain, or what scoring rejects a record for.
+(``plain_column``), texts with few distinct values as codes of a dictionary. Its schema says how long its text is. Only
+what is sound is packed: no text holds what CSV cannot contain, or what scoring rejects a record for.
 """
 
 import base64
 from collections.abc import Collection
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
 from pyarrow import ipc
 
 from jobs.csv.reader import MAX_FIELD_BYTES
 from jobs.formats.texts import csv_fields, is_text, plain_column, plain_columns
 
 _PACKED = ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
+# In the metadata of a packed batch's schema: the size of its text.
+_SIZE = b"size"
 _UNQUOTED = pa_csv.WriteOptions(include_header=False, quoting_style="none")
 _COMMA, _LINE_END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b",", b"\n", b""))
 # Quotes double at most.
 _MAX_TEXT_BYTES = MAX_FIELD_BYTES // 2
 
 
-def pack(batch: pa.RecordBatch) -> bytes:
-    """Return the batch as it is stored."""
+def pack(batch: pa.RecordBatch, size: int) -> bytes:
+    """Return the batch as it is stored; ``size`` is that of its text in bytes."""
     out = pa.BufferOutputStream()
+    batch = batch.replace_schema_metadata({_SIZE: str(size)})
     with ipc.new_stream(out, batch.schema, options=_PACKED) as writer:
         writer.write_batch(batch)
     return out.getvalue().to_pybytes()  # type: ignore[no-any-return]
@@ -41,7 +46,8 @@ def unpack(data: bytes, columns: Collection[int] = ()) -> pa.RecordBatch:
 
 def first_columns(data: bytes, count: int) -> bytes:
     """Return a packed batch with its first columns only."""
-    return pack(unpack(data, range(count)))
+    kept = unpack(data, range(count))
+    return pack(kept, csv_size(kept))
 
 
 def first_fields(schema: str, count: int) -> str:
@@ -52,7 +58,12 @@ def first_fields(schema: str, count: int) -> str:
 
 def pack_texts(texts: pa.BinaryArray) -> bytes:
     """Return an array of texts as it is stored."""
-    return pack(pa.record_batch([texts], ["0"]))
+    return pack(pa.record_batch([texts], ["0"]), _total_length(texts))
+
+
+def text_size(packed: bytes) -> int:
+    """Return the size of the text of a packed batch, or of packed texts, without making it."""
+    return int(ipc.open_stream(pa.BufferReader(packed)).schema.metadata[_SIZE])
 
 
 def unpack_texts(data: bytes) -> pa.BinaryArray:
@@ -107,6 +118,42 @@ def unpacked_bytes(batch: pa.RecordBatch) -> int:
         else:
             size += column.nbytes
     return size
+
+
+def csv_size(batch: pa.RecordBatch) -> int:
+    """Return the size of what ``csv_text`` returns, for a batch of plain columns."""
+    if batch.num_columns == 1:  # in which empty values are quoted
+        return len(csv_text(batch))
+    return sum(map(_fields_size, batch.columns)) + int(batch.num_columns * batch.num_rows)
+
+
+def _fields_size(column: pa.Array) -> int:
+    if pa.types.is_dictionary(column.type):
+        return _sum(pc.binary_length(csv_fields(column.dictionary)).take(column.indices))
+    if pa.types.is_integer(column.type):
+        return _digits(column.drop_null().to_numpy())
+    return _total_length(csv_fields(column))
+
+
+def _digits(numbers: NDArray[np.integer[Any]]) -> int:
+    """Return how many digits and signs the numbers have together."""
+    if not len(numbers):
+        return 0
+    lowest, highest = int(numbers.min()), int(numbers.max())
+    found = len(numbers) + int(np.count_nonzero(numbers < 0))
+    # A digit more for every power of ten that a number reaches.
+    for power in (10**digits for digits in range(1, len(str(max(highest, -lowest))))):
+        found += int(np.count_nonzero(numbers >= power)) if power <= highest else 0
+        found += int(np.count_nonzero(numbers <= -power)) if -power >= lowest else 0
+    return found
+
+
+def _total_length(texts: pa.BinaryArray) -> int:
+    return _sum(pc.binary_length(texts))
+
+
+def _sum(lengths: pa.Int32Array) -> int:
+    return pc.sum(lengths).as_py() or 0
 
 
 def csv_text(batch: pa.RecordBatch) -> bytes | memoryview:

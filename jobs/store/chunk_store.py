@@ -18,7 +18,7 @@ from jobs.store.chunks import ClaimedChunk, ReplacedChunk, ScoredChunk
 from jobs.store.heartbeat import Node, living
 from jobs.store.job_record import JobRecord
 from jobs.store.keys import JobKeys
-from jobs.store.outputs import UNKNOWN_SIZE, encode_output, output_text
+from jobs.store.outputs import encode_output, output_text
 from jobs.store.payloads import Payloads
 from jobs.store.scripts import MAX_RESEND_SECONDS, register_script
 from jobs.store.server_check import StoreCheck
@@ -154,7 +154,7 @@ class ChunkStore:
             scored.repaired,
             self._window(),
             self._settings.lease_seconds,
-            UNKNOWN_SIZE if scored.typed else len(scored.output),
+            scored.typed.size if scored.typed else len(scored.output),
             claimed.owner if claimed and self.payloads.external else "",
             *summary,
         )

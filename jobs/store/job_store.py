@@ -311,7 +311,7 @@ class JobStore(ConversionStore):
         return self._payload(JobKeys.of(job_id).output, chunk)
 
     def output_sizes(self, job: Job) -> list[int] | None:
-        """Return the sizes of all scored chunks as CSV (``UNKNOWN_SIZE`` for typed rows); None if they are unknown."""
+        """Return the sizes of all scored chunks as CSV; None if they are unknown."""
         names = [f"size:{chunk}" for chunk in range(job.chunks)]
         raw = self.redis.hmget(JobKeys.of(job.id).output, names) if names else []
         return None if None in raw else list(map(int, raw))

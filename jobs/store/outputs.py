@@ -10,8 +10,6 @@ from jobs.messages import compress, decompress
 
 # No Zstandard frame begins with these bytes.
 _MARK = b"typed1"
-UNKNOWN_SIZE = -1
-"""Stands for the size of results that become text only when they are read."""
 _HEAD = struct.Struct(f"<{len(_MARK)}sQ")
 
 
@@ -24,6 +22,13 @@ class TypedOutput:
 
     rows: bytes
     suffixes: bytes
+
+    @property
+    def size(self) -> int:
+        """The size of the results as CSV, in bytes."""
+        from jobs.formats.typed import text_size  # noqa: PLC0415
+
+        return text_size(self.rows) + text_size(self.suffixes)
 
     def text(self) -> bytes:
         """Return the results as CSV."""

@@ -209,6 +209,7 @@ def test_a_large_table_becomes_what_the_same_rows_in_csv_become_whatever_is_done
             assert service.get(one["links"][what]).content == service.get(other["links"][what]).content
         assert service.get(one["links"]["summary"]).json() == service.get(other["links"]["summary"]).json()
     assert service.get(job["links"]["results"]).content == expected
+    assert service.request("HEAD", job["links"]["results"]).headers["Content-Length"] == str(len(expected))
     part = service.get(job["links"]["results"], headers={"Range": "bytes=1000000-1000099"})
     assert (part.status_code, part.content) == (206, expected[1_000_000:1_000_100])
     assert part.headers["Content-Range"] == f"bytes 1000000-1000099/{len(expected)}"

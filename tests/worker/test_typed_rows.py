@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +28,7 @@ from jobs.csv.totals import TotalsFinder
 from jobs.formats.results import ResultReader, Results
 from jobs.formats.source import Source
 from jobs.formats.tables import open_arrow, open_parquet
+from jobs.formats.typed import csv_size, csv_text
 from jobs.formats.writers import write_json_lines, write_parquet
 from jobs.messages import InputChunk
 from jobs.state import Job
@@ -133,6 +135,8 @@ def outcome(
     job = JobRecord(stored(JobRecord.encode_new(new, 1.0, 60))).job(new.id)
     schema = None if source.schema is None else _encoded(source.schema)
     scored = [score_chunk(one, layout, scorers, None, bisect=True) for one in chunks]
+    for typed in (one.typed for one in scored if one.typed):
+        assert typed.size == len(typed.text())
     return Outcome(replace(job, schema=schema), chunks, scored)
 
 
@@ -298,6 +302,16 @@ def test_a_large_table_stays_typed_and_comes_back_in_its_types(scorer: Scorer) -
     assert [row.split(b",")[:4] for row in found.said[1][:2]] == [
         [b"100", b"age", b"200", b"out_of_range"], [b"200", b"age", b"200", b"out_of_range"]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int16(), pa.int32(), pa.int64(), pa.uint64()], ids=str)
+def test_the_size_of_whole_numbers_is_known_without_their_text(kind: pa.DataType) -> None:
+    lowest, highest = (int(getattr(np.iinfo(kind.to_pandas_dtype()), end)) for end in ("min", "max"))
+    near = (sign * 10**digits + more for digits in range(20) for more in (-1, 0, 1) for sign in (-1, 1))
+    numbers = pa.array([None, 0, lowest, highest, *(n for n in near if lowest <= n <= highest)], kind)
+    for column in (numbers, numbers.slice(2, 1), numbers.slice(3), numbers.slice(0, 1)):
+        batch = pa.record_batch([column, column], ["0", "1"])
+        assert csv_size(batch) == len(csv_text(batch))
 
 
 def test_rows_that_csv_has_to_judge_are_csv_and_their_neighbours_stay_typed(scorer: Scorer) -> None:

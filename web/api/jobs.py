@@ -266,7 +266,7 @@ def _csv_results(form: downloads.CsvForm, kind: ExportFormat, follow: bool) -> R
         blocks = for_excel(current.store, form.job)
     elif follow:
         blocks = downloads.followed_results(current.store, current.notifications, form)
-    elif file := ResultsFile.of(current.store, form, has_range="Range" in request.headers):
+    elif file := ResultsFile.of(current.store, form):
         return part_response(file, request, current.store, current.limits.downloads)
     else:
         blocks = downloads.finished_results(current.store, form)

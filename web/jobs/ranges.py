@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from http import HTTPStatus
 from itertools import accumulate
 
@@ -10,7 +9,7 @@ from flask import Request, Response
 
 from jobs.state import JobState
 from jobs.store.job_store import JobStore
-from jobs.store.outputs import UNKNOWN_SIZE, output_text
+from jobs.store.outputs import output_text
 from web.jobs.downloads import CsvForm, TransferBroken, csv_response
 from web.problems import Problem
 from web.server.limits import ConcurrencyLimit
@@ -25,16 +24,11 @@ class ResultsFile:
     sizes: Sequence[int]
 
     @classmethod
-    def of(cls, store: JobStore, form: CsvForm, has_range: bool) -> "ResultsFile | None":
-        """Return the file, or None if its size is not known: rows are changed for the download, or may come.
-
-        Typed rows become text for this only where the client asks for a part (``has_range``).
-        """
+    def of(cls, store: JobStore, form: CsvForm) -> "ResultsFile | None":
+        """Return the file, or None if its size is not known: rows are changed for the download, or may come."""
         if form.job.state is not JobState.SUCCEEDED or not form.is_as_stored:
             return None
-        sizes: Sequence[int] | None = store.output_sizes(form.job)
-        if sizes and UNKNOWN_SIZE in sizes:
-            sizes = _measured(store, form.job.id, tuple(sizes)) if has_range else None
+        sizes = store.output_sizes(form.job)
         begin = form.begin + form.job.header + form.job.line_end.encode()
         return None if sizes is None else cls(form, begin, sizes)
 
@@ -110,19 +104,6 @@ def part_response(file: ResultsFile, request: Request, store: JobStore, places: 
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
     return response
-
-
-# A client that asks for one part after another makes the text of all chunks once: the results of a job never change.
-@lru_cache(maxsize=128)
-def _measured(store: JobStore, job_id: str, sizes: tuple[int, ...]) -> Sequence[int] | None:
-    """Return the sizes with those of typed rows as text; None if a chunk is gone."""
-    found = list(sizes)
-    for number, size in enumerate(sizes):
-        if size == UNKNOWN_SIZE:
-            if (stored := store.output(job_id, number)) is None:
-                return None
-            found[number] = len(output_text(stored))
-    return found
 
 
 def _is_current(request: Request, file: ResultsFile) -> bool:
