@@ -173,11 +173,6 @@ class ResultReader:
             columns.append(column if column.type == kind else _cast(column, kind))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def rows(self, data: Results) -> Iterator[Sequence[Any]]:
-        """Yield the values of each record of a chunk."""
-        columns = ([column.values[code] for code in column.codes.to_pylist()] for column in self.columns(data))
-        return zip(*columns, strict=True)
-
     def columns(self, data: Results) -> Sequence[Column]:
         """Return the values of a chunk by column."""
         if self.by_column or isinstance(data, TypedOutput):

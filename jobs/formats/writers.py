@@ -16,6 +16,8 @@ from jobs.formats.results import ResultReader, Results
 _GROUP_ROWS = 131_072
 # The share of distinct values in the first chunk beyond which a column is written without a dictionary.
 _MAX_DISTINCT = 0.5
+# Bytes of names that are written at once as JSON.
+_MAX_KEY_BYTES = 16 * 1024 * 1024
 # Where Arrow looks for the schema that a Parquet file was written with.
 _SCHEMA_KEY = "ARROW:schema"
 
@@ -74,12 +76,28 @@ def _one_ahead(
 
 def write_json_lines(out: BinaryIO, reader: ResultReader, chunks: Iterable[Results]) -> None:
     """Write the results as JSON lines: an object for each record."""
-    names = _unique(reader.names)
+    keys = [orjson.dumps(name) + b":" for name in _unique(reader.names)]
+    # The names stand in each record: a chunk of short rows may become much longer.
+    step = max(1, _MAX_KEY_BYTES // sum(map(len, keys)))
     for chunk in chunks:
-        for row in reader.rows(chunk):
-            record = dict(zip(names, row, strict=True))
-            out.write(orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        columns = reader.columns(chunk)
+        # Each distinct value of a column is written once.
+        fields = [
+            pa.array([key + orjson.dumps(value, default=str) for value in column.values], pa.large_binary())
+            for key, column in zip(keys, columns, strict=True)
+        ]
+        for start in range(0, len(columns[0].codes), step):
+            rows = [texts.take(column.codes.slice(start, step)) for texts, column in zip(fields, columns, strict=True)]
+            out.write(_joined_lines(rows))
         out.flush()
+
+
+def _joined_lines(fields: Sequence[pa.LargeBinaryArray]) -> memoryview | bytes:
+    """Return the records of these fields, each of which has its name already, as lines."""
+    begin, between, end, nothing = (pa.scalar(text, pa.large_binary()) for text in (b"{", b",", b"}\n", b""))
+    records = pc.binary_join_element_wise(*fields, between)
+    data = pc.binary_join_element_wise(begin, records, end, nothing).buffers()[2]
+    return b"" if data is None else memoryview(data)
 
 
 def _unique(names: Sequence[str]) -> list[str]:
