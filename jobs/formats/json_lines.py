@@ -1,8 +1,10 @@
 """Read JSON lines: an object per line. The file is read twice, first for the names of its columns."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import IO, Any
 
@@ -12,6 +14,7 @@ from jobs.csv.reader import MAX_COLUMNS
 from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import UploadRefused
 from jobs.formats.cells import csv_column
+from jobs.formats.json_tables import read_table, table_text
 from jobs.formats.source import Kind, Rows, Source
 
 _BATCH_CELLS = 65_536
@@ -31,15 +34,13 @@ def open_json_lines(path: str) -> Source:
     file = open(path, "rb")  # noqa: PTH123, SIM115 - a file descriptor's path, read until the process ends
     names: dict[str, None] = {}
     lines = 0
-    for number, line in _lines(file):
-        lines += 1
-        record = _parse(line)
-        if record is not None and not record.keys() <= names.keys():
-            # A dictionary, for its order.
-            names |= dict.fromkeys(record)
-            if len(names) > MAX_COLUMNS:
-                detail = f"up to line {number}, the objects have more than {MAX_COLUMNS} different names"
-                raise UploadRefused("too_wide", detail, row=number)
+    for block in _blocks(file):
+        table = read_table(block)
+        if table is not None and len(names | dict.fromkeys(table.column_names)) <= MAX_COLUMNS:
+            names |= dict.fromkeys(table.column_names)
+            lines += table.num_rows
+        else:
+            lines = _add_names(block, names, lines)
     if not lines:
         raise UploadRefused("empty_file", "the file is empty: JSON lines, an object on each, are needed")
     if not names:
@@ -51,13 +52,36 @@ def open_json_lines(path: str) -> Source:
     return Source(list(names), _rows(file, list(names), kinds, size), kinds=kinds)
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, numbered from 1; raise UploadRefused ``too_wide`` for a longer one."""
-    number = 0
-    # With two bytes more for the line end, so that only a line that is too long is cut.
-    while line := file.readline(MAX_RECORD_BYTES + 2):
-        if not number:
-            line = line.removeprefix(_BOM)
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the file in blocks of whole lines; the last line of the file gets a line end."""
+    while block := file.read(MAX_RECORD_BYTES):
+        # With two bytes more for the line end, so that only a line that is too long is cut.
+        block += b"" if block.endswith(b"\n") else file.readline(MAX_RECORD_BYTES + 2)
+        yield block if block.endswith(b"\n") else block + b"\n"
+
+
+def _add_names(block: bytes, names: dict[str, None], lines: int) -> int:
+    """Add the names of the objects in a block after so many lines; return how many lines there are with it."""
+    for number, line in _lines(block, lines):
+        lines = number
+        record = _parse(line)
+        if record is not None and not record.keys() <= names.keys():
+            # A dictionary, for its order.
+            names |= dict.fromkeys(record)
+            if len(names) > MAX_COLUMNS:
+                detail = f"up to line {number}, the objects have more than {MAX_COLUMNS} different names"
+                raise UploadRefused("too_wide", detail, row=number)
+    return lines
+
+
+def _lines(block: bytes, number: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, numbered after ``number``.
+
+    Raises:
+        UploadRefused: ``too_wide`` for a line that is too long.
+    """
+    for whole in io.BytesIO(block):
+        line = whole if number else whole.removeprefix(_BOM)
         if not line.isspace() and line:
             number += 1
             if len(line.rstrip(b"\r\n")) > MAX_RECORD_BYTES:
@@ -77,8 +101,22 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _rows(file: IO[bytes], names: list[str], kinds: list[set[Kind]], size: int) -> Iterator[Rows]:
-    lines, most = _lines(file), max(1, _BATCH_CELLS // len(names))
-    while batch := _batch(lines, most):
+    count = 0
+    for block in _blocks(file):
+        progress = min(1.0, file.tell() / size)
+        # An empty line would be no record.
+        table = read_table(block, len(names)) if len(names) > 1 else None
+        if table is not None:
+            count += table.num_rows
+            yield Rows(table_text(table, names, kinds), table.num_rows, progress)
+            continue
+        for rows in _one_by_one(_lines(block, count), names, kinds):
+            count += rows.rows
+            yield replace(rows, progress=progress)
+
+
+def _one_by_one(lines: Iterator[tuple[int, bytes]], names: list[str], kinds: list[set[Kind]]) -> Iterator[Rows]:
+    while batch := _batch(lines, max(1, _BATCH_CELLS // len(names))):
         records = [_parse(line) for line in batch]
         columns = [
             csv_column([record.get(name) if record else None for record in records], seen)
@@ -91,7 +129,7 @@ def _rows(file: IO[bytes], names: list[str], kinds: list[set[Kind]], size: int) 
             for line, record, row in zip(batch, records, fields, strict=True)
         ]
         text = "\n".join(texts)
-        yield Rows(f"{text}\n".encode("utf-8", "replace"), len(batch), min(1.0, file.tell() / size))
+        yield Rows(f"{text}\n".encode("utf-8", "replace"), len(batch), 0.0)
 
 
 def _batch(lines: Iterator[tuple[int, bytes]], most: int) -> list[bytes]:
