@@ -63,7 +63,9 @@ def pack_texts(texts: pa.BinaryArray) -> bytes:
 
 def text_size(packed: bytes) -> int:
     """Return the size of the text of a packed batch, or of packed texts, without making it."""
-    return int(ipc.open_stream(pa.BufferReader(packed)).schema.metadata[_SIZE])
+    stated = (ipc.open_stream(pa.BufferReader(packed)).schema.metadata or {}).get(_SIZE)
+    # A worker of the version before, which may share the store, packs batches that do not say it.
+    return csv_size(unpack(packed)) if stated is None else int(stated)
 
 
 def unpack_texts(data: bytes) -> pa.BinaryArray:

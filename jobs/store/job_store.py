@@ -314,7 +314,8 @@ class JobStore(ConversionStore):
         """Return the sizes of all scored chunks as CSV; None if they are unknown."""
         names = [f"size:{chunk}" for chunk in range(job.chunks)]
         raw = self.redis.hmget(JobKeys.of(job.id).output, names) if names else []
-        return None if None in raw else list(map(int, raw))
+        # The version before writes -1 for typed rows.
+        return None if None in raw or b"-1" in raw else list(map(int, raw))
 
     def rejects(self, job_id: str, chunk: int) -> bytes | None:
         """Return a chunk's rejects as ``Rejects`` encodes them, or None if it has none. Raises as ``output`` does."""

@@ -28,7 +28,7 @@ from jobs.csv.totals import TotalsFinder
 from jobs.formats.results import ResultReader, Results
 from jobs.formats.source import Source
 from jobs.formats.tables import open_arrow, open_parquet
-from jobs.formats.typed import csv_size, csv_text
+from jobs.formats.typed import csv_size, csv_text, text_size
 from jobs.formats.writers import write_json_lines, write_parquet
 from jobs.messages import InputChunk
 from jobs.state import Job
@@ -312,6 +312,15 @@ def test_the_size_of_whole_numbers_is_known_without_their_text(kind: pa.DataType
     for column in (numbers, numbers.slice(2, 1), numbers.slice(3), numbers.slice(0, 1)):
         batch = pa.record_batch([column, column], ["0", "1"])
         assert csv_size(batch) == len(csv_text(batch))
+
+
+def test_a_batch_packed_by_the_version_before_has_the_size_of_its_text() -> None:
+    """It packed the bare batch."""
+    batch = pa.record_batch([pa.array([39, None, -4]), pa.array(["a", 'b"', None])], ["0", "1"])
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, batch.schema) as writer:
+        writer.write_batch(batch)
+    assert text_size(out.getvalue().to_pybytes()) == len(csv_text(batch))
 
 
 def test_rows_that_csv_has_to_judge_are_csv_and_their_neighbours_stay_typed(scorer: Scorer) -> None:
