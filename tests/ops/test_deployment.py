@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -173,6 +174,25 @@ def test_postgresql_runs_only_where_it_is_asked_for_and_keeps_its_data() -> None
     assert "ports" not in service
     assert service["volumes"] == ["postgresql:/var/lib/postgresql/data"]
     assert re.fullmatch(r"postgres:\d+\.\d+-[a-z]+", service["image"])
+
+
+def test_an_object_store_runs_only_where_it_is_asked_for_keeps_its_data_and_has_the_documented_bucket() -> None:
+    service, docs = SERVICES["s3"], (ROOT / "docs" / "deployment.md").read_text()
+    assert service["profiles"] == ["s3"]
+    assert "ports" not in service
+    assert service["volumes"] == ["s3:/data"]
+    documented = dict(re.findall(r"^(AWS_[A-Z_]+|SCORELINE_STORAGE_URL)=(\S+)$", docs, re.MULTILINE))
+    bucket = urlsplit(documented["SCORELINE_STORAGE_URL"])
+    assert f"-bucket={bucket.hostname}" in service["command"]
+    endpoint = urlsplit(documented["AWS_ENDPOINT_URL"])
+    assert endpoint.hostname == "s3"
+    assert f":{endpoint.port}/" in service["healthcheck"]["test"][-1]
+    # Who sets a key for the server sets it for all who use it.
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert service["environment"][name] == f"${{{name}:-}}"
+    for name in OURS:
+        assert set(documented) <= set(SERVICES[name]["environment"])
+        assert not any(SERVICES[name]["environment"][variable] for variable in documented)
 
 
 def test_the_web_reads_the_file_that_the_recorder_writes() -> None:
