@@ -70,14 +70,15 @@ def test_every_process_has_a_deployment_with_its_command() -> None:
 
 @pytest.mark.parametrize("name", PODS)
 def test_pods_have_few_rights(name: str) -> None:
-    pod, own = PODS[name]["spec"], container(name)["securityContext"]
+    pod = PODS[name]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
-    assert own["readOnlyRootFilesystem"] is True
-    assert own["allowPrivilegeEscalation"] is False
-    assert own["capabilities"] == {"drop": ["ALL"]}
+    for each in (*pod.get("initContainers", ()), *pod["containers"]):
+        assert each["securityContext"]["readOnlyRootFilesystem"] is True
+        assert each["securityContext"]["allowPrivilegeEscalation"] is False
+        assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -93,6 +94,19 @@ def test_what_a_worker_may_take_fits_its_pod(name: str) -> None:
         mib(volume["emptyDir"]["sizeLimit"]) for volume in PODS[name]["spec"]["volumes"] if volume["name"] == "tmp"
     ]
     assert count * each + WORKER_BASE_MIB + files <= mib(container(name)["resources"]["limits"]["memory"])
+
+
+@pytest.mark.parametrize("name", ["web", "bulk", "interactive", "recorder"])
+def test_pods_that_use_models_begin_with_those_of_the_image_and_can_take_over_others(name: str) -> None:
+    [begin], spec = PODS[name]["spec"]["initContainers"], PODS[name]["spec"]
+    assert begin["image"] == container(name)["image"]
+    [filled] = [mount["mountPath"] for mount in begin["volumeMounts"] if mount["name"] == "models"]
+    [own] = [mount for mount in container(name)["volumeMounts"] if mount["name"] == "models"]
+    assert begin["command"] == ["cp", "-R", f"{own['mountPath']}/.", f"{filled}/"]
+    [data_folder] = re.findall(r"^ +SCORELINE_DATA_DIR=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert own == {"name": "models", "mountPath": f"{data_folder}/models"}
+    assert [volume for volume in spec["volumes"] if volume["name"] == "models" and "emptyDir" in volume]
+    assert begin["resources"]["limits"]["memory"] == begin["resources"]["requests"]["memory"]
 
 
 def test_the_web_goes_on_while_workers_or_the_store_are_away() -> None:

@@ -74,3 +74,21 @@ def test_hosts_that_run_have_what_another_one_adds_within_seconds(
         wait_until(lambda: one.has("iris", "1b"), 60)
     finally:
         stop.set()
+
+
+def test_the_recorder_on_a_host_of_its_own_has_the_cards_of_all_models(
+    hosts: list[Host], redis: Redis, settings: Settings, tmp_path: Path
+) -> None:
+    """Live figures of a model are made from its card."""
+    hosts[0].add("iris", "1a")
+    environment = {
+        **os.environ, "SCORELINE_REDIS_URL": settings.store_url, "SCORELINE_DATA_DIR": str(tmp_path / "recorder"),
+        **({"SCORELINE_STORAGE_URL": settings.storage_url} if settings.storage_url else {}),
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "worker.recording.recorder"], cwd=ROOT, env=environment)
+    own = Host(tmp_path / "recorder" / "models", redis, settings)
+    try:
+        wait_until(lambda: own.has("iris", "1a"), 120)
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
