@@ -9,9 +9,10 @@ import structlog
 from redis.exceptions import RedisError
 
 from jobs.availability import redis_availability, storage_availability
-from jobs.errors import StorageUnavailable
-from jobs.logs import configure_logging
+from jobs.errors import SharingRefused, StorageUnavailable
+from jobs.logs import configure_logging, describe
 from jobs.messages import Predict
+from jobs.models.sweeper import ModelSweeper
 from jobs.settings import Settings, get_settings
 from jobs.store import keys
 from jobs.store.connection import connect
@@ -66,17 +67,21 @@ def run(stop: threading.Event) -> None:
 
 
 def _keep_sweeping(settings: Settings, stop: threading.Event, is_turn: threading.Event) -> None:
-    """Sweep the object store now and then while it is the turn of this process, in a thread: it may take a while."""
-    sweeper = Sweeper(connect(settings), settings)
+    """Sweep the storage now and then while it is the turn of this process, in a thread: it may take a while."""
+    redis = connect(settings)
+    sweepers = (Sweeper(redis, settings), ModelSweeper(redis, settings))
     while not stop.wait(SWEEP_SECONDS):
         if is_turn.is_set():
             try:
-                sweeper.sweep()
+                for sweeper in sweepers:
+                    sweeper.sweep()
                 storage_availability.record_success()
             except StorageUnavailable as error:
                 storage_availability.record_failure(error)
             except RedisError as error:
                 redis_availability.record_failure(error)
+            except (SharingRefused, ValueError) as error:  # what the store says of a model cannot be read
+                log.warning("models not swept", error=describe(error))
 
 
 def main() -> None:

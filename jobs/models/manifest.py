@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from jobs.errors import SharingRefused
+from jobs.settings import MIB
 
 CARD_FILE, MODULE_FILE = "card.json", "module.py"
 FILES = (CARD_FILE, "model.skops", "schema.toml", MODULE_FILE)
 """The files that a version may have."""
 EVERYTHING = "everything"
+FOLDER = "models/"
+"""The folder of all models in the storage."""
+BLOCK_BYTES = 8 * MIB
+"""Files are stored in blocks of so many bytes."""
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -31,12 +36,17 @@ class SharedFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The files of one version of a model, and the version of scikit-learn that made it."""
+    """The files of one version of a model, and the version of scikit-learn that made it.
+
+    ``attempt`` names the attempt at publishing it that succeeded: each has objects of its own, so that what is left of
+    others can be deleted. It is empty for what versions without it have published.
+    """
 
     name: str
     version: str
     files: Mapping[str, SharedFile]
     library: str = ""
+    attempt: str = ""
 
     @classmethod
     def of(cls, name: str, version: str, contents: Mapping[str, bytes]) -> Self:
@@ -48,7 +58,8 @@ class Manifest:
     def encode(self) -> bytes:
         """Encode as JSON."""
         files = {name: [file.size, file.sha256] for name, file in self.files.items()}
-        return json.dumps({"files": files, "library": self.library}, sort_keys=True).encode()
+        document = {"files": files, "library": self.library, **({"attempt": self.attempt} if self.attempt else {})}
+        return json.dumps(document, sort_keys=True).encode()
 
     @classmethod
     def decode(cls, name: str, version: str, stored: bytes) -> Self:
@@ -59,17 +70,29 @@ class Manifest:
             raise SharingRefused(f"{name} {version} in the store has files that no version of a model has")
         if not all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in files.values()):
             raise SharingRefused(f"{name} {version} in the store has an invalid checksum")
-        return cls(check_name(name), check_name(version), files, str(document.get("library", "")))
+        attempt = check_name(str(document["attempt"])) if "attempt" in document else ""
+        return cls(check_name(name), check_name(version), files, str(document.get("library", "")), attempt)
 
     @property
     def folder(self) -> str:
-        """The folder of the version in the storage."""
-        return version_folder(self.name, self.version)
+        """The folder of the version's objects in the storage."""
+        within = f"{FOLDER}{self.name}/{self.version}/"
+        return f"{within}{self.attempt}/" if self.attempt else within
+
+    def blocks(self, name: str) -> list[str]:
+        """Return the keys of the blocks of a file, in order."""
+        file = self.files[name]
+        # Named by their content: of two hosts that publish one version with different cards, neither harms the other.
+        return [f"{self.folder}{file.sha256}/{number}" for number in range(-(-max(file.size, 1) // BLOCK_BYTES))]
+
+    def all_blocks(self) -> list[str]:
+        """Return the keys of the blocks of all files."""
+        return [block for name in self.files for block in self.blocks(name)]
 
 
-def version_folder(name: str, version: str | None = None) -> str:
-    """Return the folder of a version in the storage, or of all versions of a model."""
-    return f"models/{name}/{version}/" if version else f"models/{name}/"
+def folder_of(block: str) -> str:
+    """Return the folder of the attempt that wrote a block."""
+    return "/".join(block.split("/")[:4]) + "/"
 
 
 def check_name(name: str) -> str:

@@ -1,21 +1,21 @@
 """The shared models in Redis: which there are, which version of each is current, and the bytes of their files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis import Redis
 
 from jobs.blobs.redis_blobs import RedisBlobs
 from jobs.blobs.storage import BlobStorage
-from jobs.errors import DamagedBlob
-from jobs.models.manifest import Manifest, SharedFile, check_name, version_folder
-from jobs.settings import MIB, Settings
+from jobs.errors import DamagedBlob, StorageUnavailable
+from jobs.models.manifest import BLOCK_BYTES, Manifest, SharedFile, check_name
+from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.payloads import Payloads
 from jobs.store.scripts import register_script
 
-_BLOCK_BYTES = 8 * MIB
 _VERSION, _MODEL, _REMOVED = "version:", "model:", "removed:"
 _CURRENT, _DEFAULT, _REVISION = "current", "default", "revision"
 
@@ -52,7 +52,8 @@ class ModelRegistry:
         self._remove = register_script(redis, "remove_model")
 
     @property
-    def _blobs(self) -> BlobStorage:
+    def blobs(self) -> BlobStorage:
+        """Where the bytes of models lie."""
         return self._payloads.blobs if self._payloads.external else RedisBlobs(self._redis)
 
     def revision(self) -> int:
@@ -79,15 +80,36 @@ class ModelRegistry:
     def publish(self, manifest: Manifest, contents: Mapping[str, bytes], only_first: bool = False) -> str:
         """Make a version the current one of its model; return the version that is current then.
 
-        With ``only_first``, a model that has a version keeps it. A version that is there already stays as it is.
+        With ``only_first``, a model that has a version keeps it. A version that is there already stays as it is; what
+        has vanished of it is stored again.
+
+        Raises:
+            StorageUnavailable: this took so long, or the store has lost so much, that the objects may have been swept.
         """
-        for name, file in manifest.files.items():
-            for number, start in enumerate(range(0, max(file.size, 1), _BLOCK_BYTES)):
-                self._blobs.put(_block(manifest, file, number), contents[name][start : start + _BLOCK_BYTES])
-        hashes = [keys.MODELS, keys.model(manifest.name)]
-        arguments: list[str | bytes | int] = [manifest.name, manifest.version, manifest.encode(), int(only_first)]
+        known = self._known(manifest)
+        attempt = known or replace(manifest, attempt=secrets.token_hex(8))
+        mark = keys.publishing(attempt.folder)
+        if not known:
+            self._redis.set(mark, b"", ex=keys.PUBLISHING_SECONDS)
+        for name in attempt.files:
+            for number, block in enumerate(attempt.blocks(name)):
+                self.blobs.put(block, contents[name][number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES])
+                self._redis.expire(mark, keys.PUBLISHING_SECONDS)
+        hashes = [keys.MODELS, keys.model(attempt.name), mark]
+        arguments: list[str | bytes | int] = [attempt.name, attempt.version, attempt.encode(), int(only_first)]
         current: Any = self._publish(keys=hashes, args=arguments)
+        if self._known(manifest) != attempt and not known:
+            self.blobs.delete(attempt.all_blocks())
+        if current is None:
+            raise StorageUnavailable(f"publishing {attempt.name} {attempt.version} was broken off; try again")
         return str(current.decode())
+
+    def is_being_published(self, folders: Sequence[str]) -> list[bool]:
+        """Return of each folder of a version whether somebody may still publish what is in it; one round trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for folder in folders:
+                pipe.exists(keys.publishing(folder))
+            return [bool(found) for found in pipe.execute()]
 
     def fetch(self, manifest: Manifest, name: str) -> bytes:
         """Return a file of a version, verified.
@@ -95,10 +117,8 @@ class ModelRegistry:
         Raises:
             DamagedBlob: it is gone or was altered.
         """
-        file = manifest.files[name]
-        blocks = -(-max(file.size, 1) // _BLOCK_BYTES)
-        content = b"".join(self._blobs.get(_block(manifest, file, number)) for number in range(blocks))
-        if SharedFile.of(content) != file:
+        content = b"".join(map(self.blobs.get, manifest.blocks(name)))
+        if SharedFile.of(content) != manifest.files[name]:
             raise DamagedBlob(f"{name} of {manifest.name} {manifest.version} was altered in the storage")
         return content
 
@@ -111,13 +131,16 @@ class ModelRegistry:
 
     def remove(self, name: str, version: str | None = None) -> None:
         """Remove a version that is not current, or a model; hosts remove it too."""
-        if self._remove(keys=[keys.MODELS, keys.model(name)], args=[name, version or ""]):
-            self._blobs.delete_folder(version_folder(check_name(name), version and check_name(version)))
+        model = self.get(check_name(name))
+        if model and self._remove(keys=[keys.MODELS, keys.model(name)], args=[name, version or ""]):
+            removed = [found for found in model.versions.values() if version in (None, found.version)]
+            self.blobs.delete([block for manifest in removed for block in manifest.all_blocks()])
 
-
-def _block(manifest: Manifest, file: SharedFile, number: int) -> str:
-    # Named by their content: of two hosts that publish one version with different cards, neither harms the other.
-    return f"{manifest.folder}{file.sha256}/{number}"
+    def _known(self, manifest: Manifest) -> Manifest | None:
+        """Return the manifest by which the store has a version, if it consists of the same files."""
+        model = self.get(manifest.name)
+        known = model.versions.get(manifest.version) if model else None
+        return known if known and known.files == manifest.files else None
 
 
 def _decode(name: str, raw: Mapping[bytes, bytes]) -> SharedModel:

@@ -46,6 +46,7 @@ WINDOW_SECONDS = 60
 HEARTBEAT_SECONDS = 5
 ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS
 REPLY_SECONDS = 60
+PUBLISHING_SECONDS = 600
 STORAGE_SECONDS = 90 * 86400
 PROTOCOL_SECONDS = 10 * 365 * 86400
 
@@ -144,6 +145,11 @@ def reply(reply_to: str) -> str:
 def model(name: str) -> str:
     """Return the key of a shared model's hash: its current version, and the manifests of all of them; it stays."""
     return f"{PREFIX}model:{name}"
+
+
+def publishing(folder: str) -> str:
+    """Return the key of the mark of an attempt to publish a version; PUBLISHING_SECONDS after its last object."""
+    return f"{PREFIX}publishing:{folder}"
 
 
 def blob(key: str) -> str:
