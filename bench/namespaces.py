@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _FIRST_NETWORK = int(ipaddress.IPv4Address("10.96.0.0"))
+_IN_GROUP = ("sh", "-c", 'echo $$ > "$0" && exec "$@"')
 _WITH_NAME = ("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"')
 
 
@@ -34,11 +35,15 @@ class Host:
     address: str
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    group: Path | None = None
+    """The file of a control group to which the processes belong, if any."""
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
         """Start a process, whose output goes to the file ``log`` in the host's folder."""
         with (self.folder / "log").open("ab") as log:
             words = ["ip", "netns", "exec", self.namespace, *_WITH_NAME, self.name, *command]
+            if self.group:
+                words = [*_IN_GROUP, str(self.group), *words]
             process = subprocess.Popen(words, cwd=directory, env=dict(environment), stdout=log, stderr=log)
         self.processes.append(process)
 
@@ -61,6 +66,14 @@ class Host:
                     os.kill(pid, 9)
             for process in self.processes:
                 process.wait()
+        self.processes.clear()
+
+    def stop(self) -> None:
+        """End all processes, each as it likes to be ended."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
         self.processes.clear()
 
     def cut(self) -> None:
