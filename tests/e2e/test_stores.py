@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.store import keys
-from tests.servers import Server, binary_of, running
+from tests.servers import KINDS, Server, binary_of, running
 from tests.stack import ROOT, Stack, running_stack
 
 pytestmark = pytest.mark.stores
@@ -28,7 +28,7 @@ def service_on(server: Server, folder: Path, models: Path) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.mark.parametrize("kind", ["redis-8"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_everything_works_with_the_documented_rights(kind: str, tmp_path: Path, models: Path) -> None:
     with (
         running(binary_of(kind), tmp_path / "server") as server,
