@@ -20,7 +20,7 @@ from database.audit import AuditFilter, AuditLog
 from database.database import Database
 from jobs.settings import Settings
 from jobs.store.connection import connect
-from tests.stack import ROOT, Stack, running_stack, wait_until
+from tests.stack import ROOT, Stack, free_port, running_stack, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,13 @@ def command(folder: Path, store: str, *words: str) -> subprocess.CompletedProces
 
 @contextmanager
 def worker(folder: Path, store: str) -> Iterator[None]:
-    """A bulk worker on another host."""
-    found = environment(folder, SCORELINE_REDIS_URL=store)
-    process = subprocess.Popen([sys.executable, "-m", "worker", "bulk"], cwd=ROOT, env=found)
+    """A bulk worker on another host, where the launcher starts nothing else."""
+    folder.mkdir()
+    (folder / "Procfile").write_text("worker: python -m worker bulk\n")
+    found = environment(folder, SCORELINE_REDIS_URL=store, PORT=str(free_port()))
+    words = [sys.executable, "-m", "ops.launch", "--procfile", str(folder / "Procfile")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(words, cwd=ROOT, env=found, stdout=log, stderr=log)
     try:
         yield
     finally:
@@ -104,8 +108,12 @@ def test_a_fresh_worker_host_needs_nothing_but_the_address(
     with first.frozen("-m worker bulk"), worker(own, store):
         job, _ = first.score((added / "data.csv").read_bytes(), model="sizes")
         assert job["state"] == "succeeded"
-        shared = first.folder / "models" / "income"
-        assert (own / "models" / "income" / "current").read_text() == (shared / "current").read_text()
+    # Fetched, not trained: another processor's last digits would make another version.
+    assert "raining" not in (own / "log").read_text()
+    shared, here = (folder / "models" / "income" for folder in (first.folder, own))
+    assert (here / "current").read_text() == (shared / "current").read_text()
+    version = (here / "current").read_text().strip()
+    assert (here / version / "card.json").read_bytes() == (shared / version / "card.json").read_bytes()
     assert {path.parent.name for path in (own / "models").glob("*/current")} >= {"income", "sizes"}
 
 
