@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -70,6 +72,31 @@ def object_server() -> Iterator[ObjectServer]:
             else:
                 os.environ[name] = value
         server.stop()
+
+
+@contextmanager
+def refusing_server(status: int, code: str) -> Iterator[dict[str, str]]:
+    """A server that answers every request with one error; what a process must have in its environment to use it."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = f"<Error><Code>{code}</Code></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_PUT = do_POST = do_DELETE = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield ObjectServer(server.server_port).environment
+        finally:
+            server.shutdown()
 
 
 def files_in(folder: Path) -> list[Path]:

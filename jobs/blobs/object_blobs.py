@@ -34,6 +34,9 @@ _FULL = re.compile(
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.I)
 # The reason in a long error text: the last thing before the dump of its source.
 _STATUS = re.compile(r"status code: (\d+ [A-Za-z ]+)")
+# Of listings, obstore says so in the text alone.
+_REFUSED = re.compile(r"40[13] ")
+_WRONG_CLOCK = "RequestTimeTooSkewed"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _SYSTEM = re.compile(r"([A-Z][\w -]+) \(os error \d+\)")
 
@@ -163,7 +166,9 @@ class ObjectBlobs:
         if system := _SYSTEM.search(text):
             return UnsuitableStorage(f"{self._place} cannot be used: {system[1].lower()}")
         named = " ".join(match[1].strip() for match in (_STATUS.search(text), _CODE.search(text)) if match)
-        if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        if _WRONG_CLOCK in named:
+            return UnsuitableStorage(f"{self._place} refuses access: set the clock of this host ({named})")
+        if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.match(named):
             return UnsuitableStorage(f"{self._place} refuses access: check the credentials and their rights ({named})")
         return StorageUnavailable(f"{self._place} {f'answers {named}' if named else 'does not answer'}")
 

@@ -2,9 +2,7 @@
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from jobs.blobs.redis_blobs import RedisBlobs
 from jobs.blobs.storage import BlobStorage
 from jobs.errors import DamagedBlob, StorageFull, StorageUnavailable, UnsuitableStorage
 from jobs.store.connection import connect
-from tests.object_store import ObjectServer, object_server
+from tests.object_store import ObjectServer, object_server, refusing_server
 from tests.stack import free_port
 
 pytestmark = pytest.mark.running
@@ -128,8 +126,15 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch)
         ObjectBlobs("s3://bucket/data", SECONDS).put("a/b", b"")
 
 
+RIGHTS = r"refuses access: check the credentials and their rights \((403|401) \w+ "
 REFUSALS = {
-    "403 AccessDenied": (UnsuitableStorage, r"refuses access: check the credentials and their rights \(403 \w+ Acc"),
+    "403 AccessDenied": (UnsuitableStorage, RIGHTS + r"AccessDenied\)$"),
+    "403 SignatureDoesNotMatch": (UnsuitableStorage, RIGHTS + r"SignatureDoesNotMatch\)$"),
+    "401 Unauthorized": (UnsuitableStorage, RIGHTS + r"Unauthorized\)$"),
+    "403 RequestTimeTooSkewed": (
+        UnsuitableStorage,
+        r"refuses access: set the clock of this host \(403 \w+ \w+\)$",
+    ),
     "507 XMinioStorageFull": (StorageFull, "is full$"),
     "403 QuotaExceeded": (StorageFull, "is full$"),
     "500 InternalError": (StorageUnavailable, "answers 500 Internal Server Error InternalError$"),
@@ -139,30 +144,19 @@ REFUSALS = {
 @pytest.mark.parametrize("answer", REFUSALS)
 def test_what_a_server_refuses_is_one_line(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     status, _, code = answer.partition(" ")
-
-    class Refusing(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = f"<Error><Code>{code}</Code></Error>".encode()
-            self.send_response(int(status))
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "tests")
-        monkeypatch.setenv("AWS_REGION", "us-east-1")
-        error, text = REFUSALS[answer]
-        with pytest.raises(error, match=text) as raised:
-            ObjectBlobs("s3://bucket/data", SECONDS).put("a/b", b"12345")
-        server.shutdown()
-    assert type(raised.value) is error
-    assert "\n" not in str(raised.value)
+    error, text = REFUSALS[answer]
+    with refusing_server(int(status), code) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        storage = ObjectBlobs("s3://bucket/data", SECONDS)
+        for call in (
+            lambda: storage.put("a/b", b"12345"), lambda: storage.get("a/b"),
+            lambda: list(storage.keys_in("a/")), lambda: storage.folders_in("a/"),
+        ):  # fmt: skip
+            with pytest.raises(error, match=rf"^s3://bucket/data {text}") as raised:
+                call()
+            assert type(raised.value) is error
+            assert "\n" not in str(raised.value)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.payloads import Payloads
 from jobs.store.storage_check import StorageCheck
-from tests.object_store import files_in
+from tests.object_store import files_in, refusing_server
 from tests.stack import ROOT
 
 
@@ -61,10 +62,22 @@ def test_a_second_service_does_not_take_the_storage_of_another(shares: list[Path
     ("file:///no/such/folder", "there is no folder /no/such/folder; create it, or mount it"),
 ])  # fmt: skip
 def test_processes_do_not_start_with_a_wrong_storage(server: Settings, url: str, said: str) -> None:
-    environment = {
-        **os.environ, "SCORELINE_REDIS_URL": server.store_url, "SCORELINE_STORAGE_URL": url,
-        "SCORELINE_DATA_DIR": str(server.data_dir),
-    }  # fmt: skip
+    check_refusal(server, {"SCORELINE_STORAGE_URL": url}, said)
+
+
+def test_processes_do_not_start_without_rights(server: Settings) -> None:
+    """The first thing that a new service asks for is a list."""
+    with connect(server) as redis:
+        redis.flushall()
+    with refusing_server(403, "InvalidAccessKeyId") as environment:
+        given = {**environment, "SCORELINE_STORAGE_URL": "s3://bucket/data"}
+        check_refusal(server, given, "s3://bucket/data refuses access: check the credentials and their rights (403 For")
+
+
+def check_refusal(server: Settings, given: Mapping[str, str], said: str) -> None:
+    """Check that the reconciler ends with one line."""
+    own = {"SCORELINE_REDIS_URL": server.store_url, "SCORELINE_DATA_DIR": str(server.data_dir)}
+    environment = {**os.environ, **own, **given}
     command = [sys.executable, "-m", "worker.reconcile"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
