@@ -1,4 +1,4 @@
-"""Failures that a chunk did not cause reject none of its rows: killed processes, lost hosts, missing models."""
+"""Failures that a chunk did not cause reject none of its rows: killed processes, lost hosts, missing models, clocks."""
 
 import os
 import shutil
@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jobs.store.connection import connect
 from jobs.store.heartbeat import living
 from jobs.store.keys import JobKeys
 from model.catalog import Catalog
+from tests.chaos.injected_faults import InjectedFaults
 from tests.slow import slow
 from tests.stack import ROOT, Stack, running_stack, wait_until
 
@@ -97,13 +99,14 @@ def test_no_row_is_blamed_for_processes_that_were_killed(
 
 
 @contextmanager
-def worker_without_the_other_model(stack: Stack, folder: Path, models: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """One more bulk worker, as on a host that has an older copy of the models."""
+def another_worker(stack: Stack, folder: Path, models: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One more bulk worker, as on another host, that has the default model."""
     shutil.copytree(models / "income", folder / "models" / "income")
     environment = {
         **stack.environment,
         "SCORELINE_DATA_DIR": str(folder),
         "SCORELINE_REDIS_URL": Settings(data_dir=stack.folder).store_url,
+        **environment,
     }
     with (stack.folder / "log").open("ab") as log:
         command = [sys.executable, "-m", "worker", "bulk"]
@@ -117,13 +120,37 @@ def worker_without_the_other_model(stack: Stack, folder: Path, models: Path) -> 
 
 def test_a_job_is_done_by_the_worker_that_has_its_model(stack: Stack, own_models: Path, tmp_path: Path) -> None:
     redis = connect(Settings(data_dir=stack.folder))
-    with worker_without_the_other_model(stack, tmp_path, own_models) as worker:
+    with another_worker(stack, tmp_path, own_models) as worker:
         wait_until(lambda: worker.pid in {node.pid for node in living(redis, "bulk")})
         with stack.frozen("-m worker bulk"):
             job = stack.upload(csv_of(20), wait=0, model=OTHER).json()
             wait_until(lambda: "there is no model 'other'" in (stack.folder / "log").read_text())
         ended = stack.ended(job)
     assert (ended["state"], ended["rows"]["scored"]) == ("succeeded", 20)
+
+
+@pytest.mark.slow
+def test_hosts_whose_clocks_are_hours_apart_score_a_job_together(
+    stack: Stack, own_models: Path, tmp_path: Path
+) -> None:
+    """The store's clock alone decides who holds a chunk, who lives and what is late."""
+    redis, before = connect(Settings(data_dir=stack.folder)), datetime.now(UTC)
+    with ExitStack() as workers:
+        for name, seconds in (("ahead", 3600), ("behind", -3600)):
+            (folder := tmp_path / name).mkdir()
+            clock, why_not = InjectedFaults.if_there(folder)
+            if clock is None:
+                pytest.skip(why_not)
+            clock.set_clock_on(seconds)
+            found = workers.enter_context(another_worker(stack, folder, own_models, **clock.environment))
+            wait_until(lambda found=found: found.pid in {node.pid for node in living(redis, "bulk")})
+        with stack.frozen("-m worker bulk"):
+            job, results = stack.score(csv_of(200_000))
+    assert job["rows"]["scored"] == 200_000
+    assert [int(line.partition(b",")[0]) for line in results.splitlines()[1:]] == list(range(1, 200_001))
+    times = [datetime.fromisoformat(job[name]) for name in ("created_at", "started_at", "finished_at")]
+    moments = [before, *times, datetime.now(UTC)]
+    assert moments == sorted(moments)
 
 
 def test_a_job_whose_model_no_worker_can_load_fails_and_says_why(stack: Stack, own_models: Path) -> None:
