@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ STORE = "store"
 DEFAULT_MODEL = "income"
 _TRAINING, _MODELS = "training", "models"
 _TRAIN = (sys.executable, "-m", "model.census.train", "--directory")
+_SYNC = (sys.executable, "-m", "jobs.models", "sync")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A process is meant to use one core; the mathematics libraries would each start a thread for every core.
 _DEFAULTS = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -93,7 +95,7 @@ async def _run(settings: Settings, commands: dict[str, list[str]], lock: int) ->
         supervisor = Supervisor(output, {**_DEFAULTS, **os.environ, "PATH": path}, [lock])
         training = [*_TRAIN, str(settings.models_dir)]
         if settings.redis_url is not None:
-            await supervisor.run_once(_MODELS, [sys.executable, "-m", "jobs.models", "sync"], stop)
+            await supervisor.run_once(_MODELS, _SYNC, stop)
         background_training = None
         if not (settings.models_dir / DEFAULT_MODEL / "current").exists():
             tell("Training the model, once")
@@ -103,14 +105,21 @@ async def _run(settings: Settings, commands: dict[str, list[str]], lock: int) ->
             if status:
                 raise CannotStart(f"training the model failed with status {status}")
             # The other model that ships is trained while the service starts, which goes first.
-            background_training = asyncio.create_task(
-                supervisor.run_once(_TRAINING, ["nice", "-n", "19", *training], stop)
-            )
+            background_training = asyncio.create_task(_train_others(supervisor, training, settings, stop))
         threading.Thread(target=announce, args=(settings, tell), daemon=True).start()
         await supervisor.run(commands, stop, last=STORE)
         if background_training is not None:
             await asyncio.wait([background_training])
     return 1 if output.broken else 0
+
+
+async def _train_others(
+    supervisor: Supervisor, training: Sequence[str], settings: Settings, stop: asyncio.Event
+) -> None:
+    """Train the models that are missing, and have other hosts fetch rather than train them."""
+    await supervisor.run_once(_TRAINING, ["nice", "-n", "19", *training], stop)
+    if settings.redis_url is not None and not stop.is_set():
+        await supervisor.run_once(_MODELS, _SYNC, stop)
 
 
 if __name__ == "__main__":

@@ -47,16 +47,12 @@ CAUTION = (
 
 @dataclass(frozen=True)
 class CensusModel:
-    """A model of who earns more than 50,000 dollars a year: its name, its card's texts, its features.
-
-    ``trusted`` names the types that its artifact may hold beyond those that are always trusted.
-    """
+    """A model of who earns more than 50,000 dollars a year: its name, its card's texts, its features."""
 
     name: str
     title: str
     description: str
     features: tuple[Feature, ...]
-    trusted: tuple[str, ...] = ()
 
     def load_records(self, file: str) -> tuple[pd.DataFrame, pd.Series]:
         """Return a data file's features, shape (n, features), as scorers take them, and its labels, shape (n,)."""
@@ -95,7 +91,6 @@ class CensusModel:
             summary=summarise(frame, self.features),
             sample=sample_rows(frame, self.features),
             additive=is_additive(pipeline, self.features),
-            trusted=self.trusted,
             libraries=library_versions(),
             artifact_sha256=sha256,
             source=SOURCE,

@@ -25,8 +25,6 @@ MODEL = CensusModel(
     description="The probability that a person earns more than 50,000 dollars a year, trained on twelve features "
     "of 1994 US census data; more accurate than the model of seven features, and harder to interpret.",
     features=FEATURES,
-    # Three arrays and no code; its node indices are those of our own training.
-    trusted=("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",),
 )
 NUMBERS = [feature for feature in FEATURES if feature.kind is FeatureKind.NUMBER]
 CATEGORIES = [feature for feature in FEATURES if feature.kind is FeatureKind.CATEGORY]

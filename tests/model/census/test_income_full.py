@@ -59,6 +59,11 @@ def test_training_again_gives_the_same_small_artifact(full_pipeline: Pipeline, t
     assert (tmp_path / "first.skops").stat().st_size < 2_000_000
 
 
+def test_other_hosts_take_it_over_without_a_setting(full_scorer: Scorer) -> None:
+    """What a card asks to be trusted beyond the usual, a host that fetches the model refuses."""
+    assert full_scorer.card.trusted == ()
+
+
 def test_a_loaded_model_answers_as_the_fitted_one(full_scorer: Scorer, full_pipeline: Pipeline, people: tuple) -> None:
     frame = people[0]
     assert np.array_equal(full_scorer.probabilities(frame), full_pipeline.predict_proba(frame))
