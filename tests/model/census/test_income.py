@@ -18,6 +18,7 @@ from model.catalog import Catalog
 from model.census import census_model, income
 from model.census.train import ensure_trained, main
 from model.scorer import Scorer
+from tests.slow import slow
 
 
 def test_quality_on_the_held_out_file_as_the_card_says(scorer: Scorer, card: Card) -> None:
@@ -33,7 +34,7 @@ def test_quality_on_the_held_out_file_as_the_card_says(scorer: Scorer, card: Car
     assert card.metrics.accuracy > 0.83
 
 
-@pytest.mark.parametrize("threads", ["2", "4"])
+@pytest.mark.parametrize("threads", ["4", *slow("1", "2")])
 def test_training_gives_the_same_artifact_with_any_number_of_threads(pipeline: Pipeline, threads: str) -> None:
     code = "from model import artifact; from model.census import income; import hashlib; " + (
         "print(hashlib.sha256(artifact.dumps(income.train())).hexdigest())"
