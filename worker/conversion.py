@@ -82,10 +82,13 @@ class Conversion:
     def _begin(self, found: SourceHeader, columns: "_Columns") -> None:
         """Store the header."""
         raw = DELIMITER.encode().join(as_field(name, DELIMITER) for name in columns.names)
-        header = Header(tuple(columns.names), raw, DELIMITER, LINE_END, len(raw) + len(LINE_END))
+        preamble = found.preamble.encode("utf-8", "replace")
+        header = Header(tuple(columns.names), raw, DELIMITER, LINE_END, len(raw) + len(LINE_END), preamble=preamble)
+        dialect = self._job.dialect.with_(skipped_lines=preamble.count(LINE_END))
         fields: dict[JobField, Encoded] = {
             JobField.HEADER: header.with_columns([name for name, _ in self._job.added_columns]),
             JobField.INPUT_HEADER: raw,
+            JobField.DIALECT: json.dumps(dialect.encode()),
             JobField.COLUMNS: json.dumps(columns.features),
             JobField.WIDTH: len(columns.names),
             JobField.SHEET: found.sheet or "",

@@ -36,12 +36,16 @@ class ReaderKilled(OSError):
 
 @dataclass(frozen=True, slots=True)
 class SourceHeader:
-    """The columns of a file; ``schema`` is an Arrow schema as base64, in which the columns come back."""
+    """The columns of a file; ``schema`` is an Arrow schema as base64, in which the columns come back.
+
+    ``preamble`` holds the rows above the header of a sheet as lines of CSV.
+    """
 
     names: list[str]
     sheets: list[str]
     sheet: str | None
     schema: str | None
+    preamble: str = ""
 
 
 def sheets_hint(header: SourceHeader) -> str:

@@ -63,7 +63,13 @@ def _open(path: str, options: ReadOptions) -> Source:
 def _write(out: BinaryIO, source: Source) -> None:
     check_names(source.names)
     schema = None if source.schema is None else base64.b64encode(source.schema.serialize()).decode()
-    header = {"names": list(source.names), "sheets": list(source.sheets), "sheet": source.sheet, "schema": schema}
+    header = {
+        "names": list(source.names),
+        "sheets": list(source.sheets),
+        "sheet": source.sheet,
+        "schema": schema,
+        "preamble": source.preamble,
+    }
     _frame(out, HEADER_FRAME, _json(header))
     for part in source.rows:
         kind = TYPED_FRAME if part.is_typed else ROWS_FRAME

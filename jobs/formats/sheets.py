@@ -19,6 +19,7 @@ from python_calamine import (
 )
 
 from jobs.csv.reader import MAX_COLUMNS
+from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import UploadRefused
 from jobs.formats.archives import PASSWORD, check_archive
 from jobs.formats.cells import csv_column
@@ -93,7 +94,9 @@ def _chosen(names: Sequence[str], sheet: str | None) -> str:
 
 
 def _read(sheet: CalamineSheet, names: Sequence[str], name: str, wanted: Sequence[str]) -> Source:
-    rows = (row for row in sheet.iter_rows() if any(value != "" for value in row))
+    all_rows = sheet.iter_rows()
+    top = list(islice(all_rows, _MAX_TITLE_ROWS + 1))
+    rows = (row for row in chain(top, all_rows) if not _is_empty(row))
     first = list(islice(rows, _MAX_TITLE_ROWS + 1))
     if not first:
         others = f"; the workbook also has {', '.join(map(repr, names[:20]))}" if len(names) > 1 else ""
@@ -105,7 +108,9 @@ def _read(sheet: CalamineSheet, names: Sequence[str], name: str, wanted: Sequenc
     body = (row[columns] for row in chain(first[header_at + 1 :], rows))
     kinds: list[set[Kind]] = [set() for _ in header[columns]]
     listed = names[:_MAX_LISTED_SHEETS]
-    return Source(header[columns], _rows(body, kinds, sheet.height), listed, name, kinds=kinds)
+    # As in a CSV file, empty rows count; where there are so many that the header is not in the top rows, they do not.
+    above = top[: top.index(first[header_at])] if first[header_at] in top else first[:header_at]
+    return Source(header[columns], _rows(body, kinds, sheet.height), listed, name, _preamble(above), kinds=kinds)
 
 
 def _header_at(rows: Sequence[Sequence[Any]], wanted: Sequence[str]) -> int:
@@ -115,6 +120,23 @@ def _header_at(rows: Sequence[Sequence[Any]], wanted: Sequence[str]) -> int:
     return matches.index(max(matches))
 
 
+def _is_empty(row: Sequence[Any]) -> bool:
+    return all(value == "" for value in row)
+
+
+def _preamble(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as lines of CSV, without the empty cells at their ends; raise ``too_wide`` if they are too long."""
+    text = ""
+    for row in rows:
+        for value in row:
+            [field] = csv_column([None if value == "" else value], set())
+            text += f"{field},"
+            if len(text) > MAX_RECORD_BYTES:
+                raise UploadRefused("too_wide", f"the rows above the header hold more than {MAX_RECORD_BYTES} bytes")
+        text = text.rstrip(",") + "\n"
+    return text
+
+
 def _normal(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
@@ -122,7 +144,7 @@ def _normal(name: str) -> str:
 def _filled(sheet: CalamineSheet, header: Sequence[str], header_at: int) -> set[int]:
     """Return the columns without a name that hold anything below the header."""
     unnamed, found = {at for at, name in enumerate(header) if not name}, set[int]()
-    rows = (row for row in sheet.iter_rows() if any(value != "" for value in row))
+    rows = (row for row in sheet.iter_rows() if not _is_empty(row))
     for row in islice(rows, header_at + 1, None) if unnamed else ():
         found |= {at for at in unnamed if row[at] != ""}
         unnamed -= found

@@ -41,7 +41,8 @@ class Rows:
 class Source:
     """An opened file: the names of its columns and its rows, which can be iterated once.
 
-    ``sheets`` are those of a workbook, ``sheet`` is the one that is read. ``schema`` is the Arrow schema in which the
+    ``sheets`` are those of a workbook, ``sheet`` is the one that is read, and ``preamble`` holds its rows above the
+    header as lines of CSV. ``schema`` is the Arrow schema in which the
     columns come back; without one, ``kinds`` lists the kinds of values found so far, per column.
     """
 
@@ -49,6 +50,7 @@ class Source:
     rows: Iterator[Rows]
     sheets: Sequence[str] = ()
     sheet: str | None = None
+    preamble: str = ""
     schema: Any = None
     kinds: list[set[Kind]] = field(default_factory=list)
 

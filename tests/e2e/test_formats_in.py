@@ -54,6 +54,9 @@ def test_a_form_takes_a_workbook_and_its_sheet(service: Stack) -> None:
         response = service.request("POST", "/api/v1/jobs", files=files, data={"sheet": sheet, "model": "income"})
         job = service.ended(response.raise_for_status().json())
         assert (job["state"], job["sheet"], job["rows"]["total"]) == ("succeeded", "People", len(ROWS))
+        # The rows above the header, one of them empty.
+        assert job["skipped_lines"] == 2
+        assert service.get(job["links"]["results"]).text.startswith("Our people\n\nid,age,")
     refused = service.request("POST", "/api/v1/jobs", files=files)
     assert problem_of(refused) == (422, "missing_columns")
     assert refused.json()["detail"].endswith(

@@ -92,7 +92,8 @@ def read_translated_start(data: bytes, final: bool, dialect: Dialect, options: S
 
 def read_source_start(header: Header, options: ScoringOptions) -> tuple[FileStart, ColumnMatch]:
     """Return the start of a file that is not CSV, as it is converted; columns may be missing."""
-    start = FileStart(Dialect(), header, index_records(b"", ord(header.delimiter), final=False))
+    dialect = Dialect(skipped_lines=header.preamble.count(header.line_end))
+    start = FileStart(dialect, header, index_records(b"", ord(header.delimiter), final=False))
     return start, match_columns(options.cards, header.columns)
 
 

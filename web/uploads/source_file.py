@@ -92,7 +92,9 @@ def header_of(reader: SourceReader) -> Header:
     names = reader.header.names
     raw = b",".join(as_field(name, ",") for name in names)
     # With its line end.
-    return Header(tuple(names), raw, ",", b"\n", len(raw) + 1)
+    return Header(
+        tuple(names), raw, ",", b"\n", len(raw) + 1, preamble=reader.header.preamble.encode("utf-8", "replace")
+    )
 
 
 @contextmanager

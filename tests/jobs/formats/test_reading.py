@@ -86,7 +86,7 @@ def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
 
 def test_title_lines_empty_rows_and_empty_columns_of_a_sheet_are_passed_over() -> None:
     rows = [
-        ["Export of 5 May"],
+        ["Export of 5 May, by Ann", None, 7],
         [],
         [None, "Age", "name"],
         [],
@@ -96,6 +96,14 @@ def test_title_lines_empty_rows_and_empty_columns_of_a_sheet_are_passed_over() -
     ]
     header, text, _ = read(xlsx(("People", rows)), wanted=["age", "name"])
     assert (header.names, text) == (["Age", "name"], "39,Ann\n40,Bob\n")
+    assert header.preamble == '"Export of 5 May, by Ann",,7\n\n'
+
+
+def test_rows_above_a_header_that_are_as_large_as_a_bomb_are_refused() -> None:
+    titles = [["x" * 30_000] * 200] * 2
+    with pytest.raises(UploadRefused) as refused:
+        read(xlsx(("People", [*titles, ["age"], [39]])), wanted=["age"])
+    assert refused.value.code == "too_wide"
 
 
 def test_a_column_without_a_name_is_kept_if_it_holds_something() -> None:
