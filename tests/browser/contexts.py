@@ -17,16 +17,9 @@ class Contexts:
         self._browser, self._timeout_ms = browser, timeout_ms
         self._free: dict[str, list[BrowserContext]] = defaultdict(list)
         self._taken: list[tuple[str, BrowserContext]] = []
-        self._own: list[BrowserContext] = []
 
-    def new_page(self, own: bool = False, **options: Any) -> Page:
-        """A page in a context with these options, in which there is no other one; ``base_url`` is one of them.
-
-        One of its ``own`` has never shown a page, so that nothing has to be cleared from it.
-        """
-        if own:
-            self._own.append(self._new_context(options))
-            return self._own[-1].new_page()
+    def new_page(self, **options: Any) -> Page:
+        """A page in a context with these options, in which there is no other one; ``base_url`` is one of them."""
         key = repr(sorted(options.items()))
         if not self._free[key]:
             self._free[key].append(self._new_context(options))
@@ -41,10 +34,7 @@ class Contexts:
         return context
 
     def give_back(self) -> None:
-        """Close those of their own, and make the others that were taken as good as new."""
-        for context in self._own:
-            context.close()
-        self._own.clear()
+        """Make those that were taken as good as new."""
         for key, context in self._taken:
             _clear(context)
             self._free[key].append(context)

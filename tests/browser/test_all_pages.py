@@ -24,8 +24,12 @@ SHIFT = """() => new Promise((resolve) => {
 
 @pytest.fixture
 def page(new_page: NewPage) -> Page:
-    """A page that finds nothing in the browser's caches, so that all that it needs is counted."""
-    return new_page(own=True, viewport={"width": 1280, "height": 900})
+    """A page that takes nothing from the browser's caches, so that all that it needs is counted."""
+    page = new_page(viewport={"width": 1280, "height": 900})
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    return page
 
 
 @pytest.fixture(scope="module")
