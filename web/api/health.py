@@ -1,6 +1,7 @@
 """Endpoints for monitoring: liveness, readiness and metrics."""
 
 from http import HTTPStatus
+from typing import Any
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -49,8 +50,8 @@ def readyz() -> Response:
     """
     missing, broken, ailing = missing_parts(), _broken_default(), _ailing_history()
     status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-    given = _given(broken=broken, history=ailing)
-    document = Readiness(ready=not missing, missing=missing, models=_unloadable(), **given)
+    given = _given(broken=broken, history=ailing, models=_unloadable())
+    document = Readiness(ready=not missing, missing=missing, **given)
     response = json_response(document, status)
     if missing:
         response.headers["Retry-After"] = "1"
@@ -95,17 +96,16 @@ def _ailing_history() -> str | None:
         return None
 
 
-def _unloadable() -> list[str] | None:
-    """Return which versions cannot be loaded on which hosts, and why; None if all can, or the store does not answer."""
+def _unloadable() -> list[str]:
+    """Return which versions cannot be loaded on which hosts, and why; none where the store does not answer."""
     try:
         failures = services().load_failures.all()
     except RedisError:
-        return None
-    lines = [f"{one.model} {one.version} on {one.host} ({one.role}): {one.reason}" for one in failures]
-    return lines or None
+        return []
+    return [f"{one.model} {one.version} on {one.host} ({one.role}): {one.reason}" for one in failures]
 
 
-def _given(**members: str | None) -> dict[str, str]:
+def _given(**members: str | list[str] | None) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value}
 
 
