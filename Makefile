@@ -31,13 +31,13 @@ check: $(DEV) ## lint, types and the tests that need no running service: what to
 	@$(BIN)/python -m mypy
 	@$(BIN)/python -m pytest -m "not models and not stores and not slow and not running" -n 3 --dist loadfile $(QUICK) $(ARGS)
 
-test: $(DEV) ## run all tests (ARGS="tests/jobs -k csv" narrows it)
+test: $(DEV) ## run the tests (ARGS="tests/jobs -k csv" narrows it)
 	@$(BIN)/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check-models: $(DEV) ## add 200 models as practitioners build them, and compare every prediction (ARGS="-k xgboost")
 	@$(BIN)/python -m pytest -rs -m "" -n 2 --dist loadgroup tests/models $(ARGS)
 
-check-slow: $(DEV) ## the variants that `make test` leaves out: further kills, models in the browser, ...
+check-slow: $(DEV) ## what `make test` leaves out: further kills, hosts, versions and pages, schemathesis
 	@$(BIN)/python -m pytest -rs -m slow -n 2 --dist loadfile $(ARGS)
 
 check-stores: $(DEV) ## the whole service on other stores, through a failover, and killed while an object store is used

@@ -1,4 +1,4 @@
-"""Variants of a story that ``make test`` tells once; ``make check-slow`` tells them all."""
+"""Variants of a test of which ``make test`` takes a few; ``make check-slow`` runs the others."""
 
 from typing import Any
 

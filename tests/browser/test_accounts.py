@@ -12,6 +12,8 @@ from tests.browser.people import HEADER, PEOPLE, ROW, csv_file
 from tests.browser.test_all_pages import assert_accessible
 from tests.stack import Stack, running_stack, wait_until
 
+pytestmark = pytest.mark.slow
+
 EMAIL, PASSWORD = "ann@example.org", "correct horse battery"
 
 

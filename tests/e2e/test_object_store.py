@@ -17,6 +17,8 @@ from jobs.store.keys import JobKeys
 from tests.object_store import ObjectServer, object_server
 from tests.stack import Stack, problem_of, running_stack, wait_until
 
+pytestmark = pytest.mark.slow
+
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
 ROWS = 30_000
 UPLOAD = "\n".join([

@@ -22,6 +22,8 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests.stack import ROOT, Stack, free_port, running_stack, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

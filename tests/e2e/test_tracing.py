@@ -15,6 +15,8 @@ from tests.e2e.test_jobs_api import FILE
 from tests.stack import CSV, Stack, running_stack, wait_until
 from tests.web.records import RECORD
 
+pytestmark = pytest.mark.slow
+
 CLIENT_SPAN = "00f067aa0ba902b7"
 HEAD, *ROWS = FILE.splitlines(keepends=True)
 UPLOADED = HEAD + b"".join(ROWS * 3000)

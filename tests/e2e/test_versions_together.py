@@ -17,6 +17,8 @@ from tests.e2e.test_jobs_api import FILE
 from tests.stack import CSV, ROOT, free_port, wait_until
 from tests.web.records import RECORD
 
+pytestmark = pytest.mark.slow
+
 WEB = ("gunicorn", "-c", "web/server/gunicorn.conf.py", "web.wsgi:app")
 PAIRS = 1000
 """Good rows of the file, with a bad one after each; they make several chunks."""

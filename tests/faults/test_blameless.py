@@ -20,8 +20,9 @@ from jobs.store.heartbeat import living
 from jobs.store.keys import JobKeys
 from model.catalog import Catalog
 from tests.chaos.injected_faults import InjectedFaults
-from tests.slow import slow
 from tests.stack import ROOT, Stack, running_stack, wait_until
+
+pytestmark = pytest.mark.slow
 
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
 RECORD = "State-gov,Bachelors,Never-married,White,Male,40"
@@ -82,7 +83,7 @@ def kill_at_work(stack: Stack, job: dict[str, Any], kill: Callable[[Stack], None
         kill(stack)
 
 
-@pytest.mark.parametrize(("kill", "times"), [(kill_the_child, 4), *slow((kill_the_host, 3))])
+@pytest.mark.parametrize(("kill", "times"), [(kill_the_child, 4), (kill_the_host, 3)])
 def test_no_row_is_blamed_for_processes_that_were_killed(
     stack: Stack, kill: Callable[[Stack], None], times: int
 ) -> None:
@@ -129,7 +130,6 @@ def test_a_job_is_done_by_the_worker_that_has_its_model(stack: Stack, own_models
     assert (ended["state"], ended["rows"]["scored"]) == ("succeeded", 20)
 
 
-@pytest.mark.slow
 def test_hosts_whose_clocks_are_hours_apart_score_a_job_together(
     stack: Stack, own_models: Path, tmp_path: Path
 ) -> None:

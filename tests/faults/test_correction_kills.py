@@ -20,8 +20,9 @@ from tests.faults.test_kills import (
     kill_the_worker,
     struck,
 )
-from tests.slow import slow
 from tests.stack import Stack, running_stack, wait_until
+
+pytestmark = pytest.mark.slow
 
 ROWS = 150_000
 # Every row of which the age is 91 is rejected.
@@ -82,7 +83,7 @@ def check_results(stack: Stack, corrections: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("fault", [
-    kill_the_worker, kill_the_server, *slow(kill_a_worker_child, kill_the_web, freeze_the_worker),
+    kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server, freeze_the_worker,
 ])  # fmt: skip
 def test_corrections_outlive_what_is_killed(stack: Stack, job: Any, fault: Any) -> None:
     check_results(stack, struck(stack, fault, lambda: begun(stack, job)))

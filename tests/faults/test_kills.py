@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.slow import slow
 from tests.stack import CSV, Stack, running_stack, taken, wait_until, workers_of
 
 HEADER = "id,age,workclass,education,marital_status,race,sex,hours_per_week"
@@ -128,8 +129,8 @@ def struck(stack: Stack, fault: Any, begin: Callable[[], dict[str, Any]]) -> dic
 
 
 @pytest.mark.parametrize("fault", [
-    kill_a_worker_child, kill_the_worker, kill_the_web, kill_the_server, freeze_the_worker,
-    freeze_the_server,
+    kill_the_worker, kill_the_web, kill_the_server,
+    *slow(kill_a_worker_child, freeze_the_worker, freeze_the_server),
 ])  # fmt: skip
 def test_a_job_outlives_what_is_killed(stack: Stack, upload: bytes, fault: Any) -> None:
     check_results(stack, struck(stack, fault, lambda: begun(stack, upload)))

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.stack import ROOT, Stack
+
+pytestmark = pytest.mark.slow
 
 # `make fuzz` asks for more. The seed is the same each time, so that a change that passes here passes anywhere.
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "1")

@@ -17,6 +17,8 @@ from tests.models.pipelines import logistic, scaled
 from tests.models.ways import run_model
 from tests.stack import MODEL_COMMAND, Stack, problem_of
 
+pytestmark = pytest.mark.slow
+
 ADDED = "untampered"
 
 
