@@ -119,6 +119,7 @@ def test_what_a_client_says_of_proxies_is_not_believed(client: httpx.Client) -> 
     assert job.headers["Location"].startswith("/api/v1/jobs/")
 
 
-def test_metrics_are_not_for_everybody(client: httpx.Client) -> None:
-    for path in ("/metrics", f"{PREFIX}/metrics"):
+@pytest.mark.parametrize("page", ["/metrics", "/readyz"])
+def test_the_state_of_the_service_is_not_for_everybody(client: httpx.Client, page: str) -> None:
+    for path in (page, f"{PREFIX}{page}"):
         assert client.get(path).status_code == 403
