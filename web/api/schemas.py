@@ -160,8 +160,12 @@ class PreflightDocument(Described):
     missing_columns: list[dict[str, Any]]
     extra_columns: list[str]
     rows_seen: int
-    faults: list[dict[str, Any]] = Field(description="for which rows would be rejected, counted by code and column")
-    warnings: list[dict[str, Any]] = Field(description="with which rows would be scored, counted in the same way")
+    faults: list[dict[str, Any]] = Field(
+        description="faults of rows that would be rejected, counted by code and column"
+    )
+    warnings: list[dict[str, Any]] = Field(
+        description="warnings of rows that would be scored, counted by code and column"
+    )
     examples: list[dict[str, Any]]
 
 

@@ -33,7 +33,7 @@ class LoadFailureDocument(Described):
 class VersionDocument(Described):
     """A version of a model; ``broken`` is the reason if it cannot be used.
 
-    ``cannot_be_loaded``: where workers cannot load it just now.
+    ``cannot_be_loaded``: where workers cannot load it at the moment.
     """
 
     version: str
@@ -60,8 +60,8 @@ class Health(Described):
 class Readiness(Described):
     """Whether all parts of the service answer, and which do not; ``broken``: why the default model cannot be used.
 
-    ``history``: why nothing is added to the history just now. Scoring goes on without it. ``models``: which versions of
-    models cannot be loaded on which hosts, and why. Others score with them.
+    ``history``: why nothing is added to the history at the moment. Scoring goes on without it. ``models``: which
+    versions of models cannot be loaded on which hosts, and why. Others score with them.
     """
 
     ready: bool

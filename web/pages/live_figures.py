@@ -77,8 +77,8 @@ def _verdict(card: Card, weeks: Sequence[Week]) -> tuple[str, bool]:
     if card.metrics is None:
         return "", False
     if newest is None:
-        few = f"No week has {LEAST_OUTCOMES} outcomes of this version yet, too few to compare with held-out records."
-        return few, False
+        why = f"no week has {LEAST_OUTCOMES} outcomes or more"
+        return f"This version cannot be compared with held-out records yet: {why}.", False
     compared = compare(card, newest["figures"])
     short = [metric for metric in compared if metric.falls_short]
     titles = [within_sentence(_METRICS[metric.metric][0]) for metric in short or compared]

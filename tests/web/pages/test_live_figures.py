@@ -53,7 +53,9 @@ def test_a_sentence_says_whether_the_newest_week_falls_short(models: Path) -> No
     )
     unclear = live_performance(card, [few, other])
     assert unclear is not None
-    assert unclear.verdict == "No week has 30 outcomes of this version yet, too few to compare with held-out records."
+    assert unclear.verdict == (
+        "This version cannot be compared with held-out records yet: no week has 30 outcomes or more."
+    )
 
 
 def test_without_outcomes_there_is_nothing_to_show(models: Path) -> None:
