@@ -11,11 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs import tracing
-from jobs.messages import InputChunk, Queue, ScoreChunk, Task
+from jobs.messages import CorrectedRows, InputChunk, Queue, ScoreChunk, Task
 from jobs.settings import Settings
 from jobs.store import keys
 from jobs.store.celery_message import encode
-from jobs.store.chunks import Corrections, NewJob
+from jobs.store.chunks import Corrections, NewJob, ScoredChunk
 from jobs.store.connection import connect
 from jobs.store.job_store import JobStore
 from jobs.store.task_sender import TaskSender
@@ -77,10 +77,17 @@ def test_a_job_keeps_its_trace_for_chunks_that_are_sent_again(store: JobStore, s
     assert claimed.traceparent == PARENT
 
 
-def test_corrections_do_not_belong_to_the_trace_of_the_job_that_they_correct() -> None:
-    script = (ROOT / "jobs" / "store" / "lua" / "correct.lua").read_text()
-    assert "'traceparent'" in script.partition("HDEL', JOB")[2].partition(")")[0]
-    assert Corrections  # made by that script alone
+def test_corrections_do_not_belong_to_the_trace_of_the_job_that_they_correct(store: JobStore) -> None:
+    tracing.follow(PARENT)
+    store.begin(replace(NEW, id="traced"))
+    store.append("traced", 0, InputChunk(1, 1, b"1,x\n"))
+    store.seal("traced", total=1)
+    store.record("traced", 0, ScoredChunk(b"1,x,\n", b"1,a,x,code,why,1,x\n", 0, 1))
+    tracing.follow(None)
+    assert store.correct("corrected", Corrections("traced", {0: CorrectedRows((1,), b"1,2\n")})) == [0]
+    claimed = store.claim("corrected", 0, "task")
+    assert claimed is not None
+    assert claimed.traceparent == ""
 
 
 def test_an_exporter_that_is_not_there_is_told_once_and_costs_nothing_else() -> None:

@@ -10,7 +10,7 @@ from jobs.store import keys, protocol
 from jobs.store.connection import connect
 from jobs.store.heartbeat import WEB, Heartbeat, Node
 from jobs.store.server_check import StoreCheck
-from jobs.version import PROTOCOL
+from jobs.version import PROTOCOL, VERSION
 
 OTHER = Node("box", 7, 1)
 
@@ -38,7 +38,7 @@ def test_an_older_version_is_refused_by_a_store_that_a_newer_one_has_used(redis:
     redis.set(keys.PROTOCOL, PROTOCOL + 1)
     [fault] = faults(redis, server)
     assert fault == (
-        f"a newer version of Scoreline uses it (protocol {PROTOCOL + 1}; this one, 0.1.0, has {PROTOCOL}): "
+        f"a newer version of Scoreline uses it (protocol {PROTOCOL + 1}; this one, {VERSION}, has {PROTOCOL}): "
         "install that version here, too"
     )
     assert int(redis.get(keys.PROTOCOL)) == PROTOCOL + 1
@@ -55,7 +55,8 @@ def test_a_newer_version_waits_until_the_older_one_has_ended(
     older.beat()
     monkeypatch.setattr(protocol, "PROTOCOL", PROTOCOL + 1)
     [fault] = faults(redis, server)
-    assert fault.startswith("an older version of Scoreline still uses it (protocol 1; ")
+    stored = PROTOCOL if numbered else 1
+    assert fault.startswith(f"an older version of Scoreline still uses it (protocol {stored}; ")
     assert fault.endswith("stop that first, on box")
     older.end()
     assert faults(redis, server) == []
