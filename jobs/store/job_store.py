@@ -19,6 +19,7 @@ from jobs.store.job_record import Fields, JobField, JobRecord
 from jobs.store.keys import JobKeys
 from jobs.store.scripts import register_script
 from jobs.store.user_limits import UserLimits
+from jobs.tracing import traceparent
 
 _SCAN_PAGE = 100
 # Share of a command's time limit that replicas have to confirm a job.
@@ -196,7 +197,7 @@ class JobStore(ConversionStore):
         limits = (self._window(), settings.lease_seconds, settings.retention_seconds)
         more_keys = [*JobKeys.of(corrections.corrects).all(), *([idempotency_key] if idempotency_key else [])]
         whose = (corrections.owner.id, corrections.owner.name, corrections.visibility.value)
-        arguments = (job_id, corrections.corrects, *limits, fingerprint, *counts, *whose, *chunks)
+        arguments = (job_id, corrections.corrects, *limits, fingerprint, *counts, *whose, traceparent(), *chunks)
         answer = self._run("correct", job_id, *arguments, more_keys=more_keys)
         if isinstance(answer, bytes):
             raise Overtaken(FirstUpload(*answer.decode().split()[1:]), fingerprint)

@@ -23,6 +23,7 @@ from tests.stack import ROOT
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+CORRECTING = f"00-{TRACE[::-1]}-00f067aa0ba902b7-01"
 NEW = NewJob("income", "1", "a.csv", "utf-8", ",", "\n", 0.5, b"a,b,prediction", b"a,b", {"a": 0}, 2)
 NONE = [
     None, "", "garbage", PARENT.upper(), f"01{PARENT[2:]}", PARENT[:-1], f"{PARENT}-more", f"ff{PARENT[2:]}",
@@ -77,17 +78,19 @@ def test_a_job_keeps_its_trace_for_chunks_that_are_sent_again(store: JobStore, s
     assert claimed.traceparent == PARENT
 
 
-def test_corrections_do_not_belong_to_the_trace_of_the_job_that_they_correct(store: JobStore) -> None:
+@pytest.mark.parametrize("given", [None, CORRECTING], ids=["none", "its own"])
+def test_corrections_belong_to_the_trace_of_their_own_request_alone(store: JobStore, given: str | None) -> None:
     tracing.follow(PARENT)
     store.begin(replace(NEW, id="traced"))
     store.append("traced", 0, InputChunk(1, 1, b"1,x\n"))
     store.seal("traced", total=1)
     store.record("traced", 0, ScoredChunk(b"1,x,\n", b"1,a,x,code,why,1,x\n", 0, 1))
-    tracing.follow(None)
+    tracing.follow(given)
     assert store.correct("corrected", Corrections("traced", {0: CorrectedRows((1,), b"1,2\n")})) == [0]
+    tracing.follow(None)  # as in a worker
     claimed = store.claim("corrected", 0, "task")
     assert claimed is not None
-    assert claimed.traceparent == ""
+    assert claimed.traceparent == (given or "")
 
 
 def test_an_exporter_that_is_not_there_is_told_once_and_costs_nothing_else() -> None:

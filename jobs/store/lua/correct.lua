@@ -1,8 +1,8 @@
 -- Creates a job that corrects rejected rows of another one, which has succeeded.
 -- KEYS: as in common.lua, then KEYS[12..19]: the keys of the corrected job in the same order, then optionally KEYS[20]:
 -- hash of the idempotency key. ARGV: job id, id of the corrected job, window, grace seconds, retention seconds,
--- fingerprint, rows to correct, those among them on which the model had failed, id and name of the owner, visibility;
--- then number and encoded rows of each chunk with corrections.
+-- fingerprint, rows to correct, those among them on which the model had failed, id and name of the owner, visibility,
+-- traceparent of the request (empty: none); then number and encoded rows of each chunk with corrections.
 -- Returns {chunks to send}; false if the corrected job is gone; or 'first <job id> <fingerprint>' if another request
 -- under the idempotency key was complete before.
 -- Atomic: the new job begins as a copy of the other one, so that nothing that happens to that one later, such as its
@@ -21,7 +21,7 @@ redis.call('COPY', P_OUTPUT, OUTPUT)
 redis.call('COPY', P_REJECTS, REJECTS)
 redis.call('COPY', P_SUMMARY, SUMMARY)
 local corrected = 0
-for position = 12, #ARGV, 2 do
+for position = 13, #ARGV, 2 do
     local chunk = ARGV[position]
     redis.call('HSET', INPUT, chunk, ARGV[position + 1], chunk .. ':output', redis.call('HGET', OUTPUT, chunk),
         chunk .. ':rejects', redis.call('HGET', REJECTS, chunk))
@@ -34,6 +34,7 @@ redis.call('HDEL', JOB, 'started', 'finished', 'error', 'fingerprint', 'correcte
 redis.call('HSET', JOB, 'state', 'queued', 'corrects', corrects, 'fingerprint', ARGV[6], 'created', at, 'changed', at)
 redis.call('HSET', JOB, 'expires', at + retention, 'retention', retention, 'revision', 0, 'next', 0, 'shown', 0)
 redis.call('HSET', JOB, 'owner', ARGV[9], 'owner_name', ARGV[10], 'visibility', ARGV[11])
+if ARGV[12] ~= '' then redis.call('HSET', JOB, 'traceparent', ARGV[12]) end
 -- Not `-x`: of zero, that is -0, which Redis 7.0 does not take for an integer.
 redis.call('HINCRBY', JOB, 'done', 0 - corrected)
 redis.call('HINCRBY', JOB, 'rejected', 0 - ARGV[7])
