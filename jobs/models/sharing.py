@@ -28,20 +28,25 @@ class ModelSharing:
         """Return the sharing of the settings."""
         return cls(ModelRegistry(redis, settings), ModelFolder(settings.models_dir), settings.trusted_type_names)
 
-    def synchronise(self) -> list[str]:
+    def synchronise(self, publishes: bool = True) -> list[str]:
         """Fetch and publish what is missing here and there; return why versions were refused.
 
         A model that the store does not know is published; of several hosts, the first one wins, and the others take
         over its version. A version that a newer scikit-learn made here, after an upgrade, replaces the shared one.
+        Without ``publishes``, nothing is published, and such a version stays the current one here.
         """
         with self.folder.locked():
             shared = self.registry.all()
             self._remove(shared.removed)
-            for name in self.folder.names():
-                if name not in shared.removed:
-                    self._publish_own(name, shared.models.get(name))
-            shared = self.registry.all()
-            refusals = [line for model in shared.models.values() for line in self._take_over(model)]
+            own = [name for name in self.folder.names() if name not in shared.removed]
+            ahead = {name for name in own if name in shared.models and self._is_ahead(shared.models[name])}
+            if publishes:
+                for name in own:
+                    if name not in shared.models or name in ahead:
+                        self._publish_own(name, only_first=name not in ahead)
+                shared, ahead = self.registry.all(), set()
+            taken = [model for name, model in shared.models.items() if name not in ahead]
+            refusals = [line for model in taken for line in self._take_over(model)]
             if shared.default in shared.models:
                 self.folder.set_default(str(shared.default))
             return refusals
@@ -71,17 +76,18 @@ class ModelSharing:
             if self.folder.current(name) is None:
                 self.folder.set_current(name, model.current if model.current == version else version)
 
-    def _publish_own(self, name: str, shared: SharedModel | None) -> None:
-        """Publish a model of this host that the store does not know, or a version by a newer library."""
+    def _is_ahead(self, shared: SharedModel) -> bool:
+        """Return whether a newer library than that of the shared version made the version of this host."""
+        version = self.folder.current(shared.name)
+        if version is None or version in shared.versions:
+            return False
+        manifest = Manifest.of(shared.name, version, self.folder.contents(shared.name, version))
+        return is_newer(manifest.library, shared.versions[shared.current].library)
+
+    def _publish_own(self, name: str, only_first: bool) -> None:
         version = self.folder.current(name)
-        if version is None:
-            return
-        if shared is None:
-            self._publish(name, version, only_first=True)
-        elif version not in shared.versions:
-            manifest = Manifest.of(name, version, self.folder.contents(name, version))
-            if is_newer(manifest.library, shared.versions[shared.current].library):
-                self._publish(name, version, only_first=False)
+        if version is not None:
+            self._publish(name, version, only_first)
 
     def _publish(self, name: str, version: str, only_first: bool) -> None:
         contents = self.folder.contents(name, version)

@@ -1,4 +1,4 @@
-"""Keep the models of this host like those of all others: a thread of each web process and of each worker."""
+"""Keep the models of this host like those of all others: a thread of web processes, workers and the recorder."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,10 @@ _MAX_SECONDS = 300.0
 def keep_models_in_sync(
     settings: Settings, stop: threading.Event, synchronise: Callable[[], object] | None = None
 ) -> None:
-    """Start the thread if there may be other hosts. ``synchronise`` is given where this process will fork."""
+    """Start the thread if there may be other hosts.
+
+    ``synchronise`` is given where this process will fork, and where it publishes nothing.
+    """
     if settings.redis_url is not None:
         threading.Thread(target=_run, args=(settings, stop, synchronise), name="models", daemon=True).start()
 

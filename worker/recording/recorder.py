@@ -17,6 +17,7 @@ from database.errors import DatabaseTooNew, DatabaseUnavailable, UnsuitableDatab
 from database.history_writer import write_history
 from jobs.availability import redis_availability
 from jobs.logs import configure_logging, describe
+from jobs.models.sharing import ModelSharing
 from jobs.models.watcher import keep_models_in_sync
 from jobs.settings import Settings, get_settings
 from jobs.store.connection import connect
@@ -157,8 +158,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
     # In a thread, since a round may take longer than a heartbeat may be late.
     threading.Thread(target=heartbeat.keep_beating, args=(stop,), daemon=True, name="heartbeat").start()
     outbox = Outbox(redis, settings.full_ratio)
-    # What outcomes are compared with stands in the cards of models, some of which other hosts have added.
-    keep_models_in_sync(settings, stop)
+    # What outcomes are compared with stands in the cards of models, some of which other hosts have added. The models
+    # of this host are for workers to publish: in an upgrade, those that are still old could not load them.
+    fetch_models = partial(ModelSharing.of(redis, settings).synchronise, publishes=False)
+    keep_models_in_sync(settings, stop, fetch_models)
     catalog = Catalog(settings.models_dir, settings.default_model)
     changes = ModelChanges(catalog, database)
     recorder, is_upgraded = Recorder(outbox, database), False

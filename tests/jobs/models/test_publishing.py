@@ -190,10 +190,12 @@ def test_the_recorder_on_a_host_of_its_own_has_the_cards_of_all_models(
         **os.environ, "SCORELINE_REDIS_URL": settings.store_url, "SCORELINE_DATA_DIR": str(tmp_path / "recorder"),
         **({"SCORELINE_STORAGE_URL": settings.storage_url} if settings.storage_url else {}),
     }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "worker.recording.recorder"], cwd=ROOT, env=environment)
     own = Host(tmp_path / "recorder" / "models", redis, settings)
+    own.make("shipped", "1a")
+    process = subprocess.Popen([sys.executable, "-m", "worker.recording.recorder"], cwd=ROOT, env=environment)
     try:
         wait_until(lambda: own.has("iris", "1a"), 120)
+        assert hosts[0].sharing.registry.get("shipped") is None  # that is for workers to publish
     finally:
         process.terminate()
         process.wait(timeout=60)

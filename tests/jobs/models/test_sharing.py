@@ -79,6 +79,27 @@ def test_after_an_upgrade_of_the_library_the_newer_version_is_shared(hosts: list
     assert one.has("income", "1b")
 
 
+def test_who_only_fetches_does_not_share_the_newer_version_before_workers_do(hosts: list[Host]) -> None:
+    """The recorder is upgraded first: workers that are still old could not load what it has."""
+    one, two, three = hosts
+    one.make("income", "1a", made_with="1.9.1")
+    one.sharing.synchronise()
+    two.make("income", "1b", made_with="1.10.0")
+    two.make("other", "1a", made_with="1.10.0")
+    for _ in range(2):
+        assert two.sharing.synchronise(publishes=False) == []
+        one.sharing.synchronise()
+    assert one.has("income", "1a")
+    assert one.folder.names() == ["income"]
+    assert two.has("income", "1b")
+    assert three.sharing.synchronise(publishes=False) == []
+    assert three.has("income", "1a")
+    two.sharing.synchronise()  # its first worker
+    one.sharing.synchronise()
+    assert one.has("income", "1b")
+    assert one.has("other", "1a")
+
+
 def test_a_version_that_a_job_needs_is_fetched_by_its_name(hosts: list[Host]) -> None:
     one, two, _ = hosts
     one.add("iris", "1a")
