@@ -18,6 +18,7 @@ FOLDER = "models/"
 """The folder of all models in the storage."""
 BLOCK_BYTES = 8 * MIB
 """Files are stored in blocks of so many bytes."""
+_SLASHES_WITH_ATTEMPT = "models/name/version/attempt/sha256/number".count("/")
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -93,6 +94,11 @@ class Manifest:
 def folder_of(block: str) -> str:
     """Return the folder of the attempt that wrote a block."""
     return "/".join(block.split("/")[:4]) + "/"
+
+
+def is_of_attempt(block: str) -> bool:
+    """Return whether an attempt wrote a block, rather than code from before there were any."""
+    return block.count("/") == _SLASHES_WITH_ATTEMPT
 
 
 def check_name(name: str) -> str:

@@ -93,6 +93,15 @@ def test_what_a_broken_off_attempt_has_left_is_swept(hosts: list[Host], redis: R
     assert two.has("iris", "1a")
 
 
+def test_what_a_host_of_the_version_before_may_be_publishing_is_spared(
+    hosts: list[Host], redis: Redis, settings: Settings
+) -> None:
+    """It has no mark, and no folder of its own attempt."""
+    hosts[0].sharing.registry.blobs.put(f"models/iris/1a/{'0' * 64}/0", b"a block")
+    assert ModelSweeper(redis, settings, grace_seconds=0).sweep() == 0
+    assert ModelSweeper(redis, settings, grace_seconds=0, unmarked_seconds=0).sweep() == 1
+
+
 def test_what_is_being_published_is_not_swept(hosts: list[Host], redis: Redis, settings: Settings) -> None:
     """However slow it is, and whatever an earlier attempt at the same version has left."""
     one, two, _ = hosts
