@@ -5,7 +5,9 @@ import gc
 import logging
 import os
 import threading
+from collections.abc import Callable
 
+import structlog
 from celery.signals import (
     after_setup_task_logger,
     worker_before_create_process,
@@ -16,9 +18,10 @@ from celery.signals import (
 )
 
 from jobs.fork_server.client import fork_server
-from jobs.logs import configure_logging
+from jobs.logs import configure_logging, describe
 from jobs.memory import limit_memory
 from jobs.messages import Queue
+from jobs.models.registry import ModelRegistry
 from jobs.models.watcher import keep_models_in_sync
 from jobs.settings import Settings, get_settings
 from jobs.store.connection import connect
@@ -32,6 +35,9 @@ from worker.celery_app import app
 from worker.load_reports import LoadReports
 from worker.models import import_explainers, prepare, share
 
+log = structlog.stdlib.get_logger(__name__)
+
+_CHECK_SECONDS = 300.0
 # Pages and single predictions have priority: on a busy machine, bulk scoring yields.
 _BULK_NICENESS = 5
 # A prefetched chunk would wait behind another one; predictions take less time than fetching the next message.
@@ -94,20 +100,34 @@ def _keep_beating(queue: Queue, processes: int) -> None:
     redis, node = connect(settings, patient=True), Node.of_this_process(processes)
     reports, catalog = LoadReports(LoadFailures(redis), node), Catalog(settings.models_dir, settings.default_model)
 
-    def run() -> None:
-        reports.check(catalog)
-        Heartbeat(redis, queue.value, node).keep_beating(stop)
+    def check() -> None:
+        shared = ModelRegistry(redis, settings).all().models.values()
+        reports.check(catalog, {(model.name, version) for model in shared for version in model.versions})
 
     def synchronise() -> None:
         share()
-        reports.check(catalog)
+        check()
 
     def begin(**_: object) -> None:
-        threading.Thread(target=run, name="heartbeat", daemon=True).start()
-        keep_models_in_sync(settings, stop, synchronise)
+        beat = Heartbeat(redis, queue.value, node).keep_beating
+        threading.Thread(target=beat, args=(stop,), name="heartbeat", daemon=True).start()
+        # In a thread of their own: to check what files tell, all of them are read.
+        if settings.redis_url is None:
+            threading.Thread(target=_keep_checking, args=(check, stop), name="models", daemon=True).start()
+        else:
+            keep_models_in_sync(settings, stop, synchronise)
 
     worker_ready.connect(begin, weak=False)
     worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
+
+
+def _keep_checking(check: Callable[[], None], stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            check()
+        except Exception as error:  # noqa: BLE001 - what cannot be checked is found out when somebody asks for it
+            log.warning("models not checked", error=describe(error))
+        stop.wait(_CHECK_SECONDS)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from jobs.store.heartbeat import SCORING_ROLES, Node
 from jobs.store.scripts import register_script
 
 _MAX_REASON = 300
-# A worker tells what it cannot load before its first heartbeat, from which on the key lives as long as it does.
+# A worker may tell what it cannot load before its first heartbeat, from which on the key lives as long as it does.
 _STARTING_SECONDS = 300
 _CACHED_SECONDS = 5.0
 
@@ -48,6 +48,10 @@ class LoadFailures:
     def clear(self, node: Node, model: str, version: str) -> None:
         """Note that a worker can load a version. One round trip."""
         self._redis.hdel(keys.unloadable(node.name), f"{model}@{version}")
+
+    def of_node(self, node: Node) -> set[tuple[str, str]]:
+        """Return names and versions of the models that a worker has reported. One round trip."""
+        return {_split(raw) for raw in self._redis.hkeys(keys.unloadable(node.name))}
 
     def all(self) -> list[LoadFailure]:
         """Return the failures of all live workers, in a stable order. A few round trips.

@@ -93,3 +93,30 @@ def test_what_files_tell_is_reported_before_anybody_asks(failures: LoadFailures,
         (version / file.name).write_bytes(file.read_bytes())
     reports.check(catalog)
     assert failures.all() == []
+
+
+def test_what_is_told_of_a_version_that_was_removed_everywhere_goes_with_it(
+    failures: LoadFailures, models: Path, card: Card
+) -> None:
+    Heartbeat(failures._redis, "bulk", BOX).beat()
+    child, worker = LoadReports(failures, BOX), LoadReports(failures, BOX)
+    for version in ("gone", "not trusted here", card.version):
+        child.failed("income", version, REASON)
+    worker.check(Catalog(models), shared={("income", "not trusted here")})
+    assert {one.version for one in failures.all()} == {"not trusted here", card.version}
+    worker.check(Catalog(models))
+    assert {one.version for one in failures.all()} == {card.version}
+
+
+def test_a_process_that_can_load_a_version_has_the_last_word_over_one_that_could_not(failures: LoadFailures) -> None:
+    Heartbeat(failures._redis, "bulk", BOX).beat()
+    times = [0.0]
+    able, unable = LoadReports(failures, BOX, lambda: times[0]), LoadReports(failures, BOX)
+    able.succeeded("income", "1")
+    unable.failed("income", "1", REASON)
+    times[0] = 59.0
+    able.succeeded("income", "1")
+    assert len(failures.all()) == 1  # no round trip for each prediction
+    times[0] = 60.0
+    able.succeeded("income", "1")
+    assert failures.all() == []
