@@ -125,7 +125,7 @@ class PredictionStore:
 
         ``seconds`` is how long a worker has taken for all of them.
         """
-        milliseconds = 1000 * seconds / max(1, sum(_records(waiting.request) for waiting, _ in answers))
+        microseconds = 1_000_000 * seconds / max(1, sum(_records(waiting.request) for waiting, _ in answers))
         for reply_to in {waiting.reply_to for waiting, _ in answers}:
             group = [(waiting, answer) for waiting, answer in answers if waiting.reply_to == reply_to]
             results = {waiting.id: answer for waiting, answer in group}
@@ -141,7 +141,7 @@ class PredictionStore:
             failed = sum(map(_count_failures, results.values()))
             told_as = "request" if self._keeps_records else "brief"
             arguments = [self._seconds, lifetime, together, failed, told_as, *stored]
-            self._scripts["finish"](keys=names, args=[*arguments, *_count_by_model(group, milliseconds)])
+            self._scripts["finish"](keys=names, args=[*arguments, *_count_by_model(group, microseconds)])
 
     def get(self, prediction_id: str) -> StoredPrediction | None:
         """Return the prediction, or None if it is unknown or expired."""
@@ -178,9 +178,9 @@ def _records(request: Mapping[str, Any]) -> int:
 
 
 def _count_by_model(
-    answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]], milliseconds: float
+    answers: Sequence[tuple[WaitingPrediction, Mapping[str, Any]]], microseconds: float
 ) -> list[str | int]:
-    """Return name, records answered, records failed and milliseconds of each version, one after the other."""
+    """Return name, records answered, records failed and microseconds of each version, one after the other."""
     counts: dict[str, list[int]] = {}
     for waiting, answer in answers:
         if records := _records(waiting.request):
@@ -191,7 +191,7 @@ def _count_by_model(
     return [
         item
         for name, (answered, failed) in counts.items()
-        for item in (name, answered, failed, round(milliseconds * (answered + failed)))
+        for item in (name, answered, failed, round(microseconds * (answered + failed)))
     ]
 
 

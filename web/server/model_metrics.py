@@ -1,6 +1,6 @@
 """Metrics by model and version. Only versions that were used last have any, so that their number is bounded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
@@ -18,9 +18,11 @@ def model_metrics(stats: ServiceStats, failures: Sequence[LoadFailure]) -> Itera
     text = "Single records, by outcome."
     yield _by_outcome(stats, "scoreline_model_predictions", text, ("answered", "failed"))
     text = "Seconds from a worker's taking a chunk to its stored result."
-    yield _times(stats, "scoreline_model_chunk_seconds", text, ("chunks",), "chunk_milliseconds")
+    yield _times(stats, "scoreline_model_chunk_seconds", text, ("chunks",), {"chunk_milliseconds": 1e-3})
     text = "Seconds that workers took for a single record, of those in one message together."
-    yield _times(stats, "scoreline_model_prediction_seconds", text, ("answered", "failed"), "prediction_milliseconds")
+    # Workers of the version before count milliseconds.
+    units = {"prediction_microseconds": 1e-6, "prediction_milliseconds": 1e-3}
+    yield _times(stats, "scoreline_model_prediction_seconds", text, ("answered", "failed"), units)
     labels = (*_LABELS, "host", "role")
     unloadable = GaugeMetricFamily("scoreline_model_unloadable", "1: a worker cannot load it.", labels=labels)
     for failure in failures[:_MAX_FAILURES]:
@@ -37,9 +39,10 @@ def _by_outcome(stats: ServiceStats, name: str, text: str, outcomes: Sequence[st
     return family
 
 
-def _times(stats: ServiceStats, name: str, text: str, counts: Sequence[str], milliseconds: str) -> Metric:
+def _times(stats: ServiceStats, name: str, text: str, counts: Sequence[str], units: Mapping[str, float]) -> Metric:
+    """Return number and sum of seconds of each version; ``units`` are totals of times, and their unit in seconds."""
     family = SummaryMetricFamily(name, text, labels=_LABELS)
     for version, totals in sorted(stats.models.items()):
         if count := sum(totals.get(total, 0) for total in counts):
-            family.add_metric(version, count, totals.get(milliseconds, 0) / 1000)
+            family.add_metric(version, count, sum(totals.get(total, 0) * unit for total, unit in units.items()))
     return family

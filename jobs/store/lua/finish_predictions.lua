@@ -3,7 +3,7 @@
 -- lifetime of the reply list (0: nobody waits), all results as one document, number of records that the model failed
 -- on, the field of the outbox in which the recorder is told of a prediction, then an id, a result and what this field
 -- says of each prediction: nothing (empty), or a text, which in the field 'request' is followed by the result; then, for
--- each version of a model, its name, numbers of records that it answered and failed on, and milliseconds that it took.
+-- each version of a model, its name, numbers of records that it answered and failed on, and microseconds that it took.
 -- Atomic: a result that is delivered is also stored, told to the recorder, and never sent again.
 local is_told = false
 for position = 4, #KEYS do
@@ -31,7 +31,7 @@ count(KEYS[3], 'predictions:answered', #KEYS - 3)
 for position = 6 + 3 * (#KEYS - 3), #ARGV, 4 do
     count_model(ARGV[position], {
         'answered', tonumber(ARGV[position + 1]), 'failed', tonumber(ARGV[position + 2]),
-        'prediction_milliseconds', tonumber(ARGV[position + 3]),
+        'prediction_microseconds', tonumber(ARGV[position + 3]),
     })
 end
 if ARGV[4] ~= '0' then count(KEYS[3], 'predictions:scoring_failed', ARGV[4]) end

@@ -1,8 +1,11 @@
 -- Prepended to scripts that count. Totals of the service are incremented by the script that does what they count, so
 -- that no crash can come between the two. scripts.py defines SHORTEST_BUCKET_MS and BUCKETS.
 local TOTALS_SECONDS = 90 * 86400
-local MODEL_COUNTS =
-    {'scored', 'rejected', 'chunks', 'chunk_milliseconds', 'answered', 'failed', 'prediction_milliseconds'}
+-- What workers of the version before count is 'prediction_milliseconds'.
+local MODEL_COUNTS = {
+    'scored', 'rejected', 'chunks', 'chunk_milliseconds', 'answered', 'failed', 'prediction_microseconds',
+    'prediction_milliseconds',
+}
 
 local function count(totals, field, by)
     redis.call('HINCRBY', totals, field, by or 1)

@@ -169,10 +169,10 @@ def test_what_versions_of_models_did_is_counted_for_each(store: JobStore, settin
     for counts in found.values():
         counts.pop("chunk_milliseconds", None)
     assert found["income", "1"] == {
-        "scored": 3, "rejected": 2, "chunks": 1, "answered": 1, "prediction_milliseconds": 200,
+        "scored": 3, "rejected": 2, "chunks": 1, "answered": 1, "prediction_microseconds": 200_000,
     }  # fmt: skip
     assert found["other", "7"] == {
-        "scored": 3, "rejected": 2, "chunks": 1, "answered": 2, "failed": 1, "prediction_milliseconds": 600,
+        "scored": 3, "rejected": 2, "chunks": 1, "answered": 2, "failed": 1, "prediction_microseconds": 600_000,
     }  # fmt: skip
     assert min(store.redis.ttl(key) for key in (keys.MODEL_TOTALS, keys.COUNTED)) > 30 * 86400
 

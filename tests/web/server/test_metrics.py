@@ -10,7 +10,9 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.settings import Settings
+from jobs.store import keys
 from jobs.store.connection import connect
+from jobs.store.prediction_store import PredictionStore, WaitingPrediction
 from web import create_app
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -69,6 +71,22 @@ def test_made_up_addresses_and_methods_are_counted_together(server: Settings) ->
     found = scraped(client)
     assert value(found, "scoreline_http_request_seconds_count", route="", method="", status="404") == 20
     assert value(found, "scoreline_http_request_seconds_count", route="", method="", status="405") == 20
+
+
+def test_the_time_of_quick_predictions_adds_up_also_with_what_older_workers_count(server: Settings) -> None:
+    request = {"kind": "predict", "model": "quick", "version": "1", "records": [{}]}
+    with connect(server) as redis:
+        redis.flushall()
+        store = PredictionStore(redis, server)
+        for number in range(5):
+            waiting = WaitingPrediction(str(number), 1, request)
+            store.finish([(waiting, {"items": [{"prediction": 1}]})], seconds=0.0004)
+        labels = {"model": "quick", "version": "1"}
+        client = create_app(server).test_client()
+        assert value(scraped(client), "scoreline_model_prediction_seconds_sum", **labels) == pytest.approx(0.002)
+        redis.hincrby(keys.MODEL_TOTALS, "quick@1 prediction_milliseconds", 3000)
+        assert value(scraped(client), "scoreline_model_prediction_seconds_sum", **labels) == pytest.approx(3.002)
+        redis.flushall()
 
 
 def test_the_job_behind_an_address_is_not_a_label(server: Settings) -> None:
