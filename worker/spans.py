@@ -33,7 +33,9 @@ def span_predictions(answers: Sequence[tuple[WaitingPrediction, Answer]], began_
             "scoreline.model": f"{request.get('model')}@{request.get('version')}",
             "scoreline.records": len(request.get("records") or ()),
         }
-        span = tracing.begin("predict", "CONSUMER", attributes, request.get(tracing.HEADER), began_at)
+        # Without one of its own, it does not belong to the trace of the message, which is that of another request.
+        parent = request.get(tracing.HEADER, "")
+        span = tracing.begin("predict", "CONSUMER", attributes, parent, began_at)
         for error in [answer, *answer.get("items", ())]:
             if code := (error.get("error") or {}).get("code"):
                 span.fail(str(code))

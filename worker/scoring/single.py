@@ -90,8 +90,7 @@ def _give_up(request: Mapping[str, Any]) -> Answer:
 
 
 def _answer_alone(request: Mapping[str, Any], isolated_seconds: float | None = None) -> Answer:
-    if parent := request.get(HEADER):
-        follow(parent)
+    follow(request.get(HEADER))
     try:
         return _ANSWERS[request["kind"]](request, isolated_seconds)
     except OSError:
