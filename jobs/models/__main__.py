@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from redis.exceptions import RedisError
 
 from jobs.errors import DamagedBlob, NotShared, SharingRefused, StorageUnavailable, StoreFull
-from jobs.logs import configure_logging
+from jobs.logs import configure_logging, describe
 from jobs.models.folder import ModelFolder
 from jobs.models.journal import tell_changes
 from jobs.models.registry import ModelRegistry
@@ -21,6 +22,8 @@ from jobs.models.sharing import ModelSharing
 from jobs.settings import get_settings
 from jobs.store.connection import connect
 from jobs.store.outbox import Outbox
+
+log = structlog.stdlib.get_logger(__name__)
 
 REFUSED, UNAVAILABLE, UNKNOWN = 3, 4, 5
 """Exit statuses; an error that was not foreseen has 1."""
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _run(ModelSharing(ModelRegistry(redis, settings), folder, settings.trusted_type_names), options)
             finally:
                 # Also of a version that cannot be shared: it was added here.
-                tell_changes(folder, Outbox(redis, settings.full_ratio))
+                _tell_changes(folder, Outbox(redis, settings.full_ratio))
     except NotShared as error:
         sys.stderr.write(f"{error}\n")
         return UNKNOWN
@@ -63,6 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"the models of this host cannot be changed: {error}\n")
         return UNAVAILABLE
     return 0
+
+
+def _tell_changes(folder: ModelFolder, outbox: Outbox) -> None:
+    """Tell the recorder; what fails waits in the journal for the next command, and this one ends as it would have."""
+    try:
+        tell_changes(folder, outbox)
+    except (OSError, RedisError) as error:
+        log.warning("changes of models not told", error=describe(error))
 
 
 def _run(sharing: ModelSharing, options: argparse.Namespace) -> None:

@@ -21,7 +21,9 @@ def tell_changes(folder: ModelFolder, outbox: Outbox) -> int:
     if not journal.exists():
         return 0
     with folder.locked():
-        lines = journal.read_bytes()
+        content = journal.read_bytes()
+        # A line may be half written, for want of space.
+        lines = content[: content.rfind(b"\n") + 1]
         known = int(told.read_text()) if told.exists() else 0
         if known == len(lines):
             return 0

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from redis.exceptions import RedisError
+from structlog.testing import capture_logs
 
+from jobs.errors import SharingRefused
 from jobs.models import __main__ as command
 from jobs.models.folder import ModelFolder
 from jobs.models.journal import tell_changes
@@ -60,3 +64,42 @@ def test_while_the_store_is_away_changes_wait_in_the_journal(
     monkeypatch.setattr(command, "get_settings", lambda: back)
     assert command.main(["--directory", str(folder.path), "sync"]) == 0
     assert changed(Outbox(redis, 0.8)) == ['"model_added"']
+
+
+def test_a_line_that_is_only_half_written_is_told_once_it_is_whole(folder: ModelFolder, redis: Any) -> None:
+    outbox = Outbox(redis, 0.8)
+    for change in (Change.ADDED, Change.REMOVED):
+        note_change(folder.path, change, "sizes", "1")
+    journal = journal_path(folder.path)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-10])
+    assert [tell_changes(folder, outbox), tell_changes(folder, outbox)] == [1, 0]
+    journal.write_bytes(whole)
+    assert tell_changes(folder, outbox) == 1
+    assert changed(outbox) == ['"model_added"', '"model_removed"']
+
+
+@pytest.mark.parametrize(
+    ("done", "status", "text"),
+    [(None, 0, ""), (SharingRefused("not trusted"), command.REFUSED, "not trusted\n")],
+    ids=["done", "refused"],
+)
+@pytest.mark.parametrize("fault", [PermissionError("no rights"), RedisError("away")], ids=repr)
+def test_what_cannot_be_told_does_not_hide_how_the_command_ended(
+    folder: ModelFolder,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    done: Exception | None,
+    status: int,
+    text: str,
+    fault: Exception,
+) -> None:
+    monkeypatch.setattr(command, "get_settings", lambda: settings.model_copy(update={"redis_url": settings.store_url}))
+    monkeypatch.setattr(command, "configure_logging", Mock())
+    monkeypatch.setattr(command, "_run", Mock(side_effect=done))
+    monkeypatch.setattr(command, "tell_changes", Mock(side_effect=fault))
+    with capture_logs() as logs:
+        assert command.main(["--directory", str(folder.path), "sync"]) == status
+    assert capsys.readouterr().err == text
+    assert [line["event"] for line in logs] == ["changes of models not told"]
