@@ -4,9 +4,11 @@ The trace comes with a request (W3C Trace Context, ``traceparent``), and goes in
 exported only with ``SCORELINE_TRACES``; nothing of OpenTelemetry is loaded otherwise.
 """
 
+import atexit
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +33,8 @@ _EXTRA = "install requirements-tracing.txt"
 _parent: ContextVar[str] = ContextVar("traceparent", default="")
 # The provider of this process, with the process that made it: its threads do not survive a fork.
 _made: tuple[int, Any] | None = None
+_flusher: "_Flusher | None" = None
+_FLUSH_SECONDS = 2.0
 
 
 def follow(traceparent: str | None) -> None:
@@ -53,7 +57,7 @@ def export_traces(settings: Settings, role: str) -> None:
 
     What cannot be exported is logged once; the service does its work nevertheless.
     """
-    global _made  # noqa: PLW0603 - one per process
+    global _made, _flusher
     if settings.traces is None or (_made and _made[0] == os.getpid()):
         return
     try:
@@ -61,7 +65,9 @@ def export_traces(settings: Settings, role: str) -> None:
     except (ImportError, LookupError) as error:
         log.warning("traces are not exported", reason=str(error))
         return
-    _made = (os.getpid(), provider)
+    _made, _flusher = (os.getpid(), provider), _Flusher(provider)
+    _flusher.start()
+    atexit.register(flush_traces)
 
 
 def _make_provider(name: str, role: str) -> Any:
@@ -80,15 +86,36 @@ def _make_provider(name: str, role: str) -> Any:
         "scoreline.role": role,
     }
     # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word.
-    provider = TracerProvider(resource=Resource(service).merge(OTELResourceDetector().detect()))
+    resource = Resource(service).merge(OTELResourceDetector().detect())
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(found[wanted].load()()))
     return provider
 
 
+class _Flusher(threading.Thread):
+    """Exports what has ended when the process ends, for which a collector that is away would have it wait 30 s.
+
+    The thread is there from the beginning: none can be started once an interpreter ends.
+    """
+
+    def __init__(self, provider: Any) -> None:
+        super().__init__(name="traces", daemon=True)
+        self._provider, self._ending = provider, threading.Event()
+
+    def run(self) -> None:
+        self._ending.wait()
+        self._provider.shutdown()
+
+    def flush(self, seconds: float) -> None:
+        """Export, for so long at most."""
+        self._ending.set()
+        self.join(seconds)
+
+
 def flush_traces() -> None:
-    """Export what has ended; to be called before this process ends."""
-    if _made and _made[0] == os.getpid():
-        _made[1].shutdown()
+    """Export what has ended, for two seconds at most; to be called before this process ends."""
+    if _flusher and is_exported():
+        _flusher.flush(_FLUSH_SECONDS)
 
 
 class Span:

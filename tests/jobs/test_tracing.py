@@ -1,6 +1,8 @@
 """The trace of a request is passed on and logged, whether or not OpenTelemetry is installed."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,6 +102,28 @@ def test_an_exporter_that_is_not_there_is_told_once_and_costs_nothing_else() -> 
     assert line["event"] == "traces are not exported"
     assert "there is no exporter 'nowhere', but " in line["reason"]
     assert not tracing.is_exported()
+
+
+def test_a_process_ends_though_its_collector_does_not_answer() -> None:
+    """Neither way of ending waits for the half minute that OpenTelemetry would."""
+    code = """
+import sys
+from jobs import tracing
+from jobs.settings import Settings
+tracing.export_traces(Settings(traces="otlp"), "web")
+tracing.begin("a", "SERVER", {}).end()
+if sys.argv[1:]: tracing.flush_traces()
+print("ends")
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_EXPORTER_OTLP_TIMEOUT": "3600"}
+        for words in ((), ("flush",)):
+            command = [sys.executable, "-c", code, *words]
+            ended = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=25, check=True
+            )
+            assert ended.stdout == "ends\n"
 
 
 def test_without_the_setting_nothing_that_exports_traces_is_loaded() -> None:
