@@ -1,6 +1,7 @@
 """Log the start and the end of each job once, by the process that caused it."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -11,6 +12,12 @@ log = structlog.stdlib.get_logger(__name__)
 def log_start(job_id: str) -> None:
     """Log that a worker has claimed the first chunk of a job."""
     log.info("job started", job_id=job_id)
+
+
+@lru_cache(maxsize=1000)
+def log_left(job_id: str) -> None:
+    """Log that a newer version began a job, once rather than each time that a chunk of it comes along."""
+    log.warning("job left to another version", job_id=job_id)
 
 
 def log_sent_again(job_id: str, chunks: Iterable[int]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 
 from jobs.errors import DamagedBlob, StorageUnavailable
-from jobs.job_log import log_end, log_sent_again, log_start
+from jobs.job_log import log_end, log_left, log_sent_again, log_start
 from jobs.messages import CorrectedRows, InputChunk, Queue, Rejects, ScoreChunk
 from jobs.settings import Settings
 from jobs.state import JobState
@@ -71,6 +71,7 @@ class ChunkStore:
         delivery = secrets.token_hex(8)
         answer = self._run("claim", job_id, job_id, chunk, task, delivery, self._settings.lease_seconds)
         if answer[0] == b"foreign":
+            log_left(job_id)
             self.hand_back(job_id, chunk)
         if answer[0] != b"yours":
             return None

@@ -263,7 +263,10 @@ def test_what_is_done_or_not_about_a_chunk_at_all_stays_as_it_is(redis: Any) -> 
 def test_a_job_that_a_newer_version_began_is_left_to_it(redis: Any) -> None:
     job_id = upload(tasks._store(), 1)
     redis.hset(keys.job(job_id), "protocol", PROTOCOL + 1)
-    assert tasks._store().claim(job_id, 0, "task") is None
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert tasks._store().claim(job_id, 0, "task") is None
+    assert [(line["event"], line["job_id"]) for line in logs] == [("job left to another version", job_id)]
     redis.hset(keys.job(job_id), "protocol", PROTOCOL)
     again = claim(job_id)
     assert (again.attempt, again.lost) == (1, 0)
