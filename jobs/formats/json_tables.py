@@ -40,6 +40,9 @@ def read_table(block: bytes, columns: int = 0) -> pa.Table | None:
     """Return whole lines as a table; None if they must be read one by one.
 
     ``columns`` is the number of columns that the table will be written with, if that is known.
+
+    Raises:
+        MemoryError: there is too little memory.
     """
     lines = block.count(b"\n")
     # An object that begins and ends with its line is alone on it, since there are as many lines as objects.
@@ -55,6 +58,8 @@ def read_table(block: bytes, columns: int = 0) -> pa.Table | None:
         if schema is None or max(len(schema), columns) * lines > _MAX_CELLS:
             return None
         table = _read(block, schema)
+    except MemoryError:  # the lines are to be read in the same way when there is more
+        raise
     except (ValueError, pa.ArrowException):
         return None
     if table.num_rows != lines or not all(map(_is_exact, table.columns)):
@@ -104,6 +109,9 @@ def table_text(table: pa.Table, names: Sequence[str], kinds: Sequence[set[Kind]]
         _fields(table.column(name), seen) if name in table.column_names else _NOTHING
         for name, seen in zip(names, kinds, strict=True)
     ]
+    if all(field is _NOTHING for field in fields):
+        rows: int = table.num_rows
+        return (b"," * (len(names) - 1) + b"\n") * rows
     records = pc.binary_join_element_wise(*fields, _COMMA)
     data = pc.binary_join_element_wise(records, _LINE_END, _NOTHING).buffers()[2]
     return data.to_pybytes()  # type: ignore[no-any-return]

@@ -5,13 +5,14 @@ import tempfile
 from typing import Any
 from unittest.mock import patch
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.formats.json_lines import open_json_lines
-from jobs.formats.json_tables import read_table
+from jobs.formats.json_tables import read_table, table_text
 from tests.properties import examples
 
 ODD_LINES = [
@@ -68,6 +69,27 @@ def test_files_become_the_same_whether_read_by_block_or_by_line(
         lines.insert(at, line)
     data = b"\n".join(lines) + b"\n" * ends
     assert opened(data) == one_by_one(data)
+
+
+@examples(50)
+@given(RECORDS, st.integers(1, 60))
+def test_blocks_without_a_value_become_the_same(records: list[dict[str, Any]], empty: int) -> None:
+    lines = [*empty * [{"a": None, "b": None}], *records, *empty * [{"b": None}]]
+    data = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    with patch("jobs.formats.json_lines._blocks", lambda file: iter(file.readline, b"")):  # blocks of a line
+        assert opened(data) == one_by_one(data)
+
+
+def test_a_block_without_a_value_has_rows_of_empty_fields() -> None:
+    table = read_table(b'{"a":null,"b":null}\n' * 2, 2)
+    assert table is not None
+    assert table_text(table, ["a", "b"], [set(), set()]) == b",\n,\n"
+
+
+def test_a_block_for_which_there_is_too_little_memory_is_not_read_otherwise() -> None:
+    error = pa.ArrowMemoryError("malloc of size 4096 failed")
+    with patch("jobs.formats.json_tables._read", side_effect=error), pytest.raises(MemoryError):
+        read_table(b'{"a": 1, "b": 2}\n')
 
 
 @pytest.mark.parametrize("line", ODD_LINES, ids=repr)
