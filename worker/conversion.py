@@ -1,26 +1,27 @@
 """Convert an uploaded file to CSV: the chunks that scoring reads are stored, and scored, while conversion goes on.
 
-A worker may be killed at any moment. The next attempt reads the file anew and makes the same chunks; the store keeps
-those that it has (``append_converted.lua``), so that no row is lost or repeated.
+A worker may be killed at any moment. The next attempt reads the file anew and goes on after the last row that the store
+has. It may cut chunks elsewhere, as another version does: rows are compared, not chunks, so that none is lost or
+repeated.
 """
 
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from jobs.csv.dialect import Dialect
 from jobs.csv.earlier_results import ResultsDropper, result_columns
 from jobs.csv.header_refusals import duplicate_columns, missing_columns
 from jobs.csv.reader import Chunk, Cutter, Header
-from jobs.csv.records import as_field
+from jobs.csv.records import as_field, index_records
 from jobs.csv.totals import TotalsFinder
 from jobs.errors import RateLimited, UploadRefused
 from jobs.formats.detection import Format
 from jobs.formats.frames import ReadOptions
 from jobs.formats.process import SourceHeader, SourceReader, SourceRows, reading, sheets_hint
-from jobs.formats.typed import csv_text, first_columns, first_fields, unpack
+from jobs.formats.typed import csv_text, first_columns, first_fields, rows_after, unpack
 from jobs.messages import InputChunk
 from jobs.settings import Settings
 from jobs.state import Job
@@ -34,12 +35,12 @@ DELIMITER, LINE_END = ",", b"\n"
 
 
 class Conversion:
-    """Converts the file of one job under the lease of ``owner``."""
+    """Converts the file of one job under the lease of ``owner``; ``job`` is as it was once that held the lease."""
 
     def __init__(self, store: JobStore, sender: TaskSender, settings: Settings, job: Job, owner: str) -> None:
         self._store, self._sender, self._settings = store, sender, settings
         self._job, self._owner = job, owner
-        self._chunks, self._progress = 0, 0.0
+        self._chunks, self._progress = job.chunks, 0.0
 
     def run(self, blocks: int, cards: Sequence[Card]) -> int:
         """Convert the file, of which the store has so many blocks; return the number of rows.
@@ -49,6 +50,7 @@ class Conversion:
             ConversionLost: another worker converts it, or the job has ended.
             StoreFull: there is no room for the rows.
             ReaderKilled: the process that read the file was killed.
+            RuntimeError: an earlier attempt has found more rows.
         """
         names = [feature.name for feature in joint_schema(cards).features]
         settings = self._settings
@@ -105,11 +107,13 @@ class Conversion:
             if size > limit:
                 raise UploadRefused("too_large", f"the file holds more than {limit} bytes as CSV")
             self._progress = max(self._progress, part.progress)
-            self._append(totals.feed(columns.kept(_cut(part, cutter, columns))))
-        self._append(totals.feed(columns.kept(cutter.finish())))
-        self._append(totals.finish())
+            self._append(totals.feed(columns.kept(_cut(part, cutter, columns))), columns)
+        self._append(totals.feed(columns.kept(cutter.finish())), columns)
+        self._append(totals.finish(), columns)
         if not cutter.rows:
             raise UploadRefused("no_rows", "the file has a header but no rows")
+        if cutter.rows < self._job.converted:
+            raise RuntimeError(f"{self._job.converted} rows of the file are stored, but only {cutter.rows} were read")
         return cutter.rows
 
     def _reserve(self, rows: int) -> None:
@@ -118,8 +122,8 @@ class Conversion:
         except RateLimited as error:
             raise UploadRefused("rate_limited", str(error)) from error
 
-    def _append(self, chunks: Iterable[Chunk]) -> None:
-        for chunk in chunks:
+    def _append(self, chunks: Iterable[Chunk], columns: "_Columns") -> None:
+        for chunk in _rows_after(self._job.converted, chunks, len(columns.names)):
             if self._chunks:
                 self._store.check_memory()
             stored = InputChunk(
@@ -162,6 +166,28 @@ def _cut(part: SourceRows, cutter: Cutter, columns: _Columns) -> Iterator[Chunk]
         return cutter.take(first_columns(part.text, kept), part.rows)
     # A missing value that is alone in its row is written in CSV only.
     return cutter.feed(bytes(csv_text(unpack(part.text))))
+
+
+def _rows_after(last: int, chunks: Iterable[Chunk], width: int) -> Iterator[Chunk]:
+    """Yield what comes after the row number ``last``, of chunks with so many columns."""
+    for chunk in chunks:
+        passed = last + 1 - chunk.first_row
+        if passed <= 0:
+            yield chunk
+        elif passed < chunk.rows:
+            yield _without_first(chunk, passed, width)
+
+
+def _without_first(chunk: Chunk, count: int, width: int) -> Chunk:
+    if chunk.is_typed:
+        data = rows_after(chunk.data, count)
+    else:
+        index = index_records(chunk.data, ord(DELIMITER), final=True, width=width, count=chunk.rows)
+        data = chunk.data[index.starts[count] :]
+    open_quotes = tuple(at - count for at in chunk.open_quotes if at >= count)
+    return replace(
+        chunk, data=data, rows=chunk.rows - count, first_row=chunk.first_row + count, open_quotes=open_quotes
+    )
 
 
 def matched(columns: Sequence[str], cards: Sequence[Card], hint: str = "") -> dict[str, int]:

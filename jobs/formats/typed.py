@@ -50,6 +50,13 @@ def first_columns(data: bytes, count: int) -> bytes:
     return pack(kept, csv_size(kept))
 
 
+def rows_after(data: bytes, count: int) -> bytes:
+    """Return a packed batch without its first rows."""
+    batch = unpack(data)
+    left = batch.take(pa.array(range(count, batch.num_rows)))
+    return pack(left, csv_size(left))
+
+
 def first_fields(schema: str, count: int) -> str:
     """Return an Arrow schema, as base64, with its first fields only."""
     every = ipc.read_schema(pa.BufferReader(base64.b64decode(schema)))

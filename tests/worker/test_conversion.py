@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from jobs.errors import UploadRefused
 from jobs.formats.typed import csv_text, unpack
-from jobs.messages import CONVERSION
+from jobs.messages import CONVERSION, InputChunk
 from jobs.settings import Settings
 from jobs.state import JobState, Owner
 from jobs.store.chunks import NewJob
@@ -95,4 +96,63 @@ def test_columns_of_earlier_results_are_dropped_from_typed_rows(server: Settings
     assert bytes(csv_text(unpack(claimed.chunk.data))).decode() == f"{ROW}\n" * claimed.chunk.rows
     assert job.schema
     assert pa.ipc.read_schema(pa.BufferReader(base64.b64decode(job.schema))).names == HEADER.split(",")
+    redis.close()
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+@pytest.mark.parametrize("stored", [5, 110, 150, 300])
+def test_an_attempt_goes_on_after_the_last_row_that_another_version_has_stored(
+    server: Settings, models: Path, kind: str, stored: int
+) -> None:
+    settings = server.model_copy(update={"chunk_bytes": 4096})
+    redis = connect(settings)
+    redis.flushall()
+    store, card = JobStore(redis, settings), Catalog(models).card("income")
+    names, row = HEADER.split(","), [*ROW.split(",")[:-1], 40]
+    lines = [",".join(map(str, [age, *row[1:]])) + "\n" for age in range(300)]
+    if kind == "xlsx":
+        data = xlsx(("People", [names, *([age, *row[1:]] for age in range(300))]))
+    else:
+        people = {name: [value] * 300 for name, value in zip(names[1:], row[1:], strict=True)}
+        data = parquet(pa.table({names[0]: list(range(300))} | people))
+    new: NewJob = replace(NEW, id=new_id(), version=card.version, format=kind, header=b"")
+    store.begin(new)
+    store.append_source(new.id, 0, data)
+    store.seal(new.id, total=None)
+    claimed = store.claim(new.id, CONVERSION, "task")
+    assert claimed
+    # It has cut where this version does not.
+    first = InputChunk(1, stored, "".join(lines[:stored]).encode())
+    store.append_converted(new.id, claimed.owner, 0, first, 0.1)
+    sender = TaskSender(redis, settings)
+    Conversion(store, sender, settings, found(store, new.id), claimed.owner).run(claimed.chunk.rows, [card])
+    job = found(store, new.id)
+    texts, rows = [], 0
+    for number in range(job.chunks):
+        scored = store.claim(new.id, number, "task")
+        assert scored
+        assert scored.chunk.first_row == rows + 1
+        rows += scored.chunk.rows
+        data = scored.chunk.data
+        texts.append(bytes(csv_text(unpack(data))) if scored.chunk.is_typed else data)
+    assert (job.total, job.converted, rows) == (300, 300, 300)
+    assert b"".join(texts).decode() == "".join(lines)
+    redis.close()
+
+
+def test_rows_of_another_attempt_that_the_file_does_not_have_are_an_error(server: Settings, models: Path) -> None:
+    redis = connect(server)
+    redis.flushall()
+    store, card = JobStore(redis, server), Catalog(models).card("income")
+    new: NewJob = replace(NEW, id=new_id(), version=card.version, format="xlsx", header=b"")
+    store.begin(new)
+    store.append_source(new.id, 0, WORKBOOK)
+    store.seal(new.id, total=None)
+    claimed = store.claim(new.id, CONVERSION, "task")
+    assert claimed
+    store.append_converted(new.id, claimed.owner, 0, InputChunk(1, 4, 4 * f"{ROW}\n".encode()), 1.0)
+    conversion = Conversion(store, TaskSender(redis, server), server, found(store, new.id), claimed.owner)
+    with pytest.raises(RuntimeError, match="4 rows of the file are stored, but only 3 were read"):
+        conversion.run(claimed.chunk.rows, [card])
+    assert found(store, new.id).is_converting
     redis.close()
