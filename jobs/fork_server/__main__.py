@@ -22,7 +22,7 @@ from typing import NoReturn
 from jobs.fork_server.client import STATUS, Program
 
 _MODULES = {Program.READ_FILE: "jobs.formats.reading", Program.EXPORT: "jobs.export"}
-_MAX_FILES = 8
+_OWN_FILES, _MAX_FILES = 3, 8
 _FAILED = 1
 
 
@@ -50,7 +50,7 @@ class _Server:
             return False
         try:
             self._fork(Program(request[0]), files)
-        except OSError:  # the system lacks resources: nobody gets a status
+        except Exception:  # noqa: BLE001 - nobody gets a status, and the server goes on for others
             traceback.print_exc()
         finally:
             for file in files:
@@ -58,6 +58,8 @@ class _Server:
         return True
 
     def _fork(self, program: Program, files: Sequence[int]) -> None:
+        if len(files) < _OWN_FILES:
+            raise ValueError(f"a request has {len(files)} files, not {_OWN_FILES} or more")
         module = import_module(_MODULES[program])
         gc.freeze()  # what is loaded stays shared with the forks
         ended, open_until_end = os.pipe()
@@ -71,9 +73,9 @@ class _Server:
         finally:
             os.close(open_until_end)
         status = os.dup(files[2])
-        os.write(status, STATUS.pack(process))
         self._running[ended] = process, status
         self._selector.register(ended, selectors.EVENT_READ)
+        _tell(status, process)
 
     def _report(self, ended: int) -> None:
         """Tell how a process has ended."""
@@ -81,8 +83,7 @@ class _Server:
         self._selector.unregister(ended)
         os.close(ended)
         _, wait_status = os.waitpid(process, 0)
-        with suppress(BrokenPipeError):  # nobody waits for it
-            os.write(status, STATUS.pack(os.waitstatus_to_exitcode(wait_status)))
+        _tell(status, os.waitstatus_to_exitcode(wait_status))
         os.close(status)
 
     def _become(self, module: ModuleType, files: Sequence[int]) -> NoReturn:
@@ -109,6 +110,11 @@ class _Server:
             traceback.print_exc()
         finally:
             os._exit(code)
+
+
+def _tell(status: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # nobody waits for it
+        os.write(status, STATUS.pack(number))
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -93,6 +94,35 @@ def test_a_process_ends_when_nobody_wants_its_output_any_more(server: ForkServer
     wait_until(lambda: not reader.is_running())
 
 
+def test_a_server_keeps_nothing_of_those_who_are_gone(server: ForkServer) -> None:
+    process = servers()[-1]
+    wait_until(lambda: not process.children())
+    files, reaped = process.num_fds(), process.children
+    with file_of(b'{"a": 1}') as file:
+        for _ in range(5):
+            status, to_status = os.pipe()
+            os.close(status)
+            server._send(Program.READ_FILE, (file.fileno(), to_status, to_status, file.fileno()))
+            os.close(to_status)
+        with running(server, file) as other:
+            assert b'"a"' in other.stdout.read()
+            assert other.wait() == 0
+    wait_until(lambda: not reaped() and process.num_fds() == files)
+    assert servers()[-1] == process
+
+
+@pytest.mark.parametrize(("request_byte", "files"), [(b"\x63", 4), (bytes([Program.READ_FILE]), 1)])
+def test_a_request_that_is_wrong_ends_nobody_else(server: ForkServer, request_byte: bytes, files: int) -> None:
+    before = servers()
+    assert server._requests
+    with file_of(b'{"a": 1}') as file:
+        socket.send_fds(server._requests, [request_byte], [file.fileno()] * files)
+        with running(server, file) as process:
+            assert b'"a"' in process.stdout.read()
+            assert process.wait() == 0
+    assert servers() == before
+
+
 def test_a_server_that_is_killed_is_replaced_and_what_it_has_forked_goes_on(server: ForkServer) -> None:
     old = servers()[-1]
     with file_of(large() * 2000) as file, running(server, file) as process:
@@ -124,3 +154,25 @@ def test_a_server_ends_with_the_last_process_that_shares_it() -> None:
         assert fork_server.is_running()
         os.kill(fork.pid, signal.SIGKILL)
         wait_until(lambda: not fork_server.is_running() or fork_server.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_server_that_is_started_anew_leaves_the_old_one_to_those_who_share_it() -> None:
+    # As at a reload: the parent starts another server, for the forks to come; the old fork ends a little later.
+    code = (
+        "import os, signal, sys; from jobs.fork_server.client import fork_server; fork_server.start()\n"
+        "child = os.fork() or signal.pause()\n"
+        "fork_server.start(); sys.stdout.write('.'); sys.stdout.flush(); sys.stdin.readline(); "
+        "os.kill(child, 9); os.wait()\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin
+        assert parent.stdout
+        parent.stdout.read(1)
+        found = psutil.Process(parent.pid).children()
+        old, new = sorted((one for one in found if "jobs.fork_server" in one.cmdline()), key=lambda one: one.pid)
+        assert old.is_running()
+        parent.stdin.write(b"\n")
+        parent.stdin.flush()
+        wait_until(lambda: not old.is_running() or old.status() == psutil.STATUS_ZOMBIE)
+        assert new.status() != psutil.STATUS_ZOMBIE

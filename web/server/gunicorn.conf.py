@@ -78,6 +78,11 @@ def when_ready(_server: Any) -> None:
     fork_server.start()
 
 
+def on_reload(_server: Any) -> None:
+    """Start another fork server, with the code as it is now; the old one ends with the last of the old workers."""
+    fork_server.start()
+
+
 def pre_fork(server: Any, worker: Any) -> None:
     """Give each worker the lowest place that no live worker has."""
     taken = {other.place for other in server.WORKERS.values()}
