@@ -121,7 +121,9 @@ class Job:
     @property
     def preamble(self) -> bytes:
         """The lines before the header, each with its line end."""
-        return self.header[: self.header.index(self.input_header)]
+        # The header may occur in a line before it: "age" in the title "Average age".
+        lines = self.header.split(b"\n", self.dialect.skipped_lines)
+        return self.header[: len(self.header) - len(lines[-1])]
 
     @property
     def progress(self) -> float:

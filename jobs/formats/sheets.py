@@ -18,8 +18,7 @@ from python_calamine import (
     SheetTypeEnum,
 )
 
-from jobs.csv.reader import MAX_COLUMNS
-from jobs.csv.records import MAX_RECORD_BYTES
+from jobs.csv.reader import MAX_COLUMNS, MAX_SKIPPED_LINES, SAMPLE_BYTES
 from jobs.errors import UploadRefused
 from jobs.formats.archives import PASSWORD, check_archive
 from jobs.formats.cells import csv_column
@@ -28,7 +27,9 @@ from jobs.formats.source import Kind, Rows, Source, unreadable
 
 _BATCH_CELLS = 65_536
 # Rows among which the header is looked for: titles and remarks may precede it.
-_MAX_TITLE_ROWS = 20
+_MAX_TITLE_ROWS = MAX_SKIPPED_LINES
+# Without the line ends of empty rows.
+_MAX_TITLE_BYTES = SAMPLE_BYTES - MAX_SKIPPED_LINES
 # The name of a stream, as compound files write it.
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MAX_LISTED_SHEETS = 1000
@@ -125,14 +126,19 @@ def _is_empty(row: Sequence[Any]) -> bool:
 
 
 def _preamble(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as lines of CSV, without the empty cells at their ends; raise ``too_wide`` if they are too long."""
-    text = ""
+    """Return rows as lines of CSV, without the empty cells at their ends; raise ``too_wide`` if they are too long.
+
+    They are no longer than what is searched for the header of a CSV file, as which the results may be scored again.
+    """
+    text, size = "", 0
     for row in rows:
         for value in row:
-            [field] = csv_column([None if value == "" else value], set())
+            line = re.sub(r"[\r\n]+", " ", value) if isinstance(value, str) else value
+            [field] = csv_column([None if line == "" else line], set())
             text += f"{field},"
-            if len(text) > MAX_RECORD_BYTES:
-                raise UploadRefused("too_wide", f"the rows above the header hold more than {MAX_RECORD_BYTES} bytes")
+            size += len(field.encode("utf-8", "replace")) + 1
+            if size > _MAX_TITLE_BYTES:
+                raise UploadRefused("too_wide", f"the rows above the header hold more than {_MAX_TITLE_BYTES} bytes")
         text = text.rstrip(",") + "\n"
     return text
 

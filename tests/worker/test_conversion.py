@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from jobs.csv.dialect import Dialect
 from jobs.errors import UploadRefused
 from jobs.formats.typed import csv_text, unpack
 from jobs.messages import CONVERSION, InputChunk
@@ -21,6 +22,8 @@ from model.catalog import Catalog
 from tests.jobs.formats.files import parquet, xlsx
 from tests.jobs.store.conftest import NEW, found
 from tests.web.records import HEADER, ROW
+from web.uploads.file_start import read_translated_start
+from web.uploads.options import ScoringOptions
 from worker.conversion import Conversion, problem_of
 
 WORKBOOK = xlsx(("People", [HEADER.split(","), *3 * [ROW.split(",")]]))
@@ -155,4 +158,20 @@ def test_rows_of_another_attempt_that_the_file_does_not_have_are_an_error(server
     with pytest.raises(RuntimeError, match="4 rows of the file are stored, but only 3 were read"):
         conversion.run(claimed.chunk.rows, [card])
     assert found(store, new.id).is_converting
+    redis.close()
+
+
+def test_titles_above_the_header_are_told_from_it_when_a_sheet_is_scored_again(server: Settings, models: Path) -> None:
+    redis = connect(server)
+    redis.flushall()
+    store, card = JobStore(redis, server), Catalog(models).card("income")
+    rows = [[], ["Average age\nby week"], [HEADER], HEADER.split(","), ROW.split(",")]
+    job = found(store, convert(store, server, models, Owner(), xlsx(("People", rows))))
+    assert job.preamble == f'\nAverage age by week\n"{HEADER}"\n'.encode()
+    options = ScoringOptions((card,), None, None)
+    start = read_translated_start(job.preamble + job.input_header + b"\n", True, job.dialect, options)
+    assert start
+    assert (start.header.raw, start.dialect.skipped_lines) == (job.input_header, 2)
+    titled = replace(job, header=b"Average age\nage,prediction", input_header=b"age", dialect=Dialect(skipped_lines=1))
+    assert titled.preamble == b"Average age\n"
     redis.close()

@@ -86,7 +86,8 @@ def read_translated_start(data: bytes, final: bool, dialect: Dialect, options: S
         return None
     # Stored are the translated names; features are matched by those in the file.
     header = replace(header, columns=tuple(map(dialect.value_of, header.columns)))
-    # No rows: everything about the dialect is known.
+    # No rows: everything about the dialect is known, but that blank lines at the beginning are none before the header.
+    dialect = dialect.with_(skipped_lines=header.preamble.count(b"\n"))
     return FileStart(dialect, header, index_records(b"", ord(header.delimiter), final=False))
 
 

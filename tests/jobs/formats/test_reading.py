@@ -99,8 +99,14 @@ def test_title_lines_empty_rows_and_empty_columns_of_a_sheet_are_passed_over() -
     assert header.preamble == '"Export of 5 May, by Ann",,7\n\n'
 
 
-def test_rows_above_a_header_that_are_as_large_as_a_bomb_are_refused() -> None:
-    titles = [["x" * 30_000] * 200] * 2
+def test_a_title_of_several_lines_becomes_one_line() -> None:
+    rows = [["Export\nof 5 May\r\n", "Ann"], ["Age"], [39]]
+    header, text, _ = read(xlsx(("People", rows)), wanted=["age"])
+    assert (header.names, text, header.preamble) == (["Age"], "39\n", "Export of 5 May ,Ann\n")
+
+
+def test_rows_above_a_header_that_are_longer_than_what_is_searched_for_one_are_refused() -> None:
+    titles = [["x" * 30_000]] * 3
     with pytest.raises(UploadRefused) as refused:
         read(xlsx(("People", [*titles, ["age"], [39]])), wanted=["age"])
     assert refused.value.code == "too_wide"
