@@ -60,7 +60,8 @@ def test_a_large_file_is_written_in_steps_between_which_others_write(team: Team)
 
 def test_lines_before_the_header_of_a_scored_file_do_not_cost_the_probabilities(team: Team) -> None:
     title = b'Customers, all of "them"\n\n'
-    job_id = job_of(team, 1, header=title + b"a,b,prediction,probability,error")
+    dialect = NEW.dialect.with_(skipped_lines=2)
+    job_id = job_of(team, 1, header=title + b"a,b,prediction,probability,error", dialect=dialect)
     assert send(team, f"job,row,value\n{job_id},1,<=50K\n".encode()).json["accepted"] == 1
     assert stored(team) == [("<=50K", ">50K", 0.75)]
 
